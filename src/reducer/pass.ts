@@ -1,0 +1,95 @@
+/**
+ * One input's way through the reducer: its `now`, its facts, and the rows it has led to so far. Emitting a
+ * row is the only way to change the state, and the first row is always the input's own, written when it is
+ * noteworthy or something follows from it: quiet inputs leave no trace.
+ */
+import type { Observed } from './input.ts';
+import type { LogEntry, LogKind } from './log.ts';
+import type { Change } from './state/change.ts';
+import { applyChange } from './state/apply.ts';
+import type { FleetState } from './state/state.ts';
+import { timeOf, type Millis, type Time } from './time.ts';
+
+export interface Row {
+  readonly kind: LogKind;
+  readonly hostname?: string | null;
+  readonly rolloutId?: string | null;
+  readonly channel?: string | null;
+  readonly actor?: string | null;
+  readonly payload: Readonly<Record<string, unknown>>;
+  readonly changes?: readonly Change[];
+}
+
+export class Pass {
+  readonly entries: LogEntry[] = [];
+  readonly at: Time;
+  private root: Row | null = null;
+  private rootSeq: number | null = null;
+  readonly state: FleetState;
+  readonly now: Millis;
+  readonly observed: Observed | null;
+
+  constructor(state: FleetState, now: Millis, observed: Observed | null) {
+    this.state = state;
+    this.now = Math.max(now, state.lastTs);
+    this.at = timeOf(this.now);
+    this.observed = observed;
+  }
+
+  /** Names the input's own row; it is written with the first row that follows, or by `write`. */
+  begin(row: Row): void {
+    this.root = row;
+  }
+
+  /** Writes the input's own row now, with what it changes. */
+  write(changes: readonly Change[] = [], facts: Readonly<Record<string, unknown>> = {}): number {
+    if (this.root === null) throw new Error('an input must name its own row before it is written');
+    const { root } = this;
+    this.root = null;
+    const all = [...(root.changes ?? []), ...changes];
+    this.rootSeq = this.append({ ...root, payload: { ...root.payload, ...facts }, changes: all }, null);
+    return this.rootSeq;
+  }
+
+  /** Appends a row that follows from the input (or from the row `causedBy`), and applies its changes. */
+  emit(row: Row, causedBy?: number): number {
+    if (this.rootSeq === null && this.root !== null) this.write();
+    return this.append(row, causedBy ?? this.rootSeq);
+  }
+
+  private append(row: Row, causedBy: number | null): number {
+    const { state } = this;
+    const seq = state.headSeq + 1;
+    const changes = row.changes ?? [];
+    for (const change of changes) applyChange(state, change, seq);
+    state.headSeq = seq;
+    state.lastTs = this.now;
+    this.entries.push({
+      seq,
+      kind: row.kind,
+      hostname: row.hostname ?? null,
+      rolloutId: row.rolloutId ?? null,
+      channel: row.channel ?? null,
+      actor: row.actor ?? null,
+      causedBy,
+      payload: row.payload,
+      changes,
+    });
+    return seq;
+  }
+
+  /** Whether a dispatch was ever offered: null when nobody looked. */
+  offerOf(rolloutId: string, hostname: string): { first: Time; last: Time } | 'never' | null {
+    if (this.observed === null) return null;
+    for (const offer of this.observed.offers) {
+      if (offer.rolloutId === rolloutId && offer.hostname === hostname) {
+        return { first: offer.firstOfferedAt, last: offer.lastOfferedAt };
+      }
+    }
+    return 'never';
+  }
+
+  heardAt(hostname: string): Time | null {
+    return this.observed?.heard.find((heard) => heard.hostname === hostname)?.at ?? null;
+  }
+}

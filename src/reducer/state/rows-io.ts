@@ -1,0 +1,252 @@
+/** Rows in and out of the state: loading at takeover, dumping for comparison, and what a commit must write. */
+import type { FleetContent, ManifestContent } from '../content.ts';
+import type { LogEntry } from '../log.ts';
+import { DEFAULT_SETTINGS, type Settings } from '../settings.ts';
+import {
+  putBlocker,
+  putChannel,
+  putDispatch,
+  putFleet,
+  putHost,
+  putProbeFailure,
+  putQuarantine,
+  putRecord,
+  putRollout,
+} from './put.ts';
+import type {
+  BlockerRow,
+  ChannelRow,
+  DispatchRow,
+  FleetRow,
+  HostRow,
+  ProbeFailureRow,
+  QuarantineRow,
+  RecordRow,
+  RolloutRow,
+} from './rows.ts';
+import { emptyState, failureKey, quarantineKey, type FleetState, type StateRows } from './state.ts';
+
+/** The state that `rows` describe. Its next pass plans everything; give it its content first. */
+export function restore(rows: StateRows, settings: Settings = DEFAULT_SETTINGS): FleetState {
+  const state = emptyState(settings);
+  putFleet(state, rows.fleet);
+  for (const row of rows.channels) putChannel(state, row.channel, row);
+  for (const row of rows.rollouts) putRollout(state, row.rolloutId, row);
+  for (const row of rows.hosts) putHost(state, row.hostname, row);
+  for (const row of rows.records) putRecord(state, row.rolloutId, row.hostname, row);
+  for (const row of rows.probeFailures) putProbeFailure(state, row, row);
+  for (const row of rows.dispatches) putDispatch(state, row.rolloutId, row.hostname, row);
+  for (const row of rows.quarantines) putQuarantine(state, row.channel, row.closure, row);
+  for (const row of rows.blockers) putBlocker(state, row.rolloutId, row.hostname, row);
+  state.headSeq = rows.headSeq;
+  state.lastTs = rows.lastTs;
+  state.dirty.all = true;
+  return state;
+}
+
+/** Puts the verified set in force under the state: declarations are not state, rows name them by hash. */
+export function setContent(
+  state: FleetState,
+  content: FleetContent,
+  manifests: readonly ManifestContent[],
+): void {
+  state.content = content;
+  state.manifests = new Map(manifests.map((manifest) => [manifest.rolloutId, manifest]));
+  const gatedBy = new Map<string, string[]>();
+  const gatesOf = new Map<string, string[]>();
+  for (const { gated, gates } of content.edges) {
+    push(gatedBy, gates, gated);
+    push(gatesOf, gated, gates);
+  }
+  state.gatedBy = gatedBy;
+  state.gatesOf = gatesOf;
+  countFleet(state, content);
+  state.dirty.all = true;
+}
+
+function countFleet(state: FleetState, content: FleetContent): void {
+  let size = 0;
+  let reachable = 0;
+  for (const [hostname, host] of content.hosts) {
+    if (host.closureHash === null) continue;
+    size += 1;
+    if (state.hosts.get(hostname)?.row.reachability === 'reachable') reachable += 1;
+  }
+  state.fleetSize = size;
+  state.fleetReachable = reachable;
+}
+
+function push(map: Map<string, string[]>, key: string, value: string): void {
+  const known = map.get(key);
+  if (known === undefined) map.set(key, [value]);
+  else known.push(value);
+}
+
+/** Every row, sorted by key: two equal states dump equally. */
+export function dump(state: FleetState): StateRows {
+  const rollouts = sorted(state.rollouts);
+  return {
+    headSeq: state.headSeq,
+    lastTs: state.lastTs,
+    fleet: state.fleet,
+    channels: sorted(state.channels),
+    rollouts: rollouts.map((rollout) => rollout.row),
+    records: rollouts.flatMap((rollout) => sorted(rollout.records)),
+    hosts: sorted(state.hosts)
+      .map((host) => host.row)
+      .filter((row) => row.seq > 0),
+    dispatches: rollouts.flatMap((rollout) => sorted(rollout.dispatches)),
+    quarantines: sorted(state.quarantines),
+    probeFailures: rollouts.flatMap((rollout) => sorted(rollout.failures).flatMap(sorted)),
+    blockers: rollouts.flatMap((rollout) => sorted(rollout.blockers)),
+  };
+}
+
+function sorted<T>(map: ReadonlyMap<string, T>): T[] {
+  return [...map.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+}
+
+/** What a commit must write for `entries`: the final row of each key, or its removal. */
+export interface TouchedRows {
+  readonly fleet: FleetRow | null;
+  readonly channels: readonly ChannelRow[];
+  readonly rollouts: readonly RolloutRow[];
+  readonly records: readonly RecordRow[];
+  readonly hosts: readonly HostRow[];
+  readonly dispatches: readonly DispatchRow[];
+  readonly quarantines: readonly QuarantineRow[];
+  readonly probeFailures: readonly ProbeFailureRow[];
+  readonly blockers: readonly BlockerRow[];
+  readonly removed: {
+    readonly dispatches: readonly { readonly rolloutId: string; readonly hostname: string }[];
+    readonly blockers: readonly { readonly rolloutId: string; readonly hostname: string }[];
+    readonly quarantines: readonly { readonly channel: string; readonly closure: string }[];
+    readonly probeFailures: readonly Pick<
+      ProbeFailureRow,
+      'rolloutId' | 'hostname' | 'probeName' | 'controlId'
+    >[];
+    /** Rollouts of which everything but the row itself is gone. */
+    readonly pruned: readonly string[];
+  };
+}
+
+/** Reads, out of the state after a batch, the rows that the batch's entries changed. */
+export function touched(state: FleetState, entries: readonly LogEntry[]): TouchedRows {
+  const keys = collectKeys(entries);
+  const dispatches = split(keys.dispatch, ([r, h]) => state.rollouts.get(r)?.dispatches.get(h));
+  const blockers = split(keys.blocker, ([r, h]) => state.rollouts.get(r)?.blockers.get(h));
+  const quarantines = split(keys.quarantine, ([c, x]) => state.quarantines.get(quarantineKey(c, x)));
+  const failures = split(keys.failure, ([r, h, p, c]) =>
+    state.rollouts.get(r)?.failures.get(h)?.get(failureKey(p, c ?? '')),
+  );
+  const records = split(keys.record, ([r, h]) => state.rollouts.get(r)?.records.get(h));
+  return {
+    fleet: keys.fleet ? state.fleet : null,
+    channels: split(keys.channel, ([c]) => state.channels.get(c)).rows,
+    rollouts: split(keys.rollout, ([r]) => state.rollouts.get(r)?.row).rows,
+    records: records.rows,
+    hosts: split(keys.host, ([h]) => state.hosts.get(h)?.row).rows,
+    dispatches: dispatches.rows,
+    quarantines: quarantines.rows,
+    probeFailures: failures.rows,
+    blockers: blockers.rows,
+    removed: {
+      dispatches: dispatches.gone.map(([rolloutId, hostname]) => ({ rolloutId, hostname })),
+      blockers: blockers.gone.map(([rolloutId, hostname]) => ({ rolloutId, hostname })),
+      quarantines: quarantines.gone.map(([channel, closure]) => ({ channel, closure })),
+      probeFailures: failures.gone.map(([rolloutId, hostname, probeName, controlId]) => ({
+        rolloutId,
+        hostname,
+        probeName,
+        controlId: controlId ?? '',
+      })),
+      pruned: [...keys.pruned],
+    },
+  };
+}
+
+type Key = readonly [string, string, string, string?];
+type KeySet = Map<string, Key>;
+
+interface Keys {
+  fleet: boolean;
+  readonly channel: KeySet;
+  readonly rollout: KeySet;
+  readonly record: KeySet;
+  readonly host: KeySet;
+  readonly dispatch: KeySet;
+  readonly quarantine: KeySet;
+  readonly failure: KeySet;
+  readonly blocker: KeySet;
+  readonly pruned: Set<string>;
+}
+
+function collectKeys(entries: readonly LogEntry[]): Keys {
+  const keys: Keys = {
+    fleet: false,
+    channel: new Map(),
+    rollout: new Map(),
+    record: new Map(),
+    host: new Map(),
+    dispatch: new Map(),
+    quarantine: new Map(),
+    failure: new Map(),
+    blocker: new Map(),
+    pruned: new Set(),
+  };
+  for (const entry of entries) for (const change of entry.changes) collectKey(keys, change);
+  return keys;
+}
+
+function collectKey(keys: Keys, change: LogEntry['changes'][number]): void {
+  switch (change.t) {
+    case 'fleet':
+      keys.fleet = true;
+      return;
+    case 'channel':
+      note(keys.channel, change.channel);
+      return;
+    case 'rollout':
+      note(keys.rollout, change.rolloutId);
+      return;
+    case 'records':
+      for (const [hostname] of change.hosts) note(keys.record, change.rolloutId, hostname);
+      return;
+    case 'record':
+      note(keys.record, change.rolloutId, change.hostname);
+      return;
+    case 'host':
+      note(keys.host, change.hostname);
+      return;
+    case 'dispatch':
+      note(keys.dispatch, change.rolloutId, change.hostname);
+      return;
+    case 'quarantine':
+      note(keys.quarantine, change.channel, change.closure);
+      return;
+    case 'probeFailure':
+      note(keys.failure, change.rolloutId, change.hostname, change.probeName, change.controlId);
+      return;
+    case 'blocker':
+      for (const hostname of change.hosts) note(keys.blocker, change.rolloutId, hostname);
+      return;
+    case 'prune':
+      keys.pruned.add(change.rolloutId);
+  }
+}
+
+function note(set: KeySet, a: string, b = '', c = '', d?: string): void {
+  const key: Key = d === undefined ? [a, b, c] : [a, b, c, d];
+  set.set(key.join('\u0000'), key);
+}
+
+function split<Row>(keys: KeySet, read: (key: Key) => Row | undefined): { rows: Row[]; gone: Key[] } {
+  const rows: Row[] = [];
+  const gone: Key[] = [];
+  for (const key of keys.values()) {
+    const row = read(key);
+    if (row === undefined) gone.push(key);
+    else rows.push(row);
+  }
+  return { rows, gone };
+}

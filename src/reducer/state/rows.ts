@@ -1,0 +1,179 @@
+/**
+ * The derived state, row by row: exactly what the tables of the same names hold. Every row carries `seq`,
+ * the log row that last changed it. Absent values are null. Nested values are JSON.
+ */
+import type { HealthPolicy } from '../host/events.ts';
+import type { HostRecord } from '../host/record.ts';
+import type { RolloutState } from '../rollout/states.ts';
+import type { Selector } from '../content.ts';
+import type { Time } from '../time.ts';
+
+/** Who stopped something, when and why. */
+export interface Stop {
+  readonly actor: string;
+  readonly reason: string;
+  readonly at: Time;
+}
+
+export interface FleetRow {
+  seq: number;
+  /** Hash of the fleet.resolved in force; null before the first. */
+  fleetHash: string | null;
+  signedAt: Time | null;
+  ref: string | null;
+  pause: Stop | null;
+  rejectBefore: Time | null;
+  /** How many rollouts were ever opened; gives each its ordinal. */
+  opened: number;
+}
+
+export interface ChannelRow {
+  seq: number;
+  channel: string;
+  declaredRef: string | null;
+  /** Hash and signature time of the verified manifest of the declared ref; null while there is none. */
+  manifestHash: string | null;
+  signedAt: Time | null;
+  /** Minutes. */
+  freshnessWindow: number;
+  /** The newest rollout ever opened on this channel. */
+  currentRolloutId: string | null;
+  /** finish-first: the newest ref that waits for the current rollout. */
+  waitingRef: string | null;
+  pause: Stop | null;
+  /** A standing remark for operators, such as `ref-already-ended`; null when there is none. */
+  note: string | null;
+}
+
+export interface PinnedBudget {
+  /** Canonical text of the selector: equal keys are the same budget. */
+  readonly key: string;
+  readonly selector: Selector;
+  readonly hosts: readonly string[];
+  readonly maxInFlight: number | null;
+  readonly maxInFlightPct: number | null;
+}
+
+/** Everything a rollout will ever need, fixed when it opens. */
+export interface RolloutPlan {
+  readonly policy: string;
+  readonly onHealthFailure: HealthPolicy;
+  readonly onNewRef: 'supersede' | 'finish-first';
+  readonly maxFailures: number;
+  /** Soak of each wave in minutes; its length is the number of waves (at least 1). */
+  readonly soakMinutes: readonly number[];
+  readonly budgets: readonly PinnedBudget[];
+  /** Hosts that a channel with waves puts in none of them: never dispatched. */
+  readonly unstaged: readonly string[];
+}
+
+export interface RolloutRow {
+  seq: number;
+  rolloutId: string;
+  channel: string;
+  channelRef: string;
+  displayName: string;
+  manifestHash: string;
+  /** Signature time of the manifest it last was verified under. */
+  signedAt: Time;
+  state: RolloutState;
+  currentWave: number;
+  /** 1, 2, 3 … over the whole installation, in order of opening. */
+  ordinal: number;
+  openedAt: Time;
+  supersededAt: Time | null;
+  supersededBy: string | null;
+  terminalAt: Time | null;
+  failedAt: Time | null;
+  /** When it was superseded, cancelled or pruned. */
+  endedAt: Time | null;
+  plan: RolloutPlan;
+  /** On Terminal: how many hosts were tolerated, by reason. */
+  exceptions: Readonly<Record<string, number>> | null;
+  /** Rollout-wide reasons it does not move, such as `fleet-silent`. */
+  blockers: readonly string[];
+}
+
+/** A host's record as the agent keeps it, and beside it what only the control plane knows. */
+export interface RecordRow extends HostRecord {
+  readonly seq: number;
+  /** Highest seq ever refused above lastEventSeq; 0 when none. */
+  readonly highestRefusedSeq: number;
+  /** The last refusal as `seq:kind:code`: an equal one is not logged again. */
+  readonly lastRefusal: string | null;
+  /** When the CP applied the last accepted event. */
+  readonly lastAcceptedAt: Time | null;
+  /** When the CP applied ActivationCompleted (the wave's soak counts from here). */
+  readonly completedAppliedAt: Time | null;
+  /** The last closure a heartbeat reported after completion, when it was not the completed one. */
+  readonly contradictedBy: string | null;
+  /** Converged without having been dispatched: it already ran the target. */
+  readonly unchanged: boolean;
+  /** A failure that an operator has set aside. */
+  readonly cleared: boolean;
+  /** A dispatch of this record was once offered and then taken back. */
+  readonly wasOffered: boolean;
+  /** Consecutive heartbeats that reported the target with no event between. */
+  readonly targetSightings: number;
+  /** When the CP last synthesised this state. */
+  readonly synthesisedAt: Time | null;
+  /** Heard but silent about this move for too long: no longer counted as moving. */
+  readonly stuck: boolean;
+  /** RollbackComplete came with a non-zero exit. */
+  readonly rollbackFailed: boolean;
+}
+
+export interface HostRow {
+  seq: number;
+  hostname: string;
+  reportedClosure: string | null;
+  reachability: 'never' | 'reachable' | 'unreachable';
+  /** Since when; null while never heard. */
+  reachabilityAt: Time | null;
+  hold: Stop | null;
+  /** Closure of the most recent finished record when that was Converged or Reverted; null while moving. */
+  settledClosure: string | null;
+}
+
+export interface DispatchRow {
+  seq: number;
+  rolloutId: string;
+  hostname: string;
+  channel: string;
+  targetClosure: string;
+  soakDueAt: Time;
+  enqueuedAt: Time;
+  /** Holds its slot but is not offered (paused, halted, superseded, held after it was offered). */
+  suspended: boolean;
+  /** Ordinal of its rollout: of several rows for a host only the newest is offered. */
+  ordinal: number;
+}
+
+export interface QuarantineRow {
+  seq: number;
+  channel: string;
+  closure: string;
+  rolloutId: string;
+  hostname: string;
+  at: Time;
+}
+
+/** A probe, or one control of an evidence probe, whose latest result is an enforced failure. */
+export interface ProbeFailureRow {
+  seq: number;
+  rolloutId: string;
+  hostname: string;
+  probeName: string;
+  /** Empty for the probe itself. */
+  controlId: string;
+  since: Time;
+}
+
+export interface BlockerRow {
+  seq: number;
+  rolloutId: string;
+  hostname: string;
+  /** Gate keys, `gate` or `gate:subject`, sorted. */
+  gates: readonly string[];
+  since: Time;
+}

@@ -1,0 +1,166 @@
+/**
+ * The fleet's state in memory: immutable rows in maps, and beside them the indexes that keep a decision's
+ * cost independent of the fleet's size. Rows change only through `put…` in `./put.ts`, which keeps every
+ * index right and marks who must be planned again.
+ */
+import type { FleetContent, ManifestContent } from '../content.ts';
+import { DEFAULT_SETTINGS, type Settings } from '../settings.ts';
+import type { Millis } from '../time.ts';
+import { emptyTally, type WaveTally } from './tally.ts';
+import { cleanDirty, type Dirty } from './dirty.ts';
+import type {
+  BlockerRow,
+  ChannelRow,
+  DispatchRow,
+  FleetRow,
+  HostRow,
+  ProbeFailureRow,
+  QuarantineRow,
+  RecordRow,
+  RolloutRow,
+} from './rows.ts';
+
+/** One rollout with all its rows and counters. */
+export interface RolloutState {
+  row: RolloutRow;
+  readonly records: Map<string, RecordRow>;
+  readonly dispatches: Map<string, DispatchRow>;
+  readonly blockers: Map<string, BlockerRow>;
+  /** By hostname, then by `failureKey`. */
+  readonly failures: Map<string, Map<string, ProbeFailureRow>>;
+  readonly waves: readonly WaveTally[];
+  /** Keys of the budgets each host is in. */
+  readonly hostBudgets: ReadonlyMap<string, readonly number[]>;
+  readonly unstaged: ReadonlySet<string>;
+}
+
+export interface HostState {
+  row: HostRow;
+  /** Rollouts in which it has a record. */
+  readonly rollouts: Set<string>;
+}
+
+/** Everything in flight under one selector, over all rollouts. */
+export interface BudgetState {
+  readonly key: string;
+  /** How many rollouts' records count each host; the keys are the distinct hosts in flight. */
+  readonly inFlight: Map<string, number>;
+  /** `[rolloutId, hostname]` of hosts that only budgets hold, by `waiterKey`. */
+  readonly waiters: Map<string, readonly [string, string]>;
+}
+
+export interface FleetState {
+  headSeq: number;
+  /** `now` of the last logged row, ms: time never runs backwards in the log. */
+  lastTs: Millis;
+  fleet: FleetRow;
+  readonly settings: Settings;
+  content: FleetContent | null;
+  /** Verified manifests of the current set, by rollout id. */
+  manifests: ReadonlyMap<string, ManifestContent>;
+  /** For each gating host, the hosts it gates, from the current set. */
+  gatedBy: ReadonlyMap<string, readonly string[]>;
+  /** For each gated host, the hosts that gate it. */
+  gatesOf: ReadonlyMap<string, readonly string[]>;
+  readonly channels: Map<string, ChannelRow>;
+  readonly rollouts: Map<string, RolloutState>;
+  readonly hosts: Map<string, HostState>;
+  /** By `quarantineKey`. */
+  readonly quarantines: Map<string, QuarantineRow>;
+  readonly budgets: Map<string, BudgetState>;
+  /** Declared hosts with a closure, and how many of them are reachable. */
+  fleetSize: number;
+  fleetReachable: number;
+  dirty: Dirty;
+  /** When set, every replaced row is remembered here, newest last, to be put back. */
+  undo: (() => void)[] | null;
+}
+
+/** Every row there is, in a fixed order: what the tables hold. */
+export interface StateRows {
+  readonly headSeq: number;
+  readonly lastTs: Millis;
+  readonly fleet: FleetRow;
+  readonly channels: readonly ChannelRow[];
+  readonly rollouts: readonly RolloutRow[];
+  readonly records: readonly RecordRow[];
+  readonly hosts: readonly HostRow[];
+  readonly dispatches: readonly DispatchRow[];
+  readonly quarantines: readonly QuarantineRow[];
+  readonly probeFailures: readonly ProbeFailureRow[];
+  readonly blockers: readonly BlockerRow[];
+}
+
+export function emptyFleetRow(): FleetRow {
+  return {
+    seq: 0,
+    fleetHash: null,
+    signedAt: null,
+    ref: null,
+    pause: null,
+    rejectBefore: null,
+    opened: 0,
+  };
+}
+
+export function emptyState(settings: Settings = DEFAULT_SETTINGS): FleetState {
+  return {
+    headSeq: 0,
+    lastTs: 0,
+    fleet: emptyFleetRow(),
+    settings,
+    content: null,
+    manifests: new Map(),
+    gatedBy: new Map(),
+    gatesOf: new Map(),
+    channels: new Map(),
+    rollouts: new Map(),
+    hosts: new Map(),
+    quarantines: new Map(),
+    budgets: new Map(),
+    fleetSize: 0,
+    fleetReachable: 0,
+    dirty: cleanDirty(),
+    undo: null,
+  };
+}
+
+export function quarantineKey(channel: string, closure: string): string {
+  return `${channel}\u0000${closure}`;
+}
+
+export function failureKey(probeName: string, controlId: string): string {
+  return `${probeName}\u0000${controlId}`;
+}
+
+export function newRolloutState(row: RolloutRow): RolloutState {
+  const hostBudgets = new Map<string, number[]>();
+  row.plan.budgets.forEach((budget, index) => {
+    for (const hostname of budget.hosts) {
+      const known = hostBudgets.get(hostname);
+      if (known === undefined) hostBudgets.set(hostname, [index]);
+      else known.push(index);
+    }
+  });
+  return {
+    row,
+    records: new Map(),
+    dispatches: new Map(),
+    blockers: new Map(),
+    failures: new Map(),
+    waves: row.plan.soakMinutes.map(() => emptyTally()),
+    hostBudgets,
+    unstaged: new Set(row.plan.unstaged),
+  };
+}
+
+export function isReachable(state: FleetState, hostname: string): boolean {
+  return state.hosts.get(hostname)?.row.reachability === 'reachable';
+}
+
+/** The wave tally of a record; an index past the plan counts with the last wave. */
+export function waveOf(rollout: RolloutState, wave: number): WaveTally {
+  const found = rollout.waves[Math.min(wave, rollout.waves.length - 1)];
+  if (found === undefined) throw new Error(`rollout ${rollout.row.rolloutId} has no waves`);
+  return found;
+}
