@@ -1,0 +1,158 @@
+/**
+ * How rooms speak to those who run them: one typed list of every metric with its labels and its meaning
+ * (the documentation is printed from it, the prom-client objects are built from it), and the small
+ * interfaces of logger, metrics and clock that every room takes as arguments instead of importing.
+ */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** What we use of pino: fields first, then a sentence. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+  child(bindings: Record<string, unknown>): Logger;
+}
+
+/** Time as an argument. `now` may jump, `monotonic` may not; both in milliseconds. */
+export interface Clock {
+  now(): number;
+  monotonic(): number;
+  /** Runs `task` once after `ms` unless the returned function is called first. Never keeps the process alive. */
+  after(ms: number, task: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(ms, task) {
+    const timer = setTimeout(task, ms);
+    timer.unref();
+    return () => {
+      clearTimeout(timer);
+    };
+  },
+};
+
+interface MetricSpec {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly labels: readonly string[];
+  readonly help: string;
+  /** Histograms only: upper bounds, in seconds unless the name says otherwise. */
+  readonly buckets?: readonly number[];
+}
+
+/** From a cached read (0.5 ms) to an agent's own timeout (10 s), and the longest poll (60 s). */
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60] as const;
+/** Gathered statements carry 1 to a few thousand rows. */
+const ROWS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000] as const;
+
+/** Every metric. Names are stable; labels are few and never hold a host, a rollout or free text. */
+export const METRICS = {
+  muster_http_requests_total: {
+    type: 'counter',
+    labels: ['method', 'route', 'status'],
+    help: 'HTTP requests answered, by route pattern and status.',
+  },
+  muster_http_request_seconds: {
+    type: 'histogram',
+    labels: ['route'],
+    help: 'From the first byte of a request to its answer. Dispatch includes the time it was parked.',
+    buckets: SECONDS,
+  },
+  muster_api_events_total: {
+    type: 'counter',
+    labels: ['outcome'],
+    help: 'Agent events by what became of them: applied, duplicate, noop, refused, queued, unavailable.',
+  },
+  muster_api_heartbeats_total: {
+    type: 'counter',
+    labels: ['path'],
+    help: 'Heartbeats: `read` were answered from committed state, `input` became a queued host report.',
+  },
+  muster_api_replays_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Heartbeats answered with a Replay-From.',
+  },
+  muster_api_snapshots_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Rollout snapshots handed to agents with a heartbeat.',
+  },
+  muster_api_shed_total: {
+    type: 'counter',
+    labels: ['why'],
+    help: 'Requests answered 503 because something was full, away or stopping.',
+  },
+  muster_api_parked_polls: {
+    type: 'gauge',
+    labels: [],
+    help: 'Dispatch long polls waiting on this replica.',
+  },
+  muster_api_offers_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Dispatches offered to agents by this replica, repeats included.',
+  },
+  muster_api_gathered_rows: {
+    type: 'histogram',
+    labels: ['statement'],
+    help: 'How many callers shared one statement of the API.',
+    buckets: ROWS,
+  },
+} as const satisfies Readonly<Record<string, MetricSpec>>;
+
+type Specs = typeof METRICS;
+export type MetricName = keyof Specs;
+type OfType<T extends MetricSpec['type']> = {
+  [Name in MetricName]: Specs[Name]['type'] extends T ? Name : never;
+}[MetricName];
+export type CounterName = OfType<'counter'>;
+export type GaugeName = OfType<'gauge'>;
+export type HistogramName = OfType<'histogram'>;
+/** Exactly the labels that the list names. */
+export type LabelsOf<Name extends MetricName> = Readonly<Record<Specs[Name]['labels'][number], string | number>>;
+
+/** Counters count up, gauges are set, histograms observe (seconds or rows). */
+export interface Metrics {
+  count<Name extends CounterName>(name: Name, labels: LabelsOf<Name>, by?: number): void;
+  set<Name extends GaugeName>(name: Name, labels: LabelsOf<Name>, value: number): void;
+  observe<Name extends HistogramName>(name: Name, labels: LabelsOf<Name>, value: number): void;
+}
+
+/** The metrics of one process and their text for `/metrics`. */
+export interface MetricsRegistry extends Metrics {
+  readonly contentType: string;
+  expose(): Promise<string>;
+}
+
+interface Instruments {
+  readonly counters: Map<string, Counter>;
+  readonly gauges: Map<string, Gauge>;
+  readonly histograms: Map<string, Histogram>;
+}
+
+function build(registry: Registry, specs: Readonly<Record<string, MetricSpec>>): Instruments {
+  const made: Instruments = { counters: new Map(), gauges: new Map(), histograms: new Map() };
+  for (const [name, spec] of Object.entries(specs)) {
+    const options = { name, help: spec.help, labelNames: [...spec.labels], registers: [registry] };
+    if (spec.type === 'counter') made.counters.set(name, new Counter(options));
+    else if (spec.type === 'gauge') made.gauges.set(name, new Gauge(options));
+    else made.histograms.set(name, new Histogram({ ...options, buckets: [...(spec.buckets ?? SECONDS)] }));
+  }
+  return made;
+}
+
+/** A fresh set of prom-client instruments, one per entry of METRICS. */
+export function createMetrics(): MetricsRegistry {
+  const registry = new Registry();
+  const { counters, gauges, histograms } = build(registry, METRICS);
+  return {
+    contentType: registry.contentType,
+    expose: () => registry.metrics(),
+    count: (name, labels, by = 1) => counters.get(name)?.inc({ ...labels }, by),
+    set: (name, labels, value) => gauges.get(name)?.set({ ...labels }, value),
+    observe: (name, labels, value) => histograms.get(name)?.observe({ ...labels }, value),
+  };
+}

@@ -1,0 +1,55 @@
+/**
+ * RFC 3339 in, the core's canonical instant out. Agents write offsets and any number of fraction digits;
+ * the core compares instants as plain strings, so there must be exactly one way to write each.
+ */
+import { Type } from '@sinclair/typebox';
+import { timeOf, type Time } from '../reducer/time.ts';
+
+/** Nine fraction digits and an offset need 35; the rest is for generous clocks. Longer is junk. */
+const MAX_LENGTH = 64;
+const RFC3339 =
+  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
+/** PostgreSQL has no year 0; and adding minutes to the last year must not need a fifth digit. */
+const EARLIEST = Date.parse('0001-01-01T00:00:00.000Z');
+const LATEST = Date.parse('9998-12-31T23:59:59.999Z');
+
+export const TimeSchema = Type.String({
+  minLength: 20,
+  maxLength: MAX_LENGTH,
+  description: 'RFC 3339 instant, such as `2026-05-16T01:27:01.000Z`; any offset and fraction are accepted.',
+});
+
+/** Milliseconds of an RFC 3339 text's date and clock reading, taken as UTC; null when they do not exist. */
+function readingOf(match: RegExpExecArray): number | null {
+  const [year, month, day, hour, minute, second] = [1, 2, 3, 4, 5, 6].map((i) => Number(match[i]));
+  if (year === undefined || month === undefined || day === undefined) return null;
+  if (hour === undefined || minute === undefined || second === undefined) return null;
+  if (hour > 23 || minute > 59 || second > 60) return null;
+  // A leap second exists in RFC 3339 and nowhere else; it becomes the last millisecond before it.
+  const millis = second === 60 ? 999 : Number((match[7] ?? '').padEnd(3, '0').slice(0, 3));
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return null;
+  return date.setUTCHours(hour, minute, Math.min(second, 59), millis);
+}
+
+/** Milliseconds that the written offset lies ahead of UTC; null when there is no such offset. */
+function offsetOf(match: RegExpExecArray): number | null {
+  if (match[8] === undefined) return 0;
+  const hours = Number(match[9]);
+  const minutes = Number(match[10]);
+  if (hours > 23 || minutes > 59) return null;
+  return (match[8] === '-' ? -1 : 1) * (hours * 60 + minutes) * 60_000;
+}
+
+/** The canonical instant of an RFC 3339 text (fractions cut, not rounded, so order is kept); null for junk. */
+export function canonicalTime(text: string): Time | null {
+  if (text.length > MAX_LENGTH) return null;
+  const match = RFC3339.exec(text);
+  if (match === null) return null;
+  const reading = readingOf(match);
+  const offset = offsetOf(match);
+  if (reading === null || offset === null) return null;
+  const instant = reading - offset;
+  return instant < EARLIEST || instant > LATEST ? null : timeOf(instant);
+}
