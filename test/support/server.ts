@@ -1,0 +1,82 @@
+/**
+ * The one database server of a test run: the one that MUSTER_TEST_DATABASE_URL names, else a
+ * container where a Docker engine answers, else the embedded one.
+ */
+import { randomUUID } from 'node:crypto';
+import os from 'node:os';
+import path from 'node:path';
+import { PostgreSqlContainer } from '@testcontainers/postgresql';
+import postgres from 'postgres';
+import { getContainerRuntimeClient } from 'testcontainers';
+import { startEmbeddedPostgres } from '../../src/cli/dev/embedded-postgres.ts';
+
+export interface TestServer {
+  /** May create databases. */
+  readonly url: string;
+  /** For people: `embedded PostgreSQL 18.4 on 127.0.0.1:40001`. */
+  readonly about: string;
+  stop(): Promise<void>;
+}
+
+const IMAGE = 'postgres:18';
+/** Two workers, each with the pools of a few replicas, and the replicas that tests start. */
+const SETTINGS = { max_connections: '300' };
+
+export async function startTestServer(): Promise<TestServer> {
+  const url = process.env['MUSTER_TEST_DATABASE_URL'];
+  if (url) {
+    const about = `PostgreSQL ${await versionOf(url)} from MUSTER_TEST_DATABASE_URL`;
+    return { url, about, stop: () => Promise.resolve() };
+  }
+  if (await dockerAnswers()) {
+    try {
+      return await startInDocker();
+    } catch (error) {
+      // An engine that cannot pull (no network) is no reason to test nothing.
+      console.log(`test database: Docker answers, but ${IMAGE} does not start: ${String(error)}`);
+    }
+  }
+  return startEmbedded();
+}
+
+async function dockerAnswers(): Promise<boolean> {
+  try {
+    await getContainerRuntimeClient();
+    return true;
+  } catch {
+    return false; // it throws one error for every way in which there is no engine
+  }
+}
+
+async function startInDocker(): Promise<TestServer> {
+  const flags = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const container = await new PostgreSqlContainer(IMAGE)
+    .withCommand(['postgres', ...flags])
+    .start();
+  const url = container.getConnectionUri();
+  const about = `PostgreSQL ${await versionOf(url)} in Docker (${IMAGE})`;
+  return { url, about, stop: async () => void (await container.stop()) };
+}
+
+async function startEmbedded(): Promise<TestServer> {
+  const server = await startEmbeddedPostgres({
+    dataDir: path.join(os.tmpdir(), `muster-test-${randomUUID()}`),
+    settings: SETTINGS,
+    ephemeral: true,
+    log: (line) => {
+      console.log(`test database: ${line}`);
+    },
+  });
+  const about = `embedded PostgreSQL ${server.version} on 127.0.0.1:${server.port}`;
+  return { url: server.url, about, stop: () => server.stop() };
+}
+
+async function versionOf(url: string): Promise<string> {
+  const sql = postgres(url, { max: 1, connect_timeout: 10 });
+  try {
+    const [row] = await sql<{ server_version: string }[]>`show server_version`;
+    return row?.server_version.split(' ')[0] ?? 'of unknown version';
+  } finally {
+    await sql.end();
+  }
+}

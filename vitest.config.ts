@@ -1,0 +1,45 @@
+/**
+ * Three projects, by what they need. Sized for two cores: more workers only make timings worse.
+ *
+ * - `unit`: pure code and the house rules; no server, runs in seconds (`npx vitest --project unit`).
+ * - `database`: each file has a database of its own on the run's one server.
+ * - `processes`: starts real processes and times them, so one file at a time, after the others.
+ */
+import { defineConfig } from 'vitest/config';
+import SummaryReporter from './test/support/summary-reporter.ts';
+
+const unit = ['reducer', 'wire', 'trust', 'config', 'house'].map((d) => `test/${d}/**/*.test.ts`);
+const processes = ['e2e', 'faults', 'cli'].map((d) => `test/${d}/**/*.test.ts`);
+const setupFiles = ['test/support/drop-databases.ts'];
+
+export default defineConfig({
+  test: {
+    globalSetup: ['test/support/global-setup.ts'],
+    reporters: [process.stdout.isTTY ? 'default' : 'dot', new SummaryReporter()],
+    projects: [
+      { test: { name: 'unit', include: unit, maxWorkers: 2 } },
+      {
+        test: {
+          name: 'database',
+          include: ['test/**/*.test.ts'],
+          exclude: [...unit, ...processes],
+          setupFiles,
+          maxWorkers: 2,
+          testTimeout: 20_000,
+          hookTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: 'processes',
+          include: processes,
+          setupFiles,
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
