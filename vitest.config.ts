@@ -10,7 +10,7 @@ import SummaryReporter from './test/support/summary-reporter.ts';
 
 const unit = ['reducer', 'wire', 'trust', 'config', 'house'].map((d) => `test/${d}/**/*.test.ts`);
 const processes = ['e2e', 'faults', 'cli'].map((d) => `test/${d}/**/*.test.ts`);
-const setupFiles = ['test/support/drop-databases.ts'];
+const setupFiles = ['test/support/after-file.ts'];
 
 export default defineConfig({
   test: {

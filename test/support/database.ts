@@ -34,7 +34,7 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
   return { url: url.href, name };
 }
 
-/** For the file's last hook (`drop-databases.ts`). */
+/** For the file's last hook (`after-file.ts`). */
 export async function dropTestDatabases(): Promise<void> {
   const names = created.splice(0);
   if (names.length === 0) return;

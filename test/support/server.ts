@@ -2,8 +2,6 @@
  * The one database server of a test run: the one that MUSTER_TEST_DATABASE_URL names, else a
  * container where a Docker engine answers, else the embedded one.
  */
-import { randomUUID } from 'node:crypto';
-import os from 'node:os';
 import path from 'node:path';
 import { PostgreSqlContainer } from '@testcontainers/postgresql';
 import postgres from 'postgres';
@@ -22,7 +20,7 @@ const IMAGE = 'postgres:18';
 /** Two workers, each with the pools of a few replicas, and the replicas that tests start. */
 const SETTINGS = { max_connections: '300' };
 
-export async function startTestServer(): Promise<TestServer> {
+export async function startTestServer(scratchDir: string): Promise<TestServer> {
   const url = process.env['MUSTER_TEST_DATABASE_URL'];
   if (url) {
     const about = `PostgreSQL ${await versionOf(url)} from MUSTER_TEST_DATABASE_URL`;
@@ -36,7 +34,7 @@ export async function startTestServer(): Promise<TestServer> {
       console.log(`test database: Docker answers, but ${IMAGE} does not start: ${String(error)}`);
     }
   }
-  return startEmbedded();
+  return startEmbedded(scratchDir);
 }
 
 async function dockerAnswers(): Promise<boolean> {
@@ -58,9 +56,9 @@ async function startInDocker(): Promise<TestServer> {
   return { url, about, stop: async () => void (await container.stop()) };
 }
 
-async function startEmbedded(): Promise<TestServer> {
+async function startEmbedded(scratchDir: string): Promise<TestServer> {
   const server = await startEmbeddedPostgres({
-    dataDir: path.join(os.tmpdir(), `muster-test-${randomUUID()}`),
+    dataDir: path.join(scratchDir, 'postgres'),
     settings: SETTINGS,
     ephemeral: true,
     log: (line) => {

@@ -105,7 +105,7 @@ export async function startEmbeddedPostgres(
 function choosePlace(wanted: string, binaries: PostgresBinaries, log: (l: string) => void): Place {
   let dir = wanted;
   if (binaries.runAs !== undefined && !isReachableByOthers(wanted)) {
-    const base = sharedBases()[0];
+    const [base] = sharedBases();
     if (base === undefined) {
       throw new Error(
         `User nobody, as whom PostgreSQL runs under root, cannot reach ${wanted}, and there is ` +

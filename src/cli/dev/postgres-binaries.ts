@@ -67,14 +67,12 @@ export function findPostgresBinaries(log: Log = () => undefined): PostgresBinari
  * Directories of ours, outside every home, where another user can read what we put: made or
  * checked so that nobody else could have put it there. Best first; /var/tmp survives a reboot.
  */
-export function sharedBases(): string[] {
+export function* sharedBases(): Generator<string> {
   const uid = process.getuid?.() ?? 0;
-  const bases: string[] = [];
   for (const parent of new Set(['/var/tmp', os.tmpdir(), '/tmp'])) {
     const base = path.join(parent, `muster-dev-${uid}`);
-    if (isReachableByOthers(parent) && ownDirectory(base, uid)) bases.push(base);
+    if (isReachableByOthers(parent) && ownDirectory(base, uid)) yield base;
   }
-  return bases;
 }
 
 /** Can any user walk down to this path? Looks at what exists of it; the rest we would make. */

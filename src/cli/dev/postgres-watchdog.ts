@@ -16,6 +16,7 @@ export interface Watchdog {
 
 // `lives`: in a container whose first process reaps nobody, a dead server stays as a zombie (Z).
 // 200 × 0.1 s: what a fast shutdown with a checkpoint may take; then the hard way.
+// `rm` again: another process that ends now may still have put a file there.
 const SCRIPT = `
 trap '' HUP INT TERM
 lives() { kill -0 "$pid" && ! grep -q '^State:.Z' "/proc/$pid/status"; }
@@ -33,7 +34,8 @@ if [ -n "$pid" ]; then
   while lives && [ $n -lt 200 ]; do sleep 0.1; n=$((n + 1)); done
   kill -KILL "$pid"
 fi 2>/dev/null
-[ -z "$1" ] || rm -rf -- "$1"
+n=0
+while [ -n "$1" ] && ! rm -rf -- "$1" && [ $n -lt 5 ]; do sleep 1; n=$((n + 1)); done
 `;
 
 /** `remove`: a directory to delete if this process dies before it calls `release`. */

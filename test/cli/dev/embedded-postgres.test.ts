@@ -1,18 +1,14 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import postgres from 'postgres';
-import { afterAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { startEmbeddedPostgres } from '../../../src/cli/dev/embedded-postgres.ts';
+import { startNode } from '../../support/processes.ts';
+import { makeScratchDir } from '../../support/scratch.ts';
 
-const parent = mkdtempSync(path.join(os.tmpdir(), 'muster-embedded-'));
-chmodSync(parent, 0o755); // for `nobody`, if we are root
-afterAll(() => {
-  rmSync(parent, { recursive: true, force: true });
-});
+const parent = makeScratchDir('embedded');
 
 async function query<T extends object>(url: string, text: string): Promise<T[]> {
   const sql = postgres(url, { max: 1, onnotice: () => undefined });
@@ -72,9 +68,7 @@ test('when its parent is killed, the server stops and ephemeral data goes', asyn
     const server = await startEmbeddedPostgres({ dataDir: process.argv[1], ephemeral: true });
     console.log(server.url);
     setInterval(() => {}, 1000);`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', code, dataDir], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child = startNode(['--input-type=module', '-e', code, dataDir]);
   const [url] = await once(createInterface(child.stdout), 'line');
   expect(await query(String(url), 'select 1 as x')).toEqual([{ x: 1 }]);
   child.kill('SIGKILL');
