@@ -28,12 +28,19 @@ export class Pass {
   readonly state: FleetState;
   readonly now: Millis;
   readonly observed: Observed | null;
+  private readonly offers = new Map<string, { first: Time; last: Time }>();
+  private readonly heard = new Map<string, Time>();
 
   constructor(state: FleetState, now: Millis, observed: Observed | null) {
     this.state = state;
     this.now = Math.max(now, state.lastTs);
     this.at = timeOf(this.now);
     this.observed = observed;
+    for (const offer of observed?.offers ?? []) {
+      const key = `${offer.rolloutId}\u0000${offer.hostname}`;
+      this.offers.set(key, { first: offer.firstOfferedAt, last: offer.lastOfferedAt });
+    }
+    for (const { hostname, at } of observed?.heard ?? []) this.heard.set(hostname, at);
   }
 
   /** Names the input's own row; it is written with the first row that follows, or by `write`. */
@@ -81,15 +88,11 @@ export class Pass {
   /** Whether a dispatch was ever offered: null when nobody looked. */
   offerOf(rolloutId: string, hostname: string): { first: Time; last: Time } | 'never' | null {
     if (this.observed === null) return null;
-    for (const offer of this.observed.offers) {
-      if (offer.rolloutId === rolloutId && offer.hostname === hostname) {
-        return { first: offer.firstOfferedAt, last: offer.lastOfferedAt };
-      }
-    }
-    return 'never';
+    return this.offers.get(`${rolloutId}\u0000${hostname}`) ?? 'never';
   }
 
+  /** When a host was last heard; null when unknown or when nobody looked. */
   heardAt(hostname: string): Time | null {
-    return this.observed?.heard.find((heard) => heard.hostname === hostname)?.at ?? null;
+    return this.heard.get(hostname) ?? null;
   }
 }

@@ -288,7 +288,7 @@ function updateInFlight(state: FleetState, rollout: RolloutState, hostname: stri
     const count = (budget.inFlight.get(hostname) ?? 0) + (holds ? 1 : -1);
     if (count === 0) budget.inFlight.delete(hostname);
     else budget.inFlight.set(hostname, count);
-    state.dirty.budgets.add(budget.key);
+    if (!holds) state.dirty.budgets.add(budget.key);
   }
 }
 

@@ -1,0 +1,38 @@
+/** An acknowledged newer rollout closes what is still open of the host in older ones. */
+import type { Pass } from '../pass.ts';
+import type { Change } from '../state/change.ts';
+import type { RecordRow } from '../state/rows.ts';
+import type { RolloutState } from '../state/state.ts';
+
+export function abandonOlder(pass: Pass, newer: RolloutState, hostname: string): void {
+  for (const id of [...(pass.state.hosts.get(hostname)?.rollouts ?? [])].sort()) {
+    const older = pass.state.rollouts.get(id);
+    const record = older?.records.get(hostname);
+    if (older === undefined || record === undefined || older.row.ordinal >= newer.row.ordinal) continue;
+    if (isOpen(record)) closeRecord(pass, older, record, 'abandoned');
+  }
+}
+
+/** Not yet history: something may still come of it. */
+export function isOpen(record: RecordRow): boolean {
+  return record.closed === null && record.state !== 'Converged' && record.state !== 'Reverted';
+}
+
+export function closeRecord(
+  pass: Pass,
+  rollout: RolloutState,
+  record: RecordRow,
+  closed: 'abandoned' | 'written-off',
+): number {
+  const { rolloutId, hostname, channel, state } = record;
+  const changes: Change[] = [{ t: 'record', rolloutId, hostname, set: { closed } }];
+  if (rollout.dispatches.has(hostname)) changes.push({ t: 'dispatch', rolloutId, hostname, set: null });
+  return pass.emit({
+    kind: 'transition',
+    hostname,
+    rolloutId,
+    channel,
+    payload: { from: state, to: state, closed },
+    changes,
+  });
+}

@@ -1,0 +1,176 @@
+/**
+ * An agent's event: judged against the mirror of its record by the same `step` the agent ran, then the
+ * consequences that only the control plane knows of. A refusal changes nothing but what was refused.
+ */
+import type { HostEvent } from '../host/events.ts';
+import { step, type Stepped, type StepEffect } from '../host/step.ts';
+import type { AgentEventInput } from '../input.ts';
+import type { RefusalCode, Verdict } from '../log.ts';
+import type { Pass } from '../pass.ts';
+import type { Change, RecordSet } from '../state/change.ts';
+import type { RecordRow } from '../state/rows.ts';
+import { quarantineKey, type RolloutState } from '../state/state.ts';
+import { probeFailureChanges } from './probe-failures.ts';
+import { abandonOlder } from './abandon.ts';
+
+export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
+  const { hostname, rolloutId, event } = input;
+  const rollout = pass.state.rollouts.get(rolloutId);
+  const record = rollout?.records.get(hostname);
+  const channel = rollout?.row.channel ?? null;
+  pass.begin({ kind: 'agent_event', hostname, rolloutId, channel, actor: hostname, payload: { event } });
+  if (rollout === undefined || record === undefined) {
+    const detail = `${hostname} has no record in ${rolloutId}`;
+    pass.write([], { verdict: 'refused', code: 'unknown-rollout-host', detail });
+    return { status: 'refused', code: 'unknown-rollout-host', detail, state: null, lastEventSeq: null };
+  }
+  if (event.seq <= record.lastEventSeq) return { status: 'duplicate', lastEventSeq: record.lastEventSeq };
+  const contradiction = contradicted(record, event);
+  if (contradiction !== null) return refuse(pass, record, event, 'invariant-violated', contradiction);
+  const policy = { onHealthFailure: rollout.row.plan.onHealthFailure };
+  const stepped = step(record, event, policy, 'remote');
+  if (!stepped.ok) {
+    const verdict = refuse(pass, record, event, stepped.code, stepped.detail);
+    if (isLateRollback(record, event)) {
+      quarantine(pass, record, { channel: record.channel, closure: record.targetClosure });
+    }
+    return verdict;
+  }
+  accept(pass, rollout, record, event, stepped);
+  return { status: 'applied' };
+}
+
+/** A heartbeat applied after the completion reported another closure: the host does not run what it claims. */
+function contradicted(record: RecordRow, event: HostEvent): string | null {
+  if (event.kind !== 'Converged' || record.state !== 'Soaking' || record.contradictedBy === null) return null;
+  return `its last heartbeat reported ${record.contradictedBy}, not the target ${record.targetClosure}`;
+}
+
+/** A closure that had to be rolled back is bad news, even from a record that is closed. */
+function isLateRollback(record: RecordRow, event: HostEvent): boolean {
+  return event.kind === 'RollbackComplete' && record.closed !== null && record.state === 'Failed';
+}
+
+function refuse(
+  pass: Pass,
+  record: RecordRow,
+  event: HostEvent,
+  code: RefusalCode,
+  detail: string,
+): Verdict {
+  const { rolloutId, hostname, state, lastEventSeq } = record;
+  const lastRefusal = `${String(event.seq)}:${event.kind}:${code}`;
+  // An agent that repeats itself every 15 s must not fill the log: the same refusal is one row.
+  if (record.lastRefusal !== lastRefusal) {
+    const set: RecordSet = {
+      lastRefusal,
+      highestRefusedSeq: Math.max(record.highestRefusedSeq, event.seq),
+    };
+    pass.write([{ t: 'record', rolloutId, hostname, set }], { verdict: 'refused', code, detail, state });
+  }
+  return { status: 'refused', code, detail, state, lastEventSeq };
+}
+
+function accept(
+  pass: Pass,
+  rollout: RolloutState,
+  record: RecordRow,
+  event: HostEvent,
+  stepped: Stepped,
+): void {
+  const { rolloutId, hostname, channel } = record;
+  const set: RecordSet = { ...stepped.set, ...bookkeeping(pass, record, event) };
+  const changes: Change[] = [
+    { t: 'record', rolloutId, hostname, set },
+    ...probeFailureChanges(rollout, record, event),
+    ...consequences(rollout, record, event, stepped.record.state),
+  ];
+  const facts = { verdict: 'applied', ...(stepped.gap > 0 ? { gap: stepped.gap } : {}) };
+  if (stepped.record.state === record.state) pass.write(changes, facts);
+  else {
+    pass.write([], facts);
+    pass.emit({
+      kind: 'transition',
+      hostname,
+      rolloutId,
+      channel,
+      payload: { from: record.state, to: stepped.record.state },
+      changes,
+    });
+  }
+  for (const effect of stepped.effects) applyEffect(pass, record, effect);
+  if (event.kind === 'DispatchAck') abandonOlder(pass, rollout, hostname);
+}
+
+/** What the control plane alone notes about an accepted event. */
+function bookkeeping(pass: Pass, record: RecordRow, event: HostEvent): RecordSet {
+  return {
+    lastAcceptedAt: pass.at,
+    ...(record.targetSightings > 0 ? { targetSightings: 0 } : {}),
+    ...(record.stuck ? { stuck: false } : {}),
+    ...(event.kind === 'ActivationCompleted'
+      ? { completedAppliedAt: pass.at, contradictedBy: null }
+      : {}),
+    ...(event.kind === 'RollbackComplete' ? { rollbackFailed: event.exitCode !== 0 } : {}),
+  };
+}
+
+/** Changes beside the record: the slot is taken over by the move, and what the host has settled on. */
+function consequences(
+  rollout: RolloutState,
+  record: RecordRow,
+  event: HostEvent,
+  to: RecordRow['state'],
+): Change[] {
+  const { rolloutId, hostname, targetClosure } = record;
+  switch (event.kind) {
+    case 'DispatchAck':
+      return [
+        ...(rollout.dispatches.has(hostname)
+          ? [{ t: 'dispatch' as const, rolloutId, hostname, set: null }]
+          : []),
+        { t: 'host', hostname, set: { settledClosure: null } },
+      ];
+    case 'Converged':
+      return [{ t: 'host', hostname, set: { settledClosure: targetClosure } }];
+    case 'RollbackComplete':
+      return to === 'Reverted'
+        ? [{ t: 'host', hostname, set: { settledClosure: event.revertedToClosure } }]
+        : [];
+    default:
+      return [];
+  }
+}
+
+function applyEffect(pass: Pass, record: RecordRow, effect: StepEffect): void {
+  switch (effect.kind) {
+    case 'Quarantine':
+      quarantine(pass, record, effect);
+      return;
+    case 'PostEvent':
+    case 'ResetProbes':
+    case 'FireSwitch':
+    case 'FireRollback':
+      // An agent's to do: the control plane only mirrors.
+      return;
+  }
+}
+
+function quarantine(
+  pass: Pass,
+  record: RecordRow,
+  { channel, closure }: { readonly channel: string; readonly closure: string },
+): void {
+  if (pass.state.quarantines.has(quarantineKey(channel, closure))) return;
+  const { rolloutId, hostname } = record;
+  pass.emit({
+    kind: 'plan_action',
+    hostname,
+    rolloutId,
+    channel,
+    payload: { action: 'Quarantine', closure },
+    changes: [
+      { t: 'quarantine', channel, closure, set: { channel, closure, rolloutId, hostname, at: pass.at } },
+    ],
+  });
+}

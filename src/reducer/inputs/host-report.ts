@@ -1,0 +1,184 @@
+/**
+ * A heartbeat that may change something: reachability, the reported closure, and, only where nothing else
+ * can be known, a state set by the control plane itself, marked `synthesised`. Synthesis carries no agent
+ * seq, so that the agent's own next events still count, and a real event later wins over it.
+ */
+import type { HostReportInput } from '../input.ts';
+import type { Verdict } from '../log.ts';
+import type { Pass } from '../pass.ts';
+import { hasEnded } from '../rollout/states.ts';
+import type { RecordSet } from '../state/change.ts';
+import { freshHost } from '../state/put.ts';
+import type { HostRow, RecordRow } from '../state/rows.ts';
+import type { RolloutState } from '../state/state.ts';
+import { addMinutes } from '../time.ts';
+
+/** A host shows its target before its switch has succeeded: one heartbeat proves nothing. */
+const SIGHTINGS_NEEDED = 2;
+
+export function onHostReport(pass: Pass, input: HostReportInput): Verdict {
+  const { hostname } = input;
+  const rows = pass.entries.length;
+  pass.begin({
+    kind: 'host_report',
+    hostname,
+    actor: hostname,
+    payload: {
+      at: input.at,
+      closure: input.currentClosure,
+      agentVersion: input.agentVersion,
+      lastEventSeqByRollout: input.lastEventSeqByRollout,
+    },
+  });
+  const row = pass.state.hosts.get(hostname)?.row ?? freshHost(hostname);
+  noteHost(pass, row, input);
+  for (const rollout of openRollouts(pass, hostname)) noteRecord(pass, rollout, row, input);
+  return { status: pass.entries.length > rows ? 'applied' : 'noop' };
+}
+
+function openRollouts(pass: Pass, hostname: string): RolloutState[] {
+  const found: RolloutState[] = [];
+  for (const id of pass.state.hosts.get(hostname)?.rollouts ?? []) {
+    const rollout = pass.state.rollouts.get(id);
+    if (rollout?.records.get(hostname)?.closed === null) found.push(rollout);
+  }
+  return found.sort((a, b) => b.row.ordinal - a.row.ordinal);
+}
+
+function noteHost(pass: Pass, row: HostRow, input: HostReportInput): void {
+  const reportedClosure = input.currentClosure ?? row.reportedClosure;
+  const returned = row.reachability !== 'reachable';
+  if (!returned && reportedClosure === row.reportedClosure) return;
+  const { hostname } = input;
+  if (reportedClosure !== row.reportedClosure) {
+    pass.write([{ t: 'host', hostname, set: { reportedClosure } }]);
+  }
+  if (!returned) return;
+  pass.emit({
+    kind: 'liveness',
+    hostname,
+    payload: { event: 'HostReachable', before: row.reachability },
+    changes: [{ t: 'host', hostname, set: { reachability: 'reachable', reachabilityAt: pass.at } }],
+  });
+}
+
+function noteRecord(pass: Pass, rollout: RolloutState, host: HostRow, input: HostReportInput): void {
+  const record = rollout.records.get(input.hostname);
+  if (record === undefined || input.currentClosure === null) return;
+  const onTarget = input.currentClosure === record.targetClosure;
+  switch (record.state) {
+    case 'Deferred':
+      if (onTarget) synthesise(pass, rollout, record, 'rebooted');
+      return;
+    case 'Activating':
+      sight(pass, rollout, record, onTarget, 'restarted-mid-switch');
+      return;
+    case 'Pending':
+      notePending(pass, rollout, record, host, input, onTarget);
+      return;
+    case 'Soaking':
+      noteContradiction(pass, record, onTarget ? null : input.currentClosure);
+      return;
+    case 'Converged':
+    case 'Failed':
+    case 'Reverted':
+      return;
+  }
+}
+
+function notePending(
+  pass: Pass,
+  rollout: RolloutState,
+  record: RecordRow,
+  host: HostRow,
+  input: HostReportInput,
+  onTarget: boolean,
+): void {
+  if (hasEnded(rollout.row.state)) return;
+  const offered = rollout.dispatches.has(record.hostname)
+    ? pass.offerOf(record.rolloutId, record.hostname) !== 'never'
+    : record.wasOffered;
+  if (offered) {
+    sight(pass, rollout, record, onTarget, 'acknowledgement-lost');
+    return;
+  }
+  if (!onTarget || !isWithoutHistory(pass, record, host)) return;
+  const stated = input.lastEventSeqByRollout[record.rolloutId] ?? 0;
+  const waits = stated > Math.max(record.lastEventSeq, record.highestRefusedSeq);
+  // The agent has events that we lack: it is asked to replay, and only silence lets us guess.
+  if (waits && record.targetSightings === 0) setRecord(pass, record, { targetSightings: 1 });
+  else synthesise(pass, rollout, record, 'recovered');
+}
+
+/** The control plane never saw this host do anything: it may have lost its database. */
+function isWithoutHistory(pass: Pass, record: RecordRow, host: HostRow): boolean {
+  if (host.settledClosure !== null) return false;
+  for (const id of pass.state.hosts.get(record.hostname)?.rollouts ?? []) {
+    const other = pass.state.rollouts.get(id)?.records.get(record.hostname);
+    if (other !== undefined && other.lastEventSeq > 0) return false;
+    if (other !== undefined && other.synthesised !== null) return false;
+  }
+  return true;
+}
+
+function sight(
+  pass: Pass,
+  rollout: RolloutState,
+  record: RecordRow,
+  onTarget: boolean,
+  cause: string,
+): void {
+  const sightings = onTarget ? record.targetSightings + 1 : 0;
+  if (sightings >= SIGHTINGS_NEEDED) synthesise(pass, rollout, record, cause);
+  else if (sightings !== record.targetSightings) setRecord(pass, record, { targetSightings: sightings });
+}
+
+function noteContradiction(pass: Pass, record: RecordRow, contradictedBy: string | null): void {
+  if (record.contradictedBy !== contradictedBy) setRecord(pass, record, { contradictedBy });
+}
+
+function setRecord(pass: Pass, record: RecordRow, set: RecordSet): void {
+  const { rolloutId, hostname, channel } = record;
+  pass.emit({
+    kind: 'host_report',
+    hostname,
+    rolloutId,
+    channel,
+    payload: { noted: Object.keys(set) },
+    changes: [{ t: 'record', rolloutId, hostname, set }],
+  });
+}
+
+/** Sets Soaking as a completed activation would, and lets the host's own probes finish it. */
+function synthesise(pass: Pass, rollout: RolloutState, record: RecordRow, cause: string): void {
+  const { rolloutId, hostname, channel, wave } = record;
+  const overdue = record.soakDueAt === null || record.soakDueAt <= pass.at;
+  const soakMinutes = rollout.row.plan.soakMinutes[wave] ?? 0;
+  const set: RecordSet = {
+    state: 'Soaking',
+    synthesised: cause,
+    synthesisedAt: pass.at,
+    activationCompletedAt: pass.at,
+    completedAppliedAt: pass.at,
+    currentClosure: record.targetClosure,
+    probes: null,
+    probeObservedFirstAt: null,
+    probeFailureFirstAt: null,
+    contradictedBy: null,
+    targetSightings: 0,
+    ...(overdue ? { soakDueAt: addMinutes(pass.at, soakMinutes) } : {}),
+  };
+  const dispatched = rollout.dispatches.has(hostname);
+  pass.emit({
+    kind: 'transition',
+    hostname,
+    rolloutId,
+    channel,
+    payload: { from: record.state, to: 'Soaking', synthesised: cause },
+    changes: [
+      { t: 'record', rolloutId, hostname, set },
+      { t: 'host', hostname, set: { settledClosure: null } },
+      ...(dispatched ? [{ t: 'dispatch' as const, rolloutId, hostname, set: null }] : []),
+    ],
+  });
+}

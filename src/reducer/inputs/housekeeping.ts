@@ -1,0 +1,139 @@
+/** Inputs that no person and no agent sends: the clock, liveness, verification, trust, retention, leadership. */
+import type {
+  LeadershipInput,
+  LivenessInput,
+  RefusedEventInput,
+  RetentionInput,
+  TrustChangedInput,
+  VerifyOutcomeInput,
+} from '../input.ts';
+import type { Verdict } from '../log.ts';
+import type { Pass } from '../pass.ts';
+import { isMoving } from '../planner/moving.ts';
+import { stepRollout } from '../rollout/step-rollout.ts';
+import type { RecordRow } from '../state/rows.ts';
+import { millisOf, MINUTE } from '../time.ts';
+
+const APPLIED: Verdict = { status: 'applied' };
+const NOOP: Verdict = { status: 'noop' };
+
+/** Time has passed: everything that depends on it is looked at again. */
+export function onTick(pass: Pass): Verdict {
+  pass.begin({
+    kind: 'plan_action',
+    payload: { action: 'Tick', ...(pass.observed === null ? {} : { observed: pass.observed }) },
+  });
+  for (const rollout of pass.state.rollouts.values()) {
+    for (const record of rollout.records.values()) if (isStuck(pass, record)) markStuck(pass, record);
+  }
+  pass.state.dirty.all = true;
+  return APPLIED;
+}
+
+/** Heard, yet silent about its move for too long: the move no longer counts. */
+function isStuck(pass: Pass, record: RecordRow): boolean {
+  if (!isMoving(record) || record.soakDueAt === null) return false;
+  const grace = pass.state.settings.moveGraceMinutes * MINUTE;
+  if (pass.now < millisOf(record.soakDueAt) + grace) return false;
+  const since = record.lastAcceptedAt ?? record.soakDueAt;
+  const heard = pass.heardAt(record.hostname);
+  return heard !== null && heard > since && pass.now - millisOf(since) >= grace;
+}
+
+function markStuck(pass: Pass, record: RecordRow): void {
+  const { rolloutId, hostname, channel, state } = record;
+  pass.emit({
+    kind: 'plan_action',
+    hostname,
+    rolloutId,
+    channel,
+    payload: { action: 'StuckMove', state, lastAcceptedAt: record.lastAcceptedAt },
+    changes: [{ t: 'record', rolloutId, hostname, set: { stuck: true } }],
+  });
+}
+
+export function onHostsUnreachable(pass: Pass, input: LivenessInput): Verdict {
+  const lost = input.hosts.filter(
+    ({ hostname, lastHeardAt }) =>
+      pass.state.hosts.get(hostname)?.row.reachability === 'reachable' &&
+      (pass.state.hosts.get(hostname)?.row.reachabilityAt ?? '') <= lastHeardAt,
+  );
+  if (lost.length === 0) return NOOP;
+  pass.begin({
+    kind: 'liveness',
+    hostname: lost.length === 1 ? (lost[0]?.hostname ?? null) : null,
+    payload: { event: 'HostUnreachable', hosts: lost },
+  });
+  pass.write(
+    lost.map(({ hostname }) => ({
+      t: 'host',
+      hostname,
+      set: { reachability: 'unreachable', reachabilityAt: pass.at },
+    })),
+  );
+  return APPLIED;
+}
+
+export function onRefusedEvent(pass: Pass, input: RefusedEventInput): Verdict {
+  const { hostname, rolloutId, code, seq, detail, excerpt } = input;
+  const channel = rolloutId === null ? undefined : pass.state.rollouts.get(rolloutId)?.row.channel;
+  pass.begin({
+    kind: 'agent_event',
+    hostname,
+    rolloutId,
+    channel: channel ?? null,
+    actor: hostname,
+    payload: { verdict: 'refused', code, detail, seq, excerpt },
+  });
+  pass.write();
+  return { status: 'refused', code, detail, state: null, lastEventSeq: null };
+}
+
+export function onVerifyOutcome(pass: Pass, input: VerifyOutcomeInput): Verdict {
+  const { artifact, ok, reason, detail, hash } = input;
+  pass.begin({ kind: 'verify_outcome', payload: { artifact, ok, reason, detail, hash } });
+  pass.write();
+  return APPLIED;
+}
+
+export function onTrustChanged(pass: Pass, input: TrustChangedInput): Verdict {
+  if (pass.state.fleet.rejectBefore === input.rejectBefore) return NOOP;
+  pass.begin({
+    kind: 'verify_outcome',
+    payload: { artifact: 'trust', rejectBefore: input.rejectBefore },
+  });
+  pass.write([{ t: 'fleet', set: { rejectBefore: input.rejectBefore } }]);
+  return APPLIED;
+}
+
+export function onRetentionExpired(pass: Pass, input: RetentionInput): Verdict {
+  const { rolloutId } = input;
+  const rollout = pass.state.rollouts.get(rolloutId);
+  const set = rollout === undefined ? null : stepRollout(rollout.row, { kind: 'RetentionExpired', at: pass.at });
+  if (rollout === undefined || set === null) return NOOP;
+  const { channel, state } = rollout.row;
+  if (pass.state.channels.get(channel)?.currentRolloutId === rolloutId) return NOOP;
+  pass.begin({
+    kind: 'rollout_event',
+    rolloutId,
+    channel,
+    payload: { event: 'RetentionExpired', from: state, to: 'Pruned' },
+  });
+  pass.write([
+    { t: 'prune', rolloutId },
+    { t: 'rollout', rolloutId, set },
+  ]);
+  return APPLIED;
+}
+
+export function onLeaderStarted(pass: Pass, input: LeadershipInput): Verdict {
+  const { epoch, holder, version, incarnation } = input;
+  pass.begin({
+    kind: 'leadership',
+    actor: holder,
+    payload: { event: 'LeaderStarted', epoch, holder, version, incarnation, settings: pass.state.settings },
+  });
+  pass.write();
+  pass.state.dirty.all = true;
+  return APPLIED;
+}

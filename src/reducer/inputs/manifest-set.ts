@@ -1,0 +1,85 @@
+/**
+ * A newly verified set of manifests: what every channel declares from now on. Rollouts already opened keep
+ * what was pinned; only their signature's age is refreshed.
+ */
+import type { ChannelContent, FleetContent, ManifestContent } from '../content.ts';
+import type { ManifestSetInput } from '../input.ts';
+import type { Verdict } from '../log.ts';
+import type { Pass } from '../pass.ts';
+import type { Change } from '../state/change.ts';
+import { setContent } from '../state/rows-io.ts';
+
+export function onManifestSet(pass: Pass, input: ManifestSetInput): Verdict {
+  const { fleet, manifests } = input;
+  const changes = [
+    ...fleetChanges(pass, fleet),
+    ...channelChanges(pass, fleet, manifests),
+    ...resigned(pass, manifests),
+  ];
+  setContent(pass.state, fleet, manifests);
+  if (changes.length === 0) return { status: 'noop' };
+  pass.begin({
+    kind: 'manifest_set',
+    payload: {
+      fleetHash: fleet.hash,
+      signedAt: fleet.signedAt,
+      ref: fleet.ref,
+      manifests: manifests.map(({ rolloutId, hash }) => ({ rolloutId, hash })),
+    },
+  });
+  pass.write(changes);
+  return { status: 'applied' };
+}
+
+function fleetChanges(pass: Pass, fleet: FleetContent): Change[] {
+  const { fleetHash, signedAt, ref } = pass.state.fleet;
+  if (fleetHash === fleet.hash && signedAt === fleet.signedAt && ref === fleet.ref) return [];
+  return [{ t: 'fleet', set: { fleetHash: fleet.hash, signedAt: fleet.signedAt, ref: fleet.ref } }];
+}
+
+function channelChanges(
+  pass: Pass,
+  fleet: FleetContent,
+  manifests: readonly ManifestContent[],
+): Change[] {
+  const declaring = new Set<string>();
+  for (const host of fleet.hosts.values()) if (host.closureHash !== null) declaring.add(host.channel);
+  const names = new Set([...fleet.channels.keys(), ...pass.state.channels.keys()]);
+  return [...names].sort().flatMap((name) => {
+    const content = fleet.channels.get(name);
+    const ref = content !== undefined && declaring.has(name) ? fleet.ref : null;
+    return channelChange(pass, name, content, ref, manifests);
+  });
+}
+
+function channelChange(
+  pass: Pass,
+  channel: string,
+  content: ChannelContent | undefined,
+  declaredRef: string | null,
+  manifests: readonly ManifestContent[],
+): Change[] {
+  const manifest = manifests.find((m) => m.channel === channel && m.channelRef === declaredRef);
+  const set = {
+    declaredRef,
+    freshnessWindow: content?.freshnessWindow ?? 0,
+    manifestHash: manifest?.hash ?? null,
+    signedAt: manifest?.signedAt ?? null,
+  };
+  const row = pass.state.channels.get(channel);
+  const same =
+    row !== undefined &&
+    row.declaredRef === set.declaredRef &&
+    row.freshnessWindow === set.freshnessWindow &&
+    row.manifestHash === set.manifestHash &&
+    row.signedAt === set.signedAt;
+  return same ? [] : [{ t: 'channel', channel, set }];
+}
+
+function resigned(pass: Pass, manifests: readonly ManifestContent[]): Change[] {
+  return manifests.flatMap(({ rolloutId, hash, signedAt }): Change[] => {
+    const row = pass.state.rollouts.get(rolloutId)?.row;
+    if (row === undefined || (row.manifestHash === hash && row.signedAt === signedAt)) return [];
+    return [{ t: 'rollout', rolloutId, set: { manifestHash: hash, signedAt } }];
+  });
+}

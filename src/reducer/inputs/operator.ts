@@ -1,0 +1,201 @@
+/**
+ * Operator commands: hold back or let go, never retarget. Each is one row with its actor and reason, from
+ * which everything it led to follows. A command that would change nothing is refused with why, so that a
+ * script learns of its mistake.
+ */
+import type { OperatorCommand, OperatorInput } from '../input.ts';
+import type { RefusalCode, Verdict } from '../log.ts';
+import type { Pass } from '../pass.ts';
+import { apply } from '../planner/progress.ts';
+import { withdraw } from '../planner/withdraw.ts';
+import type { Change } from '../state/change.ts';
+import type { Stop } from '../state/rows.ts';
+import { quarantineKey, type RolloutState } from '../state/state.ts';
+import { closeRecord, isOpen } from './abandon.ts';
+
+export function onOperatorCommand(pass: Pass, input: OperatorInput): Verdict {
+  const { actor, reason, command } = input;
+  pass.begin({
+    kind: 'operator_command',
+    actor,
+    ...subjectOf(command),
+    payload: { command, reason },
+  });
+  const seq = seqOf(pass, command);
+  const verdict =
+    input.expectedSeq !== null && seq !== null && seq !== input.expectedSeq
+      ? refused('stale-expectation', `the subject changed at seq ${String(seq)}, after ${String(input.expectedSeq)}`)
+      : carryOut(pass, command, { actor, reason, at: pass.at });
+  if (verdict.status === 'refused') {
+    pass.write([], { verdict: 'refused', code: verdict.code, detail: verdict.detail });
+  }
+  return verdict;
+}
+
+const APPLIED: Verdict = { status: 'applied' };
+
+function refused(code: RefusalCode, detail: string): Verdict {
+  return { status: 'refused', code, detail, state: null, lastEventSeq: null };
+}
+
+function subjectOf(command: OperatorCommand) {
+  switch (command.command) {
+    case 'PauseChannel':
+    case 'ResumeChannel':
+    case 'ClearQuarantine':
+      return { channel: command.channel };
+    case 'PauseFleet':
+    case 'ResumeFleet':
+      return {};
+    case 'CancelRollout':
+    case 'ClearRollout':
+      return { rolloutId: command.rolloutId };
+    case 'HoldHost':
+    case 'ReleaseHost':
+    case 'WithdrawDispatch':
+    case 'WriteOffHost':
+      return { hostname: command.hostname };
+  }
+}
+
+/** The seq that last changed the command's subject; null when there is no such subject. */
+function seqOf({ state }: Pass, command: OperatorCommand): number | null {
+  switch (command.command) {
+    case 'PauseChannel':
+    case 'ResumeChannel':
+      return state.channels.get(command.channel)?.seq ?? null;
+    case 'PauseFleet':
+    case 'ResumeFleet':
+      return state.fleet.seq;
+    case 'CancelRollout':
+    case 'ClearRollout':
+      return state.rollouts.get(command.rolloutId)?.row.seq ?? null;
+    case 'ClearQuarantine':
+      return state.quarantines.get(quarantineKey(command.channel, command.closure))?.seq ?? null;
+    case 'HoldHost':
+    case 'ReleaseHost':
+    case 'WithdrawDispatch':
+    case 'WriteOffHost':
+      return state.hosts.get(command.hostname)?.row.seq ?? null;
+  }
+}
+
+function carryOut(pass: Pass, command: OperatorCommand, stop: Stop): Verdict {
+  switch (command.command) {
+    case 'PauseChannel':
+      return setChannelPause(pass, command.channel, stop);
+    case 'ResumeChannel':
+      return setChannelPause(pass, command.channel, null);
+    case 'PauseFleet':
+      return setFleetPause(pass, stop);
+    case 'ResumeFleet':
+      return setFleetPause(pass, null);
+    case 'CancelRollout':
+      return onRollout(pass, command.rolloutId, cancel);
+    case 'ClearRollout':
+      return onRollout(pass, command.rolloutId, clear);
+    case 'ClearQuarantine':
+      return clearQuarantine(pass, command.channel, command.closure);
+    case 'HoldHost':
+      return setHold(pass, command.hostname, stop);
+    case 'ReleaseHost':
+      return setHold(pass, command.hostname, null);
+    case 'WithdrawDispatch':
+      return withdrawAll(pass, command.hostname);
+    case 'WriteOffHost':
+      return writeOff(pass, command.hostname);
+  }
+}
+
+function setChannelPause(pass: Pass, channel: string, pause: Stop | null): Verdict {
+  const row = pass.state.channels.get(channel);
+  if (row === undefined) return refused('not-found', `there is no channel ${channel}`);
+  if ((row.pause === null) === (pause === null)) {
+    return refused('illegal-command', `channel ${channel} is ${row.pause === null ? 'not' : 'already'} paused`);
+  }
+  pass.write([{ t: 'channel', channel, set: { pause } }]);
+  return APPLIED;
+}
+
+function setFleetPause(pass: Pass, pause: Stop | null): Verdict {
+  const before = pass.state.fleet.pause;
+  if ((before === null) === (pause === null)) {
+    return refused('illegal-command', `the fleet is ${before === null ? 'not' : 'already'} paused`);
+  }
+  pass.write([{ t: 'fleet', set: { pause } }]);
+  return APPLIED;
+}
+
+function onRollout(
+  pass: Pass,
+  rolloutId: string,
+  act: (pass: Pass, rollout: RolloutState) => boolean,
+): Verdict {
+  const rollout = pass.state.rollouts.get(rolloutId);
+  if (rollout === undefined) return refused('not-found', `there is no rollout ${rolloutId}`);
+  const { state } = rollout.row;
+  return act(pass, rollout)
+    ? APPLIED
+    : refused('illegal-command', `rollout ${rolloutId} is ${state}: the command does not apply`);
+}
+
+function cancel(pass: Pass, rollout: RolloutState): boolean {
+  return apply(pass, rollout, { kind: 'Cancelled', at: pass.at });
+}
+
+/** Sets the counted failures aside, so that the same ones do not halt it again; it retries nobody. */
+function clear(pass: Pass, rollout: RolloutState): boolean {
+  const { rolloutId, state } = rollout.row;
+  if (state !== 'Failed' && state !== 'Reverted') return false;
+  const counted = [...rollout.records.values()].filter(
+    (r) => r.closed === null && !r.cleared && (r.state === 'Failed' || r.state === 'Reverted'),
+  );
+  pass.write(
+    counted.map(({ hostname }): Change => ({ t: 'record', rolloutId, hostname, set: { cleared: true } })),
+    { cleared: counted.map((record) => record.hostname).sort() },
+  );
+  return apply(pass, rollout, { kind: 'OperatorClearance', at: pass.at });
+}
+
+function clearQuarantine(pass: Pass, channel: string, closure: string): Verdict {
+  if (!pass.state.quarantines.has(quarantineKey(channel, closure))) {
+    return refused('not-found', `closure ${closure} is not quarantined on channel ${channel}`);
+  }
+  pass.write([{ t: 'quarantine', channel, closure, set: null }]);
+  return APPLIED;
+}
+
+function setHold(pass: Pass, hostname: string, hold: Stop | null): Verdict {
+  const row = pass.state.hosts.get(hostname)?.row;
+  if (row === undefined) return refused('not-found', `host ${hostname} is unknown`);
+  if ((row.hold === null) === (hold === null)) {
+    return refused('illegal-command', `host ${hostname} is ${row.hold === null ? 'not' : 'already'} on hold`);
+  }
+  pass.write([{ t: 'host', hostname, set: { hold } }]);
+  return APPLIED;
+}
+
+function withdrawAll(pass: Pass, hostname: string): Verdict {
+  const found = rolloutsOf(pass, hostname).filter((rollout) => rollout.dispatches.has(hostname));
+  if (found.length === 0) return refused('not-found', `host ${hostname} has no dispatch in force`);
+  for (const rollout of found) withdraw(pass, rollout, [hostname], 'operator');
+  return APPLIED;
+}
+
+function writeOff(pass: Pass, hostname: string): Verdict {
+  const found = rolloutsOf(pass, hostname);
+  let closed = 0;
+  for (const rollout of found) {
+    const record = rollout.records.get(hostname);
+    if (record === undefined || !isOpen(record)) continue;
+    closeRecord(pass, rollout, record, 'written-off');
+    closed += 1;
+  }
+  return closed > 0 ? APPLIED : refused('not-found', `host ${hostname} has no open record`);
+}
+
+function rolloutsOf(pass: Pass, hostname: string): RolloutState[] {
+  return [...(pass.state.hosts.get(hostname)?.rollouts ?? [])]
+    .sort()
+    .flatMap((id) => pass.state.rollouts.get(id) ?? []);
+}

@@ -1,0 +1,74 @@
+/**
+ * All gates, in the order in which they are shown. A host is held by every one that answers; budgets are
+ * asked last, and only for a host that nothing else holds.
+ */
+import { channelEdges } from './gates/channel-edges.ts';
+import { complianceWave } from './gates/compliance-wave.ts';
+import { disruptionBudget } from './gates/disruption-budget.ts';
+import type { Explanation, Gate, Held } from './gates/gate.ts';
+import { hostBusy } from './gates/host-busy.ts';
+import { hostEdge } from './gates/host-edge.ts';
+import { hostHold } from './gates/host-hold.ts';
+import { hostUnreachable } from './gates/host-unreachable.ts';
+import { hostUnstaged } from './gates/host-unstaged.ts';
+import { manifestRejected } from './gates/manifest-rejected.ts';
+import { manifestStale } from './gates/manifest-stale.ts';
+import { paused } from './gates/paused.ts';
+import { quarantine } from './gates/quarantine.ts';
+import { rolloutHalted } from './gates/rollout-halted.ts';
+import { wavePromotion } from './gates/wave-promotion.ts';
+import type { FleetState } from '../state/state.ts';
+import type { Millis } from '../time.ts';
+
+const GATES: readonly Gate[] = [
+  rolloutHalted,
+  paused,
+  hostHold,
+  hostUnreachable,
+  hostBusy,
+  manifestStale,
+  manifestRejected,
+  quarantine,
+  channelEdges,
+  wavePromotion,
+  hostUnstaged,
+  hostEdge,
+  complianceWave,
+];
+
+/** The keys of every gate that holds this host, sorted; empty when it may be dispatched now. */
+export function gatesHolding(held: Held): readonly string[] {
+  let keys: string[] | null = null;
+  for (const gate of GATES) {
+    const found = gate.keys(held);
+    if (found.length > 0) (keys ??= []).push(...found);
+  }
+  return keys === null ? disruptionBudget.keys(held) : keys.sort();
+}
+
+/** The numbers and hosts behind one gate key of one host; null for a key or host that is unknown. */
+export function explain(
+  state: FleetState,
+  at: { readonly rolloutId: string; readonly hostname: string },
+  key: string,
+  now: Millis,
+): Explanation | null {
+  const colon = key.indexOf(':');
+  const name = colon < 0 ? key : key.slice(0, colon);
+  const gate = [...GATES, disruptionBudget].find((candidate) => candidate.name === name);
+  const held = heldAt(state, at.rolloutId, at.hostname, now);
+  if (gate === undefined || held === null) return null;
+  return { gate: gate.name, ...gate.explain(held, colon < 0 ? '' : key.slice(colon + 1)) };
+}
+
+export function heldAt(
+  state: FleetState,
+  rolloutId: string,
+  hostname: string,
+  now: Millis,
+): Held | null {
+  const rollout = state.rollouts.get(rolloutId);
+  const record = rollout?.records.get(hostname);
+  if (rollout === undefined || record === undefined) return null;
+  return { state, rollout, record, host: state.hosts.get(hostname), now };
+}

@@ -1,0 +1,56 @@
+/**
+ * What a gate is: a pure reason to hold one Pending host, answered as a key. The key is the gate's name,
+ * with a subject where one host can be held by several of its kind. Keys are what is stored and logged;
+ * the numbers behind a key are worked out by the same file's `explain`, when somebody asks.
+ */
+import type { RecordRow } from '../../state/rows.ts';
+import type { FleetState, HostState, RolloutState } from '../../state/state.ts';
+import type { Millis } from '../../time.ts';
+
+/** The host in question and where it stands. */
+export interface Held {
+  readonly state: FleetState;
+  readonly rollout: RolloutState;
+  readonly record: RecordRow;
+  readonly host: HostState | undefined;
+  readonly now: Millis;
+}
+
+export interface Explanation {
+  readonly gate: GateName;
+  /** A sentence with the numbers. */
+  readonly because: string;
+  /** What would release it. */
+  readonly releasedBy: string;
+  /** The hosts behind it, at most `EXPLAIN_HOSTS` of them. */
+  readonly hosts: readonly string[];
+}
+
+/** Names listed in one explanation: enough to act on, bounded so that a fleet-wide reason stays readable. */
+export const EXPLAIN_HOSTS = 50;
+
+export type GateName =
+  | 'rollout-halted'
+  | 'paused'
+  | 'host-hold'
+  | 'host-unreachable'
+  | 'host-busy'
+  | 'manifest-stale'
+  | 'manifest-rejected'
+  | 'quarantine'
+  | 'channel-edges'
+  | 'wave-promotion'
+  | 'wave-promotion-host-unstaged'
+  | 'host-edge'
+  | 'disruption-budget'
+  | 'compliance-wave';
+
+export interface Gate {
+  readonly name: GateName;
+  /** The keys that hold this host, none when it may pass. */
+  readonly keys: (held: Held) => readonly string[];
+  /** What is behind one of these keys; `subject` is what follows the colon, or empty. */
+  readonly explain: (held: Held, subject: string) => Omit<Explanation, 'gate'>;
+}
+
+export const OPEN: readonly string[] = [];

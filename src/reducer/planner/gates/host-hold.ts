@@ -1,0 +1,16 @@
+/** Holds one host that an operator put on hold. */
+import { OPEN, type Gate } from './gate.ts';
+
+export const hostHold: Gate = {
+  name: 'host-hold',
+  keys: ({ host }) => (host?.row.hold ? ['host-hold'] : OPEN),
+  explain: ({ host, record }) => {
+    const hold = host?.row.hold ?? null;
+    return {
+      because:
+        hold === null ? 'the host is not on hold' : `${hold.actor} held it at ${hold.at}: ${hold.reason}`,
+      releasedBy: 'an operator releases the host',
+      hosts: [record.hostname],
+    };
+  },
+};

@@ -1,0 +1,15 @@
+/** Holds a host that was never heard, or not for three heartbeats: no slot for a host that is not there. */
+import { OPEN, type Gate } from './gate.ts';
+
+export const hostUnreachable: Gate = {
+  name: 'host-unreachable',
+  keys: ({ host }) => (host?.row.reachability === 'reachable' ? OPEN : ['host-unreachable']),
+  explain: ({ host, record }) => ({
+    because:
+      host?.row.reachabilityAt == null
+        ? 'its agent was never heard'
+        : `unreachable since ${host.row.reachabilityAt}`,
+    releasedBy: 'a heartbeat of its agent',
+    hosts: [record.hostname],
+  }),
+};

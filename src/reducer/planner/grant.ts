@@ -1,0 +1,136 @@
+/**
+ * Judges hosts one after the other, in a fixed order: an unchanged host converges at once, a host that no
+ * gate holds is dispatched, and for all others the gates that hold them are noted, grouped, when they
+ * changed. A grant counts at once for the hosts after it.
+ */
+import { addMinutes } from '../time.ts';
+import type { Pass } from '../pass.ts';
+import { hasEnded } from '../rollout/states.ts';
+import type { HostState, RolloutState } from '../state/state.ts';
+import type { RecordRow } from '../state/rows.ts';
+import { gatesHolding } from './gates.ts';
+import { remarksOn } from './remarks.ts';
+
+/** Blocker changes of one pass, grouped so that one row speaks for many hosts. */
+export class BlockerChanges {
+  private readonly groups = new Map<string, { rollout: RolloutState; gates: readonly string[]; hosts: string[] }>();
+
+  add(rollout: RolloutState, hostname: string, gates: readonly string[]): void {
+    const key = `${rollout.row.rolloutId}\u0000${gates.join('\u0000')}`;
+    const group = this.groups.get(key);
+    if (group === undefined) this.groups.set(key, { rollout, gates, hosts: [hostname] });
+    else group.hosts.push(hostname);
+  }
+
+  emit(pass: Pass): void {
+    for (const { rollout, gates, hosts } of this.groups.values()) {
+      const { rolloutId, channel } = rollout.row;
+      const since = gates.length === 0 ? null : pass.at;
+      pass.emit({
+        kind: 'gate_decision',
+        hostname: hosts.length === 1 ? (hosts[0] ?? null) : null,
+        rolloutId,
+        channel,
+        payload: { scope: 'host', gates, hosts },
+        changes: [{ t: 'blocker', rolloutId, hosts, gates, since }],
+      });
+    }
+  }
+}
+
+/** Judges one host of one rollout. */
+export function judge(pass: Pass, rollout: RolloutState, hostname: string, changes: BlockerChanges): void {
+  const record = rollout.records.get(hostname);
+  if (record === undefined) return;
+  const host = pass.state.hosts.get(hostname);
+  const waiting =
+    record.state === 'Pending' && record.closed === null && !rollout.dispatches.has(hostname);
+  if (waiting && host !== undefined && isUnchanged(pass, rollout, record, host)) {
+    convergeUnchanged(pass, rollout, record);
+    return;
+  }
+  const keys = waiting
+    ? gatesHolding({ state: pass.state, rollout, record, host, now: pass.now })
+    : remarksOn(pass, rollout, record);
+  if (waiting && keys.length === 0) queueDispatch(pass, rollout, record);
+  else if (!isNoted(rollout, hostname, keys)) changes.add(rollout, hostname, keys);
+}
+
+function isNoted(rollout: RolloutState, hostname: string, keys: readonly string[]): boolean {
+  const noted = rollout.blockers.get(hostname)?.gates ?? [];
+  return noted.length === keys.length && noted.every((key, i) => key === keys[i]);
+}
+
+/** It already runs the target, was never offered it, and nothing else of it is under way. */
+function isUnchanged(pass: Pass, rollout: RolloutState, record: RecordRow, host: HostState): boolean {
+  const { row } = host;
+  if (row.settledClosure !== record.targetClosure || row.reportedClosure !== record.targetClosure) {
+    return false;
+  }
+  if (row.reachability !== 'reachable' || record.wasOffered || hasEnded(rollout.row.state)) return false;
+  for (const id of host.rollouts) {
+    if (id !== record.rolloutId && isUnderWay(pass, id, record.hostname)) return false;
+  }
+  return true;
+}
+
+function isUnderWay(pass: Pass, rolloutId: string, hostname: string): boolean {
+  const other = pass.state.rollouts.get(rolloutId);
+  const record = other?.records.get(hostname);
+  if (other === undefined || record === undefined || record.closed !== null) return false;
+  if (record.state === 'Pending') return other.dispatches.has(hostname);
+  return record.state !== 'Converged' && record.state !== 'Reverted';
+}
+
+function convergeUnchanged(pass: Pass, rollout: RolloutState, record: RecordRow): void {
+  const { rolloutId, hostname, channel, targetClosure } = record;
+  pass.emit({
+    kind: 'transition',
+    hostname,
+    rolloutId,
+    channel,
+    payload: { from: 'Pending', to: 'Converged', unchanged: true },
+    changes: [
+      {
+        t: 'record',
+        rolloutId,
+        hostname,
+        set: {
+          state: 'Converged',
+          unchanged: true,
+          convergedAt: pass.at,
+          currentClosure: targetClosure,
+        },
+      },
+      ...unblock(rollout, hostname),
+    ],
+  });
+}
+
+function queueDispatch(pass: Pass, rollout: RolloutState, record: RecordRow): void {
+  const { rolloutId, hostname, channel, targetClosure, wave } = record;
+  const soakDueAt = addMinutes(pass.at, rollout.row.plan.soakMinutes[wave] ?? 0);
+  pass.emit({
+    kind: 'plan_action',
+    hostname,
+    rolloutId,
+    channel,
+    payload: { action: 'QueueDispatch', targetClosure, soakDueAt, wave },
+    changes: [
+      {
+        t: 'dispatch',
+        rolloutId,
+        hostname,
+        set: { targetClosure, soakDueAt, enqueuedAt: pass.at, suspended: false },
+      },
+      { t: 'record', rolloutId, hostname, set: { dispatchedAt: pass.at, soakDueAt } },
+      ...unblock(rollout, hostname),
+    ],
+  });
+}
+
+function unblock(rollout: RolloutState, hostname: string) {
+  if (!rollout.blockers.has(hostname)) return [];
+  const { rolloutId } = rollout.row;
+  return [{ t: 'blocker' as const, rolloutId, hosts: [hostname], gates: [], since: null }];
+}

@@ -1,0 +1,174 @@
+/**
+ * Opens a rollout for a newly declared ref, with everything it will ever need pinned in its first row. A
+ * rollout id opens once, ever.
+ */
+import type { BudgetContent, ManifestContent, Selector } from '../content.ts';
+import type { Pass } from '../pass.ts';
+import { hasEnded } from '../rollout/states.ts';
+import { isHalted } from '../rollout/step-rollout.ts';
+import type { PlannedHost } from '../state/change.ts';
+import type { ChannelRow, PinnedBudget, RolloutPlan } from '../state/rows.ts';
+import type { FleetState, RolloutState } from '../state/state.ts';
+import { apply } from './progress.ts';
+
+/** Minutes of soak where neither the policy nor the fleet's wave says. */
+const DEFAULT_SOAK_MINUTES = 60;
+
+export function openRollouts(pass: Pass, channels: Iterable<string>): void {
+  for (const name of [...channels].sort()) {
+    const channel = pass.state.channels.get(name);
+    if (channel !== undefined) considerChannel(pass, channel);
+  }
+}
+
+function considerChannel(pass: Pass, channel: ChannelRow): void {
+  const ref = channel.declaredRef;
+  const id = ref === null ? null : `${channel.channel}@${ref}`;
+  const manifest = id === null ? undefined : pass.state.manifests.get(id);
+  if (id === null || id === channel.currentRolloutId) {
+    note(pass, channel, null, null);
+    return;
+  }
+  if (pass.state.rollouts.has(id)) {
+    note(pass, channel, null, 'ref-already-ended');
+    return;
+  }
+  if (manifest === undefined) return;
+  if (mustWait(pass.state, channel)) {
+    note(pass, channel, ref, null);
+    return;
+  }
+  openRollout(pass, channel, manifest);
+}
+
+/** finish-first: the current rollout is let through before its successor opens. */
+function mustWait(state: FleetState, channel: ChannelRow): boolean {
+  const current =
+    channel.currentRolloutId === null ? undefined : state.rollouts.get(channel.currentRolloutId);
+  if (current === undefined || current.row.plan.onNewRef !== 'finish-first') return false;
+  const { state: stands } = current.row;
+  if (stands === 'Terminal' || isHalted(stands) || hasEnded(stands)) return false;
+  return !isEveryoneSettled(current);
+}
+
+function isEveryoneSettled(rollout: RolloutState): boolean {
+  return rollout.waves.every(
+    ({ counts }) =>
+      counts.pendingPresent + counts.pendingAbsent + counts.activating + counts.soaking === 0,
+  );
+}
+
+function note(pass: Pass, channel: ChannelRow, waitingRef: string | null, remark: string | null): void {
+  if (channel.waitingRef === waitingRef && channel.note === remark) return;
+  pass.emit({
+    kind: 'plan_action',
+    channel: channel.channel,
+    payload: { action: remark === null ? 'HoldRef' : 'RefuseRef', waitingRef, note: remark },
+    changes: [{ t: 'channel', channel: channel.channel, set: { waitingRef, note: remark } }],
+  });
+}
+
+function openRollout(pass: Pass, channel: ChannelRow, manifest: ManifestContent): void {
+  const { rolloutId } = manifest;
+  const predecessor = channel.currentRolloutId;
+  const ordinal = pass.state.fleet.opened + 1;
+  const plan = planOf(pass.state, manifest);
+  const hosts: PlannedHost[] = manifest.hostSet.map((h) => [h.hostname, h.waveIndex, h.targetClosure]);
+  const opened = pass.emit({
+    kind: 'rollout_event',
+    rolloutId,
+    channel: channel.channel,
+    payload: { event: 'RolloutOpened', hosts: hosts.length, waves: plan.soakMinutes.length },
+    changes: [
+      {
+        t: 'rollout',
+        rolloutId,
+        set: {
+          channel: channel.channel,
+          channelRef: manifest.channelRef,
+          displayName: manifest.displayName,
+          manifestHash: manifest.hash,
+          signedAt: manifest.signedAt,
+          ordinal,
+          openedAt: pass.at,
+          plan,
+        },
+      },
+      { t: 'records', rolloutId, channel: channel.channel, hosts },
+      {
+        t: 'channel',
+        channel: channel.channel,
+        set: { currentRolloutId: rolloutId, waitingRef: null, note: null },
+      },
+      { t: 'fleet', set: { opened: ordinal } },
+    ],
+  });
+  supersede(pass, predecessor, rolloutId, opened);
+}
+
+function supersede(pass: Pass, predecessor: string | null, successor: string, opened: number): void {
+  const old = predecessor === null ? undefined : pass.state.rollouts.get(predecessor);
+  if (old === undefined) return;
+  apply(pass, old, { kind: 'SuccessorOpened', at: pass.at, successor }, { successor, openedBy: opened });
+}
+
+function planOf(state: FleetState, manifest: ManifestContent): RolloutPlan {
+  const { content } = state;
+  const name = content?.channels.get(manifest.channel)?.rolloutPolicy ?? '';
+  const policy = content?.policies.get(name);
+  const staged = content?.waves.get(manifest.channel) ?? [];
+  const waves = Math.max(1, staged.length, 1 + Math.max(-1, ...waveIndexes(manifest)));
+  return {
+    policy: name,
+    onHealthFailure: policy?.onHealthFailure ?? 'halt',
+    onNewRef: policy?.onNewRef ?? 'supersede',
+    maxFailures: manifest.maxFailures ?? policy?.maxFailures ?? 0,
+    soakMinutes: Array.from(
+      { length: waves },
+      (_, i) => policy?.waves[i]?.soakMinutes ?? staged[i]?.soakMinutes ?? DEFAULT_SOAK_MINUTES,
+    ),
+    budgets: manifest.budgets.map(pinBudget),
+    unstaged: unstagedHosts(state, manifest),
+  };
+}
+
+/** The distinct wave indexes: few, however many hosts there are. */
+function waveIndexes(manifest: ManifestContent): Set<number> {
+  return new Set(manifest.hostSet.map((host) => host.waveIndex));
+}
+
+function unstagedHosts(state: FleetState, manifest: ManifestContent): string[] {
+  const waves = state.content?.waves.get(manifest.channel) ?? [];
+  const staged = new Set(waves.flatMap((wave) => wave.hosts));
+  return manifest.hostSet
+    .map((host) => host.hostname)
+    .filter((name) => {
+      if (waves.length > 0 && !staged.has(name)) return true;
+      return state.content !== null && !state.content.hosts.has(name);
+    });
+}
+
+function pinBudget(budget: BudgetContent): PinnedBudget {
+  return {
+    key: selectorKey(budget.selector),
+    selector: budget.selector,
+    hosts: budget.hosts,
+    maxInFlight: budget.maxInFlight,
+    maxInFlightPct: budget.maxInFlightPct,
+  };
+}
+
+/** A readable text that is equal exactly for equal selectors. */
+export function selectorKey(selector: Selector): string {
+  const parts: string[] = [];
+  if (selector.all) parts.push('all');
+  if (selector.channel !== null) parts.push(`channel=${JSON.stringify(selector.channel)}`);
+  if (selector.tags.length > 0) parts.push(`tags=${list(selector.tags)}`);
+  if (selector.tagsAny.length > 0) parts.push(`tagsAny=${list(selector.tagsAny)}`);
+  if (selector.hosts.length > 0) parts.push(`hosts=${list(selector.hosts)}`);
+  return parts.join(' ') || 'nothing';
+}
+
+function list(values: readonly string[]): string {
+  return JSON.stringify([...values].sort());
+}

@@ -1,0 +1,97 @@
+/**
+ * The planner: looks again at what an input touched, until nothing is left to look at. Its order is fixed:
+ * rollouts open and advance, dispatches that no longer hold are taken back, then hosts are judged by
+ * channel, wave and name. A pass over what was touched decides exactly what a pass over everything would.
+ */
+import type { Pass } from '../pass.ts';
+import { cleanDirty, isClean, markHost, type Dirty } from '../state/dirty.ts';
+import type { FleetState, RolloutState } from '../state/state.ts';
+import { BlockerChanges, judge } from './grant.ts';
+import { openRollouts } from './open.ts';
+import { advanceRollout } from './progress.ts';
+import { reviewDispatches } from './withdraw.ts';
+
+/** Rounds after which a plan that does not settle is a defect, not a busy fleet: each round needs a wave or a rollout to move. */
+const MAX_ROUNDS = 10_000;
+
+export function planNext(pass: Pass): void {
+  for (let round = 0; !isClean(pass.state.dirty); round += 1) {
+    if (round > MAX_ROUNDS) throw new Error('the plan does not settle');
+    planRound(pass);
+  }
+}
+
+function planRound(pass: Pass): void {
+  const { state } = pass;
+  const dirty = state.dirty;
+  state.dirty = cleanDirty();
+  openRollouts(pass, dirty.all ? state.channels.keys() : dirty.channels);
+  for (const rollout of inOrder(state, dirty.all ? state.rollouts.keys() : dirty.progress)) {
+    advanceRollout(pass, rollout);
+  }
+  const hosts = hostsToJudge(state, mergeFollowUps(state, dirty));
+  for (const [rollout, names] of hosts) reviewDispatches(pass, rollout, names);
+  judgeInOrder(pass, hosts);
+}
+
+/** What opening and advancing touched is judged in this round too, so that no grant is made by a stale view. */
+function mergeFollowUps(state: FleetState, dirty: Dirty): Dirty {
+  const fresh = state.dirty;
+  state.dirty = cleanDirty();
+  for (const channel of fresh.channels) state.dirty.channels.add(channel);
+  for (const id of fresh.progress) state.dirty.progress.add(id);
+  for (const id of fresh.rollouts) dirty.rollouts.add(id);
+  for (const key of fresh.budgets) dirty.budgets.add(key);
+  for (const [id, names] of fresh.hosts) for (const name of names) markHost(dirty, id, name);
+  if (fresh.all) dirty.all = true;
+  return dirty;
+}
+
+function inOrder(state: FleetState, ids: Iterable<string>): RolloutState[] {
+  const found: RolloutState[] = [];
+  for (const id of ids) {
+    const rollout = state.rollouts.get(id);
+    if (rollout !== undefined && rollout.row.state !== 'Pruned') found.push(rollout);
+  }
+  return found.sort(byChannel);
+}
+
+function byChannel(a: RolloutState, b: RolloutState): number {
+  if (a.row.channel !== b.row.channel) return a.row.channel < b.row.channel ? -1 : 1;
+  return a.row.ordinal - b.row.ordinal;
+}
+
+function hostsToJudge(state: FleetState, dirty: Dirty): Map<RolloutState, ReadonlySet<string>> {
+  const found = new Map<RolloutState, Set<string>>();
+  const add = (id: string, names: Iterable<string>) => {
+    const rollout = state.rollouts.get(id);
+    if (rollout === undefined || rollout.row.state === 'Pruned') return;
+    const known = found.get(rollout);
+    if (known === undefined) found.set(rollout, new Set(names));
+    else for (const name of names) known.add(name);
+  };
+  if (dirty.all) for (const [id, rollout] of state.rollouts) add(id, rollout.records.keys());
+  for (const id of dirty.rollouts) add(id, pendingOf(state, id));
+  for (const [id, names] of dirty.hosts) add(id, names);
+  for (const key of dirty.budgets) {
+    for (const [id, name] of state.budgets.get(key)?.waiters.values() ?? []) add(id, [name]);
+  }
+  return new Map([...found].sort(([a], [b]) => byChannel(a, b)));
+}
+
+function* pendingOf(state: FleetState, rolloutId: string): Iterable<string> {
+  for (const wave of state.rollouts.get(rolloutId)?.waves ?? []) yield* wave.pending;
+}
+
+function judgeInOrder(pass: Pass, hosts: ReadonlyMap<RolloutState, ReadonlySet<string>>): void {
+  const changes = new BlockerChanges();
+  for (const [rollout, names] of hosts) {
+    for (const name of byWave(rollout, names)) judge(pass, rollout, name, changes);
+  }
+  changes.emit(pass);
+}
+
+function byWave(rollout: RolloutState, names: ReadonlySet<string>): string[] {
+  const wave = (name: string) => rollout.records.get(name)?.wave ?? 0;
+  return [...names].sort((a, b) => wave(a) - wave(b) || (a < b ? -1 : a > b ? 1 : 0));
+}

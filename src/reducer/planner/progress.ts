@@ -1,0 +1,151 @@
+/**
+ * Moves rollouts: opened → active → next wave → converging → terminal, or failed. Decided from counters,
+ * after the host step and before any grant, so that a pass grants by where the rollout now stands.
+ */
+import type { Pass } from '../pass.ts';
+import { stepRollout, type RolloutEvent, isHalted, isUnderway } from '../rollout/step-rollout.ts';
+import { limitOf } from './gates/disruption-budget.ts';
+import { budgetState } from '../state/put.ts';
+import type { RolloutState } from '../state/state.ts';
+import type { Bucket } from '../state/tally.ts';
+import { soakEnd, standingOf, type WaveStanding } from './settle.ts';
+
+/** Advances one rollout as far as it will go. */
+export function advanceRollout(pass: Pass, rollout: RolloutState): void {
+  if (rollout.row.state === 'Opening' && someoneMoved(rollout)) {
+    apply(pass, rollout, { kind: 'HostJoined', at: pass.at });
+  }
+  checkFailures(pass, rollout);
+  if (isUnderway(rollout.row.state)) {
+    advanceWaves(pass, rollout);
+    checkConverging(pass, rollout);
+    checkTerminal(pass, rollout);
+  }
+  noteBlockers(pass, rollout);
+}
+
+/** Applies a rollout event, and logs it when it changed something. */
+export function apply(
+  pass: Pass,
+  rollout: RolloutState,
+  event: RolloutEvent,
+  facts: Readonly<Record<string, unknown>> = {},
+): boolean {
+  const set = stepRollout(rollout.row, event);
+  if (set === null || Object.keys(set).length === 0) return false;
+  const { rolloutId, channel, state } = rollout.row;
+  pass.emit({
+    kind: 'rollout_event',
+    rolloutId,
+    channel,
+    payload: { event: event.kind, from: state, to: set.state ?? state, ...facts },
+    changes: [{ t: 'rollout', rolloutId, set }],
+  });
+  return true;
+}
+
+function count(rollout: RolloutState, bucket: Bucket): number {
+  let sum = 0;
+  for (const wave of rollout.waves) sum += wave.counts[bucket];
+  return sum;
+}
+
+function someoneMoved(rollout: RolloutState): boolean {
+  return rollout.waves.some((wave) => wave.total > wave.pending.size);
+}
+
+function checkFailures(pass: Pass, rollout: RolloutState): void {
+  const failed = count(rollout, 'failed');
+  const reverted = count(rollout, 'reverted');
+  if (failed + reverted === 0) return;
+  const { maxFailures } = rollout.row.plan;
+  const facts = { failures: failed + reverted, reverted, maxFailures };
+  apply(pass, rollout, { kind: 'HostStateChanged', at: pass.at, ...facts }, facts);
+}
+
+function advanceWaves(pass: Pass, rollout: RolloutState): void {
+  for (;;) {
+    const index = rollout.row.currentWave;
+    const wave = rollout.waves[index];
+    if (wave === undefined || index + 1 >= rollout.waves.length) return;
+    if (standingOf(pass.state, rollout, wave, pass.now).kind !== 'settled') return;
+    const soaked = soakEnd(rollout, index);
+    if (soaked !== null && pass.now < soaked) return;
+    const facts = { fromWave: index, toWave: index + 1, empty: wave.total === 0 };
+    if (!apply(pass, rollout, { kind: 'WaveAdvanced', at: pass.at, toWave: index + 1 }, facts)) return;
+  }
+}
+
+function checkConverging(pass: Pass, rollout: RolloutState): void {
+  const last = rollout.waves.length - 1;
+  const wave = rollout.waves[last];
+  if (wave === undefined || rollout.row.currentWave < last || rollout.row.state !== 'Active') return;
+  const { pendingPresent, pendingAbsent, activating, deferred } = wave.counts;
+  if (pendingPresent + pendingAbsent + activating + deferred === 0) {
+    apply(pass, rollout, { kind: 'LastWaveSoaking', at: pass.at });
+  }
+}
+
+function checkTerminal(pass: Pass, rollout: RolloutState): void {
+  if (!isUnderway(rollout.row.state) || count(rollout, 'deferred') > 0) return;
+  for (const wave of rollout.waves) {
+    if (standingOf(pass.state, rollout, wave, pass.now).kind !== 'settled') return;
+  }
+  const { rolloutId, channel, state } = rollout.row;
+  const exceptions = countExceptions(rollout);
+  const set = stepRollout(rollout.row, { kind: 'AllSettled', at: pass.at });
+  if (set === null) return;
+  pass.emit({
+    kind: 'rollout_event',
+    rolloutId,
+    channel,
+    payload: { event: 'AllSettled', from: state, to: 'Terminal', exceptions },
+    changes: [{ t: 'rollout', rolloutId, set: { ...set, exceptions } }],
+  });
+}
+
+const EXCEPTIONS: readonly Bucket[] = ['pendingAbsent', 'failed', 'reverted', 'cleared', 'closed'];
+
+function countExceptions(rollout: RolloutState): Record<string, number> {
+  const exceptions: Record<string, number> = {};
+  for (const bucket of EXCEPTIONS) {
+    const hosts = count(rollout, bucket);
+    if (hosts > 0) exceptions[bucket === 'pendingAbsent' ? 'absent' : bucket] = hosts;
+  }
+  return exceptions;
+}
+
+/** Rollout-wide reasons, beyond any host's gates, that an operator should see. */
+function noteBlockers(pass: Pass, rollout: RolloutState): void {
+  const blockers = [...waveBlockers(pass, rollout), ...exceededBudgets(pass, rollout)].sort();
+  const before = rollout.row.blockers;
+  if (before.length === blockers.length && before.every((key, i) => key === blockers[i])) return;
+  const { rolloutId, channel } = rollout.row;
+  pass.emit({
+    kind: 'gate_decision',
+    rolloutId,
+    channel,
+    payload: { scope: 'rollout', gates: blockers },
+    changes: [{ t: 'rollout', rolloutId, set: { blockers } }],
+  });
+}
+
+function waveBlockers(pass: Pass, rollout: RolloutState): string[] {
+  if (!isUnderway(rollout.row.state)) return [];
+  const wave = rollout.waves[rollout.row.currentWave];
+  const standing: WaveStanding =
+    wave === undefined ? { kind: 'settled' } : standingOf(pass.state, rollout, wave, pass.now);
+  return standing.kind === 'blocked' ? [standing.blocker] : [];
+}
+
+// Only what the planner cannot prevent gets here: a late acknowledgement, a reboot, a lowered limit.
+function exceededBudgets(pass: Pass, rollout: RolloutState): string[] {
+  if (!isUnderway(rollout.row.state) && !isHalted(rollout.row.state)) return [];
+  const keys: string[] = [];
+  rollout.row.plan.budgets.forEach((budget, index) => {
+    const limit = limitOf(budget);
+    const inFlight = budgetState(pass.state, rollout, index).inFlight.size;
+    if (limit !== null && inFlight > limit) keys.push(`budget-exceeded:${String(index)}`);
+  });
+  return keys;
+}

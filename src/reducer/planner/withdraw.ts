@@ -1,0 +1,101 @@
+/**
+ * Takes back dispatches that no longer hold. One that was never offered is simply removed; one that was
+ * offered may be running, so it keeps its slot and is only no longer offered. Whether it was offered is a
+ * fact the leader looked up under lock; where nobody looked, the dispatch is treated as offered.
+ */
+import type { Pass } from '../pass.ts';
+import { dispatches as mayDispatch } from '../rollout/states.ts';
+import type { Change } from '../state/change.ts';
+import { quarantineKey, type RolloutState } from '../state/state.ts';
+import type { DispatchRow } from '../state/rows.ts';
+import { millisOf, MINUTE } from '../time.ts';
+
+type Reason = 'halted' | 'paused' | 'held' | 'quarantined' | 'unreachable' | 'silent';
+
+/** Reviews these hosts' dispatches in one rollout. */
+export function reviewDispatches(pass: Pass, rollout: RolloutState, hostnames: Iterable<string>): void {
+  const withdrawn = new Map<Reason, string[]>();
+  const suspended = new Map<string, string[]>();
+  for (const hostname of hostnames) {
+    const dispatch = rollout.dispatches.get(hostname);
+    if (dispatch === undefined) continue;
+    const reason = whyNot(pass, rollout, dispatch);
+    if (shouldWithdraw(pass, dispatch, reason)) add(withdrawn, reason ?? 'silent', hostname);
+    else if (shouldSuspend(reason) !== dispatch.suspended) {
+      add(suspended, shouldSuspend(reason) ? (reason ?? 'halted') : 'resumed', hostname);
+    }
+  }
+  for (const [reason, hosts] of withdrawn) withdraw(pass, rollout, hosts, reason);
+  for (const [reason, hosts] of suspended) suspend(pass, rollout, hosts, reason);
+}
+
+/** Removes the dispatches of `hosts`; their records may be dispatched again. */
+export function withdraw(
+  pass: Pass,
+  rollout: RolloutState,
+  hosts: readonly string[],
+  reason: string,
+  causedBy?: number,
+): number {
+  const { rolloutId, channel } = rollout.row;
+  const changes = hosts.flatMap((hostname): Change[] => {
+    const offered = pass.offerOf(rolloutId, hostname) !== 'never';
+    return [
+      { t: 'dispatch', rolloutId, hostname, set: null },
+      {
+        t: 'record',
+        rolloutId,
+        hostname,
+        set: offered
+          ? { dispatchedAt: null, soakDueAt: null, wasOffered: true }
+          : { dispatchedAt: null, soakDueAt: null },
+      },
+    ];
+  });
+  const one = hosts.length === 1 ? (hosts[0] ?? null) : null;
+  const payload = { action: 'WithdrawDispatch', reason, hosts };
+  return pass.emit({ kind: 'plan_action', hostname: one, rolloutId, channel, payload, changes }, causedBy);
+}
+
+function suspend(pass: Pass, rollout: RolloutState, hosts: readonly string[], reason: string): void {
+  const { rolloutId, channel } = rollout.row;
+  const suspended = reason !== 'resumed';
+  pass.emit({
+    kind: 'plan_action',
+    hostname: hosts.length === 1 ? (hosts[0] ?? null) : null,
+    rolloutId,
+    channel,
+    payload: { action: suspended ? 'SuspendDispatch' : 'ResumeDispatch', reason, hosts },
+    changes: hosts.map((hostname) => ({ t: 'dispatch', rolloutId, hostname, set: { suspended } })),
+  });
+}
+
+function whyNot(pass: Pass, rollout: RolloutState, dispatch: DispatchRow): Reason | null {
+  const { state } = pass;
+  const host = state.hosts.get(dispatch.hostname)?.row;
+  if (!mayDispatch(rollout.row.state)) return 'halted';
+  if (state.fleet.pause !== null || state.channels.get(dispatch.channel)?.pause) return 'paused';
+  if (host?.hold) return 'held';
+  if (state.quarantines.has(quarantineKey(dispatch.channel, dispatch.targetClosure))) return 'quarantined';
+  return host?.reachability === 'reachable' ? null : 'unreachable';
+}
+
+function shouldWithdraw(pass: Pass, dispatch: DispatchRow, reason: Reason | null): boolean {
+  const offer = pass.offerOf(dispatch.rolloutId, dispatch.hostname);
+  if (offer === null) return false;
+  if (offer === 'never') return reason !== null;
+  const heard = pass.heardAt(dispatch.hostname) ?? offer.last;
+  const grace = pass.state.settings.deliveredGraceMinutes * MINUTE;
+  return pass.now - millisOf(heard) > grace;
+}
+
+// An unreachable host that was offered its dispatch may come back for it.
+function shouldSuspend(reason: Reason | null): boolean {
+  return reason !== null && reason !== 'unreachable';
+}
+
+function add<K>(map: Map<K, string[]>, key: K, hostname: string): void {
+  const known = map.get(key);
+  if (known === undefined) map.set(key, [hostname]);
+  else known.push(hostname);
+}

@@ -1,0 +1,69 @@
+/**
+ * "What would happen if …": the very planner that decides, run on the state and then undone row by row. No
+ * second opinion, no side effect.
+ */
+import type { Input } from './input.ts';
+import type { LogEntry, ReduceResult } from './log.ts';
+import { gatesHolding, heldAt } from './planner/gates.ts';
+import { reduce } from './reduce.ts';
+import type { FleetState } from './state/state.ts';
+import type { Millis } from './time.ts';
+
+export interface PlanPreview {
+  /** Hosts that would be dispatched now, in order. */
+  readonly dispatched: readonly { readonly rolloutId: string; readonly hostname: string }[];
+  /** Every other Pending host, with the gates that would hold it after these grants. */
+  readonly blocked: readonly {
+    readonly rolloutId: string;
+    readonly hostname: string;
+    readonly gates: readonly string[];
+  }[];
+}
+
+/** What `input` would become, were it reduced at `now`; the state is as before. */
+export function previewInput(state: FleetState, input: Input, now: Millis): ReduceResult {
+  return undone(state, () => reduce(state, input, now));
+}
+
+/** What would be dispatched now, and what blocks each other host. */
+export function planPreview(state: FleetState, now: Millis): PlanPreview {
+  return undone(state, () => {
+    const { entries } = reduce(state, { kind: 'Tick' }, now);
+    return { dispatched: entries.flatMap(grantOf), blocked: blockedHosts(state, now) };
+  });
+}
+
+function grantOf(entry: LogEntry): { rolloutId: string; hostname: string }[] {
+  if (entry.kind !== 'plan_action' || entry.payload['action'] !== 'QueueDispatch') return [];
+  if (entry.rolloutId === null || entry.hostname === null) return [];
+  return [{ rolloutId: entry.rolloutId, hostname: entry.hostname }];
+}
+
+function blockedHosts(state: FleetState, now: Millis): PlanPreview['blocked'] {
+  const blocked: { rolloutId: string; hostname: string; gates: readonly string[] }[] = [];
+  for (const [rolloutId, rollout] of state.rollouts) {
+    for (const wave of rollout.waves) {
+      for (const hostname of wave.pending) {
+        if (rollout.dispatches.has(hostname)) continue;
+        const held = heldAt(state, rolloutId, hostname, now);
+        if (held !== null) blocked.push({ rolloutId, hostname, gates: gatesHolding(held) });
+      }
+    }
+  }
+  return blocked;
+}
+
+function undone<T>(state: FleetState, act: () => T): T {
+  const { headSeq, lastTs, dirty } = state;
+  const undo: (() => void)[] = [];
+  state.undo = undo;
+  try {
+    return act();
+  } finally {
+    state.undo = null;
+    for (const restore of undo.reverse()) restore();
+    state.headSeq = headSeq;
+    state.lastTs = lastTs;
+    state.dirty = dirty;
+  }
+}
