@@ -54,7 +54,9 @@ export class Pass {
     const { root } = this;
     this.root = null;
     const all = [...(root.changes ?? []), ...changes];
-    this.rootSeq = this.append({ ...root, payload: { ...root.payload, ...facts }, changes: all }, null);
+    const looked = this.observed === null ? {} : { observed: this.observed };
+    const payload = { ...root.payload, ...facts, ...looked };
+    this.rootSeq = this.append({ ...root, payload, changes: all }, null);
     return this.rootSeq;
   }
 

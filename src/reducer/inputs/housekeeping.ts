@@ -19,10 +19,7 @@ const NOOP: Verdict = { status: 'noop' };
 
 /** Time has passed: everything that depends on it is looked at again. */
 export function onTick(pass: Pass): Verdict {
-  pass.begin({
-    kind: 'plan_action',
-    payload: { action: 'Tick', ...(pass.observed === null ? {} : { observed: pass.observed }) },
-  });
+  pass.begin({ kind: 'plan_action', payload: { action: 'Tick' } });
   for (const rollout of pass.state.rollouts.values()) {
     for (const record of rollout.records.values()) if (isStuck(pass, record)) markStuck(pass, record);
   }
