@@ -36,9 +36,9 @@ function againstWaves(
 ): string | undefined {
   for (const { gated, gates } of edges) {
     const [first, then] = [places.get(gates), places.get(gated)];
-    if (first === undefined || then === undefined || first.channel !== then.channel) continue;
+    if (first === undefined || first.channel !== then?.channel) continue;
     if (first.wave > then.wave) {
-      return `edges: "${gated}" (wave ${then.wave}) waits for "${gates}", which comes later (wave ${first.wave})`;
+      return `edges: "${gated}" (wave ${String(then.wave)}) waits for "${gates}", which comes later (wave ${String(first.wave)})`;
     }
   }
   return undefined;

@@ -129,7 +129,7 @@ class Parser {
   }
 
   private enter(depth: number): void {
-    if (depth > MAX_DEPTH) this.refuse(`nested deeper than ${MAX_DEPTH}`);
+    if (depth > MAX_DEPTH) this.refuse(`nested deeper than ${String(MAX_DEPTH)}`);
     this.at += 1;
   }
 
@@ -207,7 +207,7 @@ class Parser {
   }
 
   private refuse(what: string, at: number = this.at): never {
-    throw new Refusal(`${what} (at character ${at})`);
+    throw new Refusal(`${what} (at character ${String(at)})`);
   }
 }
 

@@ -52,7 +52,7 @@ function withUtc<D, F extends string>(
   for (const [index, entry] of entries.entries()) {
     const ms = parseTime(entry[field]);
     if (ms === undefined)
-      return { ok: false, detail: `${field} of entry ${index} is not an RFC 3339 time` };
+      return { ok: false, detail: `${field} of entry ${String(index)} is not an RFC 3339 time` };
     entry[field] = new Date(ms).toISOString();
   }
   return { ok: true, value: document };

@@ -60,7 +60,7 @@ function shapedMap(item: TSchema, json: JsonObject): JsonObject {
 }
 
 function aliased(schema: TSchema, json: JsonObject): Json | undefined {
-  const alias: unknown = schema['alias'];
+  const alias: unknown = schema.alias;
   return typeof alias === 'string' ? (json[alias] ?? undefined) : undefined;
 }
 

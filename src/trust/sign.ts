@@ -116,7 +116,7 @@ function stamped(
   algorithm: Algorithm,
 ): Json {
   if (!isObject(json)) throw new SigningError('an artifact is a JSON object');
-  const before = isObject(json['meta']) ? json['meta'] : {};
+  const before = isObject(json.meta) ? json.meta : {};
   const meta = {
     schemaVersion: 1,
     ...before,
@@ -124,7 +124,7 @@ function stamped(
     signatureAlgorithm: algorithm,
   };
   const result: JsonObject = { ...json, meta };
-  if (fleetHash !== undefined) result['fleetResolvedHash'] = fleetHash;
+  if (fleetHash !== undefined) result.fleetResolvedHash = fleetHash;
   return result;
 }
 

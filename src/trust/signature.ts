@@ -34,7 +34,10 @@ export function importKey(algorithm: Algorithm, publicKey: string): KeyResult {
   const wanted = algorithm === 'ed25519' ? 32 : 64;
   const raw = Buffer.from(publicKey, 'base64');
   if (raw.length !== wanted || raw.toString('base64') !== publicKey) {
-    return { ok: false, detail: `a public key of ${algorithm} is ${wanted} bytes in base64` };
+    return {
+      ok: false,
+      detail: `a public key of ${algorithm} is ${String(wanted)} bytes in base64`,
+    };
   }
   if (algorithm === 'ed25519' && !isSoundPoint(raw)) {
     return {

@@ -166,8 +166,8 @@ function authenticate(
 }
 
 function badSignatureDetail(length: number, keys: number): string {
-  if (length !== 64) return `a signature is 64 raw bytes, and this one is ${length}`;
-  return `the signature fits none of the ${keys} usable key(s) of the trust file`;
+  if (length !== 64) return `a signature is 64 raw bytes, and this one is ${String(length)}`;
+  return `the signature fits none of the ${String(keys)} usable key(s) of the trust file`;
 }
 
 /** What every artifact says about itself, before its own schema is asked. */
@@ -176,10 +176,10 @@ function checkEnvelope(
   { trust }: VerifyContext,
 ): { ok: true; signedAt: number } | Refusal {
   if (!isObject(json)) return refuse('malformed', 'the document is not an object');
-  const meta = isObject(json['meta']) ? json['meta'] : {};
-  const version = unsupportedVersion(json['schemaVersion'], meta['schemaVersion'] ?? 1);
+  const meta = isObject(json.meta) ? json.meta : {};
+  const version = unsupportedVersion(json.schemaVersion, meta.schemaVersion ?? 1);
   if (version !== undefined) return version;
-  const stated = meta['signedAt'] ?? undefined;
+  const stated = meta.signedAt ?? undefined;
   if (stated === undefined) return refuse('not-signed', 'meta.signedAt is absent');
   const signedAt = typeof stated === 'string' ? parseTime(stated) : undefined;
   if (signedAt === undefined) return refuse('malformed', 'meta.signedAt is not an RFC 3339 time');
@@ -211,7 +211,7 @@ function checkAge(
   const signed = `signed ${formatTime(signedAt)}, now ${formatTime(context.now)}`;
   if (-age > CLOCK_SLACK_MS) return refuse('future-dated', `${signed}: check the clocks`);
   if (window !== undefined && age > window * MINUTE_MS + CLOCK_SLACK_MS) {
-    return refuse('stale', `${signed}, freshness window ${window} min: sign it again`);
+    return refuse('stale', `${signed}, freshness window ${String(window)} min: sign it again`);
   }
   const { newestAccepted } = context;
   if (newestAccepted !== undefined && signedAt < newestAccepted) {

@@ -61,7 +61,9 @@ describe.each(['ed25519', 'ecdsa-p256'] as const)('%s', (algorithm) => {
 
   it.each(['', 'AAAA', 'not base64 at all', Buffer.alloc(33, 1).toString('base64')])(
     'refuses the public key %j, which has the wrong length',
-    (text) => expect(detailOf(importKey(algorithm, text))).toMatch(/bytes in base64/),
+    (text) => {
+      expect(detailOf(importKey(algorithm, text))).toMatch(/bytes in base64/);
+    },
   );
 
   it('refuses base64 without its padding', () => {

@@ -81,7 +81,8 @@ describe('decodeTrust', () => {
 
   it('is strict JSON: with two keys of one name nobody knows which one is trusted', () => {
     const twice = Buffer.from('{"schemaVersion":1,"ciReleaseKey":{},"ciReleaseKey":{}}');
-    expect(decodeTrust(twice)).toMatchObject({ ok: false, detail: expect.stringMatching(/twice/) });
+    const decoded = decodeTrust(twice);
+    expect(decoded.ok ? 'ok' : decoded.detail).toMatch(/twice/);
   });
 });
 

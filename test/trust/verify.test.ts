@@ -70,7 +70,9 @@ describe('envelope', () => {
     ['signedAt not a time', { meta: meta({ signedAt: 'today' }) }, 'malformed'],
     ['signedAt a number', { meta: meta({ signedAt: 1 }) }, 'malformed'],
     ['signedAt with an offset', { meta: meta({ signedAt: '2026-11-01T14:00:00+02:00' }) }, 'ok'],
-  ])('%s', (_name, change, reason) => expect(fleet(change)).toBe(reason));
+  ])('%s', (_name, change, reason) => {
+    expect(fleet(change)).toBe(reason);
+  });
 
   it('a signed document that is no object is malformed', () => {
     expect(reasonOf(verifyFleet(signed([]), context))).toBe('malformed');
@@ -163,7 +165,9 @@ describe('fleet', () => {
     ['an edge to nobody', { edges: [{ gated: 'a' }] }],
     ['more than all', { disruptionBudgets: [{ selector: {}, maxInFlightPct: 101 }] }],
     ['a null in a list', { edges: [null] }],
-  ])('malformed: %s', (_name, change) => expect(fleet(change)).toBe('malformed'));
+  ])('malformed: %s', (_name, change) => {
+    expect(fleet(change)).toBe('malformed');
+  });
 
   it('refuses a host called __proto__, and is not fooled by it', () => {
     const text = JSON.stringify(fleetDocument()).replaceAll('edge-1', '__proto__');
