@@ -1,0 +1,48 @@
+/**
+ * What every command is given instead of `process`, so that tests run commands as functions, and the exit
+ * codes they share.
+ */
+import { readFile } from 'node:fs/promises';
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+
+export interface Io {
+  stdout: { write(text: string): unknown };
+  stderr: { write(text: string): unknown };
+}
+
+/** 0: done; 1: the answer is no; 2: the question could not be asked (usage, unreadable file). */
+export const EXIT = { ok: 0, no: 1, usage: 2 } as const;
+
+/** A mistake of the caller's, in a sentence that says what to do. Ends a command with exit code 2. */
+export class UsageError extends Error {}
+
+/** `util.parseArgs`, with its errors as usage errors. */
+export function parseOptions<T extends ParseArgsConfig>(
+  config: T,
+): ReturnType<typeof parseArgs<T>> {
+  try {
+    return parseArgs(config);
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : 'the options cannot be read');
+  }
+}
+
+export async function readInput(path: string, what: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new UsageError(
+      `cannot read ${what} ${path} (${errorCode(error)}): check the path and its permissions`,
+    );
+  }
+}
+
+export function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : 'unknown error';
+}
+
+export function printJson(io: Io, value: object): void {
+  io.stdout.write(`${JSON.stringify(value)}\n`);
+}
