@@ -1,0 +1,122 @@
+/**
+ * The time between a switch and trust in it. Probes run at intervals; the first sighting, each change and
+ * the first failure are reported. It ends Converged when the soak is over and every enforced probe passes,
+ * or Failed when one of them has failed for too long.
+ */
+import type { DeclaredProbe, HealthPolicy, HostEvent } from '../reducer/host/events.ts';
+import type { HostRecord } from '../reducer/host/record.ts';
+import { millisOf, timeOf, type Millis } from '../reducer/time.ts';
+import type { Clock } from './clock.ts';
+import type { ProbeObservation, Probes, Switcher } from './hooks.ts';
+
+/** An event without its seq, which the journal gives. */
+export type Unnumbered = HostEvent extends infer E
+  ? E extends HostEvent
+    ? Omit<E, 'seq'>
+    : never
+  : never;
+
+export interface SoakSettings {
+  readonly probeIntervalMs: Millis;
+  /** How long an enforced probe may fail before the release counts as failed. */
+  readonly sustainedFailureMs: Millis;
+}
+
+export interface SoakParts {
+  readonly clock: Clock;
+  readonly probes: Probes;
+  readonly switcher: Switcher;
+  readonly settings: SoakSettings;
+  readonly policy: HealthPolicy;
+  record(): HostRecord;
+  emit(event: Unnumbered): Promise<void>;
+}
+
+/** Probes until the record leaves Soaking or `signal` aborts. */
+export async function soak(parts: SoakParts, signal: AbortSignal): Promise<void> {
+  const failingSince = new Map<string, Millis>();
+  if (parts.record().declaredProbes === null) {
+    await parts.emit({
+      kind: 'ProbeTopologyDeclared',
+      probes: parts.probes.declared,
+      declaredAt: now(parts),
+    });
+  }
+  while (!signal.aborted && parts.record().state === 'Soaking') {
+    for (const probe of parts.probes.declared) {
+      if (probe.mode === 'disabled' || signal.aborted) continue;
+      const seen = await parts.probes.run(probe, signal);
+      if (signal.aborted) return;
+      await report(parts, probe, seen);
+      remember(failingSince, probe, seen, parts.clock.now());
+    }
+    if (!(await conclude(parts, failingSince)))
+      await parts.clock.sleep(untilNextLook(parts), signal);
+  }
+}
+
+async function report(
+  parts: SoakParts,
+  probe: DeclaredProbe,
+  seen: ProbeObservation,
+): Promise<void> {
+  const { probeName, mode } = probe;
+  const before = parts.record();
+  if (before.probeObservedFirstAt === null) {
+    await parts.emit({ kind: 'ProbeObservedFirst', probeName, mode, observedAt: now(parts) });
+  }
+  if (seen.status === 'fail' && before.probeFailureFirstAt === null) {
+    await parts.emit({ kind: 'ProbeFailureFirst', probeName, mode, firstFailedAt: now(parts) });
+  }
+  const known = Object.hasOwn(before.probes, probeName)
+    ? before.probes[probeName]?.status
+    : undefined;
+  if (known === seen.status) return;
+  await parts.emit({ kind: 'ProbeResult', probeName, mode, observedAt: now(parts), ...seen });
+}
+
+function remember(
+  failingSince: Map<string, Millis>,
+  probe: DeclaredProbe,
+  seen: ProbeObservation,
+  at: Millis,
+): void {
+  if (probe.mode !== 'enforce' || seen.status === 'pass') failingSince.delete(probe.probeName);
+  else if (!failingSince.has(probe.probeName)) failingSince.set(probe.probeName, at);
+}
+
+/** True when the soak came to its end. */
+async function conclude(
+  parts: SoakParts,
+  failingSince: ReadonlyMap<string, Millis>,
+): Promise<boolean> {
+  const at = parts.clock.now();
+  const sustained = Math.max(0, ...[...failingSince.values()].map((since) => at - since));
+  if (failingSince.size > 0 && sustained >= parts.settings.sustainedFailureMs) {
+    await parts.emit({
+      kind: 'Failed',
+      failedAt: timeOf(at),
+      sustainedDurationSecs: Math.floor(sustained / 1000),
+      failingProbes: [...failingSince.keys()],
+      policyApplied: parts.policy,
+    });
+    return true;
+  }
+  const { soakDueAt } = parts.record();
+  if (failingSince.size > 0 || (soakDueAt !== null && at < millisOf(soakDueAt))) return false;
+  const currentClosure = await parts.switcher.currentClosure();
+  if (currentClosure !== parts.record().targetClosure) return false;
+  await parts.emit({ kind: 'Converged', convergedAt: timeOf(at), currentClosure });
+  return true;
+}
+
+/** The next round of probes, or the end of the soak if that comes first. */
+function untilNextLook(parts: SoakParts): Millis {
+  const { soakDueAt } = parts.record();
+  const left = soakDueAt === null ? 0 : millisOf(soakDueAt) - parts.clock.now();
+  return left > 0 ? Math.min(left, parts.settings.probeIntervalMs) : parts.settings.probeIntervalMs;
+}
+
+function now(parts: SoakParts): string {
+  return timeOf(parts.clock.now());
+}
