@@ -3,7 +3,7 @@
  * container where a Docker engine answers, else the embedded one.
  */
 import path from 'node:path';
-import { PostgreSqlContainer } from '@testcontainers/postgresql';
+import { PostgreSqlContainer, type StartedPostgreSqlContainer } from '@testcontainers/postgresql';
 import postgres from 'postgres';
 import { getContainerRuntimeClient } from 'testcontainers';
 import { startEmbeddedPostgres } from '../../src/cli/dev/embedded-postgres.ts';
@@ -53,7 +53,11 @@ async function startInDocker(): Promise<TestServer> {
     .start();
   const url = container.getConnectionUri();
   const about = `PostgreSQL ${await versionOf(url)} in Docker (${IMAGE})`;
-  return { url, about, stop: async () => void (await container.stop()) };
+  return { url, about, stop: () => stopContainer(container) };
+}
+
+async function stopContainer(container: StartedPostgreSqlContainer): Promise<void> {
+  await container.stop();
 }
 
 async function startEmbedded(scratchDir: string): Promise<TestServer> {

@@ -6,6 +6,7 @@
  * ephemeral one, deletes its data. An exit hook in Node would miss SIGKILL.
  */
 import { spawn } from 'node:child_process';
+import { Socket } from 'node:net';
 
 export interface Watchdog {
   serverIs(pid: number): void;
@@ -49,11 +50,11 @@ export function startWatchdog(remove: string | undefined): Watchdog {
   shell.on('error', () => undefined);
   shell.stdin.on('error', () => undefined);
   shell.unref();
-  // The pipe must not keep this process alive; Node's types hide that it is a socket.
-  if ('unref' in shell.stdin && typeof shell.stdin.unref === 'function') shell.stdin.unref();
+  // Nor may the pipe keep this process alive; Node's types hide that it is a socket.
+  if (shell.stdin instanceof Socket) shell.stdin.unref();
   return {
-    serverIs: (pid) => void shell.stdin.write(`pid ${pid}\n`),
-    serverIsGone: () => void shell.stdin.write('gone\n'),
-    release: () => void shell.stdin.end('release\n'),
+    serverIs: (pid) => shell.stdin.write(`pid ${pid}\n`),
+    serverIsGone: () => shell.stdin.write('gone\n'),
+    release: () => shell.stdin.end('release\n'),
   };
 }

@@ -1,7 +1,7 @@
-import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import postgres from 'postgres';
 import { expect, test, vi } from 'vitest';
 import { startEmbeddedPostgres } from '../../../src/cli/dev/embedded-postgres.ts';
@@ -17,6 +17,11 @@ async function query<T extends object>(url: string, text: string): Promise<T[]> 
   } finally {
     await sql.end();
   }
+}
+
+async function firstLine(output: Readable): Promise<string> {
+  for await (const line of createInterface(output)) return line;
+  throw new Error('the process said nothing');
 }
 
 test('data outlives a stop and a kill -9, on a port of choice', async () => {
@@ -69,11 +74,11 @@ test('when its parent is killed, the server stops and ephemeral data goes', asyn
     console.log(server.url);
     setInterval(() => {}, 1000);`;
   const child = startNode(['--input-type=module', '-e', code, dataDir]);
-  const [url] = await once(createInterface(child.stdout), 'line');
-  expect(await query(String(url), 'select 1 as x')).toEqual([{ x: 1 }]);
+  const url = await firstLine(child.stdout);
+  expect(await query(url, 'select 1 as x')).toEqual([{ x: 1 }]);
   child.kill('SIGKILL');
   await vi.waitFor(() => {
     expect(existsSync(dataDir)).toBe(false);
   }, 10_000);
-  await expect(query(String(url), 'select 1')).rejects.toThrow('ECONNREFUSED');
+  await expect(query(url, 'select 1')).rejects.toThrow('ECONNREFUSED');
 });
