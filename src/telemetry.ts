@@ -43,7 +43,9 @@ interface MetricSpec {
 }
 
 /** From a cached read (0.5 ms) to an agent's own timeout (10 s), and the longest poll (60 s). */
-const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60] as const;
+const SECONDS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60,
+] as const;
 /** Gathered statements carry 1 to a few thousand rows. */
 const ROWS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000] as const;
 
@@ -111,8 +113,11 @@ type OfType<T extends MetricSpec['type']> = {
 export type CounterName = OfType<'counter'>;
 export type GaugeName = OfType<'gauge'>;
 export type HistogramName = OfType<'histogram'>;
-/** Exactly the labels that the list names. */
-export type LabelsOf<Name extends MetricName> = Readonly<Record<Specs[Name]['labels'][number], string | number>>;
+type LabelName<Name extends MetricName> = Specs[Name]['labels'][number];
+/** Exactly the labels that the list names; `{}` where it names none. */
+export type LabelsOf<Name extends MetricName> = [LabelName<Name>] extends [never]
+  ? Readonly<Record<string, never>>
+  : Readonly<Record<LabelName<Name>, string | number>>;
 
 /** Counters count up, gauges are set, histograms observe (seconds or rows). */
 export interface Metrics {
@@ -139,7 +144,11 @@ function build(registry: Registry, specs: Readonly<Record<string, MetricSpec>>):
     const options = { name, help: spec.help, labelNames: [...spec.labels], registers: [registry] };
     if (spec.type === 'counter') made.counters.set(name, new Counter(options));
     else if (spec.type === 'gauge') made.gauges.set(name, new Gauge(options));
-    else made.histograms.set(name, new Histogram({ ...options, buckets: [...(spec.buckets ?? SECONDS)] }));
+    else
+      made.histograms.set(
+        name,
+        new Histogram({ ...options, buckets: [...(spec.buckets ?? SECONDS)] }),
+      );
   }
   return made;
 }

@@ -22,11 +22,18 @@ const Name = Type.String({ maxLength: 256 });
 const Closure = Type.String({ maxLength: 512, description: 'Opaque hash of what a host runs.' });
 /** Free text is bounded by the body limit only. */
 const Text = Type.String();
-const ExitCode = Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER });
+const ExitCode = Type.Integer({
+  minimum: Number.MIN_SAFE_INTEGER,
+  maximum: Number.MAX_SAFE_INTEGER,
+});
 /** A host declares a few dozen probes; a thousand is a mistake. */
 const MAX_PROBES = 1_000;
 
-const Mode = Type.Union([Type.Literal('enforce'), Type.Literal('observe'), Type.Literal('disabled')]);
+const Mode = Type.Union([
+  Type.Literal('enforce'),
+  Type.Literal('observe'),
+  Type.Literal('disabled'),
+]);
 const ProbeVerdict = Type.Union([Type.Literal('pass'), Type.Literal('fail')]);
 const Policy = Type.Union([Type.Literal('halt'), Type.Literal('rollback-and-halt')]);
 
@@ -76,7 +83,9 @@ const ActivationDeferred = Type.Object({
 const ProbeTopologyDeclared = Type.Object({
   kind: Type.Literal('ProbeTopologyDeclared'),
   seq: SeqSchema,
-  probes: Type.Array(Type.Object({ probeName: Name, kind: Text, mode: Mode }), { maxItems: MAX_PROBES }),
+  probes: Type.Array(Type.Object({ probeName: Name, kind: Text, mode: Mode }), {
+    maxItems: MAX_PROBES,
+  }),
   declaredAt: TimeSchema,
 });
 const ProbeObservedFirst = Type.Object({
@@ -169,13 +178,21 @@ function decoder<T extends TObject>(
 ): Decoder {
   const check = TypeCompiler.Compile(schema);
   return (value) => {
-    if (!check.Check(value)) return malformed(value, explainError(check.Errors(value).First(), 'event'));
+    if (!check.Check(value))
+      return malformed(value, explainError(check.Errors(value).First(), 'event'));
     const at = canonicalTime(time(value));
     if (at === null) {
-      return malformed(value, `event: "${time(value)}" is no RFC 3339 instant; send 2026-05-16T01:27:01.000Z`);
+      return malformed(
+        value,
+        `event: "${time(value)}" is no RFC 3339 instant; send 2026-05-16T01:27:01.000Z`,
+      );
     }
     return { ok: true, event: build(value, at) };
   };
+}
+
+function absent(value: unknown): value is null | undefined {
+  return value === null || value === undefined;
 }
 
 function subResult(raw: Static<typeof SubResultSchema>): SubResult {
@@ -183,9 +200,9 @@ function subResult(raw: Static<typeof SubResultSchema>): SubResult {
     controlId: raw.controlId,
     status: raw.status,
     framework: raw.framework,
-    ...(raw.article == null ? {} : { article: raw.article }),
-    ...(raw.effectiveMode == null ? {} : { effectiveMode: raw.effectiveMode }),
-    ...(raw.overrideReason == null ? {} : { overrideReason: raw.overrideReason }),
+    ...(absent(raw.article) ? {} : { article: raw.article }),
+    ...(absent(raw.effectiveMode) ? {} : { effectiveMode: raw.effectiveMode }),
+    ...(absent(raw.overrideReason) ? {} : { overrideReason: raw.overrideReason }),
   };
 }
 
@@ -193,8 +210,8 @@ function probeResult(raw: Static<typeof ProbeResult>, observedAt: Time): HostEve
   const { kind, seq, probeName, mode, status } = raw;
   return {
     ...{ kind, seq, probeName, mode, status, observedAt },
-    ...(raw.failureReason == null ? {} : { failureReason: raw.failureReason }),
-    ...(raw.subResults == null ? {} : { subResults: raw.subResults.map(subResult) }),
+    ...(absent(raw.failureReason) ? {} : { failureReason: raw.failureReason }),
+    ...(absent(raw.subResults) ? {} : { subResults: raw.subResults.map(subResult) }),
   };
 }
 
@@ -202,7 +219,12 @@ const DECODERS: Readonly<Record<HostEventKind, Decoder>> = {
   DispatchAck: decoder(
     DispatchAck,
     (e) => e.receivedAt,
-    ({ kind, seq, currentClosureAtDispatch }, receivedAt) => ({ kind, seq, currentClosureAtDispatch, receivedAt }),
+    ({ kind, seq, currentClosureAtDispatch }, receivedAt) => ({
+      kind,
+      seq,
+      currentClosureAtDispatch,
+      receivedAt,
+    }),
   ),
   ActivationStarted: decoder(
     ActivationStarted,
@@ -219,7 +241,13 @@ const DECODERS: Readonly<Record<HostEventKind, Decoder>> = {
   ActivationFailed: decoder(
     ActivationFailed,
     (e) => e.failedAt,
-    ({ kind, seq, exitCode, stderrTail }, failedAt) => ({ kind, seq, exitCode, stderrTail, failedAt }),
+    ({ kind, seq, exitCode, stderrTail }, failedAt) => ({
+      kind,
+      seq,
+      exitCode,
+      stderrTail,
+      failedAt,
+    }),
   ),
   ActivationDeferred: decoder(
     ActivationDeferred,
@@ -245,7 +273,13 @@ const DECODERS: Readonly<Record<HostEventKind, Decoder>> = {
   ProbeFailureFirst: decoder(
     ProbeFailureFirst,
     (e) => e.firstFailedAt,
-    ({ kind, seq, probeName, mode }, firstFailedAt) => ({ kind, seq, probeName, mode, firstFailedAt }),
+    ({ kind, seq, probeName, mode }, firstFailedAt) => ({
+      kind,
+      seq,
+      probeName,
+      mode,
+      firstFailedAt,
+    }),
   ),
   Failed: decoder(
     Failed,
@@ -273,9 +307,11 @@ const BY_KIND: ReadonlyMap<string, Decoder> = new Map(Object.entries(DECODERS));
 
 /** Decodes the `event` member of a post, after `parseJsonText`. */
 export function decodeHostEvent(value: unknown): EventDecode {
-  if (!isJsonObject(value)) return malformed(value, 'event must be an object with `kind` and `seq`');
+  if (!isJsonObject(value))
+    return malformed(value, 'event must be an object with `kind` and `seq`');
   const kind = value['kind'];
-  if (typeof kind !== 'string') return malformed(value, 'event.kind is missing; send the name of the kind');
+  if (typeof kind !== 'string')
+    return malformed(value, 'event.kind is missing; send the name of the kind');
   const decode = BY_KIND.get(kind);
   if (decode !== undefined) return decode(value);
   const known = [...BY_KIND.keys()].join(', ');

@@ -7,7 +7,7 @@ function choices(schema: Readonly<Record<string, unknown>>): string | null {
   const members: unknown = schema['anyOf'];
   if (!Array.isArray(members)) return null;
   const literals = members.flatMap((member: unknown) =>
-    isJsonObject(member) && member['const'] !== undefined ? [String(member['const'])] : [],
+    isJsonObject(member) && typeof member['const'] === 'string' ? [member['const']] : [],
   );
   return literals.length === members.length ? literals.join(', ') : null;
 }

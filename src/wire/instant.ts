@@ -3,7 +3,7 @@
  * the core compares instants as plain strings, so there must be exactly one way to write each.
  */
 import { Type } from '@sinclair/typebox';
-import { timeOf, type Time } from '../reducer/time.ts';
+import type { Time } from '../reducer/time.ts';
 
 /** Nine fraction digits and an offset need 35; the rest is for generous clocks. Longer is junk. */
 const MAX_LENGTH = 64;
@@ -16,7 +16,8 @@ const LATEST = Date.parse('9998-12-31T23:59:59.999Z');
 export const TimeSchema = Type.String({
   minLength: 20,
   maxLength: MAX_LENGTH,
-  description: 'RFC 3339 instant, such as `2026-05-16T01:27:01.000Z`; any offset and fraction are accepted.',
+  description:
+    'RFC 3339 instant, such as `2026-05-16T01:27:01.000Z`; any offset and fraction are accepted.',
 });
 
 /** Milliseconds of an RFC 3339 text's date and clock reading, taken as UTC; null when they do not exist. */
@@ -51,5 +52,5 @@ export function canonicalTime(text: string): Time | null {
   const offset = offsetOf(match);
   if (reading === null || offset === null) return null;
   const instant = reading - offset;
-  return instant < EARLIEST || instant > LATEST ? null : timeOf(instant);
+  return instant < EARLIEST || instant > LATEST ? null : new Date(instant).toISOString();
 }

@@ -79,7 +79,10 @@ export function parseJsonText(text: string): ParsedJson {
   try {
     value = JSON.parse(text);
   } catch {
-    return { ok: false, problem: 'the body is not valid JSON; send one JSON object encoded as UTF-8' };
+    return {
+      ok: false,
+      problem: 'the body is not valid JSON; send one JSON object encoded as UTF-8',
+    };
   }
   if (!nestsWithin(value, MAX_NESTING)) {
     return {

@@ -1,0 +1,212 @@
+/**
+ * The only reader of the environment. Environment first, flags win; limits are checked against each other,
+ * and every problem is reported at once, each with what to do: a restart loop that reveals one typo a time
+ * is cruel. The settings themselves are in config/schema.ts.
+ */
+import type { Static, TSchema } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { ConfigSchema } from './config/schema.ts';
+
+export type Config = Static<typeof ConfigSchema>;
+export type SettingName = keyof Config;
+export type Role = Config['roles'][number];
+
+export type Loaded<T> =
+  | { readonly ok: true; readonly config: T }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** What a source of settings looks like: the process's environment by default. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** `databaseUrl` → `MUSTER_DATABASE_URL` */
+export function envName(setting: string): string {
+  return `MUSTER_${setting.replace(/[A-Z]/g, '_$&').toUpperCase()}`;
+}
+
+/** `databaseUrl` → `--database-url` */
+export function flagName(setting: string): string {
+  return `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** The environment as it is, for child processes. */
+export function environment(): Environment {
+  return process.env;
+}
+
+const SCHEMAS: ReadonlyMap<string, TSchema> = new Map(Object.entries(ConfigSchema.properties));
+const BY_FLAG: ReadonlyMap<string, string> = new Map(
+  [...SCHEMAS.keys()].map((name) => [flagName(name), name]),
+);
+
+function isBoolean(name: string): boolean {
+  return SCHEMAS.get(name)?.['type'] === 'boolean';
+}
+
+/** The texts that flags give, by setting; a boolean flag alone means true. */
+function readFlags(argv: readonly string[], problems: string[]): ReadonlyMap<string, string> {
+  const given = new Map<string, string>();
+  for (let i = 0; i < argv.length; i += 1) {
+    const [flag = '', inline] = (argv[i] ?? '').split(/=(.*)/s);
+    const name = BY_FLAG.get(flag);
+    if (name === undefined) {
+      problems.push(`"${flag}" is no setting; see docs/configuration.md for the list`);
+      continue;
+    }
+    if (inline !== undefined) given.set(name, inline);
+    else if (isBoolean(name)) given.set(name, 'true');
+    else {
+      i += 1;
+      const next = argv[i];
+      if (next === undefined) problems.push(`${flag} needs a value; write ${flag} <value>`);
+      else given.set(name, next);
+    }
+  }
+  return given;
+}
+
+function parseBoolean(raw: string): unknown {
+  if (/^(true|1|yes|on)$/i.test(raw)) return true;
+  return /^(false|0|no|off)$/i.test(raw) ? false : raw;
+}
+
+/** A text as the value its schema wants; what cannot be read stays a text, and the schema refuses it. */
+function parseValue(schema: TSchema, raw: string): unknown {
+  switch (schema['type']) {
+    case 'integer':
+    case 'number':
+      return raw.trim() === '' ? raw : Number(raw);
+    case 'boolean':
+      return parseBoolean(raw);
+    case 'array':
+      return raw.split(',').map((part) => part.trim());
+    default:
+      return raw;
+  }
+}
+
+function wanted(schema: TSchema): string {
+  if (schema['type'] === 'integer' || schema['type'] === 'number') {
+    const kind = schema['type'] === 'integer' ? 'a whole number' : 'a number';
+    return `${kind} from ${String(schema['minimum'])} to ${String(schema['maximum'])}`;
+  }
+  if (schema['type'] === 'boolean') return 'true or false';
+  const example: unknown = schema['example'];
+  if (typeof example === 'string') return `something like ${example}`;
+  return schema.description ?? 'another value';
+}
+
+function complain(name: string, schema: TSchema, raw: string | undefined): string {
+  const names = `${envName(name)} (${flagName(name)})`;
+  if (raw === undefined) return `${names} is not set; give ${wanted(schema)}`;
+  const shown = schema['secret'] === true ? 'its value' : JSON.stringify(raw.slice(0, 80));
+  return `${names}: ${shown} does not fit; give ${wanted(schema)}`;
+}
+
+/** Empty texts count as unset, so that `MUSTER_SOURCE=` in a compose file means nothing. */
+function gather(
+  argv: readonly string[],
+  env: Environment,
+  problems: string[],
+): Record<string, unknown> {
+  const flags = readFlags(argv, problems);
+  const values: Record<string, unknown> = {};
+  for (const [name, schema] of SCHEMAS) {
+    const given = flags.get(name) ?? env[envName(name)];
+    const raw = given === '' ? undefined : given;
+    const value: unknown = raw === undefined ? schema.default : parseValue(schema, raw);
+    if (Value.Check(schema, value)) values[name] = value;
+    else problems.push(complain(name, schema, raw));
+  }
+  return values;
+}
+
+/** Names and literal addresses that never leave the machine. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+type Rule = readonly [broken: (config: Config) => boolean, problem: string];
+
+const needsSource = (config: Config): boolean => config.roles.includes('workers');
+
+/** Limits that only make sense together. */
+const RULES: readonly Rule[] = [
+  [
+    (c) => c.devIdentity && !isLoopback(c.listenHost),
+    'MUSTER_DEV_IDENTITY believes any caller, so it works only on loopback; set MUSTER_LISTEN_HOST=127.0.0.1 or drop it',
+  ],
+  [
+    (c) => needsSource(c) && c.source === null,
+    'the role workers needs MUSTER_SOURCE; set it to a directory or an http(s) URL of signed artifacts, or drop the role',
+  ],
+  [
+    (c) => needsSource(c) && c.trustFile === null,
+    'the role workers needs MUSTER_TRUST_FILE; set it to the path of the trust file, or drop the role',
+  ],
+  [
+    (c) => c.sourceToken !== null && c.source?.startsWith('http') !== true,
+    'MUSTER_SOURCE_TOKEN is for an http(s) source; set MUSTER_SOURCE to a URL or drop the token',
+  ],
+  [
+    (c) => c.stopDeadlineSeconds <= c.drainDelaySeconds,
+    'MUSTER_STOP_DEADLINE_SECONDS must be longer than MUSTER_DRAIN_DELAY_SECONDS; nothing could stop in time otherwise',
+  ],
+  [
+    (c) => c.batchRows > c.batcherMaxRows,
+    'MUSTER_BATCH_ROWS must not exceed MUSTER_BATCHER_MAX_ROWS; a full batch must fit into memory',
+  ],
+  [
+    (c) => c.batcherMaxRows > c.queueMaxRows,
+    'MUSTER_BATCHER_MAX_ROWS must not exceed MUSTER_QUEUE_MAX_ROWS; one process could overfill the queue at once',
+  ],
+  [
+    (c) => c.maxParkedPolls >= c.maxConnections,
+    'MUSTER_MAX_CONNECTIONS must exceed MUSTER_MAX_PARKED_POLLS; parked polls would leave no connection for events',
+  ],
+  [
+    (c) => c.offlineGraceMinutes * 60 < 3 * c.heartbeatSeconds,
+    'MUSTER_OFFLINE_GRACE_MINUTES must be at least three of MUSTER_HEARTBEAT_SECONDS; a host is not absent before',
+  ],
+  [
+    (c) => c.deliveredGraceMinutes * 60 < 3 * c.heartbeatSeconds,
+    'MUSTER_DELIVERED_GRACE_MINUTES must be at least three of MUSTER_HEARTBEAT_SECONDS; a host is not silent before',
+  ],
+  [
+    (c) => c.queueMaxAgeSeconds * 1_000 <= c.verdictWaitMs,
+    'MUSTER_QUEUE_MAX_AGE_SECONDS must be longer than MUSTER_VERDICT_WAIT_MS; waiting would itself fill the queue',
+  ],
+];
+
+/** All settings of `muster serve`, or every problem with them. `argv` holds the flags only. */
+export function loadConfig(
+  argv: readonly string[],
+  env: Environment = process.env,
+): Loaded<Config> {
+  const problems: string[] = [];
+  const values: unknown = gather(argv, env, problems);
+  if (problems.length > 0 || !Value.Check(ConfigSchema, values)) return { ok: false, problems };
+  problems.push(...RULES.filter(([broken]) => broken(values)).map(([, problem]) => problem));
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, config: values };
+}
+
+export type DatabaseConfig = Pick<Config, 'databaseUrl' | 'schema' | 'logLevel'>;
+
+/** What commands need that only speak to the database, such as `muster migrate`: the rest is not read. */
+export function loadDatabaseConfig(
+  argv: readonly string[],
+  env: Environment = process.env,
+): Loaded<DatabaseConfig> {
+  const only = ['databaseUrl', 'schema', 'logLevel'].map(
+    (name) => [envName(name), env[envName(name)]] as const,
+  );
+  const loaded = loadConfig([...argv, '--roles', 'api'], Object.fromEntries(only));
+  if (!loaded.ok) return loaded;
+  const { databaseUrl, schema, logLevel } = loaded.config;
+  return { ok: true, config: { databaseUrl, schema, logLevel } };
+}
+
+/** The settings without secrets, for the log line at start. */
+export function publicSettings(config: Config): Readonly<Record<string, unknown>> {
+  const isSecret = (name: string): boolean => SCHEMAS.get(name)?.['secret'] === true;
+  return Object.fromEntries(Object.entries(config).filter(([name]) => !isSecret(name)));
+}

@@ -1,0 +1,239 @@
+/**
+ * Every setting of `muster serve`, with its default, its meaning and the reason of its size.
+ * docs/configuration.md is printed from here, and a test compares the two.
+ */
+import { Type } from '@sinclair/typebox';
+
+type Group = 'Database' | 'Process' | 'Manifests' | 'Hosts and graces' | 'Limits' | 'Stopping';
+
+const ROLES = ['api', 'leader', 'workers'] as const;
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+
+function text(group: Group, fallback: string | null, description: string, more: object = {}) {
+  return Type.String({ group, default: fallback, description, ...more });
+}
+
+function optional(group: Group, description: string, more: object = {}) {
+  return Type.Union([Type.String({ minLength: 1 }), Type.Null()], {
+    group,
+    default: null,
+    description,
+    ...more,
+  });
+}
+
+function whole(
+  group: Group,
+  fallback: number,
+  [minimum, maximum]: readonly [number, number],
+  description: string,
+) {
+  return Type.Integer({ group, default: fallback, minimum, maximum, description });
+}
+
+function decimal(
+  group: Group,
+  fallback: number,
+  [minimum, maximum]: readonly [number, number],
+  description: string,
+) {
+  return Type.Number({ group, default: fallback, minimum, maximum, description });
+}
+
+/** Names are the flag's in camelCase: `databaseUrl` is `--database-url` and `MUSTER_DATABASE_URL`. */
+export const ConfigSchema = Type.Object({
+  databaseUrl: text(
+    'Database',
+    null,
+    'PostgreSQL URL. A direct connection, never through a transaction pooler: locks and LISTEN would be lost.',
+    { secret: true, example: 'postgres://muster@db/muster', pattern: '^postgres(ql)?://' },
+  ),
+  schema: text(
+    'Database',
+    'muster',
+    'PostgreSQL schema of this installation; several may share one database.',
+    { pattern: '^[a-z_][a-z0-9_]{0,39}$', example: 'muster' },
+  ),
+  apiConnections: whole(
+    'Database',
+    4,
+    [2, 100],
+    'Connections of the API to PostgreSQL. Statements are gathered, so few go far: four keep one busy with reads, one with writes and two for long reads.',
+  ),
+
+  roles: Type.Array(Type.Union(ROLES.map((role) => Type.Literal(role))), {
+    group: 'Process',
+    default: [...ROLES],
+    minItems: 1,
+    uniqueItems: true,
+    description:
+      'What this process does, comma-separated: `api`, `leader`, `workers`. One process leads and one works at a time, however many may.',
+  }),
+  listenHost: text('Process', '127.0.0.1', 'Address to listen on.', {
+    minLength: 1,
+    example: '0.0.0.0',
+  }),
+  listenPort: whole('Process', 8080, [0, 65_535], 'Port to listen on; 0 picks a free one.'),
+  publicAddress: optional(
+    'Process',
+    'URL under which others reach this process, shown to operators. Unset: `http://<listen host>:<port>`.',
+    { example: 'https://muster-0.example.net' },
+  ),
+  replica: optional(
+    'Process',
+    'Name of this process, unique among its peers. Unset: host name and process id.',
+    { example: 'muster-0' },
+  ),
+  devIdentity: Type.Boolean({
+    group: 'Process',
+    default: false,
+    description:
+      'Believe the header `X-Muster-Dev-Identity`. For development: works only while listening on loopback.',
+  }),
+  hostnameSuffix: text(
+    'Process',
+    '',
+    "Ending of an agent certificate's name that is not part of the host name.",
+    { maxLength: 200, example: '.agents.example.net' },
+  ),
+  logLevel: Type.Union(
+    LOG_LEVELS.map((level) => Type.Literal(level)),
+    {
+      group: 'Process',
+      default: 'info',
+      description: 'Least severe lines to log: `debug`, `info`, `warn` or `error`.',
+    },
+  ),
+
+  source: optional(
+    'Manifests',
+    'Where signed artifacts come from: a directory or an http(s) URL. Needed by the role `workers`.',
+    { example: 'https://releases.example.net/fleet' },
+  ),
+  sourceToken: optional('Manifests', 'Bearer token for an http(s) source.', {
+    secret: true,
+    example: '…',
+  }),
+  trustFile: optional(
+    'Manifests',
+    'Path of the trust file with the keys that artifacts must be signed by. Needed by the role `workers`.',
+    { example: '/etc/muster/trust.json' },
+  ),
+  pollSeconds: decimal(
+    'Manifests',
+    30,
+    [0.1, 3_600],
+    'Between two looks at the source. Releases take minutes to build, so half a minute adds little; with ETags a look costs next to nothing.',
+  ),
+
+  heartbeatSeconds: decimal(
+    'Hosts and graces',
+    60,
+    [1, 3_600],
+    'How often agents send heartbeats; a host that misses three is unreachable. Must be what the agents do (v0.2: 60).',
+  ),
+  agentFreshnessMinutes: decimal(
+    'Hosts and graces',
+    60,
+    [1, 10_000_000],
+    'Agents refuse an older manifest, whatever its channel allows (v0.2: 60); nothing older is dispatched.',
+  ),
+  offlineGraceMinutes: decimal(
+    'Hosts and graces',
+    15,
+    [0.05, 100_000],
+    'An absent host that has not begun stops holding its wave after this: a laptop in a drawer blocks nobody.',
+  ),
+  deliveredGraceMinutes: decimal(
+    'Hosts and graces',
+    30,
+    [0.05, 100_000],
+    'A dispatch offered to a host that fell silent gives its slot back this long after the host was last heard.',
+  ),
+  moveGraceMinutes: decimal(
+    'Hosts and graces',
+    60,
+    [0.05, 100_000],
+    'A host that is heard but silent about its move stops counting as moving this long after its soak was due.',
+  ),
+  refusedAfterMinutes: decimal(
+    'Hosts and graces',
+    10,
+    [0.05, 100_000],
+    'A heard host that has not taken an offer after this is shown as refusing it.',
+  ),
+  tickSeconds: decimal(
+    'Hosts and graces',
+    15,
+    [0.1, 600],
+    'Safety net that plans again when nothing else happened; soak and graces are minutes, so a quarter of one is prompt.',
+  ),
+  retentionDays: decimal(
+    'Hosts and graces',
+    30,
+    [0.01, 3_650],
+    'Days after which an ended rollout is pruned from the state. The event log keeps it.',
+  ),
+
+  verdictWaitMs: whole(
+    'Limits',
+    2_000,
+    [0, 8_000],
+    'How long an event waits for its verdict before 202. Agents give up after 10 s; a new leader takes under 2 s.',
+  ),
+  queueMaxRows: whole(
+    'Limits',
+    200_000,
+    [100, 10_000_000],
+    'Inputs that may wait for the leader; more is 503. 20 s of full load, and about 200 MB.',
+  ),
+  queueMaxAgeSeconds: decimal(
+    'Limits',
+    120,
+    [1, 86_400],
+    'Age of the oldest waiting input at which new ones are refused with 503: two missed heartbeats; older news steers nobody well.',
+  ),
+  batcherMaxRows: whole(
+    'Limits',
+    10_000,
+    [1, 1_000_000],
+    'Inputs this process may hold in memory before PostgreSQL takes them; more is 503. One second of full load.',
+  ),
+  batchRows: whole(
+    'Limits',
+    1_000,
+    [1, 20_000],
+    'Inputs in one statement or one leader commit. Beyond it throughput gains nothing and latency grows.',
+  ),
+  maxParkedPolls: whole(
+    'Limits',
+    20_000,
+    [1, 200_000],
+    'Dispatch polls waiting on this process; more is 503. Each costs some 20 kB, so 400 MB; two such replicas carry 40,000 hosts.',
+  ),
+  maxConnections: whole(
+    'Limits',
+    25_000,
+    [10, 250_000],
+    'Open client connections; the rest waits in the kernel. Parked polls plus a quarter for everything else.',
+  ),
+  requestTimeoutSeconds: decimal(
+    'Limits',
+    10,
+    [0.2, 60],
+    'Time a client has to send a whole request before its connection is closed. Agents give up after 10 s themselves.',
+  ),
+
+  drainDelaySeconds: decimal(
+    'Stopping',
+    5,
+    [0, 300],
+    'Keep serving this long after readiness went false: a load balancer needs a few probes to notice.',
+  ),
+  stopDeadlineSeconds: decimal(
+    'Stopping',
+    25,
+    [1, 3_600],
+    'Everything must have stopped by then; Kubernetes kills after 30.',
+  ),
+});
