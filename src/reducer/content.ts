@@ -52,7 +52,10 @@ export interface FleetContent {
   readonly signedAt: Time;
   /** The ref that every channel with a closure declares; null when the fleet carries none. */
   readonly ref: string | null;
-  readonly hosts: ReadonlyMap<string, { readonly channel: string; readonly closureHash: string | null }>;
+  readonly hosts: ReadonlyMap<
+    string,
+    { readonly channel: string; readonly closureHash: string | null }
+  >;
   readonly channels: ReadonlyMap<string, ChannelContent>;
   readonly policies: ReadonlyMap<string, PolicyContent>;
   readonly waves: ReadonlyMap<string, readonly WaveContent[]>;

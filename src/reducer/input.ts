@@ -100,7 +100,10 @@ export type OperatorCommand =
   | { readonly command: 'PauseFleet' | 'ResumeFleet' }
   | { readonly command: 'CancelRollout' | 'ClearRollout'; readonly rolloutId: string }
   | { readonly command: 'ClearQuarantine'; readonly channel: string; readonly closure: string }
-  | { readonly command: 'HoldHost' | 'ReleaseHost' | 'WithdrawDispatch' | 'WriteOffHost'; readonly hostname: string };
+  | {
+      readonly command: 'HoldHost' | 'ReleaseHost' | 'WithdrawDispatch' | 'WriteOffHost';
+      readonly hostname: string;
+    };
 
 export interface OperatorInput {
   readonly kind: 'OperatorCommand';

@@ -66,17 +66,25 @@ function dispatchInput(pass: Pass, input: Input): Verdict {
  * What must be looked up, under lock, before this input is reduced: the offers of every dispatch that it
  * may withdraw, and when hosts were last heard where a grace depends on it. `null`: nothing.
  */
-export function observationNeeds(state: FleetState, input: Input, now: Millis): ObservationNeeds | null {
+export function observationNeeds(
+  state: FleetState,
+  input: Input,
+  now: Millis,
+): ObservationNeeds | null {
   switch (input.kind) {
     case 'AgentEvent': {
       const { kind } = input.event;
-      const mayHalt = kind === 'Failed' || kind === 'ActivationFailed' || kind === 'RollbackComplete';
+      const mayHalt =
+        kind === 'Failed' || kind === 'ActivationFailed' || kind === 'RollbackComplete';
       return mayHalt ? needs(channelRollouts(state, input.rolloutId), []) : null;
     }
     case 'HostReport':
       return hasDispatch(state, input.hostname) ? needs([], [input.hostname]) : null;
     case 'HostsUnreachable':
-      return needs([], input.hosts.map((host) => host.hostname).filter((name) => hasDispatch(state, name)));
+      return needs(
+        [],
+        input.hosts.map((host) => host.hostname).filter((name) => hasDispatch(state, name)),
+      );
     case 'ManifestSetUpdated':
     case 'LeaderStarted':
     case 'TrustChanged':
@@ -121,7 +129,8 @@ function tickNeeds(state: FleetState, now: Millis): ObservationNeeds | null {
   const hosts = new Set<string>();
   for (const rollout of state.rollouts.values()) {
     for (const [hostname, dispatch] of rollout.dispatches) {
-      const due = dispatch.suspended || now - millisOf(dispatch.enqueuedAt) >= refusedAfterMinutes * MINUTE;
+      const due =
+        dispatch.suspended || now - millisOf(dispatch.enqueuedAt) >= refusedAfterMinutes * MINUTE;
       if (due) hosts.add(hostname);
     }
     if (rollout.row.state === 'Pruned') continue;

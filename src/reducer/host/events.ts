@@ -37,7 +37,11 @@ export type HostEvent =
       readonly currentClosureAtDispatch: string;
       readonly receivedAt: Time;
     })
-  | (Seq & { readonly kind: 'ActivationStarted'; readonly startedAt: Time; readonly switchMethod: string })
+  | (Seq & {
+      readonly kind: 'ActivationStarted';
+      readonly startedAt: Time;
+      readonly switchMethod: string;
+    })
   | (Seq & {
       readonly kind: 'ActivationCompleted';
       readonly observedCurrentClosure: string;
@@ -50,7 +54,11 @@ export type HostEvent =
       readonly stderrTail: string;
       readonly failedAt: Time;
     })
-  | (Seq & { readonly kind: 'ActivationDeferred'; readonly component: string; readonly deferredAt: Time })
+  | (Seq & {
+      readonly kind: 'ActivationDeferred';
+      readonly component: string;
+      readonly deferredAt: Time;
+    })
   | (Seq & {
       readonly kind: 'ProbeTopologyDeclared';
       readonly probes: readonly DeclaredProbe[];
@@ -90,6 +98,10 @@ export type HostEvent =
       readonly exitCode: number;
       readonly completedAt: Time;
     })
-  | (Seq & { readonly kind: 'Converged'; readonly convergedAt: Time; readonly currentClosure: string });
+  | (Seq & {
+      readonly kind: 'Converged';
+      readonly convergedAt: Time;
+      readonly currentClosure: string;
+    });
 
 export type HostEventKind = HostEvent['kind'];

@@ -60,7 +60,10 @@ export function step(
   side: Side = 'remote',
 ): StepResult {
   if (event.seq <= record.lastEventSeq) {
-    return refuse('seq-regression', `seq ${event.seq} is not above the last applied, ${record.lastEventSeq}`);
+    return refuse(
+      'seq-regression',
+      `seq ${event.seq} is not above the last applied, ${record.lastEventSeq}`,
+    );
   }
   const outcome = record.closed === null ? transition(record, event, policy, side) : null;
   if (outcome === null) return refuse('illegal-transition', describeIllegal(record, event));
@@ -102,9 +105,13 @@ function transition(
     case 'ActivationStarted':
       return state === 'Activating' ? { set: { activationStartedAt: event.startedAt } } : null;
     case 'ActivationCompleted':
-      return state === 'Activating' || state === 'Deferred' || guessed ? completed(event, side) : null;
+      return state === 'Activating' || state === 'Deferred' || guessed
+        ? completed(event, side)
+        : null;
     case 'ActivationDeferred':
-      return state === 'Activating' || guessed ? { set: { state: 'Deferred', synthesised: null } } : null;
+      return state === 'Activating' || guessed
+        ? { set: { state: 'Deferred', synthesised: null } }
+        : null;
     case 'ActivationFailed':
       return state === 'Activating' || state === 'Deferred' || guessed
         ? activationFailed(record, event, policy, side)
@@ -112,9 +119,13 @@ function transition(
     case 'ProbeTopologyDeclared':
       return state === 'Soaking' ? { set: { declaredProbes: event.probes } } : null;
     case 'ProbeObservedFirst':
-      return state === 'Soaking' ? firstStamp(record, 'probeObservedFirstAt', event.observedAt) : null;
+      return state === 'Soaking'
+        ? firstStamp(record, 'probeObservedFirstAt', event.observedAt)
+        : null;
     case 'ProbeFailureFirst':
-      return state === 'Soaking' ? firstStamp(record, 'probeFailureFirstAt', event.firstFailedAt) : null;
+      return state === 'Soaking'
+        ? firstStamp(record, 'probeFailureFirstAt', event.firstFailedAt)
+        : null;
     case 'ProbeResult':
       return state === 'Soaking' ? probed(record, event) : null;
     case 'Failed':
@@ -182,7 +193,9 @@ function firstStamp(
 }
 
 function probed(record: HostRecord, event: Of<'ProbeResult'>): Patched {
-  const before = Object.hasOwn(record.probes, event.probeName) ? record.probes[event.probeName] : undefined;
+  const before = Object.hasOwn(record.probes, event.probeName)
+    ? record.probes[event.probeName]
+    : undefined;
   const status: ProbeStatus = {
     status: event.status,
     mode: event.mode,
@@ -211,7 +224,11 @@ function converged(record: HostRecord, event: Of<'Converged'>): Patched | StepRe
   const broken = brokenInvariants(record, event);
   if (broken.length > 0) return refuse('invariant-violated', broken.join('; '));
   return {
-    set: { state: 'Converged', convergedAt: event.convergedAt, currentClosure: event.currentClosure },
+    set: {
+      state: 'Converged',
+      convergedAt: event.convergedAt,
+      currentClosure: event.currentClosure,
+    },
   };
 }
 
@@ -224,12 +241,17 @@ function brokenInvariants(record: HostRecord, event: Of<'Converged'>): string[] 
     broken.push(`converged at ${event.convergedAt}, before the soak is due at ${record.soakDueAt}`);
   }
   for (const [name, probe] of Object.entries(record.probes)) {
-    if (probe.mode === 'enforce' && probe.status !== 'pass') broken.push(`enforced probe ${name} fails`);
+    if (probe.mode === 'enforce' && probe.status !== 'pass')
+      broken.push(`enforced probe ${name} fails`);
   }
   return broken;
 }
 
-function rolledBack(record: HostRecord, event: Of<'RollbackComplete'>, policy: StepPolicy): Patched {
+function rolledBack(
+  record: HostRecord,
+  event: Of<'RollbackComplete'>,
+  policy: StepPolicy,
+): Patched {
   const viaFailed: RecordPatch =
     record.state === 'Failed'
       ? {}

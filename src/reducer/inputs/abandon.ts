@@ -8,7 +8,8 @@ export function abandonOlder(pass: Pass, newer: RolloutState, hostname: string):
   for (const id of [...(pass.state.hosts.get(hostname)?.rollouts ?? [])].sort()) {
     const older = pass.state.rollouts.get(id);
     const record = older?.records.get(hostname);
-    if (older === undefined || record === undefined || older.row.ordinal >= newer.row.ordinal) continue;
+    if (older === undefined || record === undefined || older.row.ordinal >= newer.row.ordinal)
+      continue;
     if (isOpen(record)) closeRecord(pass, older, record, 'abandoned');
   }
 }
@@ -26,7 +27,8 @@ export function closeRecord(
 ): number {
   const { rolloutId, hostname, channel, state } = record;
   const changes: Change[] = [{ t: 'record', rolloutId, hostname, set: { closed } }];
-  if (rollout.dispatches.has(hostname)) changes.push({ t: 'dispatch', rolloutId, hostname, set: null });
+  if (rollout.dispatches.has(hostname))
+    changes.push({ t: 'dispatch', rolloutId, hostname, set: null });
   return pass.emit({
     kind: 'transition',
     hostname,

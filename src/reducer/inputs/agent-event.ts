@@ -18,15 +18,30 @@ export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
   const rollout = pass.state.rollouts.get(rolloutId);
   const record = rollout?.records.get(hostname);
   const channel = rollout?.row.channel ?? null;
-  pass.begin({ kind: 'agent_event', hostname, rolloutId, channel, actor: hostname, payload: { event } });
+  pass.begin({
+    kind: 'agent_event',
+    hostname,
+    rolloutId,
+    channel,
+    actor: hostname,
+    payload: { event },
+  });
   if (rollout === undefined || record === undefined) {
     const detail = `${hostname} has no record in ${rolloutId}`;
     pass.write([], { verdict: 'refused', code: 'unknown-rollout-host', detail });
-    return { status: 'refused', code: 'unknown-rollout-host', detail, state: null, lastEventSeq: null };
+    return {
+      status: 'refused',
+      code: 'unknown-rollout-host',
+      detail,
+      state: null,
+      lastEventSeq: null,
+    };
   }
-  if (event.seq <= record.lastEventSeq) return { status: 'duplicate', lastEventSeq: record.lastEventSeq };
+  if (event.seq <= record.lastEventSeq)
+    return { status: 'duplicate', lastEventSeq: record.lastEventSeq };
   const contradiction = contradicted(record, event);
-  if (contradiction !== null) return refuse(pass, record, event, 'invariant-violated', contradiction);
+  if (contradiction !== null)
+    return refuse(pass, record, event, 'invariant-violated', contradiction);
   const policy = { onHealthFailure: rollout.row.plan.onHealthFailure };
   const stepped = step(record, event, policy, 'remote');
   if (!stepped.ok) {
@@ -42,7 +57,8 @@ export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
 
 /** A heartbeat applied after the completion reported another closure: the host does not run what it claims. */
 function contradicted(record: RecordRow, event: HostEvent): string | null {
-  if (event.kind !== 'Converged' || record.state !== 'Soaking' || record.contradictedBy === null) return null;
+  if (event.kind !== 'Converged' || record.state !== 'Soaking' || record.contradictedBy === null)
+    return null;
   return `its last heartbeat reported ${record.contradictedBy}, not the target ${record.targetClosure}`;
 }
 
@@ -66,7 +82,12 @@ function refuse(
       lastRefusal,
       highestRefusedSeq: Math.max(record.highestRefusedSeq, event.seq),
     };
-    pass.write([{ t: 'record', rolloutId, hostname, set }], { verdict: 'refused', code, detail, state });
+    pass.write([{ t: 'record', rolloutId, hostname, set }], {
+      verdict: 'refused',
+      code,
+      detail,
+      state,
+    });
   }
   return { status: 'refused', code, detail, state, lastEventSeq };
 }
@@ -170,7 +191,12 @@ function quarantine(
     channel,
     payload: { action: 'Quarantine', closure },
     changes: [
-      { t: 'quarantine', channel, closure, set: { channel, closure, rolloutId, hostname, at: pass.at } },
+      {
+        t: 'quarantine',
+        channel,
+        closure,
+        set: { channel, closure, rolloutId, hostname, at: pass.at },
+      },
     ],
   });
 }

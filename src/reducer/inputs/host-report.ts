@@ -62,7 +62,12 @@ function noteHost(pass: Pass, row: HostRow, input: HostReportInput): void {
   });
 }
 
-function noteRecord(pass: Pass, rollout: RolloutState, host: HostRow, input: HostReportInput): void {
+function noteRecord(
+  pass: Pass,
+  rollout: RolloutState,
+  host: HostRow,
+  input: HostReportInput,
+): void {
   const record = rollout.records.get(input.hostname);
   if (record === undefined || input.currentClosure === null) return;
   const onTarget = input.currentClosure === record.targetClosure;
@@ -130,7 +135,8 @@ function sight(
 ): void {
   const sightings = onTarget ? record.targetSightings + 1 : 0;
   if (sightings >= SIGHTINGS_NEEDED) synthesise(pass, rollout, record, cause);
-  else if (sightings !== record.targetSightings) setRecord(pass, record, { targetSightings: sightings });
+  else if (sightings !== record.targetSightings)
+    setRecord(pass, record, { targetSightings: sightings });
 }
 
 function noteContradiction(pass: Pass, record: RecordRow, contradictedBy: string | null): void {

@@ -21,7 +21,8 @@ const NOOP: Verdict = { status: 'noop' };
 export function onTick(pass: Pass): Verdict {
   pass.begin({ kind: 'plan_action', payload: { action: 'Tick' } });
   for (const rollout of pass.state.rollouts.values()) {
-    for (const record of rollout.records.values()) if (isStuck(pass, record)) markStuck(pass, record);
+    for (const record of rollout.records.values())
+      if (isStuck(pass, record)) markStuck(pass, record);
   }
   pass.state.dirty.all = true;
   return APPLIED;
@@ -106,7 +107,10 @@ export function onTrustChanged(pass: Pass, input: TrustChangedInput): Verdict {
 export function onRetentionExpired(pass: Pass, input: RetentionInput): Verdict {
   const { rolloutId } = input;
   const rollout = pass.state.rollouts.get(rolloutId);
-  const set = rollout === undefined ? null : stepRollout(rollout.row, { kind: 'RetentionExpired', at: pass.at });
+  const set =
+    rollout === undefined
+      ? null
+      : stepRollout(rollout.row, { kind: 'RetentionExpired', at: pass.at });
   if (rollout === undefined || set === null) return NOOP;
   const { channel, state } = rollout.row;
   if (pass.state.channels.get(channel)?.currentRolloutId === rolloutId) return NOOP;
@@ -128,7 +132,14 @@ export function onLeaderStarted(pass: Pass, input: LeadershipInput): Verdict {
   pass.begin({
     kind: 'leadership',
     actor: holder,
-    payload: { event: 'LeaderStarted', epoch, holder, version, incarnation, settings: pass.state.settings },
+    payload: {
+      event: 'LeaderStarted',
+      epoch,
+      holder,
+      version,
+      incarnation,
+      settings: pass.state.settings,
+    },
   });
   pass.write();
   pass.state.dirty.all = true;

@@ -43,7 +43,8 @@ function channelChanges(
   manifests: readonly ManifestContent[],
 ): Change[] {
   const declaring = new Set<string>();
-  for (const host of fleet.hosts.values()) if (host.closureHash !== null) declaring.add(host.channel);
+  for (const host of fleet.hosts.values())
+    if (host.closureHash !== null) declaring.add(host.channel);
   const names = new Set([...fleet.channels.keys(), ...pass.state.channels.keys()]);
   return [...names].sort().flatMap((name) => {
     const content = fleet.channels.get(name);

@@ -24,7 +24,10 @@ export function onOperatorCommand(pass: Pass, input: OperatorInput): Verdict {
   const seq = seqOf(pass, command);
   const verdict =
     input.expectedSeq !== null && seq !== null && seq !== input.expectedSeq
-      ? refused('stale-expectation', `the subject changed at seq ${String(seq)}, after ${String(input.expectedSeq)}`)
+      ? refused(
+          'stale-expectation',
+          `the subject changed at seq ${String(seq)}, after ${String(input.expectedSeq)}`,
+        )
       : carryOut(pass, command, { actor, reason, at: pass.at });
   if (verdict.status === 'refused') {
     pass.write([], { verdict: 'refused', code: verdict.code, detail: verdict.detail });
@@ -111,7 +114,10 @@ function setChannelPause(pass: Pass, channel: string, pause: Stop | null): Verdi
   const row = pass.state.channels.get(channel);
   if (row === undefined) return refused('not-found', `there is no channel ${channel}`);
   if ((row.pause === null) === (pause === null)) {
-    return refused('illegal-command', `channel ${channel} is ${row.pause === null ? 'not' : 'already'} paused`);
+    return refused(
+      'illegal-command',
+      `channel ${channel} is ${row.pause === null ? 'not' : 'already'} paused`,
+    );
   }
   pass.write([{ t: 'channel', channel, set: { pause } }]);
   return APPLIED;
@@ -151,7 +157,12 @@ function clear(pass: Pass, rollout: RolloutState): boolean {
     (r) => r.closed === null && !r.cleared && (r.state === 'Failed' || r.state === 'Reverted'),
   );
   pass.write(
-    counted.map(({ hostname }): Change => ({ t: 'record', rolloutId, hostname, set: { cleared: true } })),
+    counted.map(({ hostname }): Change => ({
+      t: 'record',
+      rolloutId,
+      hostname,
+      set: { cleared: true },
+    })),
     { cleared: counted.map((record) => record.hostname).sort() },
   );
   return apply(pass, rollout, { kind: 'OperatorClearance', at: pass.at });
@@ -169,7 +180,10 @@ function setHold(pass: Pass, hostname: string, hold: Stop | null): Verdict {
   const row = pass.state.hosts.get(hostname)?.row;
   if (row === undefined) return refused('not-found', `host ${hostname} is unknown`);
   if ((row.hold === null) === (hold === null)) {
-    return refused('illegal-command', `host ${hostname} is ${row.hold === null ? 'not' : 'already'} on hold`);
+    return refused(
+      'illegal-command',
+      `host ${hostname} is ${row.hold === null ? 'not' : 'already'} on hold`,
+    );
   }
   pass.write([{ t: 'host', hostname, set: { hold } }]);
   return APPLIED;

@@ -8,7 +8,11 @@ import type { ProbeFailureRow, RecordRow } from '../state/rows.ts';
 import { failureKey, type RolloutState } from '../state/state.ts';
 import type { Time } from '../time.ts';
 
-export function probeFailureChanges(rollout: RolloutState, record: RecordRow, event: HostEvent): Change[] {
+export function probeFailureChanges(
+  rollout: RolloutState,
+  record: RecordRow,
+  event: HostEvent,
+): Change[] {
   const known = rollout.failures.get(record.hostname);
   if (event.kind === 'ActivationCompleted') return [...(known?.values() ?? [])].map(cleared);
   if (event.kind !== 'ProbeResult') return [];
@@ -21,7 +25,8 @@ export function probeFailureChanges(rollout: RolloutState, record: RecordRow, ev
     } else if (!fails && before !== undefined) changes.push(cleared(before));
   };
   judge('', event.status, event.mode);
-  for (const sub of event.subResults ?? []) judge(sub.controlId, sub.status, sub.effectiveMode ?? 'enforce');
+  for (const sub of event.subResults ?? [])
+    judge(sub.controlId, sub.status, sub.effectiveMode ?? 'enforce');
   if (event.status === 'pass') clearRest(event, known, changes);
   return changes;
 }
@@ -34,7 +39,8 @@ function clearRest(
 ): void {
   const mentioned = new Set(['', ...(event.subResults ?? []).map((sub) => sub.controlId)]);
   for (const row of known?.values() ?? []) {
-    if (row.probeName === event.probeName && !mentioned.has(row.controlId)) changes.push(cleared(row));
+    if (row.probeName === event.probeName && !mentioned.has(row.controlId))
+      changes.push(cleared(row));
   }
 }
 

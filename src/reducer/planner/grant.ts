@@ -13,7 +13,10 @@ import { remarksOn } from './remarks.ts';
 
 /** Blocker changes of one pass, grouped so that one row speaks for many hosts. */
 export class BlockerChanges {
-  private readonly groups = new Map<string, { rollout: RolloutState; gates: readonly string[]; hosts: string[] }>();
+  private readonly groups = new Map<
+    string,
+    { rollout: RolloutState; gates: readonly string[]; hosts: string[] }
+  >();
 
   add(rollout: RolloutState, hostname: string, gates: readonly string[]): void {
     const key = `${rollout.row.rolloutId}\u0000${gates.join('\u0000')}`;
@@ -39,7 +42,12 @@ export class BlockerChanges {
 }
 
 /** Judges one host of one rollout. */
-export function judge(pass: Pass, rollout: RolloutState, hostname: string, changes: BlockerChanges): void {
+export function judge(
+  pass: Pass,
+  rollout: RolloutState,
+  hostname: string,
+  changes: BlockerChanges,
+): void {
   const record = rollout.records.get(hostname);
   if (record === undefined) return;
   const host = pass.state.hosts.get(hostname);
@@ -62,12 +70,18 @@ function isNoted(rollout: RolloutState, hostname: string, keys: readonly string[
 }
 
 /** It already runs the target, was never offered it, and nothing else of it is under way. */
-function isUnchanged(pass: Pass, rollout: RolloutState, record: RecordRow, host: HostState): boolean {
+function isUnchanged(
+  pass: Pass,
+  rollout: RolloutState,
+  record: RecordRow,
+  host: HostState,
+): boolean {
   const { row } = host;
   if (row.settledClosure !== record.targetClosure || row.reportedClosure !== record.targetClosure) {
     return false;
   }
-  if (row.reachability !== 'reachable' || record.wasOffered || hasEnded(rollout.row.state)) return false;
+  if (row.reachability !== 'reachable' || record.wasOffered || hasEnded(rollout.row.state))
+    return false;
   for (const id of host.rollouts) {
     if (id !== record.rolloutId && isUnderWay(pass, id, record.hostname)) return false;
   }

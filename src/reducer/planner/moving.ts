@@ -15,6 +15,8 @@ export function isMoving(record: RecordRow): boolean {
 
 function isRollingBack(record: RecordRow): boolean {
   return (
-    record.state === 'Failed' && record.policyApplied === 'rollback-and-halt' && !record.rollbackFailed
+    record.state === 'Failed' &&
+    record.policyApplied === 'rollback-and-halt' &&
+    !record.rollbackFailed
   );
 }

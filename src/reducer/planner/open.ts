@@ -58,7 +58,12 @@ function isEveryoneSettled(rollout: RolloutState): boolean {
   );
 }
 
-function note(pass: Pass, channel: ChannelRow, waitingRef: string | null, remark: string | null): void {
+function note(
+  pass: Pass,
+  channel: ChannelRow,
+  waitingRef: string | null,
+  remark: string | null,
+): void {
   if (channel.waitingRef === waitingRef && channel.note === remark) return;
   pass.emit({
     kind: 'plan_action',
@@ -73,7 +78,11 @@ function openRollout(pass: Pass, channel: ChannelRow, manifest: ManifestContent)
   const predecessor = channel.currentRolloutId;
   const ordinal = pass.state.fleet.opened + 1;
   const plan = planOf(pass.state, manifest);
-  const hosts: PlannedHost[] = manifest.hostSet.map((h) => [h.hostname, h.waveIndex, h.targetClosure]);
+  const hosts: PlannedHost[] = manifest.hostSet.map((h) => [
+    h.hostname,
+    h.waveIndex,
+    h.targetClosure,
+  ]);
   const opened = pass.emit({
     kind: 'rollout_event',
     rolloutId,
@@ -106,10 +115,20 @@ function openRollout(pass: Pass, channel: ChannelRow, manifest: ManifestContent)
   supersede(pass, predecessor, rolloutId, opened);
 }
 
-function supersede(pass: Pass, predecessor: string | null, successor: string, opened: number): void {
+function supersede(
+  pass: Pass,
+  predecessor: string | null,
+  successor: string,
+  opened: number,
+): void {
   const old = predecessor === null ? undefined : pass.state.rollouts.get(predecessor);
   if (old === undefined) return;
-  apply(pass, old, { kind: 'SuccessorOpened', at: pass.at, successor }, { successor, openedBy: opened });
+  apply(
+    pass,
+    old,
+    { kind: 'SuccessorOpened', at: pass.at, successor },
+    { successor, openedBy: opened },
+  );
 }
 
 function planOf(state: FleetState, manifest: ManifestContent): RolloutPlan {

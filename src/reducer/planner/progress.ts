@@ -72,14 +72,16 @@ function advanceWaves(pass: Pass, rollout: RolloutState): void {
     const soaked = soakEnd(rollout, index);
     if (soaked !== null && pass.now < soaked) return;
     const facts = { fromWave: index, toWave: index + 1, empty: wave.total === 0 };
-    if (!apply(pass, rollout, { kind: 'WaveAdvanced', at: pass.at, toWave: index + 1 }, facts)) return;
+    if (!apply(pass, rollout, { kind: 'WaveAdvanced', at: pass.at, toWave: index + 1 }, facts))
+      return;
   }
 }
 
 function checkConverging(pass: Pass, rollout: RolloutState): void {
   const last = rollout.waves.length - 1;
   const wave = rollout.waves[last];
-  if (wave === undefined || rollout.row.currentWave < last || rollout.row.state !== 'Active') return;
+  if (wave === undefined || rollout.row.currentWave < last || rollout.row.state !== 'Active')
+    return;
   const { pendingPresent, pendingAbsent, activating, deferred } = wave.counts;
   if (pendingPresent + pendingAbsent + activating + deferred === 0) {
     apply(pass, rollout, { kind: 'LastWaveSoaking', at: pass.at });

@@ -13,7 +13,11 @@ import { millisOf, MINUTE } from '../time.ts';
 type Reason = 'halted' | 'paused' | 'held' | 'quarantined' | 'unreachable' | 'silent';
 
 /** Reviews these hosts' dispatches in one rollout. */
-export function reviewDispatches(pass: Pass, rollout: RolloutState, hostnames: Iterable<string>): void {
+export function reviewDispatches(
+  pass: Pass,
+  rollout: RolloutState,
+  hostnames: Iterable<string>,
+): void {
   const withdrawn = new Map<Reason, string[]>();
   const suspended = new Map<string, string[]>();
   for (const hostname of hostnames) {
@@ -54,10 +58,18 @@ export function withdraw(
   });
   const one = hosts.length === 1 ? (hosts[0] ?? null) : null;
   const payload = { action: 'WithdrawDispatch', reason, hosts };
-  return pass.emit({ kind: 'plan_action', hostname: one, rolloutId, channel, payload, changes }, causedBy);
+  return pass.emit(
+    { kind: 'plan_action', hostname: one, rolloutId, channel, payload, changes },
+    causedBy,
+  );
 }
 
-function suspend(pass: Pass, rollout: RolloutState, hosts: readonly string[], reason: string): void {
+function suspend(
+  pass: Pass,
+  rollout: RolloutState,
+  hosts: readonly string[],
+  reason: string,
+): void {
   const { rolloutId, channel } = rollout.row;
   const suspended = reason !== 'resumed';
   pass.emit({
@@ -76,7 +88,8 @@ function whyNot(pass: Pass, rollout: RolloutState, dispatch: DispatchRow): Reaso
   if (!mayDispatch(rollout.row.state)) return 'halted';
   if (state.fleet.pause !== null || state.channels.get(dispatch.channel)?.pause) return 'paused';
   if (host?.hold) return 'held';
-  if (state.quarantines.has(quarantineKey(dispatch.channel, dispatch.targetClosure))) return 'quarantined';
+  if (state.quarantines.has(quarantineKey(dispatch.channel, dispatch.targetClosure)))
+    return 'quarantined';
   return host?.reachability === 'reachable' ? null : 'unreachable';
 }
 

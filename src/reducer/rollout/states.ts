@@ -19,5 +19,7 @@ export function hasEnded(state: RolloutState): boolean {
 
 /** May still hand out dispatches (a Terminal rollout serves returning hosts). */
 export function dispatches(state: RolloutState): boolean {
-  return state === 'Opening' || state === 'Active' || state === 'Converging' || state === 'Terminal';
+  return (
+    state === 'Opening' || state === 'Active' || state === 'Converging' || state === 'Terminal'
+  );
 }

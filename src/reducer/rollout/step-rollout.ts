@@ -68,7 +68,9 @@ export function stepRollout(rollout: RolloutCursor, event: RolloutEvent): Rollou
     case 'OperatorClearance':
       return isHalted(state) ? { state: 'Active', failedAt: null } : null;
     case 'Cancelled':
-      return isUnderway(state) || isHalted(state) ? { state: 'Cancelled', endedAt: event.at } : null;
+      return isUnderway(state) || isHalted(state)
+        ? { state: 'Cancelled', endedAt: event.at }
+        : null;
     case 'RetentionExpired':
       return isUnderway(state) ? null : { state: 'Pruned', endedAt: event.at };
   }

@@ -57,7 +57,8 @@ export function applyChange(state: FleetState, change: Change, seq: number): voi
       return;
     case 'probeFailure': {
       const { rolloutId, hostname, probeName, controlId, set } = change;
-      const row = set === null ? null : { rolloutId, hostname, probeName, controlId, since: set.since, seq };
+      const row =
+        set === null ? null : { rolloutId, hostname, probeName, controlId, since: set.since, seq };
       putProbeFailure(state, change, row);
       return;
     }
@@ -95,7 +96,8 @@ function applyRollout(state: FleetState, change: Of<'rollout'>, seq: number): vo
 
 /** A rollout is opened with its identity and plan; the rest starts empty. */
 function wholeRollout(change: Of<'rollout'>, seq: number): RolloutRow {
-  const { channel, channelRef, displayName, manifestHash, signedAt, ordinal, openedAt, plan } = change.set;
+  const { channel, channelRef, displayName, manifestHash, signedAt, ordinal, openedAt, plan } =
+    change.set;
   if (
     channel === undefined ||
     channelRef === undefined ||
@@ -157,13 +159,24 @@ export function freshRecord(
   };
 }
 
-function openRecord(state: FleetState, change: Of<'records'>, host: PlannedHost, seq: number): void {
-  putRecord(state, change.rolloutId, host[0], freshRecord(change.rolloutId, change.channel, host, seq));
+function openRecord(
+  state: FleetState,
+  change: Of<'records'>,
+  host: PlannedHost,
+  seq: number,
+): void {
+  putRecord(
+    state,
+    change.rolloutId,
+    host[0],
+    freshRecord(change.rolloutId, change.channel, host, seq),
+  );
 }
 
 function applyRecord(state: FleetState, change: Of<'record'>, seq: number): void {
   const before = state.rollouts.get(change.rolloutId)?.records.get(change.hostname);
-  if (before === undefined) throw new Error(`no record of ${change.hostname} in ${change.rolloutId}`);
+  if (before === undefined)
+    throw new Error(`no record of ${change.hostname} in ${change.rolloutId}`);
   putRecord(state, change.rolloutId, change.hostname, { ...patchRow(before, change.set), seq });
 }
 

@@ -10,7 +10,6 @@ import type {
   DispatchRow,
   FleetRow,
   HostRow,
-  ProbeFailureRow,
   QuarantineRow,
   RecordRow,
   RolloutRow,

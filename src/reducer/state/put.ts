@@ -34,7 +34,7 @@ export function putFleet(state: FleetState, row: FleetRow): void {
     putFleet(state, before);
   });
   state.fleet = row;
-  const held = before.pause === null !== (row.pause === null);
+  const held = (before.pause === null) !== (row.pause === null);
   if (held || before.rejectBefore !== row.rejectBefore) state.dirty.all = true;
 }
 
@@ -50,7 +50,10 @@ export function putChannel(state: FleetState, name: string, row: ChannelRow | nu
     if (id !== null && id !== undefined) state.dirty.rollouts.add(id);
   }
   if (before?.pause !== row?.pause) markChannelRollouts(state, name);
-  if (before?.currentRolloutId !== row?.currentRolloutId || before?.declaredRef !== row?.declaredRef) {
+  if (
+    before?.currentRolloutId !== row?.currentRolloutId ||
+    before?.declaredRef !== row?.declaredRef
+  ) {
     markGatedChannels(state, name);
   }
 }
@@ -72,13 +75,15 @@ export function putRollout(state: FleetState, id: string, row: RolloutRow | null
 
 function markRollout(state: FleetState, before: RolloutRow | null, row: RolloutRow): void {
   state.dirty.progress.add(row.rolloutId);
-  if (before === null || before.currentWave !== row.currentWave) state.dirty.rollouts.add(row.rolloutId);
+  if (before === null || before.currentWave !== row.currentWave)
+    state.dirty.rollouts.add(row.rolloutId);
   if (before?.state === row.state) return;
   state.dirty.channels.add(row.channel);
   if (before === null || mayDispatch(before.state) !== mayDispatch(row.state)) {
     state.dirty.rollouts.add(row.rolloutId);
   }
-  if (before?.state === 'Terminal' || row.state === 'Terminal') markGatedChannels(state, row.channel);
+  if (before?.state === 'Terminal' || row.state === 'Terminal')
+    markGatedChannels(state, row.channel);
 }
 
 function markChannelRollouts(state: FleetState, channel: string): void {
@@ -95,9 +100,15 @@ function markGatedChannels(state: FleetState, gating: string): void {
   }
 }
 
-export function putRecord(state: FleetState, rolloutId: string, hostname: string, row: RecordRow | null): void {
+export function putRecord(
+  state: FleetState,
+  rolloutId: string,
+  hostname: string,
+  row: RecordRow | null,
+): void {
   const rollout = state.rollouts.get(rolloutId);
-  if (rollout === undefined) throw new Error(`no rollout ${rolloutId} for the record of ${hostname}`);
+  if (rollout === undefined)
+    throw new Error(`no rollout ${rolloutId} for the record of ${hostname}`);
   const before = rollout.records.get(hostname) ?? null;
   remember(state, () => {
     putRecord(state, rolloutId, hostname, before);
@@ -126,7 +137,11 @@ function markRecord(
   const { dirty } = state;
   const rolloutId = rollout.row.rolloutId;
   markHost(dirty, rolloutId, hostname);
-  if (before?.state === row?.state && before?.closed === row?.closed && before?.stuck === row?.stuck) {
+  if (
+    before?.state === row?.state &&
+    before?.closed === row?.closed &&
+    before?.stuck === row?.stuck
+  ) {
     if (before?.cleared !== row?.cleared) dirty.progress.add(rolloutId);
     return;
   }
@@ -160,7 +175,8 @@ export function putDispatch(
   row: DispatchRow | null,
 ): void {
   const rollout = state.rollouts.get(rolloutId);
-  if (rollout === undefined) throw new Error(`no rollout ${rolloutId} for the dispatch of ${hostname}`);
+  if (rollout === undefined)
+    throw new Error(`no rollout ${rolloutId} for the dispatch of ${hostname}`);
   const before = rollout.dispatches.get(hostname) ?? null;
   remember(state, () => {
     putDispatch(state, rolloutId, hostname, before);
@@ -194,7 +210,8 @@ export function putProbeFailure(
   row: ProbeFailureRow | null,
 ): void {
   const rollout = state.rollouts.get(at.rolloutId);
-  if (rollout === undefined) throw new Error(`no rollout ${at.rolloutId} for a probe of ${at.hostname}`);
+  if (rollout === undefined)
+    throw new Error(`no rollout ${at.rolloutId} for a probe of ${at.hostname}`);
   const key = failureKey(at.probeName, at.controlId);
   const before = rollout.failures.get(at.hostname)?.get(key) ?? null;
   remember(state, () => {
@@ -206,10 +223,15 @@ export function putProbeFailure(
   if (record !== undefined) tallyRecord(state, rollout, record, -1);
   setFailure(rollout, at.hostname, key, row);
   if (record !== undefined) tallyRecord(state, rollout, record, 1);
-  if (had === 0 !== ((wave?.outstanding ?? 0) === 0)) state.dirty.rollouts.add(at.rolloutId);
+  if ((had === 0) !== ((wave?.outstanding ?? 0) === 0)) state.dirty.rollouts.add(at.rolloutId);
 }
 
-function setFailure(rollout: RolloutState, hostname: string, key: string, row: ProbeFailureRow | null): void {
+function setFailure(
+  rollout: RolloutState,
+  hostname: string,
+  key: string,
+  row: ProbeFailureRow | null,
+): void {
   const failures = rollout.failures.get(hostname) ?? new Map<string, ProbeFailureRow>();
   if (row === null) failures.delete(key);
   else failures.set(key, row);
@@ -224,7 +246,8 @@ export function putBlocker(
   row: BlockerRow | null,
 ): void {
   const rollout = state.rollouts.get(rolloutId);
-  if (rollout === undefined) throw new Error(`no rollout ${rolloutId} for the blockers of ${hostname}`);
+  if (rollout === undefined)
+    throw new Error(`no rollout ${rolloutId} for the blockers of ${hostname}`);
   const before = rollout.blockers.get(hostname) ?? null;
   remember(state, () => {
     putBlocker(state, rolloutId, hostname, before);
@@ -253,7 +276,12 @@ function setWaiting(
   }
 }
 
-function tallyRecord(state: FleetState, rollout: RolloutState, record: RecordRow, by: 1 | -1): void {
+function tallyRecord(
+  state: FleetState,
+  rollout: RolloutState,
+  record: RecordRow,
+  by: 1 | -1,
+): void {
   const outstanding = rollout.failures.get(record.hostname)?.size ?? 0;
   tally(waveOf(rollout, record.wave), record, isReachable(state, record.hostname), outstanding, by);
 }
@@ -273,11 +301,17 @@ function tallyHost(state: FleetState, hostname: string, by: 1 | -1): void {
 function countsInFlight(rollout: RolloutState, hostname: string): boolean {
   const record = rollout.records.get(hostname);
   if (record === undefined) return false;
-  const granted = record.state === 'Pending' && record.closed === null && rollout.dispatches.has(hostname);
+  const granted =
+    record.state === 'Pending' && record.closed === null && rollout.dispatches.has(hostname);
   return granted || isMoving(record);
 }
 
-function updateInFlight(state: FleetState, rollout: RolloutState, hostname: string, held: boolean): void {
+function updateInFlight(
+  state: FleetState,
+  rollout: RolloutState,
+  hostname: string,
+  held: boolean,
+): void {
   const holds = countsInFlight(rollout, hostname);
   if (holds === held) return;
   const keys = new Set<string>();
@@ -297,7 +331,8 @@ export function pruneRollout(state: FleetState, rolloutId: string): void {
   const rollout = state.rollouts.get(rolloutId);
   if (rollout === undefined) return;
   for (const hostname of [...rollout.blockers.keys()]) putBlocker(state, rolloutId, hostname, null);
-  for (const hostname of [...rollout.dispatches.keys()]) putDispatch(state, rolloutId, hostname, null);
+  for (const hostname of [...rollout.dispatches.keys()])
+    putDispatch(state, rolloutId, hostname, null);
   for (const failures of [...rollout.failures.values()]) {
     for (const failure of [...failures.values()]) putProbeFailure(state, failure, null);
   }
@@ -307,7 +342,8 @@ export function pruneRollout(state: FleetState, rolloutId: string): void {
 /** The shared state of a rollout's budget number `index`. */
 export function budgetState(state: FleetState, rollout: RolloutState, index: number): BudgetState {
   const key = rollout.row.plan.budgets[index]?.key;
-  if (key === undefined) throw new Error(`rollout ${rollout.row.rolloutId} has no budget ${String(index)}`);
+  if (key === undefined)
+    throw new Error(`rollout ${rollout.row.rolloutId} has no budget ${String(index)}`);
   const known = state.budgets.get(key);
   if (known !== undefined) return known;
   const made: BudgetState = { key, inFlight: new Map(), waiters: new Map() };
@@ -327,7 +363,10 @@ export function freshHost(hostname: string): HostRow {
   };
 }
 
-function hostEntry(state: FleetState, hostname: string): { row: HostRow; readonly rollouts: Set<string> } {
+function hostEntry(
+  state: FleetState,
+  hostname: string,
+): { row: HostRow; readonly rollouts: Set<string> } {
   const known = state.hosts.get(hostname);
   if (known !== undefined) return known;
   const made = { row: freshHost(hostname), rollouts: new Set<string>() };

@@ -135,9 +135,14 @@ export function touched(state: FleetState, entries: readonly LogEntry[]): Touche
   const keys = collectKeys(entries);
   const dispatches = split(keys.dispatch, ([r, h]) => state.rollouts.get(r)?.dispatches.get(h));
   const blockers = split(keys.blocker, ([r, h]) => state.rollouts.get(r)?.blockers.get(h));
-  const quarantines = split(keys.quarantine, ([c, x]) => state.quarantines.get(quarantineKey(c, x)));
+  const quarantines = split(keys.quarantine, ([c, x]) =>
+    state.quarantines.get(quarantineKey(c, x)),
+  );
   const failures = split(keys.failure, ([r, h, p, c]) =>
-    state.rollouts.get(r)?.failures.get(h)?.get(failureKey(p, c ?? '')),
+    state.rollouts
+      .get(r)
+      ?.failures.get(h)
+      ?.get(failureKey(p, c ?? '')),
   );
   const records = split(keys.record, ([r, h]) => state.rollouts.get(r)?.records.get(h));
   return {
@@ -240,7 +245,10 @@ function note(set: KeySet, a: string, b = '', c = '', d?: string): void {
   set.set(key.join('\u0000'), key);
 }
 
-function split<Row>(keys: KeySet, read: (key: Key) => Row | undefined): { rows: Row[]; gone: Key[] } {
+function split<Row>(
+  keys: KeySet,
+  read: (key: Key) => Row | undefined,
+): { rows: Row[]; gone: Key[] } {
   const rows: Row[] = [];
   const gone: Key[] = [];
   for (const key of keys.values()) {

@@ -101,5 +101,6 @@ export function tally(
 
 // A record never leaves Converged, so the maximum only grows.
 function noteCompletion(wave: WaveTally, at: Time | null): void {
-  if (at !== null && (wave.lastCompletion === null || at > wave.lastCompletion)) wave.lastCompletion = at;
+  if (at !== null && (wave.lastCompletion === null || at > wave.lastCompletion))
+    wave.lastCompletion = at;
 }

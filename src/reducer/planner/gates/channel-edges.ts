@@ -22,7 +22,8 @@ export const channelEdges: Gate = {
 /** Why `gating` is not through with its verified manifest; null when it is, or has none. */
 function pending({ state }: Held, gating: string): string | null {
   const channel = state.channels.get(gating);
-  if (channel === undefined || channel.declaredRef === null || channel.manifestHash === null) return null;
+  if (channel === undefined || channel.declaredRef === null || channel.manifestHash === null)
+    return null;
   const id = `${gating}@${channel.declaredRef}`;
   const rollout = state.rollouts.get(id);
   if (rollout === undefined) return `rollout ${id} is not opened`;

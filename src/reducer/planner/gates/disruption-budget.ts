@@ -12,14 +12,16 @@ export const disruptionBudget: Gate = {
   keys: ({ state, rollout, record }) => {
     const keys: string[] = [];
     for (const index of rollout.hostBudgets.get(record.hostname) ?? []) {
-      if (!hasRoom(state, rollout, index, record.hostname)) keys.push(`disruption-budget:${String(index)}`);
+      if (!hasRoom(state, rollout, index, record.hostname))
+        keys.push(`disruption-budget:${String(index)}`);
     }
     return keys.length === 0 ? OPEN : keys;
   },
   explain: ({ state, rollout }, subject) => {
     const index = Number(subject);
     const budget = rollout.row.plan.budgets[index];
-    if (budget === undefined) return { because: 'no such budget', releasedBy: 'nothing', hosts: [] };
+    if (budget === undefined)
+      return { because: 'no such budget', releasedBy: 'nothing', hosts: [] };
     const inFlight = [...budgetState(state, rollout, index).inFlight.keys()].sort();
     return {
       because: `${String(inFlight.length)} of ${String(limitOf(budget) ?? 'any')} in flight under ${budget.key}`,
@@ -30,7 +32,12 @@ export const disruptionBudget: Gate = {
 };
 
 /** Granting a host that is already in flight adds nothing. */
-function hasRoom(state: FleetState, rollout: RolloutState, index: number, hostname: string): boolean {
+function hasRoom(
+  state: FleetState,
+  rollout: RolloutState,
+  index: number,
+  hostname: string,
+): boolean {
   const budget = rollout.row.plan.budgets[index];
   const limit = budget === undefined ? null : limitOf(budget);
   if (limit === null) return true;

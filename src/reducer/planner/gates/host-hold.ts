@@ -8,7 +8,9 @@ export const hostHold: Gate = {
     const hold = host?.row.hold ?? null;
     return {
       because:
-        hold === null ? 'the host is not on hold' : `${hold.actor} held it at ${hold.at}: ${hold.reason}`,
+        hold === null
+          ? 'the host is not on hold'
+          : `${hold.actor} held it at ${hold.at}: ${hold.reason}`,
       releasedBy: 'an operator releases the host',
       hosts: [record.hostname],
     };
