@@ -1,0 +1,119 @@
+/**
+ * How every connection is made: value types, socket, and server settings. The driver (`postgres`) is
+ * imported in `src/db` only.
+ *
+ * Values: bigint is a number (seq, id and epoch stay far below 2^53), timestamps are canonical strings
+ * (`src/reducer/time.ts`), json is parsed on read, bytea is a Buffer. JSON text is passed as
+ * `${text}::text::json`: a parameter typed json would be encoded a second time.
+ *
+ * Sockets are made here because the driver sets no TCP_NODELAY (a small COPY took 44 ms without it), and
+ * because a dedicated session must never be reconnected behind our back (`session.ts`).
+ */
+import net from 'node:net';
+import postgres from 'postgres';
+
+export interface DatabaseOptions {
+  /** `postgres://user:password@host:port/database?sslmode=…` */
+  readonly url: string;
+  /** The installation's schema; see `assertSchemaName`. */
+  readonly schema: string;
+  /** Shown in pg_stat_activity; the role of the connection is appended. */
+  readonly name: string;
+}
+
+const VALUE_TYPES = {
+  bigint: { to: 20, from: [20], serialize: String, parse: Number },
+  date: {
+    to: 1184,
+    from: [1082, 1114, 1184],
+    serialize: (time: string) => time,
+    parse: (text: string) => new Date(text).toISOString(),
+  },
+};
+
+export type Sql = postgres.Sql<{ bigint: number; date: string }>;
+export type Notice = postgres.Notice;
+
+export interface ClientOptions {
+  /** Appended to the application name. */
+  readonly role: string;
+  readonly max: number;
+  /** Server settings of each connection. */
+  readonly settings: Readonly<Record<string, string>>;
+  readonly onClose?: () => void;
+  readonly onNotice?: (notice: Notice) => void;
+  /** Connect once, ever: later attempts fail instead of opening another session. */
+  readonly oneConnection?: boolean;
+}
+
+/** Lower-case, no quoting needed, and short enough for `<schema>_out` and index names (63 bytes). */
+const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,39}$/;
+
+export function assertSchemaName(schema: string): void {
+  if (SCHEMA_NAME.test(schema) && !schema.startsWith('pg_')) return;
+  throw new Error(
+    `MUSTER_SCHEMA ${JSON.stringify(schema)} is not usable: lower-case letters, digits and _, at most 40, not pg_…`,
+  );
+}
+
+/** A connection that takes longer is as good as none: local ones take milliseconds. */
+const CONNECT_TIMEOUT_SECS = 5;
+
+/** A cut cable is noticed by the server in about 5 + 3·2 s; defaults hold a dead client's locks for 2 h. */
+const TCP_SETTINGS = {
+  tcp_keepalives_idle: '5',
+  tcp_keepalives_interval: '2',
+  tcp_keepalives_count: '3',
+  tcp_user_timeout: '10000',
+} as const;
+
+export function openClient(database: DatabaseOptions, options: ClientOptions): Sql {
+  assertSchemaName(database.schema);
+  const settings = {
+    max: options.max,
+    connect_timeout: CONNECT_TIMEOUT_SECS,
+    idle_timeout: 0,
+    max_lifetime: null,
+    // Reconnects at once: pools are retried by their callers, with their own backoff.
+    backoff: () => 0.05,
+    // Array parameters are passed as literals (`literals.ts`): no catalog query per connection.
+    fetch_types: false,
+    onnotice: options.onNotice ?? (() => undefined),
+    onclose: options.onClose ?? (() => undefined),
+    socket: socketFactory(options.oneConnection === true),
+    connection: {
+      application_name: `${database.name}:${options.role}`.slice(0, 63),
+      search_path: database.schema,
+      timezone: 'UTC',
+      datestyle: 'ISO',
+      ...TCP_SETTINGS,
+      ...options.settings,
+    },
+    types: VALUE_TYPES,
+  };
+  return postgres(database.url, settings);
+}
+
+interface Target {
+  readonly host: readonly string[];
+  readonly port: readonly number[];
+  readonly path?: string | false;
+}
+
+/**
+ * Returns sockets that are still connecting: what the driver writes meanwhile is buffered, and a failure
+ * reaches it as an ordinary close. (A factory that rejects would leak the driver's connection slot.)
+ */
+function socketFactory(once: boolean): (target: Target) => net.Socket {
+  let attempts = 0;
+  return (target) => {
+    attempts += 1;
+    if (once && attempts > 1) throw new Error('this session is over; it is never reopened silently');
+    if (typeof target.path === 'string' && target.path !== '') return net.connect(target.path);
+    const index = (attempts - 1) % target.host.length;
+    const host = target.host[index] ?? 'localhost';
+    const port = target.port[index] ?? 5432;
+    // host and port are what the driver reads for TLS server names and messages.
+    return Object.assign(net.connect({ host, port, noDelay: true }), { host, port });
+  };
+}

@@ -1,0 +1,139 @@
+/**
+ * Brings a schema to the version this code knows: forward only, each file once, in one transaction each.
+ *
+ * Safe when several start at once: the first takes a session lock on (database, schema), the others wait
+ * for it and then find nothing to do. A migration never waits long for a table (`lock_timeout`): a queue of
+ * statements behind a waiting DDL would stop the product; it fails, and is tried again by whoever started
+ * it. A file that was applied and then changed is an error, not a surprise.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { assertSchemaName, type DatabaseOptions, type Sql } from './driver.ts';
+import { openSession, type Session } from './session.ts';
+import { inTransaction } from './transaction.ts';
+
+export interface Migration {
+  readonly version: number;
+  readonly name: string;
+  readonly sql: string;
+  /** SHA-256 hex of the file. */
+  readonly checksum: string;
+}
+
+export interface MigrationOutcome {
+  /** Names of the files applied by this call. */
+  readonly applied: readonly string[];
+  /** The schema's version now. */
+  readonly version: number;
+}
+
+/** DDL on our tables takes milliseconds; longer means that someone holds a lock. */
+const LOCK_TIMEOUT = '5s';
+/** Waiting for another migrator, or rewriting a large table, may take minutes; then something is wrong. */
+const DEADLINE_MS = 10 * 60_000;
+
+/** The packaged files, in order; found from `src` and from `dist` alike. */
+export function packagedMigrations(): Migration[] {
+  const folder = migrationsFolder();
+  return readdirSync(folder)
+    .filter((name) => /^\d{4}_[a-z0-9_]+\.sql$/.test(name))
+    .sort()
+    .map((name) => {
+      const sql = readFileSync(path.join(folder, name), 'utf8');
+      const checksum = createHash('sha256').update(sql).digest('hex');
+      return { version: Number(name.slice(0, 4)), name, sql, checksum };
+    });
+}
+
+function migrationsFolder(): string {
+  let at = path.dirname(fileURLToPath(import.meta.url));
+  for (;;) {
+    const folder = path.join(at, 'migrations');
+    if (existsSync(path.join(folder, '0001_foundation.sql'))) return folder;
+    const parent = path.dirname(at);
+    if (parent === at) throw new Error('the migrations folder is missing from this installation');
+    at = parent;
+  }
+}
+
+/** The newest schema version that this code knows. */
+export function knownSchemaVersion(): number {
+  return packagedMigrations().at(-1)?.version ?? 0;
+}
+
+export async function migrate(
+  database: DatabaseOptions,
+  migrations: readonly Migration[] = packagedMigrations(),
+): Promise<MigrationOutcome> {
+  assertSchemaName(database.schema);
+  const session = await openSession(database, {
+    role: 'migrate',
+    settings: { lock_timeout: '0' },
+    deadlineMs: DEADLINE_MS,
+  });
+  try {
+    await session.run(
+      (sql) => sql`SELECT pg_advisory_lock(hashtextextended(${`muster migrate ${database.schema}`}, 0))`,
+    );
+    return await applyMissing(session, database.schema, migrations);
+  } finally {
+    await session.end();
+  }
+}
+
+async function applyMissing(
+  session: Session,
+  schema: string,
+  migrations: readonly Migration[],
+): Promise<MigrationOutcome> {
+  await session.run(async (sql) => {
+    await sql`SELECT set_config('lock_timeout', ${LOCK_TIMEOUT}, false)`;
+    await sql`CREATE SCHEMA IF NOT EXISTS ${sql(schema)}`;
+    await sql`CREATE TABLE IF NOT EXISTS schema_migration (
+      version    integer        NOT NULL PRIMARY KEY,
+      name       text           NOT NULL,
+      checksum   text           NOT NULL,
+      applied_at timestamptz(3) NOT NULL DEFAULT clock_timestamp()
+    )`;
+    await sql`COMMENT ON TABLE schema_migration IS 'Which migrations were applied, and their SHA-256.'`;
+  });
+  const known = await appliedMigrations(session);
+  const applied: string[] = [];
+  for (const migration of migrations) {
+    const before = known.get(migration.version);
+    if (before === undefined) {
+      await apply(session, schema, migration);
+      applied.push(migration.name);
+    } else if (before !== migration.checksum) {
+      throw new Error(`${migration.name} was changed after it was applied to schema ${schema}`);
+    }
+  }
+  const newest = Math.max(0, ...known.keys(), ...migrations.map(({ version }) => version));
+  return { applied, version: newest };
+}
+
+async function appliedMigrations(session: Session): Promise<Map<number, string>> {
+  const rows = await session.run(
+    (sql) => sql<{ version: number; checksum: string }[]>`SELECT version, checksum FROM schema_migration`,
+  );
+  return new Map(rows.map((row) => [row.version, row.checksum]));
+}
+
+async function apply(session: Session, schema: string, migration: Migration): Promise<void> {
+  await inTransaction(session, async (sql) => {
+    await sql.unsafe(migration.sql.replaceAll('{{schema}}', schema));
+    await sql`INSERT INTO schema_migration (version, name, checksum)
+      VALUES (${migration.version}, ${migration.name}, ${migration.checksum})`;
+  });
+}
+
+/** The version of the schema in the database; null when it was never migrated. */
+export async function schemaVersion(sql: Sql): Promise<number | null> {
+  const [there] = await sql<{ found: boolean }[]>`
+    SELECT to_regclass('schema_migration') IS NOT NULL AS found`;
+  if (there?.found !== true) return null;
+  const [row] = await sql<{ version: number | null }[]>`SELECT max(version) AS version FROM schema_migration`;
+  return row?.version ?? null;
+}

@@ -1,0 +1,40 @@
+/** A transaction on a dedicated session: committed when the body resolves, undone when it does not. */
+import type { Sql } from './driver.ts';
+import { sqlState } from './errors.ts';
+import type { Session } from './session.ts';
+
+export async function inTransaction<T>(
+  session: Session,
+  body: (sql: Sql) => Promise<T>,
+  deadlineMs?: number,
+): Promise<T> {
+  return session.run(async (sql) => {
+    await sql`BEGIN`;
+    let result: T;
+    try {
+      result = await body(sql);
+    } catch (error) {
+      await sql`ROLLBACK`;
+      throw error;
+    }
+    await commit(sql);
+    return result;
+  }, deadlineMs);
+}
+
+/** COMMIT of a transaction in which a statement failed answers `ROLLBACK`, without an error. */
+export async function commit(sql: Sql): Promise<void> {
+  const done = await sql`COMMIT`;
+  if (done.command !== 'COMMIT') throw new Error('the transaction was rolled back');
+}
+
+/** Undoes what is open on the session, if it still answers. */
+export async function rollback(session: Session): Promise<void> {
+  if (!session.open) return;
+  try {
+    await session.run((sql) => sql`ROLLBACK`);
+  } catch (error) {
+    if (sqlState(error) === null) return; // the session is over: the server has undone it
+    throw error;
+  }
+}

@@ -1,0 +1,431 @@
+table artifact
+  kind text not null
+  name text not null
+  hash text not null
+  bytes bytea not null storage e
+  signature bytea not null
+  content json not null -- What decisions need of the file, normalised.
+  signed_at timestamp(3) with time zone not null
+  verified_at timestamp(3) with time zone not null
+  current boolean not null -- The newest verified file of this name: the one that is served.
+  constraint artifact_pkey PRIMARY KEY (kind, name, hash)
+  index CREATE INDEX artifact_hash ON artifact USING btree (hash)
+  index CREATE UNIQUE INDEX artifact_current ON artifact USING btree (kind, name) WHERE current
+  index CREATE UNIQUE INDEX artifact_pkey ON artifact USING btree (kind, name, hash)
+  comment Not derived: verified signed files, byte for byte, by hash; the log names them by hash.
+
+table channel
+  channel text not null
+  seq bigint not null
+  declared_ref text
+  signed_at timestamp(3) with time zone
+  freshness_window double precision not null
+  current_rollout_id text
+  waiting_ref text
+  pause json
+  note text
+  constraint channel_pkey PRIMARY KEY (channel)
+  index CREATE UNIQUE INDEX channel_pkey ON channel USING btree (channel)
+  comment Derived: what each channel declares, which rollout is its newest, and its pause.
+
+table dead_input
+  input_id bigint not null
+  kind text not null
+  hostname text
+  rollout_id text
+  payload text not null
+  error text not null
+  replica text
+  enqueued_at timestamp(3) with time zone not null
+  died_at timestamp(3) with time zone not null
+  epoch bigint not null
+  constraint dead_input_pkey PRIMARY KEY (input_id)
+  index CREATE UNIQUE INDEX dead_input_pkey ON dead_input USING btree (input_id)
+  comment Not derived: inputs that could not be decided (undecodable, or a bug), kept with the error.
+
+table dispatch
+  rollout_id text not null
+  hostname text not null
+  seq bigint not null
+  channel text not null
+  target_closure text not null
+  soak_due_at timestamp(3) with time zone not null
+  enqueued_at timestamp(3) with time zone not null
+  suspended boolean not null
+  ordinal bigint not null
+  constraint dispatch_pkey PRIMARY KEY (rollout_id, hostname)
+  index CREATE INDEX dispatch_host ON dispatch USING btree (hostname)
+  index CREATE INDEX dispatch_seq ON dispatch USING btree (seq)
+  index CREATE UNIQUE INDEX dispatch_pkey ON dispatch USING btree (rollout_id, hostname)
+  comment Derived: permissions to move that are in force. A row goes when acked or withdrawn.
+
+table dispatch_offer with (fillfactor=80)
+  rollout_id text not null
+  hostname text not null
+  first_offered_at timestamp(3) with time zone not null
+  last_offered_at timestamp(3) with time zone not null
+  replica text not null
+  constraint dispatch_offer_pkey PRIMARY KEY (rollout_id, hostname)
+  index CREATE INDEX dispatch_offer_host ON dispatch_offer USING btree (hostname)
+  index CREATE UNIQUE INDEX dispatch_offer_pkey ON dispatch_offer USING btree (rollout_id, hostname)
+  comment Not derived: which dispatches were handed to their agent, first and last.
+
+table epoch
+  singleton boolean not null default true
+  epoch bigint not null
+  holder text not null
+  address text not null
+  version text not null
+  since timestamp(3) with time zone not null
+  incarnation text not null -- Changes when the database was restored or promoted, so that readers of the log notice.
+  system_identifier text not null
+  timeline bigint not null
+  database_oid bigint not null
+  constraint epoch_pkey PRIMARY KEY (singleton)
+  constraint epoch_singleton_check CHECK (singleton)
+  index CREATE UNIQUE INDEX epoch_pkey ON epoch USING btree (singleton)
+  comment One row: who leads. A writer transaction that does not find its own epoch here commits nothing.
+
+table event_log partition by RANGE (seq)
+  seq bigint not null
+  ts timestamp(3) with time zone not null -- The instant the input was decided at: the leader's clock, never earlier than the row before.
+  epoch bigint not null -- Leadership term that wrote the row.
+  kind text not null
+  hostname text
+  rollout_id text
+  channel text
+  actor text
+  caused_by bigint -- seq of the row that led to this one; null for an input's own row.
+  payload json not null -- Facts of the row, format version v, and under changes the fields it assigned. json: the text is hashed.
+  hash bytea not null -- sha256(previous hash, then each column, length-prefixed); of 32 zero bytes before seq 1.
+  constraint event_log_check CHECK ((caused_by < seq))
+  constraint event_log_hash_check CHECK ((length(hash) = 32))
+  constraint event_log_pkey PRIMARY KEY (seq)
+  constraint event_log_seq_check CHECK ((seq > 0))
+  index CREATE INDEX event_log_host ON ONLY event_log USING btree (hostname, seq) WHERE (hostname IS NOT NULL)
+  index CREATE INDEX event_log_rollout ON ONLY event_log USING btree (rollout_id, seq) WHERE (rollout_id IS NOT NULL)
+  index CREATE INDEX event_log_ts ON ONLY event_log USING brin (ts)
+  index CREATE UNIQUE INDEX event_log_pkey ON ONLY event_log USING btree (seq)
+  trigger CREATE TRIGGER event_log_no_change BEFORE DELETE OR UPDATE ON event_log FOR EACH ROW EXECUTE FUNCTION event_log_append_only() enabled A
+  trigger CREATE TRIGGER event_log_no_truncate BEFORE TRUNCATE ON event_log FOR EACH STATEMENT EXECUTE FUNCTION event_log_append_only() enabled A
+  comment Everything that happened and was decided, gapless from 1 in commit order, append only, hash-chained. The state tables are its fold.
+
+table event_log_p000000 FOR VALUES FROM ('0') TO ('1000000')
+  seq bigint not null
+  ts timestamp(3) with time zone not null
+  epoch bigint not null
+  kind text not null
+  hostname text
+  rollout_id text
+  channel text
+  actor text
+  caused_by bigint
+  payload json not null
+  hash bytea not null
+  constraint event_log_check CHECK ((caused_by < seq))
+  constraint event_log_hash_check CHECK ((length(hash) = 32))
+  constraint event_log_p000000_pkey PRIMARY KEY (seq)
+  constraint event_log_seq_check CHECK ((seq > 0))
+  index CREATE INDEX event_log_p000000_hostname_seq_idx ON event_log_p000000 USING btree (hostname, seq) WHERE (hostname IS NOT NULL)
+  index CREATE INDEX event_log_p000000_rollout_id_seq_idx ON event_log_p000000 USING btree (rollout_id, seq) WHERE (rollout_id IS NOT NULL)
+  index CREATE INDEX event_log_p000000_ts_idx ON event_log_p000000 USING brin (ts)
+  index CREATE UNIQUE INDEX event_log_p000000_pkey ON event_log_p000000 USING btree (seq)
+  trigger CREATE TRIGGER event_log_no_change BEFORE DELETE OR UPDATE ON event_log_p000000 FOR EACH ROW EXECUTE FUNCTION event_log_append_only() enabled A
+  trigger CREATE TRIGGER event_log_no_truncate BEFORE TRUNCATE ON event_log_p000000 FOR EACH STATEMENT EXECUTE FUNCTION event_log_append_only() enabled A
+  comment Rows 0 to 999999 of event_log.
+
+table event_log_p000001 FOR VALUES FROM ('1000000') TO ('2000000')
+  seq bigint not null
+  ts timestamp(3) with time zone not null
+  epoch bigint not null
+  kind text not null
+  hostname text
+  rollout_id text
+  channel text
+  actor text
+  caused_by bigint
+  payload json not null
+  hash bytea not null
+  constraint event_log_check CHECK ((caused_by < seq))
+  constraint event_log_hash_check CHECK ((length(hash) = 32))
+  constraint event_log_p000001_pkey PRIMARY KEY (seq)
+  constraint event_log_seq_check CHECK ((seq > 0))
+  index CREATE INDEX event_log_p000001_hostname_seq_idx ON event_log_p000001 USING btree (hostname, seq) WHERE (hostname IS NOT NULL)
+  index CREATE INDEX event_log_p000001_rollout_id_seq_idx ON event_log_p000001 USING btree (rollout_id, seq) WHERE (rollout_id IS NOT NULL)
+  index CREATE INDEX event_log_p000001_ts_idx ON event_log_p000001 USING brin (ts)
+  index CREATE UNIQUE INDEX event_log_p000001_pkey ON event_log_p000001 USING btree (seq)
+  trigger CREATE TRIGGER event_log_no_change BEFORE DELETE OR UPDATE ON event_log_p000001 FOR EACH ROW EXECUTE FUNCTION event_log_append_only() enabled A
+  trigger CREATE TRIGGER event_log_no_truncate BEFORE TRUNCATE ON event_log_p000001 FOR EACH STATEMENT EXECUTE FUNCTION event_log_append_only() enabled A
+  comment Rows 1000000 to 1999999 of event_log.
+
+table fleet
+  singleton boolean not null default true
+  seq bigint not null
+  fleet_hash text
+  signed_at timestamp(3) with time zone
+  ref text
+  pause json
+  reject_before timestamp(3) with time zone
+  opened bigint not null
+  constraint fleet_pkey PRIMARY KEY (singleton)
+  constraint fleet_singleton_check CHECK (singleton)
+  index CREATE UNIQUE INDEX fleet_pkey ON fleet USING btree (singleton)
+  comment Derived, one row: the fleet.resolved in force and a fleet-wide pause.
+
+table host with (fillfactor=80)
+  hostname text not null
+  seq bigint not null
+  reported_closure text
+  reachability text not null
+  reachability_at timestamp(3) with time zone
+  hold json
+  settled_closure text
+  constraint host_pkey PRIMARY KEY (hostname)
+  index CREATE UNIQUE INDEX host_pkey ON host USING btree (hostname)
+  comment Derived: what each host reports to run, whether it is heard, and an operator's hold.
+
+table host_blocker
+  rollout_id text not null
+  hostname text not null
+  seq bigint not null
+  gates json not null
+  since timestamp(3) with time zone not null
+  constraint host_blocker_pkey PRIMARY KEY (rollout_id, hostname)
+  index CREATE INDEX host_blocker_host ON host_blocker USING btree (hostname)
+  index CREATE UNIQUE INDEX host_blocker_pkey ON host_blocker USING btree (rollout_id, hostname)
+  comment Derived: which gates hold a pending host, since when.
+
+table host_rollout with (fillfactor=80)
+  rollout_id text not null
+  hostname text not null
+  seq bigint not null
+  channel text not null
+  wave integer not null
+  state text not null
+  target_closure text not null
+  current_closure_at_dispatch text
+  current_closure text
+  reverted_to text
+  dispatched_at timestamp(3) with time zone
+  dispatch_acked_at timestamp(3) with time zone
+  activation_started_at timestamp(3) with time zone
+  activation_completed_at timestamp(3) with time zone
+  activation_failed_at timestamp(3) with time zone
+  probe_observed_first_at timestamp(3) with time zone
+  probe_failure_first_at timestamp(3) with time zone
+  soak_due_at timestamp(3) with time zone
+  converged_at timestamp(3) with time zone
+  failed_at timestamp(3) with time zone
+  policy_applied text
+  reverted_at timestamp(3) with time zone
+  probes json not null
+  declared_probes json
+  last_event_seq bigint not null
+  synthesised text
+  closed text
+  highest_refused_seq bigint not null
+  last_refusal text
+  last_accepted_at timestamp(3) with time zone
+  completed_applied_at timestamp(3) with time zone
+  contradicted_by text
+  unchanged boolean not null
+  cleared boolean not null
+  was_offered boolean not null
+  target_sightings integer not null
+  synthesised_at timestamp(3) with time zone
+  stuck boolean not null
+  rollback_failed boolean not null
+  constraint host_rollout_pkey PRIMARY KEY (rollout_id, hostname)
+  index CREATE INDEX host_rollout_host ON host_rollout USING btree (hostname)
+  index CREATE UNIQUE INDEX host_rollout_pkey ON host_rollout USING btree (rollout_id, hostname)
+  comment Derived: one host's way through one rollout, mirrored from its agent's events.
+
+table input_queue with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=50000, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  id bigint not null generated always as identity
+  kind text not null
+  hostname text
+  rollout_id text
+  payload json not null
+  replica text
+  enqueued_at timestamp(3) with time zone not null default clock_timestamp()
+  constraint input_queue_pkey PRIMARY KEY (id)
+  index CREATE INDEX input_queue_host ON input_queue USING btree (hostname) WHERE (hostname IS NOT NULL)
+  index CREATE UNIQUE INDEX input_queue_pkey ON input_queue USING btree (id)
+  comment Not derived: accepted facts that the leader has not decided yet. Rows leave with the commit that decides them.
+
+table leader_progress with (fillfactor=10)
+  singleton boolean not null default true
+  epoch bigint not null
+  commit_no bigint not null
+  head_seq bigint not null
+  next_due_at timestamp(3) with time zone
+  at timestamp(3) with time zone not null
+  constraint leader_progress_pkey PRIMARY KEY (singleton)
+  constraint leader_progress_singleton_check CHECK (singleton)
+  index CREATE UNIQUE INDEX leader_progress_pkey ON leader_progress USING btree (singleton)
+  comment Not derived, one row: the last commit of the leader and when the clock alone next changes something.
+
+table operator_key
+  key text not null
+  actor text not null
+  request_hash text not null
+  input_id bigint
+  answer json
+  at timestamp(3) with time zone not null default clock_timestamp()
+  constraint operator_key_pkey PRIMARY KEY (key)
+  index CREATE INDEX operator_key_at ON operator_key USING btree (at)
+  index CREATE UNIQUE INDEX operator_key_pkey ON operator_key USING btree (key)
+  comment Not derived: Idempotency-Keys of operator commands, kept seven days.
+
+unlogged table presence with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=20000, fillfactor=50)
+  hostname text not null
+  heard_at timestamp(3) with time zone not null
+  prev_heard_at timestamp(3) with time zone
+  closure text
+  agent_version text
+  uptime_secs double precision
+  last_event_seq_by_rollout json
+  last_non2xx_at timestamp(3) with time zone
+  replay_said text
+  replica text
+  constraint presence_pkey PRIMARY KEY (hostname)
+  index CREATE UNIQUE INDEX presence_pkey ON presence USING btree (hostname)
+  comment Not derived, unlogged: when each host was last heard. Losing it harms nobody.
+
+table probe_failure
+  rollout_id text not null
+  hostname text not null
+  probe_name text not null
+  control_id text not null
+  seq bigint not null
+  since timestamp(3) with time zone not null
+  constraint probe_failure_pkey PRIMARY KEY (rollout_id, hostname, probe_name, control_id)
+  index CREATE UNIQUE INDEX probe_failure_pkey ON probe_failure USING btree (rollout_id, hostname, probe_name, control_id)
+  comment Derived: probes and controls whose latest result is an enforced failure.
+
+table quarantine
+  channel text not null
+  closure text not null
+  seq bigint not null
+  rollout_id text not null
+  hostname text not null
+  at timestamp(3) with time zone not null
+  constraint quarantine_pkey PRIMARY KEY (channel, closure)
+  index CREATE UNIQUE INDEX quarantine_pkey ON quarantine USING btree (channel, closure)
+  comment Derived: closures that failed on a channel and are not dispatched again until cleared.
+
+table rollout
+  rollout_id text not null
+  seq bigint not null
+  channel text not null
+  channel_ref text not null
+  display_name text not null
+  manifest_hash text not null
+  signed_at timestamp(3) with time zone not null
+  state text not null
+  current_wave integer not null
+  ordinal bigint not null
+  opened_at timestamp(3) with time zone not null
+  superseded_at timestamp(3) with time zone
+  superseded_by text
+  terminal_at timestamp(3) with time zone
+  failed_at timestamp(3) with time zone
+  ended_at timestamp(3) with time zone
+  plan json not null
+  exceptions json
+  blockers json not null
+  constraint rollout_pkey PRIMARY KEY (rollout_id)
+  index CREATE INDEX rollout_ordinal ON rollout USING btree (ordinal)
+  index CREATE UNIQUE INDEX rollout_pkey ON rollout USING btree (rollout_id)
+  comment Derived: one channel at one ref, with everything it needs pinned in plan.
+
+table schema_migration
+  version integer not null
+  name text not null
+  checksum text not null
+  applied_at timestamp(3) with time zone not null default clock_timestamp()
+  constraint schema_migration_pkey PRIMARY KEY (version)
+  index CREATE UNIQUE INDEX schema_migration_pkey ON schema_migration USING btree (version)
+  comment Which migrations were applied, and their SHA-256.
+
+table verdict with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=20000)
+  input_id bigint not null
+  epoch bigint not null
+  commit_no bigint not null
+  replica text not null
+  verdict json not null
+  seqs json not null
+  at timestamp(3) with time zone not null
+  constraint verdict_pkey PRIMARY KEY (input_id)
+  index CREATE INDEX verdict_commit ON verdict USING btree (epoch, commit_no)
+  index CREATE UNIQUE INDEX verdict_pkey ON verdict USING btree (input_id)
+  comment Not derived: what became of inputs that someone waits for. Swept after minutes.
+
+CREATE OR REPLACE FUNCTION event_log_append_only()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  RAISE EXCEPTION '% of %.% refused: the event log is append only', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+    USING ERRCODE = 'insufficient_privilege',
+          HINT = 'Old partitions are detached by the retention worker, never edited.';
+END
+$function$
+
+-- Refuses every UPDATE, DELETE and TRUNCATE of the log.
+
+CREATE OR REPLACE FUNCTION event_log_make_partitions(through bigint)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '{{schema}}', 'pg_temp'
+AS $function$
+DECLARE
+  size   CONSTANT bigint := 1000000;
+  made   integer := 0;
+  part   bigint;
+  name   text;
+BEGIN
+  -- One maker at a time, whoever calls; released with the transaction.
+  PERFORM pg_advisory_xact_lock(x'4d55'::int + 16, ('event_log'::regclass::oid)::bigint::bit(32)::int);
+  FOR part IN
+    SELECT n FROM generate_series(0, greatest(through, 0) / size) AS n
+    WHERE to_regclass(format('event_log_p%s', lpad(n::text, 6, '0'))) IS NULL
+      AND n > coalesce((SELECT max(substr(c.relname, 12)::bigint) FROM pg_inherits i
+                        JOIN pg_class c ON c.oid = i.inhrelid
+                        WHERE i.inhparent = 'event_log'::regclass), -1)
+    ORDER BY n
+  LOOP
+    name := format('event_log_p%s', lpad(part::text, 6, '0'));
+    -- Made apart and then attached: attaching does not lock out readers and writers of the log.
+    EXECUTE format('CREATE TABLE %I (LIKE event_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
+    EXECUTE format('CREATE TRIGGER event_log_no_truncate BEFORE TRUNCATE ON %I
+                    FOR EACH STATEMENT EXECUTE FUNCTION event_log_append_only()', name);
+    EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER event_log_no_truncate', name);
+    EXECUTE format('ALTER TABLE event_log ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
+                   name, part * size, (part + 1) * size);
+    EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER event_log_no_change', name);
+    EXECUTE format('COMMENT ON TABLE %I IS %L', name,
+                   format('Rows %s to %s of event_log.', part * size, (part + 1) * size - 1));
+    made := made + 1;
+  END LOOP;
+  RETURN made;
+END
+$function$
+
+-- Makes the partitions that hold seqs up to the given one; returns how many were new.
+
+CREATE OR REPLACE FUNCTION fence(mine bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO '{{schema}}', 'pg_temp'
+AS $function$
+BEGIN
+  PERFORM 1 FROM epoch WHERE epoch.epoch = mine FOR SHARE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'epoch % no longer leads', mine USING ERRCODE = 'MU001';
+  END IF;
+END
+$function$
+
+-- Fails with MU001 unless the given epoch leads; holds that true until the transaction ends.
