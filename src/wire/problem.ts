@@ -1,0 +1,74 @@
+/**
+ * Every error this control plane answers with: a stable code, its status, and a title. One list, so that a
+ * code means one thing everywhere; the body is RFC 9457 `application/problem+json`, and its detail is a
+ * sentence to act on, never a stack trace or SQL.
+ */
+import { Type, type Static } from '@sinclair/typebox';
+
+export const PROBLEMS = {
+  malformed: [400, 'The request cannot be read'],
+  'unknown-kind': [400, 'The event is of an unknown kind'],
+  'bad-cursor': [400, 'The cursor is not one of ours'],
+  unauthenticated: [401, 'The caller has no identity here'],
+  'wrong-host': [403, 'An agent speaks for its own host only'],
+  'wrong-identity': [403, 'This endpoint is not for such callers'],
+  'not-found': [404, 'There is no such thing'],
+  'no-route': [404, 'There is no such endpoint'],
+  'seq-regression': [409, 'The event comes after a later one'],
+  'illegal-transition': [409, 'The host is not in a state that allows this event'],
+  'invariant-violated': [409, 'The event contradicts what is known'],
+  'unknown-rollout-host': [409, 'This host has no part in that rollout'],
+  'stale-cursor': [409, 'The database was restored since this cursor was given'],
+  'too-large': [413, 'The body is too large'],
+  'unsupported-media-type': [415, 'The body is of an unsupported type'],
+  'unsupported-protocol': [426, 'Another protocol version is spoken here'],
+  internal: [500, 'The control plane failed'],
+  'not-accepted': [503, 'Not accepted now'],
+  'database-away': [503, 'The database does not answer'],
+  'not-ready': [503, 'Not ready yet'],
+} as const satisfies Readonly<Record<string, readonly [status: number, title: string]>>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+export type ProblemStatus = (typeof PROBLEMS)[ProblemCode][0];
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.Literal('about:blank'),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String({ description: 'Stable; decide by this.' }),
+    detail: Type.String({ description: 'What is wrong and what to do.' }),
+    state: Type.Optional(
+      Type.Union([Type.String(), Type.Null()], {
+        description:
+          'On 409 of an event: the state of the host in the rollout; null when it has none.',
+      }),
+    ),
+    lastEventSeq: Type.Optional(
+      Type.Union([Type.Integer(), Type.Null()], {
+        description: 'On 409 of an event: the highest seq applied; null when there is no record.',
+      }),
+    ),
+  },
+  { $id: 'Problem', description: 'RFC 9457 problem details.' },
+);
+
+export type Problem = Static<typeof ProblemSchema>;
+/** What a problem of an event says beside its sentence. */
+export type ProblemFacts = Pick<Problem, 'state' | 'lastEventSeq'>;
+
+export function problem(code: ProblemCode, detail: string, facts: ProblemFacts = {}): Problem {
+  const [status, title] = PROBLEMS[code];
+  return { type: 'about:blank', title, status, code, detail, ...facts };
+}
+
+/** A code of the catalogue, for those that come as text; `internal` for any other. */
+export function problemCode(code: string): ProblemCode {
+  return isProblemCode(code) ? code : 'internal';
+}
+
+function isProblemCode(code: string): code is ProblemCode {
+  return Object.hasOwn(PROBLEMS, code);
+}
