@@ -89,7 +89,7 @@ async function adopt(
   if (journal.current !== null || snapshot.hostname !== parts.hostname) return;
   const about = { rolloutId: snapshot.rolloutId, state: snapshot.state };
   const warrant = await warrantFor(parts, snapshot, signal);
-  if (warrant === null || journal.current !== null) return;
+  if (warrant === null || journal.record(snapshot.rolloutId) !== null) return;
   parts.log.info(about, 'taking up a rollout that the control plane remembers');
   await runner.adopt(snapshot, warrant);
 }

@@ -56,3 +56,8 @@ const LAST_RETRY_MS = 15_000;
 export function retryDelay(attempt: number, random: Random): Millis {
   return jittered(Math.min(FIRST_RETRY_MS * 2 ** attempt, LAST_RETRY_MS), random);
 }
+
+/** A call, so that a check before an `await` is not taken to hold after it. */
+export function ended(signal: AbortSignal): boolean {
+  return signal.aborted;
+}

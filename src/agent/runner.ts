@@ -12,7 +12,7 @@ import type { HostEvent } from '../reducer/host/events.ts';
 import type { HostRecord } from '../reducer/host/record.ts';
 import type { StepEffect } from '../reducer/host/step.ts';
 import { timeOf, type Millis } from '../reducer/time.ts';
-import type { Clock } from './clock.ts';
+import { ended, type Clock } from './clock.ts';
 import type { Snapshot } from './control-plane.ts';
 import type { AgentLog, Probes, Switcher, SwitchOutcome } from './hooks.ts';
 import type { Journal } from './journal.ts';
@@ -95,11 +95,11 @@ export class Runner {
   private async carry(id: string, first: (id: string) => Promise<void>): Promise<void> {
     const signal = AbortSignal.any([this.life, this.superseded.signal]);
     await first(id);
-    while (!signal.aborted && this.record(id).state === 'Deferred') {
+    while (!ended(signal) && this.record(id).state === 'Deferred') {
       await this.parts.clock.sleep(this.parts.settings.rebootCheckMs, signal);
-      if (!signal.aborted) await this.seeReboot(id);
+      if (!ended(signal)) await this.seeReboot(id);
     }
-    if (signal.aborted || this.record(id).state !== 'Soaking') return;
+    if (ended(signal) || this.record(id).state !== 'Soaking') return;
     const { clock, probes, switcher, settings } = this.parts;
     await soak(
       {

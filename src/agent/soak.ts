@@ -6,7 +6,7 @@
 import type { DeclaredProbe, HealthPolicy, HostEvent } from '../reducer/host/events.ts';
 import type { HostRecord } from '../reducer/host/record.ts';
 import { millisOf, timeOf, type Millis } from '../reducer/time.ts';
-import type { Clock } from './clock.ts';
+import { ended, type Clock } from './clock.ts';
 import type { ProbeObservation, Probes, Switcher } from './hooks.ts';
 
 /** An event without its seq, which the journal gives. */
@@ -42,11 +42,11 @@ export async function soak(parts: SoakParts, signal: AbortSignal): Promise<void>
       declaredAt: now(parts),
     });
   }
-  while (!signal.aborted && parts.record().state === 'Soaking') {
+  while (!ended(signal) && parts.record().state === 'Soaking') {
     for (const probe of parts.probes.declared) {
-      if (probe.mode === 'disabled' || signal.aborted) continue;
+      if (probe.mode === 'disabled' || ended(signal)) continue;
       const seen = await parts.probes.run(probe, signal);
-      if (signal.aborted) return;
+      if (ended(signal)) return;
       await report(parts, probe, seen);
       remember(failingSince, probe, seen, parts.clock.now());
     }
