@@ -7,6 +7,13 @@ const first = postgres(one.url, { max: 1 });
 const second = postgres(two.url, { max: 1 });
 afterAll(() => Promise.all([first.end(), second.end()]));
 
+test('a database is migrated unless it is asked to be empty', async () => {
+  const schemas = (sql: postgres.Sql) =>
+    sql`select nspname from pg_namespace where nspname = ${one.schema}`;
+  expect(await schemas(first)).toHaveLength(1);
+  expect(await schemas(second)).toHaveLength(0);
+});
+
 test('each database is its own', async () => {
   await first`create table only_here (x int)`;
   await expect(first`select * from only_here`).resolves.toEqual([]);

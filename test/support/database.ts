@@ -10,10 +10,13 @@
 import { randomBytes } from 'node:crypto';
 import postgres from 'postgres';
 import { inject } from 'vitest';
+import { TEST_SCHEMA } from './template.ts';
 
 export interface TestDatabase {
   readonly url: string;
   readonly name: string;
+  /** Where the migrated tables are; in an empty database they are not there yet. */
+  readonly schema: string;
 }
 
 export interface TestDatabaseOptions {
@@ -31,7 +34,7 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
   created.push(name);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  return { url: url.href, name };
+  return { url: url.href, name, schema: TEST_SCHEMA };
 }
 
 /** For the file's last hook (`after-file.ts`). */
