@@ -1,0 +1,161 @@
+/**
+ * Inputs as they lie in the queue. The leader decodes each again: what it reduces was written by a process
+ * that may be older or newer than itself. A payload that does not decode is poison, never a crash.
+ */
+import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import type { Input, ManifestSetInput, OperatorCommand } from '../reducer/input.ts';
+import { decodeFleetContent, decodeManifestContent } from './content.ts';
+import { decodeHostEvent } from './event.ts';
+import { explainError } from './explain.ts';
+
+/** A manifest set names its artifacts by hash; their content is stored beside their bytes. */
+export interface StoredManifestSet {
+  readonly kind: 'ManifestSetUpdated';
+  readonly fleetHash: string;
+  readonly manifests: readonly { readonly rolloutId: string; readonly hash: string }[];
+}
+
+/** An input as it is queued: all kinds but one are stored whole. */
+export type StoredInput = Exclude<Input, ManifestSetInput> | StoredManifestSet;
+
+export class InputDecodeError extends Error {
+  override readonly name = 'InputDecodeError';
+}
+
+const Text = Type.String();
+const Maybe = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+
+const AgentEvent = Type.Object({
+  kind: Type.Literal('AgentEvent'),
+  hostname: Text,
+  rolloutId: Text,
+  event: Type.Unknown(),
+});
+
+const Subject = (commands: readonly string[], fields: Record<string, TSchema>) =>
+  Type.Object({ command: Type.Union(commands.map((name) => Type.Literal(name))), ...fields });
+
+const Command = Type.Unsafe<OperatorCommand>(
+  Type.Union([
+    Subject(['PauseChannel', 'ResumeChannel'], { channel: Text }),
+    Subject(['PauseFleet', 'ResumeFleet'], {}),
+    Subject(['CancelRollout', 'ClearRollout'], { rolloutId: Text }),
+    Subject(['ClearQuarantine'], { channel: Text, closure: Text }),
+    Subject(['HoldHost', 'ReleaseHost', 'WithdrawDispatch', 'WriteOffHost'], { hostname: Text }),
+  ]),
+);
+
+const OTHERS = {
+  RefusedEvent: Type.Object({
+    kind: Type.Literal('RefusedEvent'),
+    hostname: Text,
+    rolloutId: Maybe(Text),
+    code: Type.Union([
+      Type.Literal('unknown-kind'),
+      Type.Literal('malformed'),
+      Type.Literal('too-large'),
+    ]),
+    seq: Maybe(Type.Integer()),
+    detail: Text,
+    excerpt: Text,
+  }),
+  HostReport: Type.Object({
+    kind: Type.Literal('HostReport'),
+    hostname: Text,
+    at: Text,
+    currentClosure: Maybe(Text),
+    rolloutId: Maybe(Text),
+    agentVersion: Maybe(Text),
+    lastEventSeqByRollout: Type.Record(Text, Type.Integer()),
+  }),
+  ManifestSetUpdated: Type.Object({
+    kind: Type.Literal('ManifestSetUpdated'),
+    fleetHash: Text,
+    manifests: Type.Array(Type.Object({ rolloutId: Text, hash: Text })),
+  }),
+  VerifyOutcome: Type.Object({
+    kind: Type.Literal('VerifyOutcome'),
+    artifact: Text,
+    ok: Type.Boolean(),
+    reason: Maybe(Text),
+    detail: Text,
+    hash: Maybe(Text),
+  }),
+  TrustChanged: Type.Object({ kind: Type.Literal('TrustChanged'), rejectBefore: Maybe(Text) }),
+  HostsUnreachable: Type.Object({
+    kind: Type.Literal('HostsUnreachable'),
+    observedAt: Text,
+    hosts: Type.Array(Type.Object({ hostname: Text, lastHeardAt: Maybe(Text) })),
+  }),
+  Tick: Type.Object({ kind: Type.Literal('Tick') }),
+  RetentionExpired: Type.Object({ kind: Type.Literal('RetentionExpired'), rolloutId: Text }),
+  LeaderStarted: Type.Object({
+    kind: Type.Literal('LeaderStarted'),
+    epoch: Type.Integer(),
+    holder: Text,
+    version: Text,
+    incarnation: Text,
+  }),
+  OperatorCommand: Type.Object({
+    kind: Type.Literal('OperatorCommand'),
+    actor: Text,
+    reason: Text,
+    expectedSeq: Maybe(Type.Integer()),
+    command: Command,
+  }),
+} as const;
+
+function decoder<T extends TSchema>(name: string, schema: T): (payload: unknown) => Static<T> {
+  const check = TypeCompiler.Compile(schema);
+  return (payload) => {
+    if (check.Check(payload)) return payload;
+    throw new InputDecodeError(explainError(check.Errors(payload).First(), name));
+  };
+}
+
+const decodePosted = decoder('AgentEvent', AgentEvent);
+
+function decodeAgentEvent(payload: unknown): StoredInput {
+  const { kind, hostname, rolloutId, event } = decodePosted(payload);
+  const decoded = decodeHostEvent(event);
+  if (!decoded.ok) throw new InputDecodeError(decoded.detail);
+  return { kind, hostname, rolloutId, event: decoded.event };
+}
+
+const DECODERS: ReadonlyMap<string, (payload: unknown) => StoredInput> = new Map([
+  ['AgentEvent', decodeAgentEvent],
+  ['RefusedEvent', decoder('RefusedEvent', OTHERS.RefusedEvent)],
+  ['HostReport', decoder('HostReport', OTHERS.HostReport)],
+  ['ManifestSetUpdated', decoder('ManifestSetUpdated', OTHERS.ManifestSetUpdated)],
+  ['VerifyOutcome', decoder('VerifyOutcome', OTHERS.VerifyOutcome)],
+  ['TrustChanged', decoder('TrustChanged', OTHERS.TrustChanged)],
+  ['HostsUnreachable', decoder('HostsUnreachable', OTHERS.HostsUnreachable)],
+  ['Tick', decoder('Tick', OTHERS.Tick)],
+  ['RetentionExpired', decoder('RetentionExpired', OTHERS.RetentionExpired)],
+  ['LeaderStarted', decoder('LeaderStarted', OTHERS.LeaderStarted)],
+  ['OperatorCommand', decoder('OperatorCommand', OTHERS.OperatorCommand)],
+]);
+
+/** The input that a queue row holds; throws `InputDecodeError` when it holds none. */
+export function decodeStoredInput(kind: string, payload: unknown): StoredInput {
+  const decode = DECODERS.get(kind);
+  if (decode === undefined) throw new InputDecodeError(`there is no input of kind ${kind}`);
+  return decode(payload);
+}
+
+/** The hashes whose stored content an input needs before it can be reduced. */
+export function contentHashes(stored: StoredInput): readonly string[] {
+  if (stored.kind !== 'ManifestSetUpdated') return [];
+  return [stored.fleetHash, ...stored.manifests.map((manifest) => manifest.hash)];
+}
+
+/** The input as the reducer takes it. `content` gives the stored content of a hash. */
+export function hydrate(stored: StoredInput, content: (hash: string) => unknown): Input {
+  if (stored.kind !== 'ManifestSetUpdated') return stored;
+  return {
+    kind: 'ManifestSetUpdated',
+    fleet: decodeFleetContent(stored.fleetHash, content(stored.fleetHash)),
+    manifests: stored.manifests.map(({ hash }) => decodeManifestContent(hash, content(hash))),
+  };
+}
