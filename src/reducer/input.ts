@@ -75,7 +75,9 @@ export interface TrustChangedInput {
 /** Hosts whose silence passed three heartbeats while the control plane was receiving. */
 export interface LivenessInput {
   readonly kind: 'HostsUnreachable';
-  readonly hosts: readonly { readonly hostname: string; readonly lastHeardAt: Time }[];
+  /** When the worker looked: a host that returned since is not lost. */
+  readonly observedAt: Time;
+  readonly hosts: readonly { readonly hostname: string; readonly lastHeardAt: Time | null }[];
 }
 
 export interface TickInput {

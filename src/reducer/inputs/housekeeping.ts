@@ -51,11 +51,10 @@ function markStuck(pass: Pass, record: RecordRow): void {
 }
 
 export function onHostsUnreachable(pass: Pass, input: LivenessInput): Verdict {
-  const lost = input.hosts.filter(
-    ({ hostname, lastHeardAt }) =>
-      pass.state.hosts.get(hostname)?.row.reachability === 'reachable' &&
-      (pass.state.hosts.get(hostname)?.row.reachabilityAt ?? '') <= lastHeardAt,
-  );
+  const lost = input.hosts.filter(({ hostname }) => {
+    const row = pass.state.hosts.get(hostname)?.row;
+    return row?.reachability === 'reachable' && (row.reachabilityAt ?? '') <= input.observedAt;
+  });
   if (lost.length === 0) return NOOP;
   pass.begin({
     kind: 'liveness',
