@@ -8,14 +8,14 @@
 import { defineConfig } from 'vitest/config';
 import SummaryReporter from './test/support/summary-reporter.ts';
 
-const unit = ['reducer', 'wire', 'trust', 'config', 'house'].map((d) => `test/${d}/**/*.test.ts`);
+const unit = ['reducer', 'wire', 'trust', 'agent', 'config', 'house'].map((d) => `test/${d}/**/*.test.ts`);
 const processes = ['e2e', 'faults', 'cli'].map((d) => `test/${d}/**/*.test.ts`);
 const setupFiles = ['test/support/after-file.ts'];
 
 export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
-    reporters: [process.stdout.isTTY ? 'default' : 'dot', new SummaryReporter()],
+    reporters: ['default', new SummaryReporter()],
     projects: [
       { test: { name: 'unit', include: unit, maxWorkers: 2 } },
       {
