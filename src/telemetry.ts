@@ -103,6 +103,21 @@ export const METRICS = {
     help: 'How many callers shared one statement of the API.',
     buckets: ROWS,
   },
+  muster_worker_runs_total: {
+    type: 'counter',
+    labels: ['worker', 'outcome'],
+    help: 'Runs of each worker (manifests, liveness, tick, retention) that went ok or failed.',
+  },
+  muster_verifications_total: {
+    type: 'counter',
+    labels: ['outcome'],
+    help: 'Signed artifacts verified, by outcome: ok, or the reason of the refusal.',
+  },
+  muster_manifest_poll_time_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'When the source was last polled to the end, Unix time in seconds.',
+  },
 } as const satisfies Readonly<Record<string, MetricSpec>>;
 
 type Specs = typeof METRICS;

@@ -1,0 +1,79 @@
+/**
+ * Verified artifacts: exact bytes, signature and decoded content, by name and hash. One of each name is
+ * current and served; older ones stay while the log names them. Written by the worker that verified them.
+ */
+import { byteaArray, textArray } from './literals.ts';
+import type { Pool } from './pool.ts';
+
+export type ArtifactKind = 'fleet' | 'manifest' | 'revocations' | 'nonces';
+
+export interface StoredArtifact {
+  readonly kind: ArtifactKind;
+  /** `fleet.resolved`, or a rollout id. */
+  readonly name: string;
+  readonly hash: string;
+  readonly bytes: Uint8Array;
+  readonly signature: Uint8Array;
+  /** JSON text. */
+  readonly content: string;
+  readonly signedAt: string;
+}
+
+/**
+ * Stores the artifacts and makes each the current one of its name, in one statement's transaction. The same
+ * JCS hash with other bytes replaces bytes and signature together: they belong together.
+ */
+export async function storeArtifacts(
+  pool: Pool,
+  artifacts: readonly StoredArtifact[],
+  verifiedAt: string,
+): Promise<void> {
+  const column = (pick: (artifact: StoredArtifact) => string) => textArray(artifacts.map(pick));
+  await pool.run(
+    (sql) => sql`
+      WITH given AS (
+        SELECT * FROM unnest(
+          ${column((a) => a.kind)}::text[], ${column((a) => a.name)}::text[],
+          ${column((a) => a.hash)}::text[], ${byteaArray(artifacts.map((a) => a.bytes))}::bytea[],
+          ${byteaArray(artifacts.map((a) => a.signature))}::bytea[],
+          ${column((a) => a.content)}::text[], ${column((a) => a.signedAt)}::timestamptz[]
+        ) AS g (kind, name, hash, bytes, signature, content, signed_at)
+      ), retired AS (
+        UPDATE artifact SET current = false FROM given
+        WHERE artifact.kind = given.kind AND artifact.name = given.name
+          AND artifact.current AND artifact.hash <> given.hash
+        RETURNING 1
+      )
+      INSERT INTO artifact (kind, name, hash, bytes, signature, content, signed_at, verified_at, current)
+      SELECT kind, name, hash, bytes, signature, content::json, signed_at, ${verifiedAt}::timestamptz,
+             (SELECT count(*) >= 0 FROM retired)
+      FROM given
+      ON CONFLICT (kind, name, hash) DO UPDATE
+        SET bytes = excluded.bytes, signature = excluded.signature, content = excluded.content,
+            signed_at = excluded.signed_at, verified_at = excluded.verified_at, current = true
+        WHERE NOT artifact.current OR artifact.bytes <> excluded.bytes
+           OR artifact.signature <> excluded.signature`,
+  );
+}
+
+export interface AcceptedArtifact {
+  readonly kind: ArtifactKind;
+  readonly name: string;
+  readonly hash: string;
+  readonly signedAt: string;
+  /** The rollout of this name was opened: its manifest may change no more. */
+  readonly opened: boolean;
+  /** Manifests only. */
+  readonly contentHash: string | null;
+}
+
+/** What is current, without the bytes: the memory that refuses rollbacks and mutations. */
+export async function readAccepted(pool: Pool): Promise<readonly AcceptedArtifact[]> {
+  return pool.run(
+    (sql) => sql<AcceptedArtifact[]>`
+      SELECT kind, name, hash, signed_at AS "signedAt",
+             EXISTS (SELECT FROM rollout WHERE rollout_id = artifact.name) AS opened,
+             CASE WHEN kind = 'manifest' THEN content->>'contentHash' END AS "contentHash"
+      FROM artifact WHERE current`,
+  );
+}

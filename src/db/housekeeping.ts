@@ -1,0 +1,94 @@
+/** The statements of the workers that watch time pass: silent hosts, what is due, what may be swept. */
+import type { Pool } from './pool.ts';
+
+export interface SilentHost {
+  readonly hostname: string;
+  /** Null when its presence is lost (the table is unlogged) or was never stored. */
+  readonly lastHeardAt: string | null;
+}
+
+/** Reachable hosts not heard since `before`, most silent first, at most `limit`. */
+export async function readSilentHosts(
+  pool: Pool,
+  before: string,
+  limit: number,
+): Promise<readonly SilentHost[]> {
+  return pool.run(
+    (sql) => sql<SilentHost[]>`
+      SELECT host.hostname, presence.heard_at AS "lastHeardAt"
+      FROM host LEFT JOIN presence USING (hostname)
+      WHERE host.reachability = 'reachable'
+        AND coalesce(presence.heard_at, '-infinity') < ${before}::timestamptz
+        AND host.reachability_at < ${before}::timestamptz
+      ORDER BY presence.heard_at NULLS FIRST, host.hostname
+      LIMIT ${limit}`,
+  );
+}
+
+/** When the leader wants the next tick; null when no wave is soaking. */
+export async function readNextDue(pool: Pool): Promise<string | null> {
+  const [row] = await pool.run(
+    (sql) => sql<{ nextDueAt: string | null }[]>`
+      SELECT next_due_at AS "nextDueAt" FROM leader_progress`,
+  );
+  return row?.nextDueAt ?? null;
+}
+
+/** Is a tick already waiting? A second one would decide nothing new. */
+export async function isTickQueued(pool: Pool): Promise<boolean> {
+  const [row] = await pool.run(
+    (sql) => sql<{ queued: boolean }[]>`
+      SELECT EXISTS (SELECT FROM input_queue WHERE kind = 'Tick') AS queued`,
+  );
+  return row?.queued === true;
+}
+
+export interface Swept {
+  readonly verdicts: number;
+  readonly offers: number;
+  readonly keys: number;
+}
+
+/** Removes what nobody will ask for again. */
+export async function sweep(
+  pool: Pool,
+  before: { readonly verdicts: string; readonly keys: string },
+): Promise<Swept> {
+  return pool.run(async (sql) => {
+    const verdicts = await sql`DELETE FROM verdict WHERE at < ${before.verdicts}::timestamptz`;
+    const keys = await sql`DELETE FROM operator_key WHERE at < ${before.keys}::timestamptz`;
+    const offers = await sql`
+      DELETE FROM dispatch_offer AS offer
+      WHERE offer.last_offered_at < ${before.keys}::timestamptz
+        AND NOT EXISTS (SELECT FROM dispatch
+                        WHERE (rollout_id, hostname) = (offer.rollout_id, offer.hostname))`;
+    return { verdicts: verdicts.count, offers: offers.count, keys: keys.count };
+  });
+}
+
+/** Rollouts that ended, or became Terminal, before `before` and are not their channel's newest. */
+export async function readExpiredRollouts(
+  pool: Pool,
+  before: string,
+  limit: number,
+): Promise<readonly string[]> {
+  const rows = await pool.run(
+    (sql) => sql<{ rolloutId: string }[]>`
+      SELECT rollout_id AS "rolloutId" FROM rollout
+      WHERE state IN ('Terminal', 'Superseded', 'Cancelled', 'Failed', 'Reverted')
+        AND coalesce(ended_at, terminal_at, failed_at) < ${before}::timestamptz
+        AND NOT EXISTS (SELECT FROM channel WHERE current_rollout_id = rollout_id)
+      ORDER BY ordinal LIMIT ${limit}`,
+  );
+  return rows.map((row) => row.rolloutId);
+}
+
+/** Makes log partitions ahead of the head. */
+export async function makePartitions(pool: Pool, ahead: number): Promise<number> {
+  const [row] = await pool.run(
+    (sql) => sql<{ made: number }[]>`
+      SELECT event_log_make_partitions(coalesce(max(seq), 0) + ${ahead}::bigint) AS made
+      FROM event_log`,
+  );
+  return row?.made ?? 0;
+}

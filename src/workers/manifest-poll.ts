@@ -1,0 +1,278 @@
+/**
+ * Fetches the trust file and the signed artifacts, verifies them, stores the exact bytes, and tells the
+ * leader what changed. On refusal the last verified set stays in force. Outcomes are logged when they
+ * change, not with every poll.
+ *
+ * A set that was accepted, and whose bytes and trust are unchanged, is not verified again: verifying a
+ * fleet of 100,000 hosts takes a second. Its growing age is the gate `manifest-stale`'s business.
+ */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import {
+  readAccepted,
+  storeArtifacts,
+  type AcceptedArtifact,
+  type StoredArtifact,
+} from '../db/artifacts.ts';
+import type { Pool } from '../db/pool.ts';
+import { declaredRollouts, type Fleet } from '../trust/fleet.ts';
+import {
+  verifyManifests,
+  verifySetFleet,
+  type AcceptedBefore,
+  type SetRefusal,
+  type VerifiedSet,
+} from '../trust/set.ts';
+import { decodeTrust, type Trust } from '../trust/trust-file.ts';
+import {
+  verifyNonces,
+  verifyRevocations,
+  type SignedBytes,
+  type Verified,
+} from '../trust/verify.ts';
+import { storedFleet, storedManifest, timeOf } from './content.ts';
+import type { Source } from './source.ts';
+import type { Task, WorkerContext } from './worker.ts';
+
+export interface ManifestPollOptions {
+  readonly pool: Pool;
+  readonly source: Source;
+  readonly trustFile: string;
+  readonly everyMs: number;
+}
+
+export function manifestPoll(context: WorkerContext, options: ManifestPollOptions): Task {
+  const poll = new ManifestPoll(context, options);
+  return { name: 'manifests', everyMs: options.everyMs, run: (signal) => poll.run(signal) };
+}
+
+class ManifestPoll {
+  private readonly context: WorkerContext;
+  private readonly options: ManifestPollOptions;
+  /** Last outcome said of each artifact. */
+  private readonly said = new Map<string, string>();
+  /** What was accepted last: nothing to verify while it reads the same. */
+  private acceptedPrint: string | null = null;
+  private lastFleet: { readonly print: string; readonly artifact: Verified<Fleet> } | null = null;
+  private rejectBefore: string | null | undefined;
+
+  constructor(context: WorkerContext, options: ManifestPollOptions) {
+    this.context = context;
+    this.options = options;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { bytes: trustBytes, trust } = await this.readTrust();
+    await this.tellTrust(trust);
+    await this.pollSet(trust, trustBytes, signal);
+    await this.pollList('revocations', trust, signal);
+    await this.pollList('bootstrap-nonces', trust, signal);
+    this.context.metrics.set(
+      'muster_manifest_poll_time_seconds',
+      {},
+      this.context.clock.now() / 1_000,
+    );
+  }
+
+  private async readTrust(): Promise<{ bytes: Uint8Array; trust: Trust }> {
+    const { trustFile } = this.options;
+    const bytes = await readFile(trustFile).catch((error: unknown): never => {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`cannot read the trust file ${trustFile} (${why}): check MUSTER_TRUST_FILE`);
+    });
+    const decoded = decodeTrust(bytes);
+    if (decoded.ok) return { bytes, trust: decoded.value };
+    throw new Error(`the trust file ${trustFile} is not usable: ${decoded.detail}`);
+  }
+
+  private async tellTrust(trust: Trust): Promise<void> {
+    const rejectBefore = trust.rejectBefore === undefined ? null : timeOf(trust.rejectBefore);
+    if (rejectBefore === this.rejectBefore) return;
+    await this.context.submit({ kind: 'TrustChanged', rejectBefore });
+    this.rejectBefore = rejectBefore;
+  }
+
+  private async pollSet(trust: Trust, trustBytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    const fleet = await this.readSigned('fleet.resolved', signal);
+    if (fleet === undefined) {
+      await this.sayRefused({
+        artifact: 'fleet.resolved',
+        reason: 'missing',
+        detail: 'the source has no fleet.resolved.json with a .sig beside it',
+      });
+      return;
+    }
+    const accepted = await readAccepted(this.options.pool);
+    const verify = { trust, now: this.context.clock.now(), previous: acceptedBefore(accepted) };
+    const fleetResult = this.isAcceptedFleet(fleet, trustBytes) ?? verifySetFleet(fleet, verify);
+    if (!fleetResult.ok) {
+      const { reason, detail } = fleetResult;
+      await this.sayRefused({ artifact: 'fleet.resolved', reason, detail });
+      return;
+    }
+    const manifests = await this.readManifests(fleetResult.artifact.value, signal);
+    const print = fingerprint([trustBytes, fleet, ...manifests.values()]);
+    if (print === this.acceptedPrint) return;
+    const result = verifyManifests(fleetResult.artifact, (id) => manifests.get(id), verify);
+    if (!result.ok) {
+      for (const refusal of result.refusals) await this.sayRefused(refusal);
+      return;
+    }
+    await this.accept(result.set);
+    this.lastFleet = { print: fingerprint([trustBytes, fleet]), artifact: fleetResult.artifact };
+    this.acceptedPrint = print;
+  }
+
+  private isAcceptedFleet(fleet: SignedBytes, trustBytes: Uint8Array) {
+    if (this.lastFleet?.print !== fingerprint([trustBytes, fleet])) return null;
+    return { ok: true as const, artifact: this.lastFleet.artifact };
+  }
+
+  private async readManifests(
+    fleet: Fleet,
+    signal: AbortSignal,
+  ): Promise<Map<string, SignedBytes>> {
+    const found = new Map<string, SignedBytes>();
+    for (const { rolloutId } of declaredRollouts(fleet)) {
+      const signed = await this.readSigned(`rollouts/${rolloutId}`, signal);
+      if (signed !== undefined) found.set(rolloutId, signed);
+    }
+    return found;
+  }
+
+  private async readSigned(name: string, signal: AbortSignal): Promise<SignedBytes | undefined> {
+    const { source } = this.options;
+    const bytes = await source.read(`${name}.json`, signal);
+    const sig = await source.read(`${name}.json.sig`, signal);
+    return bytes === undefined || sig === undefined ? undefined : { bytes, sig };
+  }
+
+  /** Stored first, then announced: the leader must find what the input names. */
+  private async accept(set: VerifiedSet): Promise<void> {
+    const { fleet, manifests } = set;
+    const stored: StoredArtifact[] = [
+      storable('fleet', 'fleet.resolved', fleet, storedFleet(fleet)),
+      ...[...manifests].map(([id, manifest]) =>
+        storable('manifest', id, manifest, storedManifest(manifest)),
+      ),
+    ];
+    await storeArtifacts(this.options.pool, stored, timeOf(this.context.clock.now()));
+    await this.sayAccepted('fleet.resolved', fleet.hash);
+    for (const [id, manifest] of manifests) await this.sayAccepted(`rollouts/${id}`, manifest.hash);
+    await this.context.submit({
+      kind: 'ManifestSetUpdated',
+      fleetHash: fleet.hash,
+      manifests: [...manifests].map(([rolloutId, { hash }]) => ({ rolloutId, hash })),
+    });
+    this.context.log.info(
+      { fleet: fleet.hash, manifests: manifests.size },
+      'accepted a manifest set',
+    );
+  }
+
+  private async pollList(
+    name: 'revocations' | 'bootstrap-nonces',
+    trust: Trust,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const signed = await this.readSigned(name, signal);
+    if (signed === undefined) return;
+    const kind = name === 'revocations' ? 'revocations' : 'nonces';
+    const accepted = await readAccepted(this.options.pool);
+    const before = accepted.find((artifact) => artifact.kind === kind);
+    const context = {
+      trust,
+      now: this.context.clock.now(),
+      newestAccepted: before === undefined ? undefined : Date.parse(before.signedAt),
+    };
+    const result =
+      kind === 'revocations' ? verifyRevocations(signed, context) : verifyNonces(signed, context);
+    if (!result.ok) {
+      await this.sayRefused({ artifact: name, reason: result.reason, detail: result.detail });
+      return;
+    }
+    const { artifact } = result;
+    const stored = storable(kind, name, artifact, artifact.value);
+    await storeArtifacts(this.options.pool, [stored], timeOf(context.now));
+    await this.sayAccepted(name, artifact.hash);
+  }
+
+  private async sayRefused({ artifact, reason, detail }: SetRefusal): Promise<void> {
+    this.context.metrics.count('muster_verifications_total', { outcome: reason });
+    await this.say(artifact, reason, {
+      kind: 'VerifyOutcome',
+      artifact,
+      ok: false,
+      reason,
+      detail,
+      hash: null,
+    });
+  }
+
+  private async sayAccepted(artifact: string, hash: string): Promise<void> {
+    this.context.metrics.count('muster_verifications_total', { outcome: 'ok' });
+    await this.say(artifact, hash, {
+      kind: 'VerifyOutcome',
+      artifact,
+      ok: true,
+      reason: null,
+      detail: 'verified',
+      hash,
+    });
+  }
+
+  private async say(
+    artifact: string,
+    outcome: string,
+    input: Parameters<WorkerContext['submit']>[0],
+  ): Promise<void> {
+    if (this.said.get(artifact) === outcome) return;
+    await this.context.submit(input);
+    this.said.set(artifact, outcome);
+  }
+}
+
+function storable(
+  kind: StoredArtifact['kind'],
+  name: string,
+  artifact: Verified<unknown>,
+  content: unknown,
+): StoredArtifact {
+  return {
+    kind,
+    name,
+    hash: artifact.hash,
+    bytes: artifact.bytes,
+    signature: artifact.sig,
+    content: JSON.stringify(content),
+    signedAt: timeOf(artifact.signedAt),
+  };
+}
+
+function acceptedBefore(accepted: readonly AcceptedArtifact[]): AcceptedBefore | undefined {
+  const fleet = accepted.find((artifact) => artifact.kind === 'fleet');
+  if (fleet === undefined) return undefined;
+  const manifests = new Map(
+    accepted
+      .filter((artifact) => artifact.kind === 'manifest')
+      .map((artifact) => [
+        artifact.name,
+        {
+          signedAt: Date.parse(artifact.signedAt),
+          ...(artifact.opened && artifact.contentHash !== null
+            ? { openedContentHash: artifact.contentHash }
+            : {}),
+        },
+      ]),
+  );
+  return { fleetSignedAt: Date.parse(fleet.signedAt), manifests };
+}
+
+function fingerprint(parts: readonly (Uint8Array | SignedBytes)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) {
+    const chunks = part instanceof Uint8Array ? [part] : [part.bytes, part.sig];
+    for (const chunk of chunks) hash.update(`${String(chunk.byteLength)}:`).update(chunk);
+  }
+  return hash.digest('hex');
+}

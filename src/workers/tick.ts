@@ -1,0 +1,55 @@
+/**
+ * Lets time pass for the leader: at the instant that the leader's last commit asked for (a wave's soak runs
+ * out), and every few seconds as a safety net for graces and for anything that was missed.
+ */
+import { isTickQueued, readNextDue } from '../db/housekeeping.ts';
+import type { Pool } from '../db/pool.ts';
+import type { Task, WorkerContext } from './worker.ts';
+
+export interface TickOptions {
+  readonly pool: Pool;
+  /** The safety net, ms. */
+  readonly everyMs: number;
+  /** Resolves when a leader has committed something. */
+  readonly committed: (signal: AbortSignal) => Promise<void>;
+}
+
+/** Soaks end a moment after, never before: the leader's clock and ours may differ by this. */
+const AFTER_MS = 5;
+
+export function tick(context: WorkerContext, options: TickOptions): Task {
+  return {
+    name: 'tick',
+    everyMs: options.everyMs,
+    async run() {
+      if (!(await isTickQueued(options.pool))) await context.submit({ kind: 'Tick' });
+    },
+    nudge: (signal) => untilDue(context, options, signal),
+  };
+}
+
+/** Resolves when something is due; commits in between may change when that is. */
+async function untilDue(
+  { clock }: WorkerContext,
+  { pool, committed }: TickOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const due = await readNextDue(pool);
+    const wait = due === null ? null : Date.parse(due) + AFTER_MS - clock.now();
+    if (wait !== null && wait <= 0) return;
+    const again = new AbortController();
+    const either = AbortSignal.any([signal, again.signal]);
+    const reasons = [committed(either), ...(wait === null ? [] : [after(clock, wait, either)])];
+    await Promise.race(reasons).finally(() => {
+      again.abort();
+    });
+  }
+}
+
+function after(clock: WorkerContext['clock'], ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(ms, resolve);
+    signal.addEventListener('abort', cancel, { once: true });
+  });
+}

@@ -1,0 +1,89 @@
+/**
+ * One process at a time works: the one that holds the workers' advisory lock. When the lock is lost, its
+ * tasks stop at once and another process takes over; a moment of overlap does no harm, since inputs of
+ * workers are idempotent.
+ */
+import type { Pool } from '../db/pool.ts';
+import { liveness } from './liveness.ts';
+import { manifestPoll } from './manifest-poll.ts';
+import { retention } from './retention.ts';
+import type { Source } from './source.ts';
+import { tick } from './tick.ts';
+import { runTask, type Task, type WorkerContext } from './worker.ts';
+
+/** A held advisory lock. */
+export interface HeldLock {
+  /** Aborts when the lock is no longer ours. */
+  readonly lost: AbortSignal;
+  release(): Promise<void>;
+}
+
+export interface WorkersOptions {
+  readonly pool: Pool;
+  readonly source: Source;
+  readonly trustFile: string;
+  readonly pollMs: number;
+  readonly heartbeatMs: number;
+  readonly tickMs: number;
+  readonly retentionDays: number;
+  /** Waits for the workers' lock; rejects at the signal. */
+  readonly acquire: (signal: AbortSignal) => Promise<HeldLock>;
+  /** Resolves when a leader has committed something. */
+  readonly committed: (signal: AbortSignal) => Promise<void>;
+}
+
+/** Works whenever it holds the lock, until the signal. Never rejects. */
+export async function runWorkers(
+  context: WorkerContext,
+  options: WorkersOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const lock = await options.acquire(signal).catch((error: unknown) => {
+      if (!signal.aborted) {
+        const reason = error instanceof Error ? error.message : String(error);
+        context.log.warn({ reason }, 'cannot wait for the workers lock');
+      }
+      return null;
+    });
+    if (lock === null) {
+      await afterPause(context, signal);
+      continue;
+    }
+    context.log.info({}, 'this process works: manifests, liveness, ticks, retention');
+    const until = AbortSignal.any([signal, lock.lost]);
+    await Promise.all(tasks(context, options).map((task) => runTask(task, context, until)));
+    await lock.release().catch(() => undefined);
+  }
+}
+
+function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
+  const { pool, source, trustFile } = options;
+  return [
+    manifestPoll(context, { pool, source, trustFile, everyMs: options.pollMs }),
+    liveness(context, pool, options.heartbeatMs),
+    tick(context, { pool, everyMs: options.tickMs, committed: options.committed }),
+    retention(context, { pool, retentionDays: options.retentionDays }),
+  ];
+}
+
+/** Between failed attempts: about a second, spread over processes. */
+const RETRY_MS = 1_000;
+
+async function afterPause({ clock, random }: WorkerContext, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
+    const cancel = clock.after(RETRY_MS * (0.5 + random()), resolve);
+    signal.addEventListener(
+      'abort',
+      () => {
+        cancel();
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}
