@@ -72,11 +72,14 @@ function urlOf(base: string, name: string): string {
 
 async function readBounded(response: Response, name: string): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
+  const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = response.body?.getReader();
   let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength;
+  for (;;) {
+    const next = await reader?.read();
+    if (next?.value === undefined) break;
+    size += next.value.byteLength;
     if (size > MAX_BYTES) throw tooLarge(name);
-    chunks.push(chunk);
+    chunks.push(next.value);
   }
   return Buffer.concat(chunks);
 }

@@ -45,7 +45,7 @@ export async function runTask(
       failures = 0;
       context.metrics.count('muster_worker_runs_total', { worker: task.name, outcome: 'ok' });
     } catch (error) {
-      if (signal.aborted) return;
+      if (isOver(signal)) return;
       failures += 1;
       context.metrics.count('muster_worker_runs_total', { worker: task.name, outcome: 'failed' });
       const reason = error instanceof Error ? error.message : String(error);
@@ -57,6 +57,11 @@ export async function runTask(
     const ms = failures === 0 ? task.everyMs : backoff(failures, context.random());
     await pause(context.clock, ms, signal, failures === 0 ? task.nudge : undefined);
   }
+}
+
+/** A function, because the flag falls while we wait. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
 }
 
 /** Full jitter between half and the whole of a doubling delay. */
