@@ -51,6 +51,13 @@ interface Release {
   readonly manifest: Verified<RolloutManifest>;
 }
 
+/** `afresh`: take nothing from what is kept but when it was signed. */
+interface Look {
+  readonly rolloutId: string;
+  readonly afresh: boolean;
+  readonly signal: AbortSignal;
+}
+
 type Result<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly reason: string; readonly detail: string };
@@ -111,17 +118,14 @@ export class Manifests {
   }
 
   private async release(rolloutId: string, signal: AbortSignal): Promise<Result<Release>> {
-    const first = await this.read(rolloutId, signal);
-    if (first.ok || signal.aborted) return first;
-    this.fleet = null;
-    this.manifests.delete(rolloutId);
-    return this.read(rolloutId, signal);
+    const first = await this.read({ rolloutId, afresh: false, signal });
+    return first.ok || signal.aborted ? first : this.read({ rolloutId, afresh: true, signal });
   }
 
-  private async read(rolloutId: string, signal: AbortSignal): Promise<Result<Release>> {
-    const fleet = await this.readFleet(signal);
+  private async read(look: Look): Promise<Result<Release>> {
+    const fleet = await this.readFleet(look);
     if (!fleet.ok) return fleet;
-    const manifest = await this.readManifest(rolloutId, fleet.value.hash, signal);
+    const manifest = await this.readManifest(look, fleet.value.hash);
     if (!manifest.ok) return manifest;
     return {
       ok: true,
@@ -133,8 +137,8 @@ export class Manifests {
     };
   }
 
-  private async readFleet(signal: AbortSignal): Promise<Result<Verified<Fleet>>> {
-    const kept = await this.current('fleet.resolved', this.fleet, signal, (signed) =>
+  private async readFleet(look: Look): Promise<Result<Verified<Fleet>>> {
+    const kept = await this.current('fleet.resolved', this.fleet, look, (signed) =>
       verifyFleet(signed, { ...this.context(), newestAccepted: this.fleet?.artifact.signedAt }),
     );
     if (!kept.ok) return kept;
@@ -143,13 +147,13 @@ export class Manifests {
   }
 
   private async readManifest(
-    rolloutId: string,
+    look: Look,
     fleetHash: string,
-    signal: AbortSignal,
   ): Promise<Result<Verified<RolloutManifest>>> {
+    const { rolloutId } = look;
     const before = this.manifests.get(rolloutId) ?? null;
     const { freshnessMinutes } = this.settings;
-    const kept = await this.current(`rollouts/${rolloutId}`, before, signal, (signed) =>
+    const kept = await this.current(`rollouts/${rolloutId}`, before, look, (signed) =>
       verifyManifest(signed, {
         ...this.context(),
         ...{ freshnessMinutes, rolloutId, fleetHash },
@@ -178,13 +182,13 @@ export class Manifests {
   private async current<T>(
     name: ArtifactName,
     before: Kept<T> | null,
-    signal: AbortSignal,
+    { afresh, signal }: Look,
     verify: (signed: SignedBytes) => VerifyResult<T>,
   ): Promise<Result<Kept<T>>> {
     const askedAt = this.clock.now();
-    if (before !== null && askedAt - before.askedAt < this.settings.reuseMs)
+    if (!afresh && before !== null && askedAt - before.askedAt < this.settings.reuseMs)
       return { ok: true, value: before };
-    const answer = await this.source.artifact(name, before?.etag ?? null, signal);
+    const answer = await this.source.artifact(name, afresh ? null : (before?.etag ?? null), signal);
     if (answer.kind === 'trouble') return no('unavailable', `${name}: ${answer.reason}`);
     if (answer.kind === 'unchanged') {
       return before === null

@@ -1,0 +1,239 @@
+/** One agent through whole rollouts: what it does to its host, and what it tells the control plane. */
+import { afterEach, expect, test } from 'vitest';
+import type { HostEvent } from '../../src/reducer/host/events.ts';
+import { timeOf } from '../../src/reducer/time.ts';
+import { BEFORE, TestHost } from './support/host.ts';
+import { releaseInMemory, ROLLOUT, target } from './support/release.ts';
+
+const hosts: TestHost[] = [];
+afterEach(async () => {
+  for (const host of hosts.splice(0)) await host.stop().catch(() => undefined);
+});
+
+function newHost(): TestHost {
+  const host = new TestHost();
+  hosts.push(host);
+  return host;
+}
+
+function kinds(host: TestHost): HostEvent['kind'][] {
+  return host.controlPlane.posts.map(({ event }) => event.kind);
+}
+
+const SOAKED = [
+  ...(['DispatchAck', 'ActivationStarted', 'ActivationCompleted'] as const),
+  ...(['ProbeTopologyDeclared', 'ProbeObservedFirst', 'ProbeResult'] as const),
+];
+
+test('a good release: switch, soak until it is due, converge; seqs without a gap', async () => {
+  const host = newHost();
+  await host.start();
+  await host.dispatch(300_000);
+  await host.clock.advance(299_000);
+  expect(kinds(host)).toEqual(SOAKED);
+  await host.clock.advance(2_000);
+  expect(kinds(host)).toEqual([...SOAKED, 'Converged']);
+  expect(host.controlPlane.posts.map(({ event }) => event.seq)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  expect(host.switched).toEqual([target('web-01')]);
+});
+
+test('a failed switch under `halt` is reported and left alone', async () => {
+  const host = newHost();
+  host.outcome = () => ({ kind: 'failed', exitCode: 4, stderrTail: 'no space' });
+  await host.start();
+  await host.dispatch(0);
+  await host.clock.advance(600_000);
+  expect(kinds(host)).toEqual(['DispatchAck', 'ActivationStarted', 'ActivationFailed']);
+  expect(host.switched).toEqual([target('web-01')]);
+});
+
+test('a failed switch under `rollback-and-halt` goes back to what ran before', async () => {
+  const host = newHost();
+  host.source = releaseInMemory({ policy: 'rollback-and-halt' });
+  host.outcome = (closure) =>
+    closure === BEFORE
+      ? { kind: 'completed', observedClosure: closure }
+      : { kind: 'failed', exitCode: 4, stderrTail: '' };
+  await host.start();
+  await host.dispatch(0);
+  await host.clock.advance(10_000);
+  expect(kinds(host).slice(-2)).toEqual(['ActivationFailed', 'RollbackComplete']);
+  expect(host.switched).toEqual([target('web-01'), BEFORE]);
+});
+
+test('a probe that keeps failing fails the release; one that recovers does not', async () => {
+  const host = newHost();
+  host.source = releaseInMemory({ policy: 'rollback-and-halt' });
+  host.probe = () => 'fail';
+  await host.start();
+  await host.dispatch(300_000);
+  await host.clock.advance(15_000);
+  expect(kinds(host)).not.toContain('Failed');
+  await host.clock.advance(20_000);
+  expect(kinds(host).slice(-4)).toEqual([
+    ...['ProbeFailureFirst', 'ProbeResult', 'Failed', 'RollbackComplete'],
+  ]);
+  expect(host.closure).toBe(BEFORE);
+
+  const recovering = newHost();
+  recovering.probe = () => 'fail';
+  await recovering.start();
+  await recovering.dispatch(0);
+  await recovering.clock.advance(15_000);
+  recovering.probe = () => 'pass';
+  await recovering.clock.advance(15_000);
+  expect(kinds(recovering).at(-1)).toBe('Converged');
+});
+
+test('a switch that waits for a reboot is completed after it', async () => {
+  const host = newHost();
+  host.outcome = () => ({ kind: 'deferred', component: 'kernel' });
+  await host.start();
+  await host.dispatch(0);
+  await host.clock.advance(60_000);
+  expect(kinds(host).at(-1)).toBe('ActivationDeferred');
+  host.closure = target('web-01');
+  await host.clock.advance(6_000);
+  expect(kinds(host).slice(3)).toEqual([...SOAKED.slice(2), 'Converged']);
+});
+
+test.each([
+  ['the switch succeeded meanwhile', target('web-01'), 'ActivationCompleted'],
+  ['it did not', BEFORE, 'ActivationFailed'],
+])('restarted mid-switch, %s: never a second switch', async (_, closure, reported) => {
+  const host = newHost();
+  await host.start();
+  await host.dispatch(300_000);
+  await host.clock.advance(1_000);
+  await host.stop();
+  expect(host.switched).toHaveLength(1);
+  host.closure = closure;
+  await host.start();
+  await host.clock.advance(1_000);
+  expect(kinds(host)[2]).toBe(reported);
+  expect(host.switched).toHaveLength(1);
+});
+
+test('restarted before the rollback was done: it is done', async () => {
+  const host = newHost();
+  host.source = releaseInMemory({ policy: 'rollback-and-halt' });
+  host.probe = () => 'fail';
+  await host.start();
+  await host.dispatch(300_000);
+  // 2 s of switch, 20 s of failing probes, and into the rollback.
+  await host.clock.advance(23_000);
+  expect(kinds(host).at(-1)).toBe('Failed');
+  await host.stop();
+  host.closure = target('web-01');
+  await host.start();
+  await host.clock.advance(5_000);
+  expect(kinds(host).at(-1)).toBe('RollbackComplete');
+  expect(host.closure).toBe(BEFORE);
+});
+
+test('a newer rollout ends the soak of the older one', async () => {
+  const host = newHost();
+  await host.start();
+  await host.dispatch(3_600_000);
+  await host.clock.advance(30_000);
+  host.source = releaseInMemory({ ref: 'b2' });
+  await host.stop();
+  await host.start();
+  await host.dispatch(0, { rolloutId: 'stable@b2', targetClosure: target('web-01', 'b2') });
+  await host.clock.advance(3_600_000);
+  const newer = host.controlPlane.posts.filter(({ rolloutId }) => rolloutId === 'stable@b2');
+  expect(newer.at(-1)?.event.kind).toBe('Converged');
+  const older = host.controlPlane.posts.filter(({ rolloutId }) => rolloutId === ROLLOUT);
+  expect(older.map(({ event }) => event.kind)).toEqual(SOAKED);
+});
+
+test('nothing happens before it is written: a full disk ends the agent, not the host', async () => {
+  const host = newHost();
+  host.store = {
+    load: () => Promise.resolve([]),
+    append: (line) => (line.t === 'event' ? Promise.reject(new Error('full')) : Promise.resolve()),
+  };
+  await host.start();
+  await host.dispatch(0);
+  await expect(host.ended).rejects.toThrow('full');
+  expect(host.switched).toEqual([]);
+  expect(host.controlPlane.posts).toEqual([]);
+});
+
+test('the offer of a rollout already taken on makes it report again, and nothing else', async () => {
+  const host = newHost();
+  await host.start();
+  await host.dispatch(300_000);
+  await host.clock.advance(10_000);
+  const told = kinds(host).length;
+  await host.dispatch(300_000);
+  await host.clock.advance(1_000);
+  expect(kinds(host)).toHaveLength(2 * told);
+  expect(host.switched).toHaveLength(1);
+});
+
+test('an agent that lost its journal takes up what the control plane remembers', async () => {
+  const host = newHost();
+  host.closure = target('web-01');
+  const snapshot = {
+    ...{ rolloutId: ROLLOUT, hostname: 'web-01', channel: 'stable', state: 'Soaking' as const },
+    ...{ targetClosure: target('web-01'), lastEventSeq: 3 },
+    dispatchedAt: timeOf(host.clock.now()),
+  };
+  host.controlPlane.heard = () => ({ kind: 'heard', replayFrom: null, bootstrap: [snapshot] });
+  await host.start();
+  await host.clock.advance(1_000);
+  expect(host.controlPlane.story[0]).toBe('ProbeTopologyDeclared 4');
+  expect(kinds(host).at(-1)).toBe('Converged');
+  expect(host.switched).toEqual([]);
+});
+
+test('a snapshot that no signed manifest bears out is not believed', async () => {
+  const host = newHost();
+  const snapshot = {
+    ...{ rolloutId: ROLLOUT, hostname: 'web-01', channel: 'stable', state: 'Soaking' as const },
+    ...{ targetClosure: 'something-else', lastEventSeq: 3 },
+    dispatchedAt: timeOf(host.clock.now()),
+  };
+  host.controlPlane.heard = () => ({ kind: 'heard', replayFrom: null, bootstrap: [snapshot] });
+  await host.start();
+  await host.clock.advance(1_000);
+  expect(host.controlPlane.posts).toEqual([]);
+  expect(host.warnings).toEqual(['snapshot refused']);
+});
+
+test('heartbeats state what was delivered, and name the rollout once that is all', async () => {
+  const host = newHost();
+  await host.start();
+  await host.clock.advance(0);
+  expect(host.controlPlane.heartbeats[0]).toMatchObject({
+    ...{ hostname: 'web-01', current_closure: BEFORE, last_event_seq_by_rollout: {} },
+  });
+  expect(host.controlPlane.heartbeats[0]).not.toHaveProperty('rollout_id');
+  await host.dispatch(300_000);
+  await host.clock.advance(60_000);
+  expect(host.controlPlane.heartbeats.at(-1)).toMatchObject({
+    rollout_id: ROLLOUT,
+    last_event_seq_by_rollout: { [ROLLOUT]: 6 },
+    current_closure: target('web-01'),
+    uptime_secs: 60,
+  });
+});
+
+test('asked to replay, it posts again what is above the seq, in order', async () => {
+  const host = newHost();
+  await host.start();
+  await host.dispatch(300_000);
+  await host.clock.advance(59_000);
+  host.controlPlane.posts.splice(0);
+  host.controlPlane.heard = () => ({ kind: 'heard', replayFrom: 2, bootstrap: [] });
+  await host.clock.advance(2_000);
+  expect(host.controlPlane.story).toEqual([
+    ...[
+      'ActivationCompleted 3',
+      'ProbeTopologyDeclared 4',
+      'ProbeObservedFirst 5',
+      'ProbeResult 6',
+    ],
+  ]);
+});

@@ -1,0 +1,103 @@
+/** Journals on disk: what survives, what is refused, what is forgotten on purpose. */
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { JournalFile } from '../../src/agent/journal-file.ts';
+import { Journal, type JournalLine } from '../../src/agent/journal.ts';
+
+const dir = mkdtempSync(path.join(tmpdir(), 'muster-journal-'));
+const file = path.join(dir, 'journal.jsonl');
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+function opened(rolloutId: string): JournalLine {
+  const time = '2026-11-01T12:00:00.000Z';
+  return {
+    t: 'open',
+    snapshot: {
+      ...{ rolloutId, hostname: 'web-01', channel: 'stable', state: 'Pending' },
+      ...{ targetClosure: 'new', dispatchedAt: time, soakDueAt: time, lastEventSeq: 0 },
+    },
+    wave: 1,
+    policy: 'halt',
+  };
+}
+
+function ack(rolloutId: string): JournalLine {
+  const receivedAt = '2026-11-01T12:00:01.000Z';
+  const event = {
+    kind: 'DispatchAck',
+    seq: 1,
+    currentClosureAtDispatch: 'old',
+    receivedAt,
+  } as const;
+  return { t: 'event', rolloutId, event };
+}
+
+async function write(lines: readonly JournalLine[], host = 'web-01'): Promise<void> {
+  const journal = await JournalFile.open(file);
+  const store = journal.storeOf(host);
+  await Promise.all(lines.map((line) => store.append(line, true)));
+  await journal.close();
+}
+
+async function read(host = 'web-01'): Promise<readonly JournalLine[]> {
+  const journal = await JournalFile.open(file);
+  const lines = await journal.storeOf(host).load();
+  await journal.close();
+  return lines;
+}
+
+test('comes back as it was written, each host by itself', async () => {
+  const lines: JournalLine[] = [opened('stable@a1'), ack('stable@a1')];
+  await write([...lines, { t: 'settled', rolloutId: 'stable@a1', seq: 1, outcome: 'accepted' }]);
+  await write([opened('stable@b2')], 'web-02');
+  expect(await read()).toHaveLength(3);
+  expect((await read()).slice(0, 2)).toEqual(lines);
+  expect(await read('web-02')).toEqual([opened('stable@b2')]);
+});
+
+test('a torn last line is dropped, any other broken line is an error', async () => {
+  await write([opened('stable@a1'), ack('stable@a1')]);
+  appendFileSync(file, '{"host":"web-01","t":"ev');
+  expect(await read()).toHaveLength(2);
+  writeFileSync(file, `{"host":"web-01","t":"nonsense"}\n${readFileSync(file, 'utf8')}`);
+  await expect(read()).rejects.toThrow(`${file}:1 is no line of an agent's journal`);
+});
+
+test('only the last rollouts are kept', async () => {
+  await write(['stable@a1', 'stable@b2', 'stable@c3'].flatMap((id) => [opened(id), ack(id)]));
+  expect((await read()).filter((line) => line.t === 'open')).toEqual([
+    ...[opened('stable@b2'), opened('stable@c3')],
+  ]);
+  expect(readFileSync(file, 'utf8')).not.toContain('stable@a1');
+});
+
+test('is rewritten when it has grown, and goes on', async () => {
+  const journal = await JournalFile.open(file);
+  const store = journal.storeOf('web-01');
+  for (let i = 0; i < 2_000; i += 1) {
+    const id = `stable@${i.toString(16).padStart(8, '0')}`;
+    await Promise.all([store.append(opened(id), false), store.append(ack(id), false)]);
+  }
+  await journal.close();
+  expect(readFileSync(file).length).toBeLessThan(400_000);
+  const folded = await Journal.load((await JournalFile.open(file)).storeOf('web-01'));
+  expect(folded.current).toMatchObject({ rolloutId: 'stable@000007cf', state: 'Activating' });
+});
+
+test('after a restart the undelivered is still to be sent, the delivered is not', async () => {
+  const settled: JournalLine = {
+    t: 'settled',
+    rolloutId: 'stable@a1',
+    seq: 1,
+    outcome: 'accepted',
+  };
+  const startedAt = '2026-11-01T12:00:02.000Z';
+  const event = { kind: 'ActivationStarted', seq: 2, startedAt, switchMethod: 'x' } as const;
+  await write([opened('stable@a1'), ack('stable@a1'), settled]);
+  await write([{ t: 'event', rolloutId: 'stable@a1', event }]);
+  const journal = await Journal.load((await JournalFile.open(file)).storeOf('web-01'));
+  expect(journal.unsent?.event).toEqual(event);
+  expect(journal.statedSeqs()).toEqual({ 'stable@a1': 1 });
+});
