@@ -13,6 +13,13 @@ interface Command {
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   [
+    'dev',
+    {
+      summary: 'run a whole installation on this machine, with a simulated fleet',
+      load: async () => (await import('./dev.ts')).dev,
+    },
+  ],
+  [
     'keygen',
     {
       summary: 'make a release key and the trust file that names it',
