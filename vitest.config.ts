@@ -8,7 +8,9 @@
 import { defineConfig } from 'vitest/config';
 import SummaryReporter from './test/support/summary-reporter.ts';
 
-const unit = ['reducer', 'wire', 'trust', 'agent', 'config', 'house'].map((d) => `test/${d}/**/*.test.ts`);
+const unit = ['reducer', 'wire', 'trust', 'agent', 'config', 'house'].map(
+  (d) => `test/${d}/**/*.test.ts`,
+);
 const processes = ['e2e', 'faults', 'cli'].map((d) => `test/${d}/**/*.test.ts`);
 const setupFiles = ['test/support/after-file.ts'];
 
