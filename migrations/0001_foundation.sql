@@ -102,6 +102,7 @@ CREATE TABLE channel (
   channel            text             NOT NULL PRIMARY KEY,
   seq                bigint           NOT NULL,
   declared_ref       text,
+  manifest_hash      text,
   signed_at          timestamptz(3),
   freshness_window   double precision NOT NULL,
   current_rollout_id text,

@@ -118,6 +118,76 @@ export const METRICS = {
     labels: [],
     help: 'When the source was last polled to the end, Unix time in seconds.',
   },
+  muster_queue_inputs_total: {
+    type: 'counter',
+    labels: ['outcome'],
+    help: 'Inputs handed to the queue by what the caller learned: judged, queued, invalid, queue-full, database-away, draining.',
+  },
+  muster_queue_gathered_rows: {
+    type: 'histogram',
+    labels: [],
+    help: 'How many inputs shared one INSERT.',
+    buckets: ROWS,
+  },
+  muster_queue_verdict_seconds: {
+    type: 'histogram',
+    labels: [],
+    help: 'From submitting an input to its verdict, where it came in time.',
+    buckets: SECONDS,
+  },
+  muster_queue_rows: {
+    type: 'gauge',
+    labels: [],
+    help: 'Inputs waiting for the leader, as this replica last saw it; counted up to the limit.',
+  },
+  muster_queue_oldest_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'Age of the oldest waiting input.',
+  },
+  muster_leader_leading: {
+    type: 'gauge',
+    labels: [],
+    help: '1 while this process leads.',
+  },
+  muster_leader_epoch: {
+    type: 'gauge',
+    labels: [],
+    help: 'The last epoch that this process led in.',
+  },
+  muster_leader_terms_ended_total: {
+    type: 'counter',
+    labels: ['why'],
+    help: 'Terms of this process by how they ended: stopped, lock-lost, fenced, commit-failed, failed.',
+  },
+  muster_leader_inputs_total: {
+    type: 'counter',
+    labels: ['kind', 'verdict'],
+    help: 'Inputs decided and committed. `dead` could not be decided and are kept in dead_input.',
+  },
+  muster_leader_log_rows_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Event-log rows committed.',
+  },
+  muster_leader_batch_rows: {
+    type: 'histogram',
+    labels: [],
+    help: 'How many inputs shared one commit.',
+    buckets: ROWS,
+  },
+  muster_leader_commit_seconds: {
+    type: 'histogram',
+    labels: [],
+    help: 'Writing and committing one batch.',
+    buckets: SECONDS,
+  },
+  muster_leader_takeover_seconds: {
+    type: 'histogram',
+    labels: [],
+    help: 'From winning the lock to the first commit, the loading of the state included.',
+    buckets: SECONDS,
+  },
 } as const satisfies Readonly<Record<string, MetricSpec>>;
 
 type Specs = typeof METRICS;

@@ -18,6 +18,7 @@ table channel
   channel text not null
   seq bigint not null
   declared_ref text
+  manifest_hash text
   signed_at timestamp(3) with time zone
   freshness_window double precision not null
   current_rollout_id text

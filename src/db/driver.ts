@@ -42,6 +42,8 @@ export interface ClientOptions {
   readonly settings: Readonly<Record<string, string>>;
   readonly onClose?: () => void;
   readonly onNotice?: (notice: Notice) => void;
+  /** Notifications of channels that this connection listens to. */
+  readonly onNotify?: (channel: string) => void;
   /** Connect once, ever: later attempts fail instead of opening another session. */
   readonly oneConnection?: boolean;
 }
@@ -80,6 +82,7 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
     fetch_types: false,
     onnotice: options.onNotice ?? (() => undefined),
     onclose: options.onClose ?? (() => undefined),
+    onnotify: options.onNotify ?? (() => undefined),
     socket: socketFactory(options.oneConnection === true),
     connection: {
       application_name: `${database.name}:${options.role}`.slice(0, 63),

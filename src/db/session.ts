@@ -17,6 +17,7 @@ export interface SessionOptions {
   /** Milliseconds a statement may take before the session is given up. */
   readonly deadlineMs: number;
   readonly onNotice?: (notice: Notice) => void;
+  readonly onNotify?: (channel: string) => void;
 }
 
 export interface Session {
@@ -54,6 +55,7 @@ export async function openSession(
     onClose: close,
     oneConnection: true,
     ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
+    ...(options.onNotify === undefined ? {} : { onNotify: options.onNotify }),
   });
   const end = async (): Promise<void> => {
     close();

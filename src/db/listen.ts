@@ -1,0 +1,122 @@
+/**
+ * One listening connection per process, for the installation's two channels: `<schema>_in` wakes the
+ * leader, `<schema>_out` wakes replicas. Payloads are empty.
+ *
+ * A notification is a hint: everyone who listens is also called once after every (re)connect, since what
+ * happened in between was missed, and polls besides. So losing this connection costs latency, never work.
+ */
+import type { Logger } from '../telemetry.ts';
+import { backoffMs, pause, type Random } from './backoff.ts';
+import type { DatabaseOptions } from './driver.ts';
+import { databaseProblem } from './errors.ts';
+import { openSession, type Session } from './session.ts';
+
+export type Channel = 'in' | 'out';
+
+export interface Listener {
+  /** Calls `wake` on every notification and after every connect; returns how to stop. */
+  on(channel: Channel, wake: () => void): () => void;
+  readonly connected: boolean;
+  stop(): Promise<void>;
+}
+
+export interface ListenerOptions {
+  readonly logger: Logger;
+  readonly random: Random;
+}
+
+/** A half-open socket is noticed by the first ping that is not answered. */
+const PING_EVERY_MS = 5_000;
+const DEADLINE_MS = 3_000;
+const BACKOFF = { firstMs: 50, maxMs: 2_000 } as const;
+
+export function startListener(database: DatabaseOptions, options: ListenerOptions): Listener {
+  const wakes: Record<Channel, Set<() => void>> = { in: new Set(), out: new Set() };
+  const stopping = new AbortController();
+  const state = { connected: false };
+  const wakeAll = (channel: Channel): void => {
+    for (const wake of wakes[channel]) wake();
+  };
+  const onNotify = (name: string): void => {
+    wakeAll(name === channelName(database.schema, 'in') ? 'in' : 'out');
+  };
+  const running = keepListening(database, options, stopping.signal, onNotify, (connected) => {
+    state.connected = connected;
+    if (!connected) return;
+    wakeAll('in');
+    wakeAll('out');
+  });
+  return {
+    on(channel, wake) {
+      wakes[channel].add(wake);
+      return () => wakes[channel].delete(wake);
+    },
+    get connected() {
+      return state.connected;
+    },
+    async stop() {
+      stopping.abort();
+      await running;
+    },
+  };
+}
+
+export function channelName(schema: string, channel: Channel): string {
+  return `${schema}_${channel}`;
+}
+
+async function keepListening(
+  database: DatabaseOptions,
+  { logger, random }: ListenerOptions,
+  signal: AbortSignal,
+  onNotify: (name: string) => void,
+  onChange: (connected: boolean) => void,
+): Promise<void> {
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      const session = await openSession(database, {
+        role: 'listen',
+        settings: {},
+        deadlineMs: DEADLINE_MS,
+        onNotify,
+      });
+      await listenOn(session, database.schema);
+      failures = 0;
+      onChange(true);
+      await pingUntilOver(session, signal);
+    } catch (error) {
+      if (failures === 0) logger.warn({ problem: databaseProblem(error) }, 'not listening');
+      failures += 1;
+    }
+    onChange(false);
+    await pause(backoffMs(BACKOFF, failures, random), signal);
+  }
+}
+
+async function listenOn(session: Session, schema: string): Promise<void> {
+  await session.run(async (sql) => {
+    await sql`LISTEN ${sql(channelName(schema, 'in'))}`;
+    await sql`LISTEN ${sql(channelName(schema, 'out'))}`;
+  });
+}
+
+async function pingUntilOver(session: Session, signal: AbortSignal): Promise<void> {
+  const quiet = AbortSignal.any([signal, whenOver(session)]);
+  try {
+    while (session.open && !signal.aborted) {
+      await pause(PING_EVERY_MS, quiet);
+      if (session.open && !signal.aborted) await session.run((sql) => sql`SELECT 1`);
+    }
+  } finally {
+    await session.end();
+  }
+}
+
+function whenOver(session: Session): AbortSignal {
+  const over = new AbortController();
+  void session.over.then(() => {
+    over.abort();
+  });
+  return over.signal;
+}

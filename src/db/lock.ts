@@ -1,0 +1,158 @@
+/**
+ * Advisory locks that say who leads and who works. The key holds the oid of the installation's `epoch`
+ * table, so two installations in one database never meet.
+ *
+ * The lock session does nothing but hold its lock and be pinged. It ends by itself when its owner is frozen:
+ * the server closes it after `idle_session_timeout` without a ping. An owner that is late, finds another
+ * backend than the one that took the lock, or a server in recovery, gives the lock up.
+ */
+import type { Logger } from '../telemetry.ts';
+import { backoffMs, pause, type Random } from './backoff.ts';
+import type { DatabaseOptions, Sql } from './driver.ts';
+import { databaseProblem } from './errors.ts';
+import type { Listener } from './listen.ts';
+import { openSession, type Session } from './session.ts';
+
+export type LockName = 'leader' | 'workers';
+
+export interface HeldLock {
+  /** Aborts when the lock is no longer ours, or may not be. */
+  readonly lost: AbortSignal;
+  /** Lets it go and wakes those who wait for it. */
+  release(): Promise<void>;
+}
+
+export interface LockOptions {
+  readonly database: DatabaseOptions;
+  readonly name: LockName;
+  /** Wakes waiters on a clean release, which is announced there. */
+  readonly listener: Listener;
+  readonly logger: Logger;
+  readonly random: Random;
+}
+
+/** "MU" in ASCII, so that it can be recognised in pg_locks; the names differ in the last bit. */
+const KEYS: Readonly<Record<LockName, number>> = { leader: 0x4d550001, workers: 0x4d550002 };
+
+/** The server ends a lock session that is not pinged for this long: a frozen leader's lock is free then. */
+const IDLE_SESSION_MS = 5_000;
+/** Four pings fit into the server's patience; a busy event loop delays one by 100 ms at most. */
+const PING_EVERY_MS = 1_000;
+/** A later answer is a doubt. Ping and deadline end before the server's patience: we stop first. */
+const PING_DEADLINE_MS = 2_500;
+/** Followers: an attempt is one round trip, and a crash is noticed by the next. */
+const RETRY = { firstMs: 200, maxMs: 200 } as const;
+/** Every enqueue wakes followers too: under load they ask 20 times a second, not 20,000. */
+const LEAST_GAP_MS = 50;
+const CONNECT_BACKOFF = { firstMs: 200, maxMs: 5_000 } as const;
+const OPEN_DEADLINE_MS = 5_000;
+
+/** Waits for the lock until the signal, then rejects with its reason. Survives a database that is away. */
+export async function acquireLock(options: LockOptions, signal: AbortSignal): Promise<HeldLock> {
+  let failures = 0;
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await waitForLock(options, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (failures === 0) {
+        const problem = databaseProblem(error);
+        options.logger.warn({ lock: options.name, problem }, 'cannot ask for the lock; trying on');
+      }
+      await pause(backoffMs(CONNECT_BACKOFF, failures, options.random), signal);
+      failures += 1;
+    }
+  }
+}
+
+async function waitForLock(options: LockOptions, signal: AbortSignal): Promise<HeldLock> {
+  const session = await openSession(options.database, {
+    role: `${options.name}-lock`,
+    settings: { idle_session_timeout: String(IDLE_SESSION_MS) },
+    deadlineMs: PING_DEADLINE_MS,
+  });
+  try {
+    while (!(await tryLock(session, options.name))) {
+      await pauseOrWake(options, signal);
+      signal.throwIfAborted();
+    }
+    return hold(session, options);
+  } catch (error) {
+    await session.end();
+    throw error;
+  }
+}
+
+async function tryLock(session: Session, name: LockName): Promise<boolean> {
+  const [row] = await session.run(
+    (sql) => sql<{ mine: boolean; recovering: boolean }[]>`
+      SELECT CASE WHEN pg_is_in_recovery() THEN false
+        ELSE pg_try_advisory_lock(${KEYS[name]}, 'epoch'::regclass::oid::bigint::bit(32)::int)
+        END AS mine, pg_is_in_recovery() AS recovering`,
+    OPEN_DEADLINE_MS,
+  );
+  if (row?.recovering === true) throw new Error('the database is a standby: it cannot be led from');
+  return row?.mine === true;
+}
+
+async function pauseOrWake(options: LockOptions, signal: AbortSignal): Promise<void> {
+  const woken = new AbortController();
+  const forget = options.listener.on('in', () => {
+    woken.abort();
+  });
+  await pause(LEAST_GAP_MS, signal);
+  const either = AbortSignal.any([signal, woken.signal]);
+  await pause(backoffMs(RETRY, 0, options.random), either);
+  forget();
+}
+
+function hold(session: Session, options: LockOptions): HeldLock {
+  const lost = new AbortController();
+  const done = new AbortController();
+  void session.over.then(() => {
+    lost.abort(new Error(`the ${options.name} lock's session is over`));
+  });
+  void keepPinging(session, AbortSignal.any([lost.signal, done.signal])).catch((error: unknown) => {
+    options.logger.warn({ lock: options.name, problem: databaseProblem(error) }, 'lock in doubt');
+    lost.abort(error);
+    void session.end();
+  });
+  return {
+    lost: lost.signal,
+    async release() {
+      done.abort();
+      if (session.open) await letGo(session, options).catch(() => undefined);
+      await session.end();
+    },
+  };
+}
+
+async function keepPinging(session: Session, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await pause(PING_EVERY_MS, signal);
+    if (isOver(signal)) return;
+    const answer = await session.run(ping);
+    if (answer?.pid !== session.pid) throw new Error('the lock session is not the one that it was');
+    if (answer.recovering) throw new Error('the database became a standby');
+  }
+}
+
+/** A function, because the flag falls while we wait. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
+
+async function ping(sql: Sql): Promise<{ pid: number; recovering: boolean } | undefined> {
+  const [row] = await sql<{ pid: number; recovering: boolean }[]>`
+    SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS recovering`;
+  return row;
+}
+
+/** The notification is sent after the lock is free: a waiter that wakes finds it so. */
+async function letGo(session: Session, { name }: LockOptions): Promise<void> {
+  await session.run(async (sql) => {
+    await sql`SELECT pg_advisory_unlock(${KEYS[name]}, 'epoch'::regclass::oid::bigint::bit(32)::int)`;
+    await sql`SELECT pg_notify(current_schema() || '_in', '')`;
+  });
+}

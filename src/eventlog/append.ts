@@ -1,0 +1,56 @@
+/** Writing the log: rows become chained, and one statement inserts a batch. Only the leader calls this. */
+import type { Sql } from '../db/driver.ts';
+import { byteaArray, numberArray, textArray } from '../db/literals.ts';
+import type { LogEntry } from '../reducer/log.ts';
+import type { Time } from '../reducer/time.ts';
+import { encodePayload } from '../wire/log.ts';
+import { chainHash, type ChainRow } from './chain.ts';
+
+export interface NewRow extends ChainRow {
+  readonly hash: Buffer;
+}
+
+/** Chains the entries of one input onto `previous`. */
+export function chainEntries(
+  entries: readonly LogEntry[],
+  ts: Time,
+  epoch: number,
+  previous: Uint8Array,
+): NewRow[] {
+  let last = previous;
+  return entries.map((entry) => {
+    const { seq, kind, hostname, rolloutId, channel, actor, causedBy } = entry;
+    const payload = encodePayload(entry);
+    const row = { seq, ts, epoch, kind, hostname, rolloutId, channel, actor, causedBy, payload };
+    const hash = chainHash(last, row);
+    last = hash;
+    return { ...row, hash };
+  });
+}
+
+export function insertRows(sql: Sql, rows: readonly NewRow[]): Promise<unknown> {
+  const numbers = (pick: (row: NewRow) => number | null): string => numberArray(rows.map(pick));
+  const texts = (pick: (row: NewRow) => string | null): string => textArray(rows.map(pick));
+  return sql`
+    INSERT INTO event_log
+      (seq, ts, epoch, kind, hostname, rollout_id, channel, actor, caused_by, payload, hash)
+    SELECT seq, ts, epoch, kind, hostname, rollout_id, channel, actor, caused_by, payload::json, hash
+    FROM unnest(
+      ${numbers((r) => r.seq)}::bigint[], ${texts((r) => r.ts)}::timestamptz[],
+      ${numbers((r) => r.epoch)}::bigint[], ${texts((r) => r.kind)}::text[],
+      ${texts((r) => r.hostname)}::text[], ${texts((r) => r.rolloutId)}::text[],
+      ${texts((r) => r.channel)}::text[], ${texts((r) => r.actor)}::text[],
+      ${numbers((r) => r.causedBy)}::bigint[], ${texts((r) => r.payload)}::text[],
+      ${byteaArray(rows.map((r) => r.hash))}::bytea[]
+    ) AS r(seq, ts, epoch, kind, hostname, rollout_id, channel, actor, caused_by, payload, hash)`.execute();
+}
+
+/** Seqs that the head may grow by before the next look: a partition is always there ahead of it. */
+const AHEAD = 1_000_000;
+
+/** Makes the partitions that hold the next million rows; returns how many were new. */
+export async function makePartitionsAhead(sql: Sql, headSeq: number): Promise<number> {
+  const [row] = await sql<{ made: number }[]>`
+    SELECT event_log_make_partitions(${headSeq + AHEAD}) AS made`;
+  return row?.made ?? 0;
+}

@@ -1,0 +1,50 @@
+/** Winning an epoch: the row that fences every write of whoever led before. */
+import { randomUUID } from 'node:crypto';
+import type { Sql } from '../db/driver.ts';
+
+export interface Candidate {
+  /** Name of the process. */
+  readonly holder: string;
+  /** URL under which others reach it. */
+  readonly address: string;
+  readonly version: string;
+}
+
+export interface Term {
+  readonly epoch: number;
+  /** Changes when the database was restored or promoted. */
+  readonly incarnation: string;
+}
+
+/**
+ * Takes the next epoch. Waits for any transaction of the previous leader that still holds the row; whatever
+ * that leader does afterwards fails at its fence. A database that is not the one that the incarnation was
+ * made under (another cluster, timeline or database) gets a new incarnation.
+ */
+export async function takeEpoch(sql: Sql, candidate: Candidate, since: string): Promise<Term> {
+  const { holder, address, version } = candidate;
+  const [row] = await sql<Term[]>`
+    INSERT INTO epoch AS e (epoch, holder, address, version, since, incarnation,
+      system_identifier, timeline, database_oid)
+    SELECT 1, ${holder}, ${address}, ${version}, ${since}, ${randomUUID()},
+      (SELECT system_identifier::text FROM pg_control_system()),
+      ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint,
+      (SELECT oid::bigint FROM pg_database WHERE datname = current_database())
+    ON CONFLICT (singleton) DO UPDATE SET
+      epoch = e.epoch + 1, holder = excluded.holder, address = excluded.address,
+      version = excluded.version, since = excluded.since,
+      incarnation = CASE
+        WHEN (e.system_identifier, e.timeline, e.database_oid)
+           = (excluded.system_identifier, excluded.timeline, excluded.database_oid)
+        THEN e.incarnation ELSE excluded.incarnation END,
+      system_identifier = excluded.system_identifier, timeline = excluded.timeline,
+      database_oid = excluded.database_oid
+    RETURNING epoch, incarnation`;
+  if (row === undefined) throw new Error('the epoch row could not be written');
+  return row;
+}
+
+/** First in every writer transaction: fails with MU001 unless `epoch` leads, and keeps it so until the end. */
+export function fence(sql: Sql, epoch: number): Promise<unknown> {
+  return sql`SELECT fence(${epoch})`.execute();
+}

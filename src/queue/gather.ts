@@ -1,0 +1,75 @@
+/**
+ * Natural batching: while one statement is in flight the next callers gather, then go together. An idle
+ * caller goes at once; no timer adds latency. One statement at a time also means that a server notice
+ * belongs to it for certain.
+ *
+ * Failure behaviour: a batch that the server refuses for its data is halved until only the offender fails;
+ * any other error fails the whole batch, whose outcome is then unknown to its callers.
+ */
+import { isDataError } from '../db/errors.ts';
+
+export interface Gatherer<In, Out> {
+  add(item: In): Promise<Out>;
+  /** Items not yet answered. */
+  readonly held: number;
+  /** Resolves when nothing is held. */
+  idle(): Promise<void>;
+}
+
+interface Waiting<In, Out> {
+  readonly item: In;
+  readonly resolve: (out: Out) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** `write` answers one result per item, in order. `most`: items in one statement. */
+export function createGatherer<In, Out>(
+  most: number,
+  write: (items: readonly In[]) => Promise<readonly Out[]>,
+): Gatherer<In, Out> {
+  let gathered: Waiting<In, Out>[] = [];
+  let inFlight = 0;
+  let idlers: (() => void)[] = [];
+
+  const send = async (batch: readonly Waiting<In, Out>[]): Promise<void> => {
+    try {
+      const results = await write(batch.map((waiting) => waiting.item));
+      batch.forEach((waiting, index) => {
+        const out = results[index];
+        if (out === undefined) waiting.reject(new Error('fewer results than items'));
+        else waiting.resolve(out);
+      });
+    } catch (error) {
+      if (batch.length > 1 && isDataError(error)) {
+        const middle = Math.ceil(batch.length / 2);
+        await send(batch.slice(0, middle));
+        await send(batch.slice(middle));
+      } else for (const waiting of batch) waiting.reject(error);
+    }
+  };
+  const drain = async (): Promise<void> => {
+    while (gathered.length > 0) {
+      const batch = gathered.splice(0, most);
+      inFlight = batch.length;
+      await send(batch);
+      inFlight = 0;
+    }
+    running = false;
+    for (const resolve of idlers.splice(0)) resolve();
+  };
+  let running = false;
+  return {
+    get held() {
+      return gathered.length + inFlight;
+    },
+    add: (item) =>
+      new Promise((resolve, reject) => {
+        gathered.push({ item, resolve, reject });
+        if (running) return;
+        running = true;
+        // After this turn of the loop: requests that arrived in one read of the sockets go together.
+        setImmediate(() => void drain());
+      }),
+    idle: () => (running ? new Promise((resolve) => idlers.push(resolve)) : Promise.resolve()),
+  };
+}

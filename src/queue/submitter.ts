@@ -1,0 +1,160 @@
+/**
+ * The one way into the queue, for API and workers alike: an input becomes durable, and the caller learns
+ * what became of it if that is known in time.
+ *
+ * Answers: `judged` (decided, with the verdict), `queued` (durable, undecided within the wait), `unavailable`
+ * (not accepted: the sender keeps it and tries again later). `invalid`: the database can never store it.
+ * A connection that breaks in the middle also answers `unavailable` though the input may be stored: a repeat
+ * gets its own verdict ("duplicate") from the reducer, so nobody needs to know.
+ */
+import { databaseProblem, isDataError } from '../db/errors.ts';
+import type { DatabaseOptions, Notice } from '../db/driver.ts';
+import type { Listener } from '../db/listen.ts';
+import { createPool, type Pool } from '../db/pool.ts';
+import type { Clock, Logger, Metrics } from '../telemetry.ts';
+import type { StoredInput } from '../wire/input.ts';
+import { encodeInput, insertInputs, type EncodedInput } from './enqueue.ts';
+import { createGatherer } from './gather.ts';
+import { createQueueGate, type QueueLimits } from './gate.ts';
+import { createVerdictReader, type Judged } from './verdicts.ts';
+
+export type Unavailable = 'queue-full' | 'database-away' | 'draining';
+
+export type SubmitResult =
+  | Judged
+  | { readonly status: 'queued' }
+  | { readonly status: 'invalid'; readonly detail: string }
+  | { readonly status: 'unavailable'; readonly why: Unavailable; readonly retryAfterSecs: number };
+
+export interface SubmitOptions {
+  /** Milliseconds to wait for the verdict, from the call on; 0: answer when durable. */
+  readonly waitMs: number;
+}
+
+export interface Submitter {
+  submit(input: StoredInput, options: SubmitOptions): Promise<SubmitResult>;
+  /** Could an input be taken now? For readiness; looks at the database if it has not lately. */
+  ready(): Promise<boolean>;
+  /** Takes nothing more; resolves when what it holds is stored and answered. */
+  drain(): Promise<void>;
+  /** After `drain`: ends its connections. */
+  end(): Promise<void>;
+}
+
+export interface SubmitterOptions {
+  readonly database: DatabaseOptions;
+  /** Name of this process; verdicts are addressed to it. */
+  readonly replica: string;
+  readonly listener: Listener;
+  readonly limits: QueueLimits;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** 0 ≤ x < 1; spreads retries. */
+  readonly random: () => number;
+}
+
+/** A gathered insert takes milliseconds; agents give up after 10 s. */
+const INSERT_MS = 3_000;
+/** Verdict reads and gauges. */
+const READ_MS = 2_000;
+/** Callers waiting for a verdict, some 0.5 kB each; beyond it the answer is `queued` at once. */
+const MOST_WAITING = 100_000;
+/** Seconds: from the first to the sum, spread, so that refused callers do not return together. */
+const RETRY: Readonly<Record<Unavailable, readonly [number, number]>> = {
+  'queue-full': [2, 8],
+  'database-away': [2, 6],
+  draining: [1, 2],
+};
+
+/** Not durable although the INSERT answered success: the wait for the standby was cancelled. */
+class NotDurableError extends Error {}
+
+export function createSubmitter(options: SubmitterOptions): Submitter {
+  const { database, replica, listener, limits, clock, logger, metrics, random } = options;
+  let undurable = false;
+  const onNotice = (notice: Notice): void => {
+    if (isCancelledSync(notice)) undurable = true;
+  };
+  const writer = createPool(database, { role: 'enqueue', max: 1, statementMs: INSERT_MS, onNotice });
+  const reader = createPool(database, { role: 'verdicts', max: 2, statementMs: READ_MS });
+  const verdicts = createVerdictReader({ pool: reader, listener, replica, clock, logger });
+  const gate = createQueueGate({ pool: reader, limits, clock, logger, metrics });
+  let draining = false;
+
+  const insert = async (inputs: readonly EncodedInput[]): Promise<readonly number[]> => {
+    await verdicts.beginInsert();
+    // The waiters of this batch are known one turn after it answers; till then early verdicts are kept.
+    const done = (): void => {
+      setImmediate(() => {
+        verdicts.endInsert();
+      });
+    };
+    undurable = false;
+    try {
+      const ids = await writer.run((sql) => insertInputs(sql, inputs, replica));
+      if (undurable) throw new NotDurableError('the wait for the synchronous standby was cancelled');
+      metrics.observe('muster_queue_gathered_rows', {}, inputs.length);
+      return ids;
+    } finally {
+      done();
+    }
+  };
+  const gatherer = createGatherer(limits.batchRows, insert);
+
+  const refuse = (why: Unavailable): SubmitResult => {
+    const [least, spread] = RETRY[why];
+    const retryAfterSecs = least + Math.floor(random() * (spread + 1));
+    metrics.count('muster_queue_inputs_total', { outcome: why });
+    return { status: 'unavailable', why, retryAfterSecs };
+  };
+  const store = async (input: StoredInput): Promise<number | SubmitResult> => {
+    try {
+      return await gatherer.add(encodeInput(input));
+    } catch (error) {
+      if (isDataError(error)) {
+        metrics.count('muster_queue_inputs_total', { outcome: 'invalid' });
+        return { status: 'invalid', detail: databaseProblem(error) };
+      }
+      gate.failed();
+      logger.warn({ problem: databaseProblem(error), kind: input.kind }, 'an input was not stored');
+      return refuse('database-away');
+    }
+  };
+  const submit: Submitter['submit'] = async (input, { waitMs }) => {
+    if (draining) return refuse('draining');
+    if (gatherer.held >= limits.heldRows || gate.isFull()) return refuse('queue-full');
+    const started = clock.monotonic();
+    const stored = await store(input);
+    if (typeof stored !== 'number') return stored;
+    const left = waitMs - (clock.monotonic() - started);
+    const judged =
+      left > 0 && verdicts.waiting < MOST_WAITING ? await verdicts.wait(stored, left) : null;
+    const outcome = judged === null ? 'queued' : 'judged';
+    metrics.count('muster_queue_inputs_total', { outcome });
+    if (judged !== null) {
+      metrics.observe('muster_queue_verdict_seconds', {}, (clock.monotonic() - started) / 1_000);
+    }
+    return judged ?? { status: 'queued' };
+  };
+  return {
+    submit,
+    ready: async () => !draining && (await gate.look()),
+    async drain() {
+      draining = true;
+      await gatherer.idle();
+    },
+    end: () => endAll([writer, reader], verdicts.stop),
+  };
+}
+
+async function endAll(pools: readonly Pool[], stop: () => void): Promise<void> {
+  stop();
+  await Promise.all(pools.map((pool) => pool.end()));
+}
+
+/** PostgreSQL answers success with this warning when `synchronous_commit`'s wait is cancelled. */
+function isCancelledSync(notice: Notice): boolean {
+  const message = notice['message'];
+  return notice['routine'] === 'SyncRepWaitForLSN' || /synchronous replication/.test(message ?? '');
+}
