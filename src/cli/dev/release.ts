@@ -30,6 +30,7 @@ export interface DevTrust {
 /** The key of earlier runs, or a new one. */
 export function developmentTrust(dataDir: string): DevTrust {
   const dir = path.join(dataDir, 'keys');
+  mkdirSync(dataDir, { recursive: true });
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const keyFile = path.join(dir, 'release-key.pem');
   const trustFile = path.join(dataDir, 'trust.json');

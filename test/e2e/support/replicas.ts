@@ -1,0 +1,121 @@
+/** Real `muster serve` processes on a database of the test's own, behind the balancer of `muster dev`. */
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import postgres from 'postgres';
+import { startBalancer } from '../../../src/cli/dev/balancer.ts';
+import { createTestDatabase } from '../../support/database.ts';
+import { startNode, type TestProcess } from '../../support/processes.ts';
+
+export const SCHEMA = 'muster';
+
+export interface Replica {
+  readonly name: string;
+  readonly process: TestProcess;
+  /** What it has logged so far. */
+  log(): string;
+}
+
+export interface Replicas {
+  /** The balanced endpoint. */
+  readonly url: string;
+  readonly sql: postgres.Sql;
+  readonly replicas: readonly Replica[];
+  /** The replica that leads, and its epoch. */
+  leader(): Promise<{ readonly replica: Replica; readonly epoch: number }>;
+  stop(): Promise<void>;
+}
+
+export interface ReplicaOptions {
+  readonly source: string;
+  readonly trustFile: string;
+  /** More flags of `muster serve`. */
+  readonly flags?: readonly string[];
+}
+
+/** Two of them, ready to serve. Needs a build: `npm test` makes one. */
+export async function startReplicas(options: ReplicaOptions): Promise<Replicas> {
+  const database = await createTestDatabase();
+  const ports = [await freePort(), await freePort()];
+  const replicas = ports.map((port, i) => launch(`replica-${i + 1}`, port, database.url, options));
+  const balancer = await startBalancer(0, ports);
+  const sql = postgres(database.url, { max: 2, onnotice: () => undefined });
+  await untilReady(ports, replicas);
+  return {
+    url: `http://127.0.0.1:${balancer.port}`,
+    ...{ sql, replicas },
+    leader: () => leaderOf(sql, replicas),
+    stop: async () => {
+      await Promise.all(replicas.map((replica) => terminate(replica.process)));
+      await balancer.close();
+      await sql.end();
+    },
+  };
+}
+
+function launch(name: string, port: number, databaseUrl: string, options: ReplicaOptions): Replica {
+  const child = startNode(
+    [
+      ...['dist/cli/muster.js', 'serve', '--replica', name, '--listen-port', String(port)],
+      ...['--roles', 'api,leader,workers', '--dev-identity', '--drain-delay-seconds', '0'],
+      ...['--source', options.source, '--trust-file', options.trustFile, '--poll-seconds', '0.2'],
+      ...(options.flags ?? []),
+    ],
+    { env: { MUSTER_DATABASE_URL: databaseUrl, MUSTER_SCHEMA: SCHEMA } },
+  );
+  let log = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (data: Buffer) => {
+      log += data.toString();
+    });
+  }
+  return { name, process: child, log: () => log };
+}
+
+async function untilReady(ports: readonly number[], replicas: readonly Replica[]): Promise<void> {
+  for (const [i, port] of ports.entries()) {
+    while (!(await isReady(port))) {
+      const replica = replicas[i];
+      if (replica?.process.exitCode != null) throw new Error(`serve ended:\n${replica.log()}`);
+      await delay(50);
+    }
+  }
+}
+
+async function isReady(port: number): Promise<boolean> {
+  try {
+    return (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
+  } catch {
+    return false;
+  }
+}
+
+async function leaderOf(
+  sql: postgres.Sql,
+  replicas: readonly Replica[],
+): Promise<{ readonly replica: Replica; readonly epoch: number }> {
+  for (;;) {
+    const [row] = await sql<{ holder: string; epoch: number }[]>`
+      SELECT holder, epoch::int AS epoch FROM ${sql(`${SCHEMA}.epoch`)}`;
+    const replica = replicas.find(({ name }) => name === row?.holder);
+    if (row !== undefined && replica !== undefined) return { replica, epoch: row.epoch };
+    await delay(20);
+  }
+}
+
+async function terminate(child: TestProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGTERM');
+  await gone;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
