@@ -3,7 +3,7 @@
  * row is the only way to change the state, and the first row is always the input's own, written when it is
  * noteworthy or something follows from it: quiet inputs leave no trace.
  */
-import type { Observed } from './input.ts';
+import type { ObservationNeeds, Observed } from './input.ts';
 import type { LogEntry, LogKind } from './log.ts';
 import type { Change } from './state/change.ts';
 import { applyChange } from './state/apply.ts';
@@ -31,8 +31,17 @@ export class Pass {
   private readonly offers = new Map<string, { first: Time; last: Time }>();
   private readonly heard = new Map<string, Time>();
 
-  constructor(state: FleetState, now: Millis, observed: Observed | null) {
+  private readonly asked: { readonly rollouts: Set<string>; readonly hosts: Set<string> };
+
+  /** `asked` is what `observed` speaks of: of other dispatches it says nothing, not that they were not offered. */
+  constructor(
+    state: FleetState,
+    now: Millis,
+    observed: Observed | null,
+    asked: ObservationNeeds | null,
+  ) {
     this.state = state;
+    this.asked = { rollouts: new Set(asked?.rollouts), hosts: new Set(asked?.hosts) };
     this.now = Math.max(now, state.lastTs);
     this.at = timeOf(this.now);
     this.observed = observed;
@@ -90,7 +99,13 @@ export class Pass {
   /** Whether a dispatch was ever offered: null when nobody looked. */
   offerOf(rolloutId: string, hostname: string): { first: Time; last: Time } | 'never' | null {
     if (this.observed === null) return null;
+    if (!this.asked.rollouts.has(rolloutId) && !this.asked.hosts.has(hostname)) return null;
     return this.offers.get(`${rolloutId}\u0000${hostname}`) ?? 'never';
+  }
+
+  /** An offer belongs to the dispatch that was taken back: one that is granted anew was never offered. */
+  forgetOffer(rolloutId: string, hostname: string): void {
+    this.offers.delete(`${rolloutId}\u0000${hostname}`);
   }
 
   /** When a host was last heard; null when unknown or when nobody looked. */

@@ -6,6 +6,7 @@ import type { Input } from './input.ts';
 import type { LogEntry, ReduceResult } from './log.ts';
 import { gatesHolding, heldAt } from './planner/gates.ts';
 import { reduce } from './reduce.ts';
+import { copyDirty } from './state/dirty.ts';
 import type { FleetState } from './state/state.ts';
 import type { Millis } from './time.ts';
 
@@ -29,7 +30,8 @@ export function previewInput(state: FleetState, input: Input, now: Millis): Redu
 export function planPreview(state: FleetState, now: Millis): PlanPreview {
   return undone(state, () => {
     const { entries } = reduce(state, { kind: 'Tick' }, now);
-    return { dispatched: entries.flatMap(grantOf), blocked: blockedHosts(state, now) };
+    const at = Math.max(now, state.lastTs);
+    return { dispatched: entries.flatMap(grantOf), blocked: blockedHosts(state, at) };
   });
 }
 
@@ -41,7 +43,7 @@ function grantOf(entry: LogEntry): { rolloutId: string; hostname: string }[] {
 
 function blockedHosts(state: FleetState, now: Millis): PlanPreview['blocked'] {
   const blocked: { rolloutId: string; hostname: string; gates: readonly string[] }[] = [];
-  for (const [rolloutId, rollout] of state.rollouts) {
+  for (const [rolloutId, rollout] of state.live) {
     for (const wave of rollout.waves) {
       for (const hostname of wave.pending) {
         if (rollout.dispatches.has(hostname)) continue;
@@ -54,7 +56,9 @@ function blockedHosts(state: FleetState, now: Millis): PlanPreview['blocked'] {
 }
 
 function undone<T>(state: FleetState, act: () => T): T {
-  const { headSeq, lastTs, dirty } = state;
+  const { headSeq, lastTs, dirty, content, manifests, gatedBy, gatesOf } = state;
+  const { fleetSize, fleetReachable } = state;
+  state.dirty = copyDirty(dirty);
   const undo: (() => void)[] = [];
   state.undo = undo;
   try {
@@ -62,8 +66,7 @@ function undone<T>(state: FleetState, act: () => T): T {
   } finally {
     state.undo = null;
     for (const restore of undo.reverse()) restore();
-    state.headSeq = headSeq;
-    state.lastTs = lastTs;
-    state.dirty = dirty;
+    Object.assign(state, { headSeq, lastTs, dirty, content, manifests, gatedBy, gatesOf });
+    Object.assign(state, { fleetSize, fleetReachable });
   }
 }

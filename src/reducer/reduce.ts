@@ -21,7 +21,7 @@ import {
 } from './inputs/housekeeping.ts';
 import { onManifestSet } from './inputs/manifest-set.ts';
 import { onOperatorCommand } from './inputs/operator.ts';
-import { isMoving } from './planner/moving.ts';
+import { isMoveOverdue } from './planner/moving.ts';
 import { planNext } from './planner/plan.ts';
 import { soakEnd } from './planner/settle.ts';
 import { isUnderway } from './rollout/step-rollout.ts';
@@ -29,7 +29,9 @@ import type { FleetState } from './state/state.ts';
 import { millisOf, MINUTE, type Millis } from './time.ts';
 
 export function reduce(state: FleetState, input: Input, now: Millis): ReduceResult {
-  const pass = new Pass(state, now, input.observed ?? null);
+  const observed = input.observed ?? null;
+  const asked = observed === null ? null : observationNeeds(state, input, now);
+  const pass = new Pass(state, now, observed, asked);
   const verdict = dispatchInput(pass, input);
   planNext(pass);
   return { entries: pass.entries, verdict };
@@ -106,7 +108,7 @@ function needs(rollouts: readonly string[], hosts: readonly string[]): Observati
 
 function dispatchingRollouts(state: FleetState): string[] {
   const found: string[] = [];
-  for (const [id, rollout] of state.rollouts) if (rollout.dispatches.size > 0) found.push(id);
+  for (const [id, rollout] of state.live) if (rollout.dispatches.size > 0) found.push(id);
   return found;
 }
 
@@ -125,18 +127,16 @@ function hasDispatch(state: FleetState, hostname: string): boolean {
 
 /** Dispatches old enough for a grace, and moves past theirs. */
 function tickNeeds(state: FleetState, now: Millis): ObservationNeeds | null {
-  const { refusedAfterMinutes, moveGraceMinutes } = state.settings;
+  const { refusedAfterMinutes } = state.settings;
   const hosts = new Set<string>();
-  for (const rollout of state.rollouts.values()) {
+  for (const rollout of state.live.values()) {
     for (const [hostname, dispatch] of rollout.dispatches) {
       const due =
         dispatch.suspended || now - millisOf(dispatch.enqueuedAt) >= refusedAfterMinutes * MINUTE;
       if (due) hosts.add(hostname);
     }
-    if (rollout.row.state === 'Pruned') continue;
     for (const record of rollout.records.values()) {
-      if (record.soakDueAt === null || !isMoving(record)) continue;
-      if (now >= millisOf(record.soakDueAt) + moveGraceMinutes * MINUTE) hosts.add(record.hostname);
+      if (isMoveOverdue(record, state.settings, now)) hosts.add(record.hostname);
     }
   }
   return needs([], [...hosts]);
@@ -168,7 +168,7 @@ function operatorNeeds(
 /** When a Tick would next move a wave on, ms; null when no soak is running out. */
 export function nextDueAt(state: FleetState): Millis | null {
   let due: Millis | null = null;
-  for (const rollout of state.rollouts.values()) {
+  for (const rollout of state.live.values()) {
     if (!isUnderway(rollout.row.state)) continue;
     const end = soakEnd(rollout, rollout.row.currentWave);
     if (end !== null && end > state.lastTs && (due === null || end < due)) due = end;

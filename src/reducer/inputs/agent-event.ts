@@ -12,6 +12,7 @@ import type { RecordRow } from '../state/rows.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
 import { probeFailureChanges } from './probe-failures.ts';
 import { abandonOlder } from './abandon.ts';
+import { isNews, noteRefusal } from './refusals.ts';
 
 export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
   const { hostname, rolloutId, event } = input;
@@ -45,8 +46,9 @@ export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
   const policy = { onHealthFailure: rollout.row.plan.onHealthFailure };
   const stepped = step(record, event, policy, 'remote');
   if (!stepped.ok) {
+    const isFirst = isNews(record, { seq: event.seq, kind: event.kind, code: stepped.code });
     const verdict = refuse(pass, record, event, stepped.code, stepped.detail);
-    if (isLateRollback(record, event)) {
+    if (isFirst && isLateRollback(record, event)) {
       quarantine(pass, record, { channel: record.channel, closure: record.targetClosure });
     }
     return verdict;
@@ -74,20 +76,11 @@ function refuse(
   code: RefusalCode,
   detail: string,
 ): Verdict {
-  const { rolloutId, hostname, state, lastEventSeq } = record;
-  const lastRefusal = `${String(event.seq)}:${event.kind}:${code}`;
-  // An agent that repeats itself every 15 s must not fill the log: the same refusal is one row.
-  if (record.lastRefusal !== lastRefusal) {
-    const set: RecordSet = {
-      lastRefusal,
-      highestRefusedSeq: Math.max(record.highestRefusedSeq, event.seq),
-    };
-    pass.write([{ t: 'record', rolloutId, hostname, set }], {
-      verdict: 'refused',
-      code,
-      detail,
-      state,
-    });
+  const { state, lastEventSeq } = record;
+  const refused = { seq: event.seq, kind: event.kind, code };
+  if (isNews(record, refused)) {
+    const facts = { verdict: 'refused', code, detail, state };
+    pass.write([noteRefusal(record, refused)], facts);
   }
   return { status: 'refused', code, detail, state, lastEventSeq };
 }
@@ -105,6 +98,7 @@ function accept(
     { t: 'record', rolloutId, hostname, set },
     ...probeFailureChanges(rollout, record, event),
     ...consequences(rollout, record, event, stepped.record.state),
+    ...forgetSightings(pass, record),
   ];
   const facts = { verdict: 'applied', ...(stepped.gap > 0 ? { gap: stepped.gap } : {}) };
   if (stepped.record.state === record.state) pass.write(changes, facts);
@@ -123,17 +117,29 @@ function accept(
   if (event.kind === 'DispatchAck') abandonOlder(pass, rollout, hostname);
 }
 
+const UNSEEN = { targetSightings: 0 };
+
 /** What the control plane alone notes about an accepted event. */
 function bookkeeping(pass: Pass, record: RecordRow, event: HostEvent): RecordSet {
   return {
     lastAcceptedAt: pass.at,
-    ...(record.targetSightings > 0 ? { targetSightings: 0 } : {}),
+    ...(record.targetSightings > 0 ? UNSEEN : {}),
     ...(record.stuck ? { stuck: false } : {}),
     ...(event.kind === 'ActivationCompleted'
       ? { completedAppliedAt: pass.at, contradictedBy: null }
       : {}),
     ...(event.kind === 'RollbackComplete' ? { rollbackFailed: event.exitCode !== 0 } : {}),
   };
+}
+
+/** Two heartbeats prove something only with no event of that host between them, in whatever rollout. */
+function forgetSightings(pass: Pass, { rolloutId, hostname }: RecordRow): Change[] {
+  const others = [...(pass.state.hosts.get(hostname)?.rollouts ?? [])].sort();
+  return others.flatMap((id): Change[] => {
+    const other = pass.state.rollouts.get(id)?.records.get(hostname);
+    if (id === rolloutId || other === undefined || other.targetSightings === 0) return [];
+    return [{ t: 'record', rolloutId: id, hostname, set: UNSEEN }];
+  });
 }
 
 /** Changes beside the record: the slot is taken over by the move, and what the host has settled on. */

@@ -7,11 +7,12 @@ import type { HostReportInput } from '../input.ts';
 import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
 import { hasEnded } from '../rollout/states.ts';
-import type { RecordSet } from '../state/change.ts';
+import type { Change, RecordSet } from '../state/change.ts';
 import { freshHost } from '../state/put.ts';
 import type { HostRow, RecordRow } from '../state/rows.ts';
 import type { RolloutState } from '../state/state.ts';
 import { addMinutes } from '../time.ts';
+import { clearedFailures } from './probe-failures.ts';
 
 /** A host shows its target before its switch has succeeded: one heartbeat proves nothing. */
 const SIGHTINGS_NEEDED = 2;
@@ -73,13 +74,13 @@ function noteRecord(
   const onTarget = input.currentClosure === record.targetClosure;
   switch (record.state) {
     case 'Deferred':
-      if (onTarget) synthesise(pass, rollout, record, 'rebooted');
+      if (onTarget) synthesise(pass, rollout, record, input, 'rebooted');
       return;
     case 'Activating':
-      sight(pass, rollout, record, onTarget, 'restarted-mid-switch');
+      sight(pass, rollout, record, input, 'restarted-mid-switch');
       return;
     case 'Pending':
-      notePending(pass, rollout, record, host, input, onTarget);
+      notePending(pass, rollout, record, host, input);
       return;
     case 'Soaking':
       noteContradiction(pass, record, onTarget ? null : input.currentClosure);
@@ -97,22 +98,26 @@ function notePending(
   record: RecordRow,
   host: HostRow,
   input: HostReportInput,
-  onTarget: boolean,
 ): void {
   if (hasEnded(rollout.row.state)) return;
   const offered = rollout.dispatches.has(record.hostname)
     ? pass.offerOf(record.rolloutId, record.hostname) !== 'never'
     : record.wasOffered;
   if (offered) {
-    sight(pass, rollout, record, onTarget, 'acknowledgement-lost');
+    sight(pass, rollout, record, input, 'acknowledgement-lost');
     return;
   }
-  if (!onTarget || !isWithoutHistory(pass, record, host)) return;
+  const isRecovered =
+    input.currentClosure === record.targetClosure && isWithoutHistory(pass, record, host);
+  if (!isRecovered) {
+    if (record.targetSightings > 0) setRecord(pass, record, { targetSightings: 0 });
+    return;
+  }
   const stated = input.lastEventSeqByRollout[record.rolloutId] ?? 0;
   const waits = stated > Math.max(record.lastEventSeq, record.highestRefusedSeq);
   // The agent has events that we lack: it is asked to replay, and only silence lets us guess.
   if (waits && record.targetSightings === 0) setRecord(pass, record, { targetSightings: 1 });
-  else synthesise(pass, rollout, record, 'recovered');
+  else synthesise(pass, rollout, record, input, 'recovered');
 }
 
 /** The control plane never saw this host do anything: it may have lost its database. */
@@ -130,11 +135,12 @@ function sight(
   pass: Pass,
   rollout: RolloutState,
   record: RecordRow,
-  onTarget: boolean,
+  input: HostReportInput,
   cause: string,
 ): void {
-  const sightings = onTarget ? record.targetSightings + 1 : 0;
-  if (sightings >= SIGHTINGS_NEEDED) synthesise(pass, rollout, record, cause);
+  const isOnTarget = input.currentClosure === record.targetClosure;
+  const sightings = isOnTarget ? record.targetSightings + 1 : 0;
+  if (sightings >= SIGHTINGS_NEEDED) synthesise(pass, rollout, record, input, cause);
   else if (sightings !== record.targetSightings)
     setRecord(pass, record, { targetSightings: sightings });
 }
@@ -155,16 +161,25 @@ function setRecord(pass: Pass, record: RecordRow, set: RecordSet): void {
   });
 }
 
-/** Sets Soaking as a completed activation would, and lets the host's own probes finish it. */
-function synthesise(pass: Pass, rollout: RolloutState, record: RecordRow, cause: string): void {
+/**
+ * Sets Soaking as a completed activation would, and lets the host's own probes finish it. An agent that
+ * names its rollout has a soak of its own and keeps it; one that names none will be given this one.
+ */
+function synthesise(
+  pass: Pass,
+  rollout: RolloutState,
+  record: RecordRow,
+  input: HostReportInput,
+  cause: string,
+): void {
   const { rolloutId, hostname, channel, wave } = record;
-  const overdue = record.soakDueAt === null || record.soakDueAt <= pass.at;
+  const isOver = record.soakDueAt === null || record.soakDueAt <= pass.at;
   const soakMinutes = rollout.row.plan.soakMinutes[wave] ?? 0;
   const set: RecordSet = {
     state: 'Soaking',
     synthesised: cause,
     synthesisedAt: pass.at,
-    activationCompletedAt: pass.at,
+    activationCompletedAt: input.at,
     completedAppliedAt: pass.at,
     currentClosure: record.targetClosure,
     probes: null,
@@ -172,9 +187,9 @@ function synthesise(pass: Pass, rollout: RolloutState, record: RecordRow, cause:
     probeFailureFirstAt: null,
     contradictedBy: null,
     targetSightings: 0,
-    ...(overdue ? { soakDueAt: addMinutes(pass.at, soakMinutes) } : {}),
+    stuck: false,
+    ...(isOver && input.rolloutId === null ? { soakDueAt: addMinutes(pass.at, soakMinutes) } : {}),
   };
-  const dispatched = rollout.dispatches.has(hostname);
   pass.emit({
     kind: 'transition',
     hostname,
@@ -184,7 +199,13 @@ function synthesise(pass: Pass, rollout: RolloutState, record: RecordRow, cause:
     changes: [
       { t: 'record', rolloutId, hostname, set },
       { t: 'host', hostname, set: { settledClosure: null } },
-      ...(dispatched ? [{ t: 'dispatch' as const, rolloutId, hostname, set: null }] : []),
+      ...removedDispatch(rollout, hostname),
+      ...clearedFailures(rollout, hostname),
     ],
   });
+}
+
+function removedDispatch(rollout: RolloutState, hostname: string): Change[] {
+  if (!rollout.dispatches.has(hostname)) return [];
+  return [{ t: 'dispatch', rolloutId: rollout.row.rolloutId, hostname, set: null }];
 }

@@ -9,10 +9,10 @@ import type {
 } from '../input.ts';
 import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
-import { isMoving } from '../planner/moving.ts';
+import { isMoveOverdue, silentSince } from '../planner/moving.ts';
+import { isNews, noteRefusal } from './refusals.ts';
 import { stepRollout } from '../rollout/step-rollout.ts';
 import type { RecordRow } from '../state/rows.ts';
-import { millisOf, MINUTE } from '../time.ts';
 
 const APPLIED: Verdict = { status: 'applied' };
 const NOOP: Verdict = { status: 'noop' };
@@ -20,22 +20,27 @@ const NOOP: Verdict = { status: 'noop' };
 /** Time has passed: everything that depends on it is looked at again. */
 export function onTick(pass: Pass): Verdict {
   pass.begin({ kind: 'plan_action', payload: { action: 'Tick' } });
-  for (const rollout of pass.state.rollouts.values()) {
-    for (const record of rollout.records.values())
-      if (isStuck(pass, record)) markStuck(pass, record);
+  const stuck: RecordRow[] = [];
+  for (const rollout of pass.state.live.values()) {
+    for (const record of rollout.records.values()) if (isStuck(pass, record)) stuck.push(record);
   }
+  stuck.sort(byRolloutAndName);
+  for (const record of stuck) markStuck(pass, record);
   pass.state.dirty.all = true;
   return APPLIED;
 }
 
 /** Heard, yet silent about its move for too long: the move no longer counts. */
 function isStuck(pass: Pass, record: RecordRow): boolean {
-  if (!isMoving(record) || record.soakDueAt === null) return false;
-  const grace = pass.state.settings.moveGraceMinutes * MINUTE;
-  if (pass.now < millisOf(record.soakDueAt) + grace) return false;
-  const since = record.lastAcceptedAt ?? record.soakDueAt;
+  if (!isMoveOverdue(record, pass.state.settings, pass.now)) return false;
+  const since = silentSince(record);
   const heard = pass.heardAt(record.hostname);
-  return heard !== null && heard > since && pass.now - millisOf(since) >= grace;
+  return heard !== null && since !== null && heard > since;
+}
+
+function byRolloutAndName(a: RecordRow, b: RecordRow): number {
+  if (a.rolloutId !== b.rolloutId) return a.rolloutId < b.rolloutId ? -1 : 1;
+  return a.hostname < b.hostname ? -1 : 1;
 }
 
 function markStuck(pass: Pass, record: RecordRow): void {
@@ -82,8 +87,21 @@ export function onRefusedEvent(pass: Pass, input: RefusedEventInput): Verdict {
     actor: hostname,
     payload: { verdict: 'refused', code, detail, seq, excerpt },
   });
-  pass.write();
-  return { status: 'refused', code, detail, state: null, lastEventSeq: null };
+  const record =
+    rolloutId === null ? undefined : pass.state.rollouts.get(rolloutId)?.records.get(hostname);
+  if (record === undefined || seq === null || seq <= record.lastEventSeq) pass.write();
+  else noteUnread(pass, record, { seq, kind: 'unread', code });
+  const { state, lastEventSeq } = record ?? { state: null, lastEventSeq: null };
+  return { status: 'refused', code, detail, state, lastEventSeq };
+}
+
+/** Else the agent, whose own seq is higher, would be asked to post it again for ever. */
+function noteUnread(
+  pass: Pass,
+  record: RecordRow,
+  refused: Parameters<typeof noteRefusal>[1],
+): void {
+  if (isNews(record, refused)) pass.write([noteRefusal(record, refused)]);
 }
 
 export function onVerifyOutcome(pass: Pass, input: VerifyOutcomeInput): Verdict {
@@ -111,7 +129,7 @@ export function onRetentionExpired(pass: Pass, input: RetentionInput): Verdict {
       ? null
       : stepRollout(rollout.row, { kind: 'RetentionExpired', at: pass.at });
   if (rollout === undefined || set === null) return NOOP;
-  const { channel, state } = rollout.row;
+  const { channel, state, plan } = rollout.row;
   if (pass.state.channels.get(channel)?.currentRolloutId === rolloutId) return NOOP;
   pass.begin({
     kind: 'rollout_event',
@@ -121,7 +139,8 @@ export function onRetentionExpired(pass: Pass, input: RetentionInput): Verdict {
   });
   pass.write([
     { t: 'prune', rolloutId },
-    { t: 'rollout', rolloutId, set },
+    // A tombstone needs its id, not its host lists: there will be many.
+    { t: 'rollout', rolloutId, set: { ...set, plan: { ...plan, budgets: [], unstaged: [] } } },
   ]);
   return APPLIED;
 }

@@ -17,7 +17,6 @@ export function onManifestSet(pass: Pass, input: ManifestSetInput): Verdict {
     ...resigned(pass, manifests),
   ];
   setContent(pass.state, fleet, manifests);
-  if (changes.length === 0) return { status: 'noop' };
   pass.begin({
     kind: 'manifest_set',
     payload: {
@@ -27,6 +26,7 @@ export function onManifestSet(pass: Pass, input: ManifestSetInput): Verdict {
       manifests: manifests.map(({ rolloutId, hash }) => ({ rolloutId, hash })),
     },
   });
+  if (changes.length === 0) return { status: 'noop' };
   pass.write(changes);
   return { status: 'applied' };
 }

@@ -9,7 +9,7 @@ import type { Pass } from '../pass.ts';
 import { apply } from '../planner/progress.ts';
 import { withdraw } from '../planner/withdraw.ts';
 import type { Change } from '../state/change.ts';
-import type { Stop } from '../state/rows.ts';
+import type { RecordRow, Stop } from '../state/rows.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
 import { closeRecord, isOpen } from './abandon.ts';
 
@@ -153,19 +153,18 @@ function cancel(pass: Pass, rollout: RolloutState): boolean {
 function clear(pass: Pass, rollout: RolloutState): boolean {
   const { rolloutId, state } = rollout.row;
   if (state !== 'Failed' && state !== 'Reverted') return false;
-  const counted = [...rollout.records.values()].filter(
-    (r) => r.closed === null && !r.cleared && (r.state === 'Failed' || r.state === 'Reverted'),
-  );
+  const cleared = [...rollout.records.values()].filter(isCounted).map((record) => record.hostname);
+  cleared.sort();
+  const set = { cleared: true };
   pass.write(
-    counted.map(({ hostname }): Change => ({
-      t: 'record',
-      rolloutId,
-      hostname,
-      set: { cleared: true },
-    })),
-    { cleared: counted.map((record) => record.hostname).sort() },
+    cleared.map((hostname): Change => ({ t: 'record', rolloutId, hostname, set })),
+    { cleared },
   );
   return apply(pass, rollout, { kind: 'OperatorClearance', at: pass.at });
+}
+
+function isCounted({ state, closed, cleared }: RecordRow): boolean {
+  return closed === null && !cleared && (state === 'Failed' || state === 'Reverted');
 }
 
 function clearQuarantine(pass: Pass, channel: string, closure: string): Verdict {

@@ -14,7 +14,7 @@ export function probeFailureChanges(
   event: HostEvent,
 ): Change[] {
   const known = rollout.failures.get(record.hostname);
-  if (event.kind === 'ActivationCompleted') return [...(known?.values() ?? [])].map(cleared);
+  if (event.kind === 'ActivationCompleted') return clearedFailures(rollout, record.hostname);
   if (event.kind !== 'ProbeResult') return [];
   const changes: Change[] = [];
   const judge = (controlId: string, status: ProbeVerdict, mode: ProbeMode) => {
@@ -31,6 +31,16 @@ export function probeFailureChanges(
   return changes;
 }
 
+/** What a probe said before a switch says nothing of what runs after it. */
+export function clearedFailures(rollout: RolloutState, hostname: string): Change[] {
+  return inOrder(rollout.failures.get(hostname)).map(cleared);
+}
+
+/** By key, not by arrival: rows that were loaded know no arrival. */
+function inOrder(known: ReadonlyMap<string, ProbeFailureRow> | undefined): ProbeFailureRow[] {
+  return [...(known ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+}
+
 /** A passing probe clears the controls that it no longer mentions. */
 function clearRest(
   event: Extract<HostEvent, { kind: 'ProbeResult' }>,
@@ -38,7 +48,7 @@ function clearRest(
   changes: Change[],
 ): void {
   const mentioned = new Set(['', ...(event.subResults ?? []).map((sub) => sub.controlId)]);
-  for (const row of known?.values() ?? []) {
+  for (const row of inOrder(known)) {
     if (row.probeName === event.probeName && !mentioned.has(row.controlId))
       changes.push(cleared(row));
   }

@@ -17,6 +17,7 @@ import { paused } from './gates/paused.ts';
 import { quarantine } from './gates/quarantine.ts';
 import { rolloutHalted } from './gates/rollout-halted.ts';
 import { wavePromotion } from './gates/wave-promotion.ts';
+import { hasEnded } from '../rollout/states.ts';
 import type { FleetState } from '../state/state.ts';
 import type { Millis } from '../time.ts';
 
@@ -38,6 +39,8 @@ const GATES: readonly Gate[] = [
 
 /** The keys of every gate that holds this host, sorted; empty when it may be dispatched now. */
 export function gatesHolding(held: Held): readonly string[] {
+  // History waits for nothing: what else would hold it is no news to anyone.
+  if (hasEnded(held.rollout.row.state)) return rolloutHalted.keys(held);
   let keys: string[] | null = null;
   for (const gate of GATES) {
     const found = gate.keys(held);

@@ -1,5 +1,7 @@
 /** When a host counts as moving: it may be restarting services, so budgets and busy-checks must see it. */
+import type { Settings } from '../settings.ts';
 import type { RecordRow } from '../state/rows.ts';
+import { millisOf, MINUTE, type Millis, type Time } from '../time.ts';
 
 /** Activating, or failed and on its way back: nothing else may be asked of this host meanwhile. */
 export function isBusy(record: RecordRow): boolean {
@@ -11,6 +13,22 @@ export function isBusy(record: RecordRow): boolean {
 export function isMoving(record: RecordRow): boolean {
   if (record.closed !== null || record.stuck) return false;
   return record.state === 'Soaking' || isBusy(record);
+}
+
+/**
+ * Since when a move has been silent: its last sign of life here, or when its soak was due if that is later.
+ * Null for what does not move, or never gave a sign.
+ */
+export function silentSince(record: RecordRow): Time | null {
+  if (!isMoving(record)) return null;
+  const signs = [record.soakDueAt, record.lastAcceptedAt, record.synthesisedAt];
+  return signs.reduce((a, b) => (a === null || (b !== null && b > a) ? b : a), null);
+}
+
+/** Silent for longer than the grace: whether it still counts depends on whether the host was heard. */
+export function isMoveOverdue(record: RecordRow, settings: Settings, now: Millis): boolean {
+  const since = silentSince(record);
+  return since !== null && now - millisOf(since) >= settings.moveGraceMinutes * MINUTE;
 }
 
 function isRollingBack(record: RecordRow): boolean {

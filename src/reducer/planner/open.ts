@@ -8,8 +8,9 @@ import { hasEnded } from '../rollout/states.ts';
 import { isHalted } from '../rollout/step-rollout.ts';
 import type { PlannedHost } from '../state/change.ts';
 import type { ChannelRow, PinnedBudget, RolloutPlan } from '../state/rows.ts';
-import type { FleetState, RolloutState } from '../state/state.ts';
+import type { FleetState } from '../state/state.ts';
 import { apply } from './progress.ts';
+import { isEveryHostSettled } from './settle.ts';
 
 /** Minutes of soak where neither the policy nor the fleet's wave says. */
 const DEFAULT_SOAK_MINUTES = 60;
@@ -25,16 +26,16 @@ function considerChannel(pass: Pass, channel: ChannelRow): void {
   const ref = channel.declaredRef;
   const id = ref === null ? null : `${channel.channel}@${ref}`;
   const manifest = id === null ? undefined : pass.state.manifests.get(id);
-  if (id === null || id === channel.currentRolloutId) {
+  const known = id === null ? undefined : pass.state.rollouts.get(id);
+  if (known !== undefined) {
+    note(pass, channel, null, hasEnded(known.row.state) ? 'ref-already-ended' : null);
+    return;
+  }
+  if (manifest === undefined) {
     note(pass, channel, null, null);
     return;
   }
-  if (pass.state.rollouts.has(id)) {
-    note(pass, channel, null, 'ref-already-ended');
-    return;
-  }
-  if (manifest === undefined) return;
-  if (mustWait(pass.state, channel)) {
+  if (mustWait(pass, channel)) {
     note(pass, channel, ref, null);
     return;
   }
@@ -42,20 +43,13 @@ function considerChannel(pass: Pass, channel: ChannelRow): void {
 }
 
 /** finish-first: the current rollout is let through before its successor opens. */
-function mustWait(state: FleetState, channel: ChannelRow): boolean {
+function mustWait({ state, now }: Pass, channel: ChannelRow): boolean {
   const current =
     channel.currentRolloutId === null ? undefined : state.rollouts.get(channel.currentRolloutId);
   if (current === undefined || current.row.plan.onNewRef !== 'finish-first') return false;
   const { state: stands } = current.row;
   if (stands === 'Terminal' || isHalted(stands) || hasEnded(stands)) return false;
-  return !isEveryoneSettled(current);
-}
-
-function isEveryoneSettled(rollout: RolloutState): boolean {
-  return rollout.waves.every(
-    ({ counts }) =>
-      counts.pendingPresent + counts.pendingAbsent + counts.activating + counts.soaking === 0,
-  );
+  return !isEveryHostSettled(state, current, now);
 }
 
 function note(

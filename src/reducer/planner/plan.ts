@@ -6,13 +6,17 @@
 import type { Pass } from '../pass.ts';
 import { cleanDirty, isClean, markHost, type Dirty } from '../state/dirty.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
+import { hasRoom } from './gates/disruption-budget.ts';
 import { BlockerChanges, judge } from './grant.ts';
 import { openRollouts } from './open.ts';
 import { advanceRollout } from './progress.ts';
+import { FreedSlots } from './slots.ts';
 import { reviewDispatches } from './withdraw.ts';
 
 /** Rounds after which a plan that does not settle is a defect, not a busy fleet: each round needs a wave or a rollout to move. */
 const MAX_ROUNDS = 10_000;
+
+type Judged = Map<RolloutState, Set<string>>;
 
 export function planNext(pass: Pass): void {
   for (let round = 0; !isClean(pass.state.dirty); round += 1) {
@@ -26,32 +30,35 @@ function planRound(pass: Pass): void {
   const dirty = state.dirty;
   state.dirty = cleanDirty();
   openRollouts(pass, dirty.all ? state.channels.keys() : dirty.channels);
-  for (const rollout of inOrder(state, dirty.all ? state.rollouts.keys() : dirty.progress)) {
+  for (const rollout of inOrder(state, dirty.all ? state.live.keys() : dirty.progress)) {
     advanceRollout(pass, rollout);
   }
-  const hosts = hostsToJudge(state, mergeFollowUps(state, dirty));
+  mergeFollowUps(state, dirty);
+  const hosts = hostsToJudge(state, dirty);
   for (const [rollout, names] of hosts) reviewDispatches(pass, rollout, names);
-  judgeInOrder(pass, hosts);
+  // What was just taken back is a free slot already.
+  for (const key of state.dirty.budgets) dirty.budgets.add(key);
+  judgeInOrder(pass, hosts, dirty);
 }
 
 /** What opening and advancing touched is judged in this round too, so that no grant is made by a stale view. */
-function mergeFollowUps(state: FleetState, dirty: Dirty): Dirty {
+function mergeFollowUps(state: FleetState, dirty: Dirty): void {
   const fresh = state.dirty;
   state.dirty = cleanDirty();
   for (const channel of fresh.channels) state.dirty.channels.add(channel);
   for (const id of fresh.progress) state.dirty.progress.add(id);
   for (const id of fresh.rollouts) dirty.rollouts.add(id);
   for (const key of fresh.budgets) dirty.budgets.add(key);
+  for (const key of fresh.eased) dirty.eased.add(key);
   for (const [id, names] of fresh.hosts) for (const name of names) markHost(dirty, id, name);
   if (fresh.all) dirty.all = true;
-  return dirty;
 }
 
 function inOrder(state: FleetState, ids: Iterable<string>): RolloutState[] {
   const found: RolloutState[] = [];
   for (const id of ids) {
-    const rollout = state.rollouts.get(id);
-    if (rollout !== undefined && rollout.row.state !== 'Pruned') found.push(rollout);
+    const rollout = state.live.get(id);
+    if (rollout !== undefined) found.push(rollout);
   }
   return found.sort(byChannel);
 }
@@ -61,21 +68,20 @@ function byChannel(a: RolloutState, b: RolloutState): number {
   return a.row.ordinal - b.row.ordinal;
 }
 
-function hostsToJudge(state: FleetState, dirty: Dirty): Map<RolloutState, ReadonlySet<string>> {
-  const found = new Map<RolloutState, Set<string>>();
+function hostsToJudge(state: FleetState, dirty: Dirty): Judged {
+  const found: Judged = new Map();
   const add = (id: string, names: Iterable<string>) => {
-    const rollout = state.rollouts.get(id);
-    if (rollout === undefined || rollout.row.state === 'Pruned') return;
+    const rollout = state.live.get(id);
+    if (rollout === undefined) return;
     const known = found.get(rollout);
     if (known === undefined) found.set(rollout, new Set(names));
     else for (const name of names) known.add(name);
   };
-  if (dirty.all) for (const [id, rollout] of state.rollouts) add(id, rollout.records.keys());
+  if (dirty.all) for (const [id, rollout] of state.live) add(id, rollout.records.keys());
   for (const id of dirty.rollouts) add(id, pendingOf(state, id));
   for (const [id, names] of dirty.hosts) add(id, names);
-  for (const key of dirty.budgets) {
-    for (const [id, name] of state.budgets.get(key)?.waiters.values() ?? []) add(id, [name]);
-  }
+  for (const key of dirty.eased)
+    for (const [id, name] of waitersInFlight(state, key)) add(id, [name]);
   return new Map([...found].sort(([a], [b]) => byChannel(a, b)));
 }
 
@@ -83,12 +89,38 @@ function* pendingOf(state: FleetState, rolloutId: string): Iterable<string> {
   for (const wave of state.rollouts.get(rolloutId)?.waves ?? []) yield* wave.pending;
 }
 
-function judgeInOrder(pass: Pass, hosts: ReadonlyMap<RolloutState, ReadonlySet<string>>): void {
-  const changes = new BlockerChanges();
-  for (const [rollout, names] of hosts) {
-    for (const name of byWave(rollout, names)) judge(pass, rollout, name, changes);
+/** A host in flight needs no slot: it may be granted as soon as its budget is no longer exceeded. */
+function* waitersInFlight(state: FleetState, key: string): Iterable<readonly [string, string]> {
+  const budget = state.budgets.get(key);
+  for (const queue of budget?.queues ?? []) {
+    for (const hostname of budget?.inFlight.keys() ?? []) {
+      if (queue.has(hostname)) yield [queue.rolloutId, hostname];
+    }
   }
+}
+
+/** Judges the given hosts, and in between, where they are due, the hosts that waited for freed slots. */
+function judgeInOrder(pass: Pass, hosts: Judged, dirty: Dirty): void {
+  const changes = new BlockerChanges();
+  const slots = new FreedSlots(pass.state, dirty.budgets, {
+    isWhole: ({ row }) => dirty.all || dirty.rollouts.has(row.rolloutId),
+    isTaken: (rollout, hostname) => hosts.get(rollout)?.has(hostname) ?? false,
+    hasRoom: (rollout, index, hostname) => hasRoom(pass.state, rollout, index, hostname),
+    comesFirst: byChannel,
+  });
+  for (const [rollout, names] of hosts) {
+    for (const name of byWave(rollout, names)) {
+      slots.judgeBefore(rollout, name, (r, h) => {
+        judge(pass, r, h, changes);
+      });
+      judge(pass, rollout, name, changes);
+    }
+  }
+  slots.judgeBefore(null, '', (r, h) => {
+    judge(pass, r, h, changes);
+  });
   changes.emit(pass);
+  slots.close();
 }
 
 function byWave(rollout: RolloutState, names: ReadonlySet<string>): string[] {

@@ -3,12 +3,13 @@
  * after the host step and before any grant, so that a pass grants by where the rollout now stands.
  */
 import type { Pass } from '../pass.ts';
-import { stepRollout, type RolloutEvent, isHalted, isUnderway } from '../rollout/step-rollout.ts';
-import { limitOf } from './gates/disruption-budget.ts';
-import { budgetState } from '../state/put.ts';
+import { hasEnded } from '../rollout/states.ts';
+import { stepRollout, type RolloutEvent, isUnderway } from '../rollout/step-rollout.ts';
+import { budgetState } from '../state/flight.ts';
+import { limitOf } from './limit.ts';
 import type { RolloutState } from '../state/state.ts';
 import type { Bucket } from '../state/tally.ts';
-import { soakEnd, standingOf, type WaveStanding } from './settle.ts';
+import { isEveryWaveSettled, soakEnd, standingOf, type WaveStanding } from './settle.ts';
 
 /** Advances one rollout as far as it will go. */
 export function advanceRollout(pass: Pass, rollout: RolloutState): void {
@@ -22,6 +23,12 @@ export function advanceRollout(pass: Pass, rollout: RolloutState): void {
     checkTerminal(pass, rollout);
   }
   noteBlockers(pass, rollout);
+  // A successor that was kept back may come as soon as all are settled, whatever the rollout's state.
+  const { channel, rolloutId } = rollout.row;
+  const row = pass.state.channels.get(channel);
+  if (row?.currentRolloutId === rolloutId && row.waitingRef !== null) {
+    pass.state.dirty.channels.add(channel);
+  }
 }
 
 /** Applies a rollout event, and logs it when it changed something. */
@@ -88,11 +95,14 @@ function checkConverging(pass: Pass, rollout: RolloutState): void {
   }
 }
 
+/**
+ * Through when the cursor has come to the last wave and nobody is waited for. Without the cursor a host that
+ * returns to a later wave would wait for a promotion that no longer comes.
+ */
 function checkTerminal(pass: Pass, rollout: RolloutState): void {
   if (!isUnderway(rollout.row.state) || count(rollout, 'deferred') > 0) return;
-  for (const wave of rollout.waves) {
-    if (standingOf(pass.state, rollout, wave, pass.now).kind !== 'settled') return;
-  }
+  if (rollout.row.currentWave < rollout.waves.length - 1) return;
+  if (!isEveryWaveSettled(pass.state, rollout, pass.now)) return;
   const { rolloutId, channel, state } = rollout.row;
   const exceptions = countExceptions(rollout);
   const set = stepRollout(rollout.row, { kind: 'AllSettled', at: pass.at });
@@ -142,7 +152,7 @@ function waveBlockers(pass: Pass, rollout: RolloutState): string[] {
 
 // Only what the planner cannot prevent gets here: a late acknowledgement, a reboot, a lowered limit.
 function exceededBudgets(pass: Pass, rollout: RolloutState): string[] {
-  if (!isUnderway(rollout.row.state) && !isHalted(rollout.row.state)) return [];
+  if (hasEnded(rollout.row.state)) return [];
   const keys: string[] = [];
   rollout.row.plan.budgets.forEach((budget, index) => {
     const limit = limitOf(budget);

@@ -3,7 +3,7 @@
  * absent are looked at one by one, and only when nobody present is left.
  */
 import { isHalted } from '../rollout/step-rollout.ts';
-import type { FleetState, RolloutState } from '../state/state.ts';
+import { isFleetHeard, type FleetState, type RolloutState } from '../state/state.ts';
 import type { WaveTally } from '../state/tally.ts';
 import { millisOf, MINUTE, type Millis } from '../time.ts';
 
@@ -26,7 +26,7 @@ export function standingOf(
 ): WaveStanding {
   if (wave.total === 0) return SETTLED;
   const { counts } = wave;
-  if (counts.activating + counts.soaking + counts.pendingPresent > 0) return WAITING;
+  if (isSomeoneOnTheWay(wave)) return WAITING;
   if (isHalted(rollout.row.state) && counts.failed + counts.reverted > 0) return WAITING;
   if (counts.pendingAbsent > 0) {
     if (!isEnoughHeard(state, wave)) return { kind: 'blocked', blocker: 'fleet-silent' };
@@ -36,9 +36,33 @@ export function standingOf(
   return proven ? SETTLED : { kind: 'blocked', blocker: 'wave-unproven' };
 }
 
+/** Every wave is settled. Counters first: who is absent is looked at when all others are through. */
+export function isEveryWaveSettled(state: FleetState, rollout: RolloutState, now: Millis): boolean {
+  return (
+    !rollout.waves.some(isSomeoneOnTheWay) &&
+    rollout.waves.every((wave) => standingOf(state, rollout, wave, now).kind === 'settled')
+  );
+}
+
+/** No host is waited for, though an operator may have to answer for a wave in which none came through. */
+export function isEveryHostSettled(state: FleetState, rollout: RolloutState, now: Millis): boolean {
+  if (rollout.waves.some(isSomeoneOnTheWay)) return false;
+  return rollout.waves.every((wave) => {
+    const standing = standingOf(state, rollout, wave, now);
+    return standing.kind === 'blocked'
+      ? standing.blocker === 'wave-unproven'
+      : standing.kind === 'settled';
+  });
+}
+
+/** Somebody present has yet to come through. */
+function isSomeoneOnTheWay({ counts }: WaveTally): boolean {
+  return counts.activating + counts.soaking + counts.pendingPresent > 0;
+}
+
 /** Absence says something about a host only while most others are heard. */
 function isEnoughHeard(state: FleetState, wave: WaveTally): boolean {
-  return wave.reachable * 2 >= wave.total && state.fleetReachable * 2 >= state.fleetSize;
+  return wave.reachable * 2 >= wave.total && isFleetHeard(state);
 }
 
 function areAbsencesOver(

@@ -20,7 +20,7 @@ export function reviewDispatches(
 ): void {
   const withdrawn = new Map<Reason, string[]>();
   const suspended = new Map<string, string[]>();
-  for (const hostname of hostnames) {
+  for (const hostname of [...hostnames].sort()) {
     const dispatch = rollout.dispatches.get(hostname);
     if (dispatch === undefined) continue;
     const reason = whyNot(pass, rollout, dispatch);
@@ -44,6 +44,7 @@ export function withdraw(
   const { rolloutId, channel } = rollout.row;
   const changes = hosts.flatMap((hostname): Change[] => {
     const offered = pass.offerOf(rolloutId, hostname) !== 'never';
+    pass.forgetOffer(rolloutId, hostname);
     return [
       { t: 'dispatch', rolloutId, hostname, set: null },
       {

@@ -15,6 +15,8 @@ export interface Dirty {
   readonly hosts: Map<string, Set<string>>;
   /** Budgets in which a slot may have become free. */
   readonly budgets: Set<string>;
+  /** Budgets that were exceeded and no longer are: hosts in flight under them may be granted again. */
+  readonly eased: Set<string>;
 }
 
 export function cleanDirty(): Dirty {
@@ -25,6 +27,19 @@ export function cleanDirty(): Dirty {
     rollouts: new Set(),
     hosts: new Map(),
     budgets: new Set(),
+    eased: new Set(),
+  };
+}
+
+export function copyDirty(dirty: Dirty): Dirty {
+  return {
+    all: dirty.all,
+    channels: new Set(dirty.channels),
+    progress: new Set(dirty.progress),
+    rollouts: new Set(dirty.rollouts),
+    hosts: new Map([...dirty.hosts].map(([id, names]) => [id, new Set(names)])),
+    budgets: new Set(dirty.budgets),
+    eased: new Set(dirty.eased),
   };
 }
 
@@ -41,6 +56,7 @@ export function isClean(dirty: Dirty): boolean {
     dirty.progress.size === 0 &&
     dirty.rollouts.size === 0 &&
     dirty.hosts.size === 0 &&
-    dirty.budgets.size === 0
+    dirty.budgets.size === 0 &&
+    dirty.eased.size === 0
   );
 }

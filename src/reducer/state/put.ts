@@ -2,16 +2,23 @@
  * Replaces one row and keeps everything that is derived from it: counters, budgets, reverse indexes, and
  * the marks for the next planning pass. `null` removes. Nothing else in the core writes to the state.
  */
-import { isMoving } from '../planner/moving.ts';
-import { dispatches as mayDispatch } from '../rollout/states.ts';
+import { countsInFlight, pinLimits, setWaiting, updateInFlight } from './flight.ts';
 import { markHost } from './dirty.ts';
 import {
+  markChannel,
+  markChannelRollouts,
+  markEverywhere,
+  markRecord,
+  markRollout,
+  markUnderway,
+} from './marks.ts';
+import {
   failureKey,
+  isFleetHeard,
   isReachable,
   newRolloutState,
   quarantineKey,
   waveOf,
-  type BudgetState,
   type FleetState,
   type RolloutState,
 } from './state.ts';
@@ -45,17 +52,7 @@ export function putChannel(state: FleetState, name: string, row: ChannelRow | nu
   });
   if (row === null) state.channels.delete(name);
   else state.channels.set(name, row);
-  state.dirty.channels.add(name);
-  for (const id of [row?.currentRolloutId, before?.currentRolloutId]) {
-    if (id !== null && id !== undefined) state.dirty.rollouts.add(id);
-  }
-  if (before?.pause !== row?.pause) markChannelRollouts(state, name);
-  if (
-    before?.currentRolloutId !== row?.currentRolloutId ||
-    before?.declaredRef !== row?.declaredRef
-  ) {
-    markGatedChannels(state, name);
-  }
+  markChannel(state, name, before, row);
 }
 
 export function putRollout(state: FleetState, id: string, row: RolloutRow | null): void {
@@ -64,40 +61,22 @@ export function putRollout(state: FleetState, id: string, row: RolloutRow | null
   remember(state, () => {
     putRollout(state, id, before);
   });
-  if (row === null) {
-    state.rollouts.delete(id);
-    return;
+  // Another plan is another rollout to its indexes: one is opened, or pruned to a tombstone.
+  if (entry !== undefined && row?.plan === entry.row.plan) entry.row = row;
+  else {
+    if (entry !== undefined) pinLimits(state, entry, false);
+    if (row === null) state.rollouts.delete(id);
+    else enterRollout(state, newRolloutState(row));
   }
-  if (entry === undefined) state.rollouts.set(id, newRolloutState(row));
-  else entry.row = row;
-  markRollout(state, before, row);
+  const rollout = state.rollouts.get(id);
+  if (rollout === undefined || rollout.row.state === 'Pruned') state.live.delete(id);
+  else state.live.set(id, rollout);
+  if (row !== null) markRollout(state, before, row);
 }
 
-function markRollout(state: FleetState, before: RolloutRow | null, row: RolloutRow): void {
-  state.dirty.progress.add(row.rolloutId);
-  if (before === null || before.currentWave !== row.currentWave)
-    state.dirty.rollouts.add(row.rolloutId);
-  if (before?.state === row.state) return;
-  state.dirty.channels.add(row.channel);
-  if (before === null || mayDispatch(before.state) !== mayDispatch(row.state)) {
-    state.dirty.rollouts.add(row.rolloutId);
-  }
-  if (before?.state === 'Terminal' || row.state === 'Terminal')
-    markGatedChannels(state, row.channel);
-}
-
-function markChannelRollouts(state: FleetState, channel: string): void {
-  for (const rollout of state.rollouts.values()) {
-    if (rollout.row.channel === channel) state.dirty.rollouts.add(rollout.row.rolloutId);
-  }
-}
-
-/** The rollouts that a channel edge may hold because of `gating`. */
-function markGatedChannels(state: FleetState, gating: string): void {
-  for (const edge of state.content?.channelEdges ?? []) {
-    const current = edge.gates === gating ? state.channels.get(edge.gated)?.currentRolloutId : null;
-    if (current !== null && current !== undefined) state.dirty.rollouts.add(current);
-  }
+function enterRollout(state: FleetState, rollout: RolloutState): void {
+  state.rollouts.set(rollout.row.rolloutId, rollout);
+  pinLimits(state, rollout, true);
 }
 
 export function putRecord(
@@ -110,46 +89,33 @@ export function putRecord(
   if (rollout === undefined)
     throw new Error(`no rollout ${rolloutId} for the record of ${hostname}`);
   const before = rollout.records.get(hostname) ?? null;
+  const wave = (row ?? before)?.wave ?? 0;
+  const { outstanding, lastCompletion } = waveOf(rollout, wave);
   remember(state, () => {
     putRecord(state, rolloutId, hostname, before);
+    const restored = state.rollouts.get(rolloutId);
+    // The only counter that does not go back by itself: it is a maximum.
+    if (restored !== undefined) waveOf(restored, wave).lastCompletion = lastCompletion;
   });
   const held = countsInFlight(rollout, hostname);
   if (before !== null) tallyRecord(state, rollout, before, -1);
-  if (row === null) {
-    rollout.records.delete(hostname);
-    state.hosts.get(hostname)?.rollouts.delete(rolloutId);
-  } else {
+  if (row === null) removeRecord(state, rollout, hostname);
+  else {
     rollout.records.set(hostname, row);
     tallyRecord(state, rollout, row, 1);
-    hostEntry(state, hostname).rollouts.add(rolloutId);
+    if (before === null) hostEntry(state, hostname).rollouts.add(rolloutId);
   }
   updateInFlight(state, rollout, hostname, held);
   markRecord(state, rollout, hostname, before, row);
+  if ((outstanding === 0) !== (waveOf(rollout, wave).outstanding === 0)) {
+    state.dirty.rollouts.add(rolloutId);
+  }
 }
 
-function markRecord(
-  state: FleetState,
-  rollout: RolloutState,
-  hostname: string,
-  before: RecordRow | null,
-  row: RecordRow | null,
-): void {
-  const { dirty } = state;
-  const rolloutId = rollout.row.rolloutId;
-  markHost(dirty, rolloutId, hostname);
-  if (
-    before?.state === row?.state &&
-    before?.closed === row?.closed &&
-    before?.stuck === row?.stuck
-  ) {
-    if (before?.cleared !== row?.cleared) dirty.progress.add(rolloutId);
-    return;
-  }
-  dirty.progress.add(rolloutId);
-  for (const gated of state.gatedBy.get(hostname) ?? []) markHost(dirty, rolloutId, gated);
-  for (const other of state.hosts.get(hostname)?.rollouts ?? []) markHost(dirty, other, hostname);
-  const outstanding = rollout.failures.get(hostname)?.size ?? 0;
-  if (outstanding > 0) dirty.rollouts.add(rolloutId);
+function removeRecord(state: FleetState, rollout: RolloutState, hostname: string): void {
+  rollout.records.delete(hostname);
+  state.hosts.get(hostname)?.rollouts.delete(rollout.row.rolloutId);
+  forgetUnknownHost(state, hostname);
 }
 
 export function putHost(state: FleetState, hostname: string, row: HostRow): void {
@@ -159,13 +125,16 @@ export function putHost(state: FleetState, hostname: string, row: HostRow): void
     putHost(state, hostname, before);
   });
   const moved = (before.reachability === 'reachable') !== (row.reachability === 'reachable');
+  const heard = isFleetHeard(state);
   if (moved) tallyHost(state, hostname, -1);
   entry.row = row;
   if (moved) tallyHost(state, hostname, 1);
+  if (heard !== isFleetHeard(state)) markUnderway(state);
   for (const id of entry.rollouts) {
     markHost(state.dirty, id, hostname);
     if (moved) state.dirty.progress.add(id);
   }
+  forgetUnknownHost(state, hostname);
 }
 
 export function putDispatch(
@@ -185,7 +154,7 @@ export function putDispatch(
   if (row === null) rollout.dispatches.delete(hostname);
   else rollout.dispatches.set(hostname, row);
   updateInFlight(state, rollout, hostname, held);
-  markHost(state.dirty, rolloutId, hostname);
+  markEverywhere(state, hostname);
 }
 
 export function putQuarantine(
@@ -252,28 +221,10 @@ export function putBlocker(
   remember(state, () => {
     putBlocker(state, rolloutId, hostname, before);
   });
-  setWaiting(state, rollout, hostname, before, false);
+  setWaiting(state, rollout, before, false);
   if (row === null) rollout.blockers.delete(hostname);
   else rollout.blockers.set(hostname, row);
-  setWaiting(state, rollout, hostname, row, true);
-}
-
-/** A host that only budgets hold waits for a slot in each of them. */
-function setWaiting(
-  state: FleetState,
-  rollout: RolloutState,
-  hostname: string,
-  row: BlockerRow | null,
-  waits: boolean,
-): void {
-  if (row === null || !row.gates.every((gate) => gate.startsWith('disruption-budget:'))) return;
-  const { rolloutId } = rollout.row;
-  for (const index of rollout.hostBudgets.get(hostname) ?? []) {
-    const budget = budgetState(state, rollout, index);
-    const key = `${rolloutId}\u0000${hostname}`;
-    if (waits) budget.waiters.set(key, [rolloutId, hostname]);
-    else budget.waiters.delete(key);
-  }
+  setWaiting(state, rollout, row, true);
 }
 
 function tallyRecord(
@@ -297,35 +248,6 @@ function tallyHost(state: FleetState, hostname: string, by: 1 | -1): void {
   if (declared && entry.row.reachability === 'reachable') state.fleetReachable += by;
 }
 
-/** Moving, or granted and not yet acknowledged. */
-function countsInFlight(rollout: RolloutState, hostname: string): boolean {
-  const record = rollout.records.get(hostname);
-  if (record === undefined) return false;
-  const granted =
-    record.state === 'Pending' && record.closed === null && rollout.dispatches.has(hostname);
-  return granted || isMoving(record);
-}
-
-function updateInFlight(
-  state: FleetState,
-  rollout: RolloutState,
-  hostname: string,
-  held: boolean,
-): void {
-  const holds = countsInFlight(rollout, hostname);
-  if (holds === held) return;
-  const keys = new Set<string>();
-  for (const index of rollout.hostBudgets.get(hostname) ?? []) {
-    const budget = budgetState(state, rollout, index);
-    if (keys.has(budget.key)) continue;
-    keys.add(budget.key);
-    const count = (budget.inFlight.get(hostname) ?? 0) + (holds ? 1 : -1);
-    if (count === 0) budget.inFlight.delete(hostname);
-    else budget.inFlight.set(hostname, count);
-    if (!holds) state.dirty.budgets.add(budget.key);
-  }
-}
-
 /** Drops everything of a rollout but its row, which stays as a tombstone. */
 export function pruneRollout(state: FleetState, rolloutId: string): void {
   const rollout = state.rollouts.get(rolloutId);
@@ -339,18 +261,6 @@ export function pruneRollout(state: FleetState, rolloutId: string): void {
   for (const hostname of [...rollout.records.keys()]) putRecord(state, rolloutId, hostname, null);
 }
 
-/** The shared state of a rollout's budget number `index`. */
-export function budgetState(state: FleetState, rollout: RolloutState, index: number): BudgetState {
-  const key = rollout.row.plan.budgets[index]?.key;
-  if (key === undefined)
-    throw new Error(`rollout ${rollout.row.rolloutId} has no budget ${String(index)}`);
-  const known = state.budgets.get(key);
-  if (known !== undefined) return known;
-  const made: BudgetState = { key, inFlight: new Map(), waiters: new Map() };
-  state.budgets.set(key, made);
-  return made;
-}
-
 export function freshHost(hostname: string): HostRow {
   return {
     seq: 0,
@@ -361,6 +271,12 @@ export function freshHost(hostname: string): HostRow {
     hold: null,
     settledClosure: null,
   };
+}
+
+/** A host of which there is neither a row nor a record does not exist. */
+function forgetUnknownHost(state: FleetState, hostname: string): void {
+  const entry = state.hosts.get(hostname);
+  if (entry?.row.seq === 0 && entry.rollouts.size === 0) state.hosts.delete(hostname);
 }
 
 function hostEntry(

@@ -7,6 +7,7 @@ import type { FleetContent, ManifestContent } from '../content.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../settings.ts';
 import type { Millis } from '../time.ts';
 import { emptyTally, type WaveTally } from './tally.ts';
+import { WaiterQueue } from './waiters.ts';
 import { cleanDirty, type Dirty } from './dirty.ts';
 import type {
   BlockerRow,
@@ -31,6 +32,8 @@ export interface RolloutState {
   readonly waves: readonly WaveTally[];
   /** Keys of the budgets each host is in. */
   readonly hostBudgets: ReadonlyMap<string, readonly number[]>;
+  /** By budget index: the hosts that nothing but this budget holds. */
+  readonly waiters: readonly WaiterQueue[];
   readonly unstaged: ReadonlySet<string>;
 }
 
@@ -45,8 +48,10 @@ export interface BudgetState {
   readonly key: string;
   /** How many rollouts' records count each host; the keys are the distinct hosts in flight. */
   readonly inFlight: Map<string, number>;
-  /** `[rolloutId, hostname]` of hosts that only budgets hold, by `waiterKey`. */
-  readonly waiters: Map<string, readonly [string, string]>;
+  /** The queues, one a rollout, in which somebody waits for a slot of this budget. */
+  readonly queues: Set<WaiterQueue>;
+  /** Rollouts that pinned this budget, by the limit that they pinned. */
+  readonly limits: Map<number, Set<string>>;
 }
 
 export interface FleetState {
@@ -64,6 +69,8 @@ export interface FleetState {
   gatesOf: ReadonlyMap<string, readonly string[]>;
   readonly channels: Map<string, ChannelRow>;
   readonly rollouts: Map<string, RolloutState>;
+  /** Those of `rollouts` that are not pruned: tombstones are many, and nothing ever happens to them. */
+  readonly live: Map<string, RolloutState>;
   readonly hosts: Map<string, HostState>;
   /** By `quarantineKey`. */
   readonly quarantines: Map<string, QuarantineRow>;
@@ -115,6 +122,7 @@ export function emptyState(settings: Settings = DEFAULT_SETTINGS): FleetState {
     gatesOf: new Map(),
     channels: new Map(),
     rollouts: new Map(),
+    live: new Map(),
     hosts: new Map(),
     quarantines: new Map(),
     budgets: new Map(),
@@ -150,12 +158,18 @@ export function newRolloutState(row: RolloutRow): RolloutState {
     failures: new Map(),
     waves: row.plan.soakMinutes.map(() => emptyTally()),
     hostBudgets,
+    waiters: row.plan.budgets.map((_, index) => new WaiterQueue(row.rolloutId, index)),
     unstaged: new Set(row.plan.unstaged),
   };
 }
 
 export function isReachable(state: FleetState, hostname: string): boolean {
   return state.hosts.get(hostname)?.row.reachability === 'reachable';
+}
+
+/** Half of the declared hosts or more are heard: only then does the absence of others say anything. */
+export function isFleetHeard(state: FleetState): boolean {
+  return state.fleetReachable * 2 >= state.fleetSize;
 }
 
 /** The wave tally of a record; an index past the plan counts with the last wave. */

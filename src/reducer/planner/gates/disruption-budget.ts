@@ -1,21 +1,27 @@
 /**
  * Holds a host whose move would take more hosts out at once than a budget allows. It is asked only for a
  * host that nothing else holds: a budget limits grants, and only such a host asks for one.
+ *
+ * One full budget is enough to hold a host, and it goes on waiting for that one while it is full: so a slot
+ * that is taken or freed elsewhere is no news to the host, and each waits in one queue only.
  */
-import { budgetState } from '../../state/put.ts';
-import type { PinnedBudget } from '../../state/rows.ts';
+import { BUDGET_GATE, budgetState } from '../../state/flight.ts';
 import type { FleetState, RolloutState } from '../../state/state.ts';
+import { limitOf } from '../limit.ts';
 import { EXPLAIN_HOSTS, OPEN, type Gate } from './gate.ts';
 
 export const disruptionBudget: Gate = {
   name: 'disruption-budget',
   keys: ({ state, rollout, record }) => {
-    const keys: string[] = [];
-    for (const index of rollout.hostBudgets.get(record.hostname) ?? []) {
-      if (!hasRoom(state, rollout, index, record.hostname))
-        keys.push(`disruption-budget:${String(index)}`);
-    }
-    return keys.length === 0 ? OPEN : keys;
+    const { hostname } = record;
+    const full = (rollout.hostBudgets.get(hostname) ?? []).filter(
+      (index) => !hasRoom(state, rollout, index, hostname),
+    );
+    if (full.length === 0) return OPEN;
+    const keys = full.map((index) => `${BUDGET_GATE}${String(index)}`);
+    const noted = rollout.blockers.get(hostname)?.gates ?? OPEN;
+    const awaited = noted.length === 1 ? keys.find((key) => key === noted[0]) : undefined;
+    return awaited === undefined ? keys.slice(0, 1) : noted;
   },
   explain: ({ state, rollout }, subject) => {
     const index = Number(subject);
@@ -23,16 +29,17 @@ export const disruptionBudget: Gate = {
     if (budget === undefined)
       return { because: 'no such budget', releasedBy: 'nothing', hosts: [] };
     const inFlight = [...budgetState(state, rollout, index).inFlight.keys()].sort();
+    const limit = limitOf(budget);
     return {
-      because: `${String(inFlight.length)} of ${String(limitOf(budget) ?? 'any')} in flight under ${budget.key}`,
+      because: `${String(inFlight.length)} of ${String(limit ?? 'any')} in flight under ${budget.key}`,
       releasedBy: 'one of these hosts converges, fails for good or is closed',
       hosts: inFlight.slice(0, EXPLAIN_HOSTS),
     };
   },
 };
 
-/** Granting a host that is already in flight adds nothing. */
-function hasRoom(
+/** Whether the budget lets one more host move; a host that is already in flight adds nothing. */
+export function hasRoom(
   state: FleetState,
   rollout: RolloutState,
   index: number,
@@ -43,14 +50,4 @@ function hasRoom(
   if (limit === null) return true;
   const { inFlight } = budgetState(state, rollout, index);
   return inFlight.has(hostname) ? inFlight.size <= limit : inFlight.size < limit;
-}
-
-/** How many hosts may be in flight: a count, or a share of the budget's hosts, at least one; the lower of both. */
-export function limitOf(budget: PinnedBudget): number | null {
-  const share =
-    budget.maxInFlightPct === null
-      ? null
-      : Math.max(1, Math.floor((budget.hosts.length * budget.maxInFlightPct) / 100));
-  if (share === null) return budget.maxInFlight;
-  return budget.maxInFlight === null ? share : Math.min(budget.maxInFlight, share);
 }

@@ -1,6 +1,6 @@
 /** Holds every host of a rollout that failed, reverted or ended. */
 import { dispatches } from '../../rollout/states.ts';
-import { OPEN, type Gate } from './gate.ts';
+import { EXPLAIN_HOSTS, OPEN, type Gate } from './gate.ts';
 
 export const rolloutHalted: Gate = {
   name: 'rollout-halted',
@@ -13,6 +13,8 @@ export const rolloutHalted: Gate = {
         : 'its successor dispatches this host instead',
     hosts: [...rollout.records.values()]
       .filter((record) => record.state === 'Failed' || record.state === 'Reverted')
-      .map((record) => record.hostname),
+      .map((record) => record.hostname)
+      .sort()
+      .slice(0, EXPLAIN_HOSTS),
   }),
 };

@@ -1,0 +1,35 @@
+/**
+ * What is kept of a refused event. It consumes no seq, so it is judged afresh whenever it comes again; but
+ * the same refusal is one row, and the highest refused seq is remembered, so that nobody asks for it again.
+ */
+import type { Change } from '../state/change.ts';
+import type { RecordRow } from '../state/rows.ts';
+
+interface Refused {
+  readonly seq: number;
+  readonly kind: string;
+  readonly code: string;
+}
+
+/** Refusals remembered per record: a replay repeats a handful, and a row must stay small. */
+const REMEMBERED = 8;
+
+/** False for a refusal that was logged before: an agent that repeats itself must not fill the log. */
+export function isNews(record: RecordRow, refused: Refused): boolean {
+  return !known(record).includes(keyOf(refused));
+}
+
+export function noteRefusal(record: RecordRow, refused: Refused): Change {
+  const { rolloutId, hostname } = record;
+  const lastRefusal = [...known(record), keyOf(refused)].slice(-REMEMBERED).join(' ');
+  const highestRefusedSeq = Math.max(record.highestRefusedSeq, refused.seq);
+  return { t: 'record', rolloutId, hostname, set: { lastRefusal, highestRefusedSeq } };
+}
+
+function known(record: RecordRow): string[] {
+  return record.lastRefusal === null ? [] : record.lastRefusal.split(' ');
+}
+
+function keyOf({ seq, kind, code }: Refused): string {
+  return `${String(seq)}:${kind}:${code}`;
+}

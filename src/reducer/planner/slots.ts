@@ -1,0 +1,105 @@
+/**
+ * Hands slots that became free to those who wait for them, in the order in which a pass over everybody
+ * would: by channel, rollout, wave and name. Only the next in each queue is looked at, however many wait.
+ */
+import { noteQueue } from '../state/flight.ts';
+import type { FleetState, RolloutState } from '../state/state.ts';
+import type { WaiterQueue } from '../state/waiters.ts';
+
+export interface SlotRules {
+  /** All its Pending hosts are judged in this pass anyway. */
+  readonly isWhole: (rollout: RolloutState) => boolean;
+  /** Is judged in this pass anyway, in its own turn. */
+  readonly isTaken: (rollout: RolloutState, hostname: string) => boolean;
+  readonly hasRoom: (rollout: RolloutState, index: number, hostname: string) => boolean;
+  readonly comesFirst: (a: RolloutState, b: RolloutState) => number;
+}
+
+interface Line {
+  readonly rollout: RolloutState;
+  readonly queue: WaiterQueue;
+}
+
+interface Place {
+  readonly rollout: RolloutState;
+  readonly wave: number;
+  readonly hostname: string;
+}
+
+export class FreedSlots {
+  private readonly lines: Line[] = [];
+  /** Taken out of their queue while this pass looks at them. */
+  private readonly stepped: (Line & { readonly hostname: string })[] = [];
+  private readonly state: FleetState;
+  private readonly rules: SlotRules;
+
+  constructor(state: FleetState, budgets: ReadonlySet<string>, rules: SlotRules) {
+    this.state = state;
+    this.rules = rules;
+    for (const key of budgets) {
+      for (const queue of state.budgets.get(key)?.queues ?? []) {
+        const rollout = state.live.get(queue.rolloutId);
+        if (rollout !== undefined && !rules.isWhole(rollout)) this.lines.push({ rollout, queue });
+      }
+    }
+  }
+
+  /** Judges all who may have a slot and come before this host of `rollout`; before nobody: all. */
+  judgeBefore(
+    rollout: RolloutState | null,
+    hostname: string,
+    judge: (rollout: RolloutState, hostname: string) => void,
+  ): void {
+    if (this.lines.length === 0) return;
+    const wave = rollout?.records.get(hostname)?.wave ?? 0;
+    const limit = rollout === null ? null : { rollout, wave, hostname };
+    for (;;) {
+      const next = this.next();
+      if (next === null || (limit !== null && this.compare(next, limit) >= 0)) return;
+      this.step(next.line, next.hostname);
+      judge(next.rollout, next.hostname);
+    }
+  }
+
+  /** Puts back those who still wait for what they waited for. */
+  close(): void {
+    for (const { rollout, queue, hostname } of this.stepped) {
+      const gates = rollout.blockers.get(hostname)?.gates ?? [];
+      if (gates.length !== 1 || !gates[0]?.endsWith(`:${String(queue.index)}`)) continue;
+      queue.add(hostname, rollout.records.get(hostname)?.wave ?? 0);
+      noteQueue(this.state, rollout, queue);
+    }
+  }
+
+  private next(): (Place & { readonly line: Line }) | null {
+    let best: (Place & { readonly line: Line }) | null = null;
+    for (const line of this.lines) {
+      const found = this.headOf(line);
+      if (found !== null && (best === null || this.compare(found, best) < 0)) best = found;
+    }
+    return best;
+  }
+
+  private headOf(line: Line): (Place & { readonly line: Line }) | null {
+    const { rollout, queue } = line;
+    for (let head = queue.first(); head !== null; head = queue.first()) {
+      if (!this.rules.isTaken(rollout, head.hostname)) {
+        const room = this.rules.hasRoom(rollout, queue.index, head.hostname);
+        return room ? { rollout, wave: head.wave, hostname: head.hostname, line } : null;
+      }
+      this.step(line, head.hostname);
+    }
+    return null;
+  }
+
+  private step(line: Line, hostname: string): void {
+    line.queue.remove(hostname);
+    noteQueue(this.state, line.rollout, line.queue);
+    this.stepped.push({ ...line, hostname });
+  }
+
+  private compare(a: Place, b: Place): number {
+    if (a.rollout !== b.rollout) return this.rules.comesFirst(a.rollout, b.rollout);
+    return a.wave - b.wave || (a.hostname < b.hostname ? -1 : a.hostname > b.hostname ? 1 : 0);
+  }
+}

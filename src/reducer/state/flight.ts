@@ -1,0 +1,103 @@
+/**
+ * Who is in flight under which budget, over all rollouts, and who waits for a slot: kept up to date row by
+ * row, so that a grant looks at counters and a freed slot at the next in its queue.
+ */
+import { limitOf } from '../planner/limit.ts';
+import { isMoving } from '../planner/moving.ts';
+import type { BlockerRow } from './rows.ts';
+import type { BudgetState, FleetState, RolloutState } from './state.ts';
+import type { WaiterQueue } from './waiters.ts';
+
+/** The key by which the disruption-budget gate names a budget of the host's rollout. */
+export const BUDGET_GATE = 'disruption-budget:';
+
+/** The shared state of a rollout's budget number `index`. */
+export function budgetState(state: FleetState, rollout: RolloutState, index: number): BudgetState {
+  const key = rollout.row.plan.budgets[index]?.key;
+  if (key === undefined) {
+    throw new Error(`rollout ${rollout.row.rolloutId} has no budget ${String(index)}`);
+  }
+  const known = state.budgets.get(key);
+  if (known !== undefined) return known;
+  const made: BudgetState = { key, inFlight: new Map(), queues: new Set(), limits: new Map() };
+  state.budgets.set(key, made);
+  return made;
+}
+
+/** Enters (or takes out) the limits that a rollout pinned, by which others learn that one is exceeded. */
+export function pinLimits(state: FleetState, rollout: RolloutState, pinned: boolean): void {
+  rollout.row.plan.budgets.forEach((budget, index) => {
+    const limit = limitOf(budget);
+    if (limit === null) return;
+    const { limits } = budgetState(state, rollout, index);
+    const ids = limits.get(limit) ?? new Set<string>();
+    if (pinned) ids.add(rollout.row.rolloutId);
+    else ids.delete(rollout.row.rolloutId);
+    if (ids.size === 0) limits.delete(limit);
+    else limits.set(limit, ids);
+  });
+}
+
+/** Moving, or granted and not yet acknowledged. */
+export function countsInFlight(rollout: RolloutState, hostname: string): boolean {
+  const record = rollout.records.get(hostname);
+  if (record === undefined) return false;
+  if (isMoving(record)) return true;
+  return record.state === 'Pending' && record.closed === null && rollout.dispatches.has(hostname);
+}
+
+/** Counts a host in or out, when `held` (whether it counted before) no longer is true. */
+export function updateInFlight(
+  state: FleetState,
+  rollout: RolloutState,
+  hostname: string,
+  held: boolean,
+): void {
+  const holds = countsInFlight(rollout, hostname);
+  const indexes = holds === held ? undefined : rollout.hostBudgets.get(hostname);
+  if (indexes === undefined) return;
+  const keys = new Set<string>();
+  for (const index of indexes) {
+    const budget = budgetState(state, rollout, index);
+    if (keys.has(budget.key)) continue;
+    keys.add(budget.key);
+    countHost(state, budget, hostname, holds ? 1 : -1);
+  }
+}
+
+function countHost(state: FleetState, budget: BudgetState, hostname: string, by: 1 | -1): void {
+  const before = budget.inFlight.size;
+  const count = (budget.inFlight.get(hostname) ?? 0) + by;
+  if (count === 0) budget.inFlight.delete(hostname);
+  else budget.inFlight.set(hostname, count);
+  const after = budget.inFlight.size;
+  if (after < before) state.dirty.budgets.add(budget.key);
+  // A limit is exceeded from here on, or no longer: whoever pinned it must say so.
+  const crossed = budget.limits.get(Math.min(before, after));
+  if (crossed === undefined || after === before) return;
+  for (const id of crossed) state.dirty.progress.add(id);
+  if (after < before) state.dirty.eased.add(budget.key);
+}
+
+/** Enters a host into the queue of the budget that alone holds it, or takes it out. */
+export function setWaiting(
+  state: FleetState,
+  rollout: RolloutState,
+  row: BlockerRow | null,
+  waits: boolean,
+): void {
+  const gate = row?.gates.length === 1 ? row.gates[0] : undefined;
+  if (row === null || gate === undefined || !gate.startsWith(BUDGET_GATE)) return;
+  const queue = rollout.waiters[Number(gate.slice(BUDGET_GATE.length))];
+  if (queue === undefined) return;
+  if (waits) queue.add(row.hostname, rollout.records.get(row.hostname)?.wave ?? 0);
+  else queue.remove(row.hostname);
+  noteQueue(state, rollout, queue);
+}
+
+/** A budget knows the queues in which somebody waits. */
+export function noteQueue(state: FleetState, rollout: RolloutState, queue: WaiterQueue): void {
+  const { queues } = budgetState(state, rollout, queue.index);
+  if (queue.size > 0) queues.add(queue);
+  else queues.delete(queue);
+}

@@ -1,0 +1,101 @@
+/**
+ * Whom a replaced row concerns: what the next planning pass must look at again. Every rule here exists
+ * because a gate, a wave or a threshold reads that row; a pass over what is marked equals a full pass.
+ */
+import { dispatches as mayDispatch, hasEnded } from '../rollout/states.ts';
+import { markHost } from './dirty.ts';
+import type { ChannelRow, RecordRow, RolloutRow } from './rows.ts';
+import type { FleetState, RolloutState } from './state.ts';
+
+export function markChannel(
+  state: FleetState,
+  name: string,
+  before: ChannelRow | null,
+  row: ChannelRow | null,
+): void {
+  state.dirty.channels.add(name);
+  const current = row?.currentRolloutId ?? null;
+  if (current !== null && before?.freshnessWindow !== row?.freshnessWindow) {
+    state.dirty.rollouts.add(current);
+  }
+  if ((before?.pause ?? null) !== (row?.pause ?? null)) markChannelRollouts(state, name);
+  if (
+    before?.currentRolloutId !== row?.currentRolloutId ||
+    before?.declaredRef !== row?.declaredRef ||
+    before?.manifestHash !== row?.manifestHash
+  ) {
+    markGatedChannels(state, name);
+  }
+}
+
+export function markRollout(state: FleetState, before: RolloutRow | null, row: RolloutRow): void {
+  state.dirty.progress.add(row.rolloutId);
+  if (
+    before === null ||
+    before.currentWave !== row.currentWave ||
+    before.signedAt !== row.signedAt
+  ) {
+    state.dirty.rollouts.add(row.rolloutId);
+  }
+  if (before?.state === row.state) return;
+  state.dirty.channels.add(row.channel);
+  if (
+    before === null ||
+    mayDispatch(before.state) !== mayDispatch(row.state) ||
+    hasEnded(before.state) !== hasEnded(row.state)
+  ) {
+    state.dirty.rollouts.add(row.rolloutId);
+  }
+  if (before?.state === 'Terminal' || row.state === 'Terminal') {
+    markGatedChannels(state, row.channel);
+  }
+}
+
+export function markChannelRollouts(state: FleetState, channel: string): void {
+  for (const rollout of state.live.values()) {
+    if (rollout.row.channel === channel) state.dirty.rollouts.add(rollout.row.rolloutId);
+  }
+}
+
+/** The rollouts that a channel edge may hold because of `gating`. */
+function markGatedChannels(state: FleetState, gating: string): void {
+  for (const edge of state.content?.channelEdges ?? []) {
+    const current =
+      edge.gates === gating ? state.channels.get(edge.gated)?.currentRolloutId : undefined;
+    if (current !== null && current !== undefined) state.dirty.rollouts.add(current);
+  }
+}
+
+export function markRecord(
+  state: FleetState,
+  rollout: RolloutState,
+  hostname: string,
+  before: RecordRow | null,
+  row: RecordRow | null,
+): void {
+  const { dirty } = state;
+  const { rolloutId } = rollout.row;
+  markHost(dirty, rolloutId, hostname);
+  if (before?.cleared !== row?.cleared) dirty.progress.add(rolloutId);
+  if (
+    before?.state === row?.state &&
+    before?.closed === row?.closed &&
+    before?.stuck === row?.stuck &&
+    before?.rollbackFailed === row?.rollbackFailed
+  ) {
+    return;
+  }
+  dirty.progress.add(rolloutId);
+  for (const gated of state.gatedBy.get(hostname) ?? []) markHost(dirty, rolloutId, gated);
+  markEverywhere(state, hostname);
+}
+
+/** A host in all its rollouts: what it does in one holds it in the others. */
+export function markEverywhere(state: FleetState, hostname: string): void {
+  for (const id of state.hosts.get(hostname)?.rollouts ?? []) markHost(state.dirty, id, hostname);
+}
+
+/** Whether absence says anything depends on how much of the whole fleet is heard. */
+export function markUnderway(state: FleetState): void {
+  for (const id of state.live.keys()) state.dirty.progress.add(id);
+}

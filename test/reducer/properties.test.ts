@@ -1,0 +1,160 @@
+/** What must hold under any input sequence: the list in the design of the state machines, on random histories. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { planPreview, previewInput } from '../../src/reducer/preview.ts';
+import { reduce } from '../../src/reducer/reduce.ts';
+import { dump, touched } from '../../src/reducer/state/rows-io.ts';
+import type { RecordRow } from '../../src/reducer/state/rows.ts';
+import { emptyState } from '../../src/reducer/state/state.ts';
+import { action } from './support/actions.ts';
+import { fleetSpec } from './support/fleet-spec.ts';
+import { contentAfter, fold, indexes, takenOver } from './support/replay.ts';
+import { broken, isWaveDone, recordsOf } from './support/rules.ts';
+import { Tables, withoutHead } from './support/tables.ts';
+import { takeover, World } from './support/world.ts';
+
+/** Enough to meet each defect that was ever found here within a few seconds; more by `RUNS`-fold in the simulator. */
+const RUNS = 150;
+const history = fc.tuple(fleetSpec, fc.array(action, { minLength: 1, maxLength: 80 }));
+
+function checkAll(
+  property: (world: World) => void,
+  before?: ConstructorParameters<typeof World>[1],
+) {
+  fc.assert(
+    fc.property(history, ([spec, actions]) => {
+      const world = new World(spec, before);
+      for (const next of actions) world.act(next);
+      property(world);
+    }),
+    { numRuns: RUNS },
+  );
+}
+
+describe('any history', () => {
+  it('folds from its log alone, field for field', () => {
+    checkAll(({ state, trace }) => {
+      const folded = fold(
+        trace.flatMap(({ entries }) => entries),
+        state.lastTs,
+      );
+      expect(dump(folded)).toEqual(dump(state));
+    });
+  });
+
+  it('gives equal logs and states when it is decided again', () => {
+    checkAll(({ state, trace }) => {
+      const again = emptyState();
+      for (const { input, now, entries, verdict } of trace) {
+        expect(reduce(again, input, now)).toEqual({ entries, verdict });
+      }
+      expect(dump(again)).toEqual(dump(state));
+      expect(indexes(again)).toEqual(indexes(state));
+    });
+  });
+
+  it('keeps its indexes equal to those of freshly loaded rows', () => {
+    checkAll(({ state, trace }) => {
+      const loaded = takenOver(state, contentAfter(trace.map(({ input }) => input)));
+      expect(dump(loaded)).toEqual(dump(state));
+      expect(indexes(loaded)).toEqual(indexes(state));
+    });
+  });
+
+  it('goes on alike after a takeover at any point', () => {
+    fc.assert(
+      fc.property(history, fc.nat({ max: 80 }), ([spec, actions], at) => {
+        const world = new World(spec);
+        actions.forEach((next, i) => {
+          if (i === Math.min(at, actions.length - 1)) world.feed(takeover(i));
+          world.act(next);
+        });
+        const { trace } = world;
+        const cut = trace.findIndex(({ input }) => input.kind === 'LeaderStarted');
+        let state = emptyState();
+        trace.forEach(({ input, now, entries, verdict }, i) => {
+          if (i === cut)
+            state = takenOver(state, contentAfter(trace.slice(0, i).map((t) => t.input)));
+          expect(reduce(state, input, now)).toEqual({ entries, verdict });
+        });
+        expect(dump(state)).toEqual(dump(world.state));
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  it('plans incrementally what a full pass would plan', () => {
+    const tick = { kind: 'Tick' } as const;
+    checkAll(
+      ({ state, now }) => {
+        expect(reduce(state, tick, now).entries).toEqual([]);
+      },
+      (world, { input }) => {
+        // Whatever the clock alone changes is a Tick's business; the last input must have left nothing else.
+        const last = world.trace.at(-1);
+        if (last !== undefined) expect(reduce(world.state, tick, last.now).entries).toEqual([]);
+        if (input.kind !== 'Tick') reduce(world.state, tick, world.now);
+      },
+    );
+  });
+
+  it('is not touched by a preview', () => {
+    checkAll(
+      ({ state, trace }) => {
+        const plain = emptyState();
+        for (const { input, now, entries, verdict } of trace) {
+          expect(reduce(plain, input, now)).toEqual({ entries, verdict });
+        }
+        expect(dump(plain)).toEqual(dump(state));
+      },
+      ({ state }, { input, now }) => {
+        const before = { rows: dump(state), indexes: indexes(state) };
+        planPreview(state, now);
+        previewInput(state, input, now);
+        expect({ rows: dump(state), indexes: indexes(state) }).toEqual(before);
+      },
+    );
+  });
+
+  it('grants nothing that a rule forbids, and keeps every record true', () => {
+    let before = new Map<string, RecordRow>();
+    checkAll(
+      (world) => {
+        expect(brokenIn(before, world)).toEqual([]);
+      },
+      (world) => {
+        expect(brokenIn(before, world)).toEqual([]);
+        before = recordsOf(world.state);
+      },
+    );
+  });
+
+  it('leaves a wave only when every host of it is through', () => {
+    const check = ({ state, trace }: World) => {
+      const last = trace.at(-1);
+      for (const { rolloutId, payload } of last?.entries ?? []) {
+        const rollout = rolloutId === null ? undefined : state.rollouts.get(rolloutId);
+        if (last === undefined || rollout === undefined || payload['event'] !== 'WaveAdvanced')
+          continue;
+        const wave = Number(payload['fromWave']);
+        expect([wave, isWaveDone(state, rollout, wave, last.now)]).toEqual([wave, true]);
+      }
+    };
+    checkAll(check, check);
+  });
+
+  it('tells the tables of every row that changed, and of no other way to change one', () => {
+    checkAll(({ state, trace }) => {
+      const tables = new Tables();
+      const again = emptyState();
+      for (const { input, now } of trace)
+        tables.write(touched(again, reduce(again, input, now).entries));
+      expect(tables.rows()).toEqual(withoutHead(dump(state)));
+    });
+  });
+});
+
+function brokenIn(before: ReadonlyMap<string, RecordRow>, { state, trace }: World): string[] {
+  const last = trace.at(-1);
+  return last === undefined ? [] : broken(before, state, last);
+}

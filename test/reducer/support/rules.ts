@@ -1,0 +1,153 @@
+/**
+ * The rules of the design, stated a second time and as plainly as possible: by looking at every row. What
+ * the core answers from counters and queues must agree with this on every row of every history.
+ */
+import type { Claimed } from './world.ts';
+import type { LogEntry, ReduceResult } from '../../../src/reducer/log.ts';
+import type { RecordRow } from '../../../src/reducer/state/rows.ts';
+import {
+  quarantineKey,
+  type FleetState,
+  type RolloutState,
+} from '../../../src/reducer/state/state.ts';
+import { MINUTE, millisOf } from '../../../src/reducer/time.ts';
+
+/** What is wrong with this step, in words; empty when nothing is. `before` are the records before it. */
+export function broken(
+  before: ReadonlyMap<string, RecordRow>,
+  state: FleetState,
+  step: Claimed & ReduceResult,
+): string[] {
+  return [
+    ...brokenRecords(before, state),
+    ...brokenGrants(state, step.entries),
+    ...brokenRefusal(before, state, step),
+  ];
+}
+
+export function recordsOf(state: FleetState): Map<string, RecordRow> {
+  const all = [...state.rollouts.values()].flatMap((rollout) => [...rollout.records.values()]);
+  return new Map(all.map((record) => [`${record.rolloutId} ${record.hostname}`, record]));
+}
+
+function brokenRecords(before: ReadonlyMap<string, RecordRow>, state: FleetState): string[] {
+  const found: string[] = [];
+  for (const [key, record] of recordsOf(state)) {
+    const { state: stands, currentClosure, targetClosure, revertedTo } = record;
+    if (stands === 'Converged' && currentClosure !== targetClosure)
+      found.push(`${key} runs another`);
+    if (stands === 'Converged' && Object.values(record.probes).some(fails)) {
+      found.push(`${key} converged over a failing probe`);
+    }
+    if (stands === 'Reverted' && currentClosure !== revertedTo) found.push(`${key} is not back`);
+    if (record.lastEventSeq < (before.get(key)?.lastEventSeq ?? 0))
+      found.push(`${key} forgot a seq`);
+  }
+  return found;
+}
+
+function fails({ mode, status }: { readonly mode: string; readonly status: string }): boolean {
+  return mode === 'enforce' && status !== 'pass';
+}
+
+/** Grants are checked against the state after the whole step: nothing in a step frees a slot after a grant. */
+function brokenGrants(state: FleetState, entries: readonly LogEntry[]): string[] {
+  const found: string[] = [];
+  for (const { payload, rolloutId, hostname } of entries) {
+    if (payload['action'] !== 'QueueDispatch' || rolloutId === null || hostname === null) continue;
+    const rollout = state.rollouts.get(rolloutId);
+    const record = rollout?.records.get(hostname);
+    if (rollout === undefined || record === undefined) {
+      found.push(`${hostname} was granted out of nowhere`);
+      continue;
+    }
+    if (state.quarantines.has(quarantineKey(record.channel, record.targetClosure))) {
+      found.push(`${hostname} was granted a quarantined closure`);
+    }
+    if (record.wave > rollout.row.currentWave)
+      found.push(`${hostname} was granted before its wave`);
+    if (state.hosts.get(hostname)?.row.hold) found.push(`${hostname} was granted on hold`);
+    if (state.fleet.pause ?? state.channels.get(record.channel)?.pause) {
+      found.push(`${hostname} was granted in a pause`);
+    }
+    found.push(...exceeded(state, rollout, hostname));
+  }
+  return found;
+}
+
+function exceeded(state: FleetState, rollout: RolloutState, hostname: string): string[] {
+  return rollout.row.plan.budgets.flatMap((budget) => {
+    if (!budget.hosts.includes(hostname)) return [];
+    const share = budget.maxInFlightPct ?? Infinity;
+    const part =
+      share === Infinity ? share : Math.max(1, Math.floor((budget.hosts.length * share) / 100));
+    const limit = Math.min(budget.maxInFlight ?? Infinity, part);
+    const flying = inFlight(state, budget.key);
+    return flying.size > limit ? [`${hostname} was granted over ${budget.key}`] : [];
+  });
+}
+
+function inFlight(state: FleetState, key: string): Set<string> {
+  const found = new Set<string>();
+  for (const rollout of state.rollouts.values()) {
+    const hosts = rollout.row.plan.budgets.filter((b) => b.key === key).flatMap((b) => b.hosts);
+    for (const hostname of hosts) {
+      const record = rollout.records.get(hostname);
+      if (record === undefined || record.closed !== null) continue;
+      const granted = record.state === 'Pending' && rollout.dispatches.has(hostname);
+      if (granted || isMoving(record)) found.add(hostname);
+    }
+  }
+  return found;
+}
+
+function isMoving(record: RecordRow): boolean {
+  if (record.stuck) return false;
+  if (record.state === 'Activating' || record.state === 'Soaking') return true;
+  const rollsBack = record.policyApplied === 'rollback-and-halt' && !record.rollbackFailed;
+  return record.state === 'Failed' && rollsBack;
+}
+
+/** What only bookkeeping of refusals may change. */
+function fieldsOf(record: RecordRow | undefined) {
+  return record && { ...record, seq: 0, lastRefusal: null, highestRefusedSeq: 0 };
+}
+
+function brokenRefusal(
+  before: ReadonlyMap<string, RecordRow>,
+  state: FleetState,
+  { input, verdict }: Claimed & ReduceResult,
+): string[] {
+  if (input.kind !== 'AgentEvent' || verdict.status === 'applied') return [];
+  const key = `${input.rolloutId} ${input.hostname}`;
+  const was = JSON.stringify(fieldsOf(before.get(key)));
+  const is = JSON.stringify(fieldsOf(recordsOf(state).get(key)));
+  return was === is ? [] : [`${key} was changed by a refusal: ${was} became ${is}`];
+}
+
+/** Whether a wave may be left, found by asking every host in it. */
+export function isWaveDone(
+  state: FleetState,
+  rollout: RolloutState,
+  wave: number,
+  now: number,
+): boolean {
+  const records = [...rollout.records.values()].filter((record) => record.wave === wave);
+  const soak = (rollout.row.plan.soakMinutes[wave] ?? 0) * MINUTE;
+  const isThrough = (record: RecordRow) => {
+    if (record.closed !== null || record.state === 'Deferred') return true;
+    if (record.state === 'Failed' || record.state === 'Reverted') return true;
+    if (record.state === 'Pending') return isAbsent(state, rollout, record, now);
+    const applied = record.completedAppliedAt;
+    return record.state === 'Converged' && (applied === null || now >= millisOf(applied) + soak);
+  };
+  const isProof = (r: RecordRow) =>
+    r.closed === 'written-off' || r.cleared || r.state === 'Converged' || r.state === 'Deferred';
+  return records.every(isThrough) && (records.length === 0 || records.some(isProof));
+}
+
+function isAbsent(state: FleetState, rollout: RolloutState, { hostname }: RecordRow, now: number) {
+  const row = state.hosts.get(hostname)?.row;
+  if (row?.reachability === 'reachable') return false;
+  return now - millisOf(row?.reachabilityAt ?? rollout.row.openedAt) > 15 * MINUTE;
+}
