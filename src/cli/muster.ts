@@ -13,6 +13,13 @@ interface Command {
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   [
+    'serve',
+    {
+      summary: 'run one process: api, leader, workers, or any of them',
+      load: async () => (await import('./serve.ts')).serve,
+    },
+  ],
+  [
     'dev',
     {
       summary: 'run a whole installation on this machine, with a simulated fleet',

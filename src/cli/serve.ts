@@ -1,0 +1,60 @@
+/** `muster serve`: one process with any of the roles `api`, `leader`, `workers`, until SIGTERM or SIGINT. */
+import { loadConfig } from '../config.ts';
+import { createLogger, startServer } from '../main.ts';
+import type { Logger } from '../telemetry.ts';
+import { EXIT, type Io } from './io.ts';
+import { version } from './version.ts';
+
+export const serveHelp = `muster serve [--roles api,leader,workers] [--listen-host HOST] [--listen-port PORT]
+             [--source DIR|URL] [--trust-file FILE] [any other setting]
+
+Serves until SIGTERM or SIGINT, then stops in order. Every setting is an environment variable
+MUSTER_… or a flag of the same name; docs/configuration.md has them all. MUSTER_DATABASE_URL is needed.
+
+Exit codes: 0 stopped cleanly; 1 could not start, or something did not stop in time; 2 wrong settings.
+`;
+
+export async function serve(args: string[], io: Io): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    io.stdout.write(serveHelp);
+    return EXIT.ok;
+  }
+  const loaded = loadConfig(args);
+  if (!loaded.ok) {
+    const list = loaded.problems.map((problem) => `  - ${problem}\n`).join('');
+    io.stderr.write(`muster serve: the settings are not usable:\n${list}`);
+    return EXIT.usage;
+  }
+  const log = createLogger(loaded.config);
+  const stopAsked = signalled(log);
+  try {
+    const server = await startServer(loaded.config, version(), log);
+    log.info({ signal: await stopAsked }, 'stopping');
+    const late = await server.stop();
+    if (late.length === 0) return EXIT.ok;
+    log.error({ late }, 'the stop deadline passed; these did not stop');
+    // What hangs would keep the process: nothing it could still do is worth that.
+    process.exit(EXIT.no);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.error({ reason }, 'cannot serve');
+    return EXIT.no;
+  }
+}
+
+/** The first signal asks; a second one, from an impatient person, ends the process at once. */
+function signalled(log: Logger): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let asked = false;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (asked) {
+        log.warn({ signal }, 'stopping at once');
+        process.exit(EXIT.no);
+      }
+      asked = true;
+      resolve(signal);
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+  });
+}

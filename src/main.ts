@@ -1,0 +1,214 @@
+/**
+ * The composition root: settings → connections → roles → stop order. The only file that knows everyone.
+ *
+ * Start: the listener answers at once, so that probes see a process that is alive and says what it waits
+ * for; a database that is away is waited for by each role in its own way, with backoff.
+ *
+ * Stop: readiness off → a delay in which load balancers notice, still serving → no new requests, parked
+ * polls answered → the leader finishes its batch and lets the lock go → workers → connections. A deadline
+ * ends it regardless and says what did not stop.
+ */
+import { hostname } from 'node:os';
+import pino from 'pino';
+import { buildApi, type Api } from './api/app.ts';
+import type { Config, Role } from './config.ts';
+import { publicSettings } from './config.ts';
+import type { DatabaseOptions } from './db/driver.ts';
+import { startListener, type Listener } from './db/listen.ts';
+import { acquireLock } from './db/lock.ts';
+import { createPool, type Pool } from './db/pool.ts';
+import { createLeader } from './leader/leader.ts';
+import { createSubmitter, type Submitter } from './queue/submitter.ts';
+import type { Settings } from './reducer/settings.ts';
+import { createMetrics, systemClock, type Logger, type MetricsRegistry } from './telemetry.ts';
+import { openSource } from './workers/source.ts';
+import { runWorkers } from './workers/workers.ts';
+import type { StoredInput } from './wire/input.ts';
+
+export interface RunningServer {
+  /** `http://host:port`, once it listens. */
+  readonly url: string;
+  /** Stops in order. Resolves with the names of what did not stop before the deadline. */
+  stop(): Promise<readonly string[]>;
+}
+
+/** Statements of the API and the workers; the slowest, a page of a large list, takes a tenth of it. */
+const STATEMENT_MS = 5_000;
+/** Polls, sweeps and partition making; one at a time each. */
+const WORKER_CONNECTIONS = 2;
+/** Storing a 25 MB fleet takes seconds on a slow disk. */
+const WORKER_STATEMENT_MS = 60_000;
+
+interface Kit {
+  readonly config: Config;
+  readonly database: DatabaseOptions;
+  readonly replica: string;
+  readonly version: string;
+  readonly log: Logger;
+  readonly metrics: MetricsRegistry;
+  readonly listener: Listener;
+  readonly submitter: Submitter;
+}
+
+/** A part of the process that was started, in the order of starting. */
+interface Part {
+  readonly name: string;
+  stop(): Promise<void>;
+}
+
+export function createLogger(config: Pick<Config, 'logLevel'>): Logger {
+  return pino({
+    level: config.logLevel,
+    base: undefined,
+    timestamp: pino.stdTimeFunctions.isoTime,
+  });
+}
+
+export async function startServer(
+  config: Config,
+  version: string,
+  log: Logger = createLogger(config),
+): Promise<RunningServer> {
+  const replica = config.replica ?? `${hostname()}-${String(process.pid)}`;
+  const kit = makeKit(config, replica, version, log.child({ replica }));
+  kit.log.info({ version, settings: publicSettings(config) }, 'starting');
+  const has = (role: Role): boolean => config.roles.includes(role);
+  const state = { draining: false };
+  const pool = createPool(kit.database, {
+    role: 'api',
+    max: config.apiConnections,
+    statementMs: STATEMENT_MS,
+  });
+  const api = await startApi(kit, pool, state, has('api'));
+  const leader = has('leader') ? startLeading(kit, api.url) : null;
+  const workers = has('workers') ? startWorking(kit) : null;
+  kit.log.info({ url: api.url, roles: config.roles }, 'listening');
+  return {
+    url: api.url,
+    stop: () => stopInOrder(kit, { state, api, leader, workers, pool }),
+  };
+}
+
+function makeKit(config: Config, replica: string, version: string, log: Logger): Kit {
+  const database = { url: config.databaseUrl, schema: config.schema, name: `muster-${replica}` };
+  const metrics = createMetrics();
+  const listener = startListener(database, { logger: log, random: Math.random });
+  const submitter = createSubmitter({
+    database,
+    replica,
+    listener,
+    limits: {
+      queueRows: config.queueMaxRows,
+      queueAgeMs: config.queueMaxAgeSeconds * 1_000,
+      heldRows: config.batcherMaxRows,
+      batchRows: config.batchRows,
+    },
+    clock: systemClock,
+    logger: log,
+    metrics,
+    random: Math.random,
+  });
+  return { config, database, replica, version, log, metrics, listener, submitter };
+}
+
+/** A role that runs until it is told to stop. */
+function startRole(name: string, run: (signal: AbortSignal) => Promise<void>): Part {
+  const stopping = new AbortController();
+  const running = run(stopping.signal);
+  return {
+    name,
+    async stop() {
+      stopping.abort();
+      await running;
+    },
+  };
+}
+
+function startLeading(kit: Kit, url: string): Part {
+  const { config, database, replica, version, listener, log, metrics } = kit;
+  const leader = createLeader({
+    database,
+    candidate: { holder: replica, address: config.publicAddress ?? url, version },
+    settings: reducerSettings(config),
+    batchRows: config.batchRows,
+    listener,
+    clock: systemClock,
+    logger: log,
+    metrics,
+    random: Math.random,
+  });
+  return startRole('leader', (signal) => leader.run(signal));
+}
+
+function reducerSettings(config: Config): Settings {
+  return {
+    agentFreshnessMinutes: config.agentFreshnessMinutes,
+    offlineGraceMinutes: config.offlineGraceMinutes,
+    deliveredGraceMinutes: config.deliveredGraceMinutes,
+    moveGraceMinutes: config.moveGraceMinutes,
+    refusedAfterMinutes: config.refusedAfterMinutes,
+  };
+}
+
+function startWorking(kit: Kit): Part {
+  const { config, database, listener, log, metrics } = kit;
+  const { source, trustFile } = config;
+  if (source === null || trustFile === null) throw new Error('the role workers needs a source');
+  const pool = createPool(database, {
+    role: 'workers',
+    max: WORKER_CONNECTIONS,
+    statementMs: WORKER_STATEMENT_MS,
+  });
+  const context = {
+    submit: (input: StoredInput) => submitDurably(kit.submitter, input),
+    log,
+    metrics,
+    clock: systemClock,
+    random: Math.random,
+  };
+  const options = {
+    pool,
+    source: openSource(source, config.sourceToken),
+    trustFile,
+    pollMs: config.pollSeconds * 1_000,
+    heartbeatMs: config.heartbeatSeconds * 1_000,
+    tickMs: config.tickSeconds * 1_000,
+    retentionDays: config.retentionDays,
+    acquire: (signal: AbortSignal) =>
+      acquireLock(
+        { database, name: 'workers', listener, logger: log, random: Math.random },
+        signal,
+      ),
+    committed: (signal: AbortSignal) => nextCommit(listener, signal),
+  };
+  return startRole('workers', async (signal) => {
+    await runWorkers(context, options, signal);
+    await pool.end();
+  });
+}
+
+/** A worker's input counts when it is durable; what cannot be stored now is tried again by its task. */
+async function submitDurably(submitter: Submitter, input: StoredInput): Promise<void> {
+  const result = await submitter.submit(input, { waitMs: 0 });
+  switch (result.status) {
+    case 'judged':
+    case 'queued':
+      return;
+    case 'invalid':
+      throw new Error(`the database cannot store a ${input.kind}: ${result.detail}`);
+    case 'unavailable':
+      throw new Error(`a ${input.kind} was not taken: ${result.why}`);
+  }
+}
+
+function nextCommit(listener: Listener, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      forget();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const forget = listener.on('out', done);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}
