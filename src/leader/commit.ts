@@ -1,0 +1,110 @@
+/**
+ * One batch, one transaction: the fence, the log rows, the rows that follow from them, verdicts, progress,
+ * and the removal of the inputs commit together or not at all.
+ */
+import type { Sql } from '../db/driver.ts';
+import { SessionClosedError } from '../db/errors.ts';
+import { DeadlineError } from '../db/deadline.ts';
+import type { Session } from '../db/session.ts';
+import { commit } from '../db/transaction.ts';
+import { insertRows } from '../eventlog/append.ts';
+import { pieces, writeTouched, type Statement } from '../eventlog/tables.ts';
+import { deleteInputs, insertDead, insertVerdicts } from '../queue/claim.ts';
+import type { TouchedRows } from '../reducer/state/rows-io.ts';
+import type { Time } from '../reducer/time.ts';
+import type { Work } from './work.ts';
+
+export interface Progress {
+  readonly epoch: number;
+  readonly commitNo: number;
+  readonly headSeq: number;
+  readonly nextDueAt: Time | null;
+  readonly at: Time;
+}
+
+/** COMMIT was sent and its answer did not come: it may have happened. */
+export class AmbiguousCommitError extends Error {
+  override readonly name = 'AmbiguousCommitError';
+}
+
+/** Log rows of one statement; some 1 kB each. */
+const ROWS_PER_INSERT = 5_000;
+/** Writing a whole rollout of 100,000 hosts takes seconds; a stuck disk must not hold us for ever. */
+export const WRITE_DEADLINE_MS = 30_000;
+/** How long one stretch of serialising may block the event loop, and with it the lock's ping. */
+const SLICE_MS = 25;
+
+/** Sends everything of an open, fenced transaction and commits it. */
+export async function commitWork(
+  writer: Session,
+  work: Work,
+  rows: TouchedRows,
+  progress: Progress,
+): Promise<void> {
+  const { epoch, at } = progress;
+  await writer.run(async (sql) => {
+    const deleted = { count: 0 };
+    await sendAll([
+      ...pieces(work.rows, ROWS_PER_INSERT).map((piece) => () => insertRows(sql, piece)),
+      ...writeTouched(sql, rows),
+      ...optional(work.verdicts, () => insertVerdicts(sql, progress, work.verdicts)),
+      ...optional(work.dead, () => insertDead(sql, work.dead, epoch, at)),
+      ...optional(work.ids, async () => {
+        deleted.count = await deleteInputs(sql, work.ids);
+      }),
+      () => writeProgress(sql, progress),
+    ]);
+    if (deleted.count !== work.ids.length) {
+      throw new Error(`${work.ids.length - deleted.count} claimed inputs are gone: not ours alone`);
+    }
+  }, WRITE_DEADLINE_MS);
+  await finish(writer);
+}
+
+async function finish(writer: Session): Promise<void> {
+  try {
+    await writer.run(commit, WRITE_DEADLINE_MS);
+  } catch (error) {
+    const unanswered = error instanceof DeadlineError || error instanceof SessionClosedError;
+    throw unanswered ? new AmbiguousCommitError('COMMIT was not answered') : error;
+  }
+}
+
+function optional(items: readonly unknown[], statement: Statement): Statement[] {
+  return items.length === 0 ? [] : [statement];
+}
+
+/** Sends statements one after the other without waiting for answers, letting others run in between. */
+async function sendAll(statements: readonly Statement[]): Promise<void> {
+  const answers: Promise<unknown>[] = [];
+  let since = performance.now();
+  for (const statement of statements) {
+    const answer = statement();
+    // Heard below, in order; a refusal that arrives while we are still sending is no unhandled one.
+    answer.catch(() => undefined);
+    answers.push(answer);
+    if (performance.now() - since < SLICE_MS) continue;
+    await new Promise(setImmediate);
+    since = performance.now();
+  }
+  await Promise.all(answers);
+}
+
+function writeProgress(sql: Sql, progress: Progress): Promise<unknown> {
+  const { epoch, commitNo, headSeq, nextDueAt, at } = progress;
+  return sql`
+    WITH woken AS (SELECT pg_notify(current_schema() || '_out', ''))
+    INSERT INTO leader_progress (epoch, commit_no, head_seq, next_due_at, at)
+    SELECT ${epoch}, ${commitNo}, ${headSeq}, ${nextDueAt}::timestamptz, ${at} FROM woken
+    ON CONFLICT (singleton) DO UPDATE SET epoch = excluded.epoch, commit_no = excluded.commit_no,
+      head_seq = excluded.head_seq, next_due_at = excluded.next_due_at, at = excluded.at`.execute();
+}
+
+/** After an ambiguous commit: is it there? Asked on another connection. */
+export async function didCommit(sql: Sql, progress: Progress, firstSeq: number): Promise<boolean> {
+  const [row] = await sql<{ there: boolean }[]>`
+    SELECT EXISTS (SELECT FROM event_log WHERE seq = ${firstSeq} AND epoch = ${progress.epoch})
+      OR EXISTS (SELECT FROM leader_progress
+                 WHERE epoch = ${progress.epoch} AND commit_no >= ${progress.commitNo}) AS there`;
+  return row?.there === true;
+}

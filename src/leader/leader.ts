@@ -1,0 +1,131 @@
+/**
+ * The leader role of a process: waits for the lock, leads one term after another, and lets go cleanly.
+ *
+ * States: following → leading → following … → stopped. On any doubt (lock or writer session gone, fence
+ * refused, commit failed) the term's state is dropped and the lock released; the next term starts from the
+ * database. Stopping finishes the batch in hand, then releases the lock, which wakes a follower at once.
+ */
+import { backoffMs, pause } from '../db/backoff.ts';
+import type { DatabaseOptions } from '../db/driver.ts';
+import { databaseProblem, isFenced } from '../db/errors.ts';
+import { acquireLock, type HeldLock } from '../db/lock.ts';
+import { createPool } from '../db/pool.ts';
+import { openSession, type Session } from '../db/session.ts';
+import type { Term } from './election.ts';
+import { LeaderTerm, WRITER_SETTINGS, type TermOptions } from './term.ts';
+
+export interface LeaderOptions extends Omit<TermOptions, 'pool'> {
+  readonly database: DatabaseOptions;
+  /** 0 ≤ x < 1; spreads attempts. */
+  readonly random: () => number;
+  /** Told when a term began (its first row is committed) and when it ended. */
+  readonly onTerm?: (term: Term | null) => void;
+}
+
+export interface Leader {
+  /** Leads whenever it can, until the signal; resolves when the lock is released. Never rejects. */
+  run(signal: AbortSignal): Promise<void>;
+  /** The term this process leads in now. */
+  readonly term: Term | null;
+}
+
+/** After a failed term: soon, since the fleet waits, but not in a tight loop. */
+const AGAIN = { firstMs: 100, maxMs: 5_000 } as const;
+/** Claims are small and indexed; a slow one means a sick database. */
+const CLAIM_MS = 5_000;
+const WRITER_DEADLINE_MS = 10_000;
+
+export function createLeader(options: LeaderOptions): Leader {
+  const current: { term: Term | null } = { term: null };
+  const setTerm = (term: Term | null): void => {
+    if (term === current.term) return;
+    current.term = term;
+    options.metrics.set('muster_leader_leading', {}, term === null ? 0 : 1);
+    if (term !== null) options.metrics.set('muster_leader_epoch', {}, term.epoch);
+    options.onTerm?.(term);
+  };
+  return {
+    get term() {
+      return current.term;
+    },
+    run: (signal) => leadOnAndOn(options, setTerm, signal),
+  };
+}
+
+type SetTerm = (term: Term | null) => void;
+
+async function leadOnAndOn(
+  options: LeaderOptions,
+  setTerm: SetTerm,
+  signal: AbortSignal,
+): Promise<void> {
+  const { database, listener, logger, random } = options;
+  const pool = createPool(database, { role: 'leader', max: 2, statementMs: CLAIM_MS });
+  let failures = 0;
+  while (!signal.aborted) {
+    const lock = await acquireLock({ database, name: 'leader', listener, logger, random }, signal)
+      // It rejects only at the signal.
+      .catch(() => null);
+    if (lock === null) break;
+    const failed = await leadOnce({ ...options, pool }, lock, setTerm, signal);
+    failures = failed ? failures + 1 : 0;
+    if (failed) await pause(backoffMs(AGAIN, failures - 1, random), signal);
+  }
+  await pool.end();
+}
+
+/** One term with a held lock; true when it ended by a failure. */
+async function leadOnce(
+  options: LeaderOptions & TermOptions,
+  lock: HeldLock,
+  setTerm: SetTerm,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { logger, metrics } = options;
+  let writer: Session | null = null;
+  const endWriter = (): void => void writer?.end();
+  lock.lost.addEventListener('abort', endWriter, { once: true });
+  try {
+    writer = await openWriter(options.database);
+    lock.lost.throwIfAborted();
+    await leadTerm(options, writer, setTerm, signal);
+    metrics.count('muster_leader_terms_ended_total', { why: 'stopped' });
+    return false;
+  } catch (error) {
+    const why = lock.lost.aborted ? 'lock-lost' : isFenced(error) ? 'fenced' : 'failed';
+    logger.warn({ why, problem: databaseProblem(error) }, 'no longer leading');
+    metrics.count('muster_leader_terms_ended_total', { why });
+    return true;
+  } finally {
+    setTerm(null);
+    // The writer first: whatever it had open is undone before another may lead.
+    await writer?.end();
+    lock.lost.removeEventListener('abort', endWriter);
+    await lock.release();
+  }
+}
+
+function openWriter(database: DatabaseOptions): Promise<Session> {
+  return openSession(database, {
+    role: 'writer',
+    settings: WRITER_SETTINGS,
+    deadlineMs: WRITER_DEADLINE_MS,
+  });
+}
+
+async function leadTerm(
+  options: TermOptions,
+  writer: Session,
+  setTerm: SetTerm,
+  signal: AbortSignal,
+): Promise<void> {
+  const { logger, metrics, clock } = options;
+  const began = clock.monotonic();
+  const term = await LeaderTerm.begin(options, writer);
+  const ms = clock.monotonic() - began;
+  metrics.observe('muster_leader_takeover_seconds', {}, ms / 1_000);
+  logger.info({ ...term.term, ms: Math.round(ms) }, 'leading');
+  setTerm(term.term);
+  await term.work(signal);
+  logger.info({ epoch: term.term.epoch }, 'handing over leadership');
+}

@@ -1,0 +1,318 @@
+/**
+ * One term of leadership: from taking the epoch to the first doubt. The state in memory belongs to the
+ * term; it is reloaded, never patched, whenever something was reduced that is not committed.
+ *
+ * Failure behaviour: an input that makes the reducer throw, or whose rows the database cannot store, is set
+ * aside as dead and the state reloaded. Anything else ends the term; what was in flight is undone by the
+ * server, and the queue still holds its inputs.
+ */
+import { isDataError } from '../db/errors.ts';
+import type { Listener } from '../db/listen.ts';
+import { knownSchemaVersion, schemaVersion } from '../db/migrate.ts';
+import { pause } from '../db/backoff.ts';
+import type { Pool } from '../db/pool.ts';
+import type { Session } from '../db/session.ts';
+import { inTransaction, rollback } from '../db/transaction.ts';
+import { makePartitionsAhead } from '../eventlog/append.ts';
+import { contentGetter, readContents } from '../eventlog/contents.ts';
+import { claimInputs, type ClaimedInput } from '../queue/claim.ts';
+import type { Input } from '../reducer/input.ts';
+import { nextDueAt } from '../reducer/reduce.ts';
+import type { Settings } from '../reducer/settings.ts';
+import { touched } from '../reducer/state/rows-io.ts';
+import { timeOf } from '../reducer/time.ts';
+import type { Clock, Logger, Metrics } from '../telemetry.ts';
+import {
+  AmbiguousCommitError,
+  commitWork,
+  didCommit,
+  WRITE_DEADLINE_MS,
+  type Progress,
+} from './commit.ts';
+import { fence, takeEpoch, type Candidate, type Term } from './election.ts';
+import { loadLeaderState, type Loaded } from './load.ts';
+import { observe } from './observe.ts';
+import { decide, decideInput, emptyWork, PoisonError, type Desk, type Work } from './work.ts';
+
+export interface TermOptions {
+  readonly candidate: Candidate;
+  readonly settings: Settings;
+  /** Inputs in one commit. */
+  readonly batchRows: number;
+  readonly listener: Listener;
+  /** For claims and look-ups, beside the writer. */
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** The bump waits for the previous leader's transaction; the server ends that one after 5 s at the latest. */
+const TAKE_DEADLINE_MS = 20_000;
+/** Reading the state of a fleet of 100,000 hosts with a few rollouts takes some seconds. */
+const LOAD_DEADLINE_MS = 120_000;
+/** The safety net beneath notifications. */
+const POLL_MS = 500;
+/** Stretches of reduction between two chances for the event loop; the lock's ping must not stall 100 ms. */
+const SLICE_MS = 20;
+/** A batch ends early when it has taken this long, or led to this many rows (some 20 MB). */
+const BATCH_MS = 250;
+const BATCH_LOG_ROWS = 20_000;
+/** No input of the queue: the term's own first one. */
+const OWN_INPUT = 0;
+
+export class LeaderTerm {
+  readonly term: Term;
+  private readonly options: TermOptions;
+  private readonly writer: Session;
+  private readonly poison = new Map<number, string>();
+  private desk: Desk;
+  private commitNo = 0;
+  private inTransaction = false;
+  private wakes = 0;
+  /** Batches to take one by one, to find the input that the database refuses. */
+  private singly = 0;
+
+  private constructor(options: TermOptions, writer: Session, term: Term, loaded: Loaded) {
+    this.options = options;
+    this.writer = writer;
+    this.term = term;
+    this.desk = this.deskFor(loaded);
+  }
+
+  /** Takes the epoch, loads the state and logs the takeover. The caller holds the lock. */
+  static async begin(options: TermOptions, writer: Session): Promise<LeaderTerm> {
+    await writer.run(assertKnownSchema);
+    const since = timeOf(options.clock.now());
+    const taken = await writer.run(
+      (sql) => takeEpoch(sql, options.candidate, since),
+      TAKE_DEADLINE_MS,
+    );
+    const loaded = await load(writer, options.settings);
+    await writer.run((sql) => makePartitionsAhead(sql, loaded.state.headSeq));
+    const term = new LeaderTerm(options, writer, taken, loaded);
+    await term.announce();
+    return term;
+  }
+
+  /** Works until the signal (finishing the batch in hand) or rejects at the first doubt. */
+  async work(signal: AbortSignal): Promise<void> {
+    const forget = this.options.listener.on('in', () => {
+      this.wakes += 1;
+    });
+    try {
+      await this.workOn(signal);
+    } finally {
+      forget();
+    }
+  }
+
+  private async workOn(signal: AbortSignal): Promise<void> {
+    let next = this.claim([]);
+    while (!signal.aborted) {
+      const seen = this.wakes;
+      const batch = await next;
+      if (batch.length === 0) {
+        await this.idle(seen, signal);
+        next = this.claim([]);
+        continue;
+      }
+      const work = await this.reduceBatch(batch);
+      if (work === null) {
+        next = this.claim([]);
+        continue;
+      }
+      // The next claim travels while this batch commits.
+      next = this.claim(work.ids);
+      next.catch(() => undefined);
+      if (!(await this.commit(work))) next = this.claim([]);
+    }
+    await next;
+  }
+
+  private claim(inFlight: readonly number[]): Promise<readonly ClaimedInput[]> {
+    const limit = this.singly > 0 ? 1 : this.options.batchRows;
+    return this.options.pool.run((sql) => claimInputs(sql, limit, inFlight));
+  }
+
+  private async idle(seen: number, signal: AbortSignal): Promise<void> {
+    if (this.wakes !== seen) return;
+    const woken = new AbortController();
+    const forget = this.options.listener.on('in', () => {
+      woken.abort();
+    });
+    const over = new AbortController();
+    void this.writer.over.then(() => {
+      over.abort();
+    });
+    await pause(POLL_MS, AbortSignal.any([signal, woken.signal, over.signal]));
+    forget();
+    if (!this.writer.open) throw new Error('the writer session is over');
+  }
+
+  /** Null: the batch held poison, was dropped, and is to be claimed again. */
+  private async reduceBatch(batch: readonly ClaimedInput[]): Promise<Work | null> {
+    const work = emptyWork();
+    const began = performance.now();
+    let sliceFrom = began;
+    try {
+      for (const claimed of batch) {
+        await decide(this.desk, work, claimed);
+        const now = performance.now();
+        if (now - began > BATCH_MS || work.rows.length > BATCH_LOG_ROWS) break;
+        if (now - sliceFrom < SLICE_MS) continue;
+        await new Promise(setImmediate);
+        sliceFrom = performance.now();
+      }
+      return work;
+    } catch (error) {
+      if (!(error instanceof PoisonError)) throw error;
+      await this.setAside(error.inputId, error.message);
+      return null;
+    }
+  }
+
+  private async setAside(inputId: number, error: string): Promise<void> {
+    this.options.logger.error({ inputId, error }, 'an input cannot be decided; it is set aside');
+    this.poison.set(inputId, error);
+    await this.reload();
+  }
+
+  /** False: the database refused the data; the state was reloaded and the inputs are claimed again. */
+  private async commit(work: Work): Promise<boolean> {
+    const started = performance.now();
+    const progress = this.nextProgress();
+    try {
+      await this.open();
+      await commitWork(this.writer, work, touched(this.desk.state, work.entries), progress);
+      this.inTransaction = false;
+    } catch (error) {
+      if (error instanceof AmbiguousCommitError) await this.explain(progress, work);
+      if (!isDataError(error)) throw error;
+      await this.isolate(work, error);
+      return false;
+    }
+    this.commitNo = progress.commitNo;
+    if (this.singly > 0) this.singly -= 1;
+    for (const id of work.ids) this.poison.delete(id);
+    this.measure(work, performance.now() - started);
+    await this.aheadOfPartitions(work);
+    return true;
+  }
+
+  private nextProgress(): Progress {
+    const { state } = this.desk;
+    const due = nextDueAt(state);
+    return {
+      epoch: this.term.epoch,
+      commitNo: this.commitNo + 1,
+      headSeq: state.headSeq,
+      nextDueAt: due === null ? null : timeOf(due),
+      at: timeOf(Math.max(this.options.clock.now(), state.lastTs)),
+    };
+  }
+
+  /** The rows of some input cannot be stored: one by one, the offender shows. */
+  private async isolate(work: Work, error: unknown): Promise<void> {
+    const [only] = work.ids;
+    if (only === undefined) throw error;
+    if (work.ids.length === 1) {
+      await this.setAside(only, error instanceof Error ? error.message : String(error));
+      return;
+    }
+    this.singly = work.ids.length;
+    await this.reload();
+  }
+
+  private async reload(): Promise<void> {
+    await rollback(this.writer);
+    this.inTransaction = false;
+    this.desk = this.deskFor(await load(this.writer, this.options.settings));
+  }
+
+  private async open(): Promise<void> {
+    if (this.inTransaction) return;
+    this.inTransaction = true;
+    await this.writer.run(async (sql) => {
+      await Promise.all([sql`BEGIN`.execute(), fence(sql, this.term.epoch)]);
+    });
+  }
+
+  private deskFor(loaded: Loaded): Desk {
+    const { pool, clock } = this.options;
+    return {
+      state: loaded.state,
+      headHash: loaded.headHash,
+      epoch: this.term.epoch,
+      now: () => clock.now(),
+      poison: this.poison,
+      contents: async (hashes) => contentGetter(await pool.run((sql) => readContents(sql, hashes))),
+      observe: async (needs) => {
+        await this.open();
+        return this.writer.run((sql) => observe(sql, needs));
+      },
+    };
+  }
+
+  private async announce(): Promise<void> {
+    const work = emptyWork();
+    const { holder, version } = this.options.candidate;
+    const input: Input = { kind: 'LeaderStarted', ...this.term, holder, version };
+    await decideInput(this.desk, work, input, OWN_INPUT);
+    await this.commit(work);
+  }
+
+  private measure(work: Work, commitMs: number): void {
+    const { metrics } = this.options;
+    metrics.observe('muster_leader_commit_seconds', {}, commitMs / 1_000);
+    metrics.observe('muster_leader_batch_rows', {}, work.ids.length);
+    metrics.count('muster_leader_log_rows_total', {}, work.rows.length);
+    for (const outcome of work.outcomes) metrics.count('muster_leader_inputs_total', outcome);
+  }
+
+  /** Twice per partition: workers do this too, but a leader must not depend on them. */
+  private async aheadOfPartitions(work: Work): Promise<void> {
+    const first = work.rows.at(0)?.seq;
+    const last = work.rows.at(-1)?.seq;
+    if (first === undefined || last === undefined) return;
+    if (Math.floor(first / 500_000) === Math.floor(last / 500_000)) return;
+    await this.options.pool.run((sql) => makePartitionsAhead(sql, last));
+  }
+
+  /** Says what became of a commit that was not answered; the term is over either way. */
+  private async explain(progress: Progress, work: Work): Promise<void> {
+    const first = work.rows.at(0)?.seq ?? 0;
+    const done = await this.options.pool
+      .run((sql) => didCommit(sql, progress, first))
+      .catch(() => null);
+    const fate = done === null ? 'unknown' : done ? 'committed' : 'not committed';
+    this.options.logger.warn({ ...progress, fate }, 'a commit was not answered; reloading');
+  }
+}
+
+async function load(writer: Session, settings: Settings): Promise<Loaded> {
+  return inTransaction(
+    writer,
+    async (sql) => {
+      await sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`;
+      return loadLeaderState(sql, settings);
+    },
+    LOAD_DEADLINE_MS,
+  );
+}
+
+async function assertKnownSchema(sql: Parameters<typeof schemaVersion>[0]): Promise<void> {
+  const found = await schemaVersion(sql);
+  const known = knownSchemaVersion();
+  if (found === known) return;
+  if (found === null || found < known) {
+    throw new Error(`the schema is at version ${found ?? 'none'}, not ${known}: run "muster migrate"`);
+  }
+  throw new Error(`the schema is at version ${found}, newer than this Muster's ${known}: upgrade it`);
+}
+
+/** The writer's own limits: a frozen owner's transaction ends, and with it the wait of the next leader. */
+export const WRITER_SETTINGS = {
+  idle_in_transaction_session_timeout: '5000',
+  statement_timeout: String(WRITE_DEADLINE_MS),
+} as const;

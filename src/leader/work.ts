@@ -1,0 +1,129 @@
+/**
+ * Reducing a batch in memory: inputs one by one, each with its own `now`, into everything that one
+ * transaction must hold. Nothing is durable here; whatever is not committed is dropped with the state.
+ */
+import { chainEntries, type NewRow } from '../eventlog/append.ts';
+import type { ClaimedInput, NewVerdict } from '../queue/claim.ts';
+import { openInput, type Opened } from '../queue/open-input.ts';
+import type { Input, Observed, ObservationNeeds } from '../reducer/input.ts';
+import type { LogEntry, Verdict } from '../reducer/log.ts';
+import { observationNeeds, reduce } from '../reducer/reduce.ts';
+import type { FleetState } from '../reducer/state/state.ts';
+import { timeOf, type Millis } from '../reducer/time.ts';
+
+export interface DeadInput {
+  readonly input: ClaimedInput;
+  readonly error: string;
+}
+
+/** What a transaction must write, in the making. */
+export interface Work {
+  readonly ids: number[];
+  readonly rows: NewRow[];
+  readonly entries: LogEntry[];
+  readonly verdicts: NewVerdict[];
+  readonly dead: DeadInput[];
+  /** `kind` and what became of each input, for metrics. */
+  readonly outcomes: { readonly kind: string; readonly verdict: string }[];
+}
+
+export function emptyWork(): Work {
+  return { ids: [], rows: [], entries: [], verdicts: [], dead: [], outcomes: [] };
+}
+
+export interface Desk {
+  readonly state: FleetState;
+  readonly epoch: number;
+  readonly now: () => Millis;
+  /** Hash of the last row, committed or in the making. */
+  headHash: Uint8Array;
+  /** Opens the writer transaction if need be, locks and looks. */
+  readonly observe: (needs: ObservationNeeds) => Promise<Observed>;
+  readonly contents: (hashes: readonly string[]) => Promise<(hash: string) => unknown>;
+  /** Inputs that made the reducer throw before: id and error. */
+  readonly poison: ReadonlyMap<number, string>;
+}
+
+/** The reducer threw: the state is half changed and must be dropped; this input is poison from now on. */
+export class PoisonError extends Error {
+  override readonly name = 'PoisonError';
+  readonly inputId: number;
+
+  constructor(inputId: number, cause: unknown) {
+    super(errorText(cause));
+    this.inputId = inputId;
+  }
+}
+
+/** Log rows of one input that its verdict names; a manifest set may lead to thousands. */
+const SEQS_IN_VERDICT = 1_000;
+
+const DEAD_VERDICT: Verdict = {
+  status: 'refused',
+  code: 'malformed',
+  detail: 'the control plane cannot process this input; it is kept in dead_input with the error',
+  state: null,
+  lastEventSeq: null,
+};
+
+/** Decides one claimed input. Throws PoisonError when the state is lost with it. */
+export async function decide(desk: Desk, work: Work, claimed: ClaimedInput): Promise<void> {
+  work.ids.push(claimed.id);
+  const opened = await open(desk, claimed);
+  if (!opened.ok) {
+    work.dead.push({ input: claimed, error: opened.error });
+    settle(work, claimed, DEAD_VERDICT, []);
+    work.outcomes.push({ kind: claimed.kind, verdict: 'dead' });
+    return;
+  }
+  const { entries, verdict } = await decideInput(desk, work, opened.input, claimed.id);
+  settle(work, claimed, verdict, entries);
+  work.outcomes.push({ kind: claimed.kind, verdict: verdict.status });
+}
+
+/** Reduces an input of any origin and adds its rows to the work. */
+export async function decideInput(
+  desk: Desk,
+  work: Work,
+  input: Input,
+  inputId: number,
+): Promise<{ readonly entries: readonly LogEntry[]; readonly verdict: Verdict }> {
+  const { state } = desk;
+  const now = Math.max(desk.now(), state.lastTs);
+  const needs = observationNeeds(state, input, now);
+  const seen = needs === null ? input : { ...input, observed: await desk.observe(needs) };
+  const { entries, verdict } = attempt(inputId, () => reduce(state, seen, now));
+  const rows = chainEntries(entries, timeOf(now), desk.epoch, desk.headHash);
+  for (const row of rows) work.rows.push(row);
+  for (const entry of entries) work.entries.push(entry);
+  desk.headHash = rows.at(-1)?.hash ?? desk.headHash;
+  return { entries, verdict };
+}
+
+function attempt<T>(inputId: number, reduceIt: () => T): T {
+  try {
+    return reduceIt();
+  } catch (error) {
+    throw new PoisonError(inputId, error);
+  }
+}
+
+function open(desk: Desk, claimed: ClaimedInput): Opened | Promise<Opened> {
+  const error = desk.poison.get(claimed.id);
+  return error === undefined ? openInput(claimed, desk.contents) : { ok: false, error };
+}
+
+function settle(
+  work: Work,
+  { id, replica }: ClaimedInput,
+  verdict: Verdict,
+  entries: readonly LogEntry[],
+): void {
+  if (replica === null) return;
+  const seqs = entries.slice(0, SEQS_IN_VERDICT).map((entry) => entry.seq);
+  work.verdicts.push({ inputId: id, replica, verdict, seqs });
+}
+
+function errorText(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
