@@ -11,7 +11,7 @@ export interface WaveProgress {
 }
 
 export interface Waiting {
-  /** Gate keys, such as `disruption-budget:{…}`. */
+  /** Gate keys, such as `disruption-budget:web`. */
   readonly gates: readonly string[];
   readonly hosts: number;
   /** One of them. */
@@ -39,6 +39,8 @@ interface RolloutRow {
   readonly state: string;
   readonly current_wave: number;
   readonly blockers: readonly string[];
+  /** The tags that each budget selects, in the plan's order. */
+  readonly budgets: readonly string[];
 }
 
 interface WaveRow {
@@ -63,7 +65,9 @@ export async function readProgress(
 ): Promise<Progress> {
   const table = (name: string) => sql(`${schema}.${name}`);
   const rollouts = await sql<RolloutRow[]>`
-    SELECT rollout_id, state, current_wave, blockers
+    SELECT rollout_id, state, current_wave, blockers,
+      ARRAY(SELECT array_to_string(ARRAY(SELECT json_array_elements_text(b->'selector'->'tags')), '+')
+            FROM json_array_elements(plan->'budgets') AS b) AS budgets
     FROM ${table('rollout')} WHERE rollout_id = ANY(${[...ids]})`;
   const waves = await sql<WaveRow[]>`
     SELECT rollout_id, wave, state, count(*)::int AS hosts
@@ -107,13 +111,22 @@ function progressOf(
     }),
     waiting: waiting
       .filter((found) => found.rollout_id === row.rollout_id)
-      .map(({ gates, hosts, example }) => ({ gates: gateKeys(gates), hosts, example })),
+      .map(({ gates, hosts, example }) => ({
+        gates: gateKeys(gates).map((gate) => named(gate, row.budgets)),
+        ...{ hosts, example },
+      })),
   };
 }
 
 function gateKeys(text: string): string[] {
   const parsed: unknown = JSON.parse(text);
   return Array.isArray(parsed) ? parsed.map(String) : [];
+}
+
+/** A budget is known to its rollout by a number; people know it by what it selects. */
+function named(gate: string, budgets: readonly string[]): string {
+  const index = /^disruption-budget:(\d+)$/.exec(gate)?.[1];
+  return index === undefined ? gate : `disruption-budget:${budgets[Number(index)] ?? index}`;
 }
 
 /** Hosts of a rollout by state. */

@@ -37,7 +37,7 @@ const STATES = [
 const PLAIN = '\u001b[0m';
 /** Reasons shown for each rollout; more would push the picture off the screen. */
 const MAX_REASONS = 4;
-/** Gate keys may carry a whole selector. */
+/** A gate's subject may be as long as a closure's hash. */
 const MAX_KEY = 60;
 
 export function createScreen(io: Io, look: Look): Screen {
