@@ -11,12 +11,14 @@
 import { hostname } from 'node:os';
 import pino from 'pino';
 import { buildApi, type Api } from './api/app.ts';
+import type { Readiness } from './api/deps.ts';
 import type { Config, Role } from './config.ts';
 import { publicSettings } from './config.ts';
 import type { DatabaseOptions } from './db/driver.ts';
 import { startListener, type Listener } from './db/listen.ts';
 import { acquireLock } from './db/lock.ts';
 import { createPool, type Pool } from './db/pool.ts';
+import { hasFleet } from './db/reads.ts';
 import { createLeader } from './leader/leader.ts';
 import { createSubmitter, type Submitter } from './queue/submitter.ts';
 import type { Settings } from './reducer/settings.ts';
@@ -109,6 +111,58 @@ function makeKit(config: Config, replica: string, version: string, log: Logger):
     random: Math.random,
   });
   return { config, database, replica, version, log, metrics, listener, submitter };
+}
+
+/** The HTTP side of every process; one without the role `api` answers health and metrics only. */
+async function startApi(
+  kit: Kit,
+  pool: Pool,
+  state: { readonly draining: boolean },
+  serves: boolean,
+): Promise<Api & { readonly url: string }> {
+  const { config, replica, version, listener, submitter, log, metrics } = kit;
+  const api = await buildApi(
+    {
+      submit: async (input, options) => {
+        const result = await submitter.submit(input, options);
+        if (result.status !== 'invalid') return result;
+        throw new Error(`the database cannot store a ${input.kind}: ${result.detail}`);
+      },
+      pool,
+      wake: { subscribe: (wake) => listener.on('out', wake) },
+      clock: systemClock,
+      log,
+      metrics,
+      random: Math.random,
+      readiness: () => readiness(kit, pool, state),
+      replica,
+      devIdentity: config.devIdentity,
+      limits: {
+        verdictWaitMs: config.verdictWaitMs,
+        requestTimeoutMs: config.requestTimeoutSeconds * 1_000,
+        maxParkedPolls: config.maxParkedPolls,
+        maxConnections: config.maxConnections,
+      },
+    },
+    { serves, version },
+  );
+  const url = await api.listen(config.listenHost, config.listenPort);
+  return { ...api, url };
+}
+
+/** Can enqueue, has manifests to serve, and is not going away. A follower is as ready as a leader. */
+async function readiness(
+  { submitter }: Kit,
+  pool: Pool,
+  { draining }: { readonly draining: boolean },
+): Promise<Readiness> {
+  const reasons: string[] = [];
+  if (draining) reasons.push('draining');
+  else if (!(await submitter.ready())) reasons.push('the queue cannot take inputs');
+  else if (!(await pool.run(hasFleet).catch(() => false))) {
+    reasons.push('no manifest set has been verified yet');
+  }
+  return { ready: reasons.length === 0, reasons };
 }
 
 /** A role that runs until it is told to stop. */
@@ -210,5 +264,50 @@ function nextCommit(listener: Listener, signal: AbortSignal): Promise<void> {
     };
     const forget = listener.on('out', done);
     signal.addEventListener('abort', done, { once: true });
+  });
+}
+
+interface Running {
+  readonly state: { draining: boolean };
+  readonly api: Api & { readonly url: string };
+  readonly leader: Part | null;
+  readonly workers: Part | null;
+  readonly pool: Pool;
+}
+
+/** Runs the stop order under one deadline; resolves with the names of what did not stop. */
+async function stopInOrder(kit: Kit, running: Running): Promise<readonly string[]> {
+  const { config, listener, submitter, log } = kit;
+  const { state, api, leader, workers, pool } = running;
+  state.draining = true;
+  const steps: readonly Part[] = [
+    { name: 'drain delay', stop: () => delay(config.drainDelaySeconds * 1_000) },
+    { name: 'api', stop: () => api.stop() },
+    { name: 'queue', stop: () => submitter.drain() },
+    ...(leader === null ? [] : [leader]),
+    ...(workers === null ? [] : [workers]),
+    {
+      name: 'connections',
+      stop: async () => {
+        await Promise.all([submitter.end(), listener.stop(), pool.end()]);
+      },
+    },
+  ];
+  const late = new Set(steps.map((step) => step.name));
+  const inOrder = async (): Promise<void> => {
+    for (const step of steps) {
+      await step.stop().catch((error: unknown) => {
+        log.error({ step: step.name, err: error }, 'while stopping');
+      });
+      late.delete(step.name);
+    }
+  };
+  await Promise.race([inOrder(), delay(config.stopDeadlineSeconds * 1_000)]);
+  return [...late];
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    systemClock.after(ms, resolve);
   });
 }

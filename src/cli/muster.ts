@@ -20,6 +20,13 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
     },
   ],
   [
+    'migrate',
+    {
+      summary: "bring the database's schema to this version",
+      load: async () => (await import('./migrate.ts')).migrate,
+    },
+  ],
+  [
     'dev',
     {
       summary: 'run a whole installation on this machine, with a simulated fleet',

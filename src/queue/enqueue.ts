@@ -54,7 +54,7 @@ export interface QueueGauge {
 /** How much waits, looking at `most` rows at the most. */
 export async function readGauge(sql: Sql, most: number): Promise<QueueGauge> {
   const [row] = await sql<{ rows: number; oldest: number | null }[]>`
-    SELECT (SELECT count(*) FROM (SELECT 1 FROM input_queue LIMIT ${most}) AS some)::int AS rows,
+    SELECT (SELECT count(*) FROM (SELECT 1 FROM input_queue LIMIT ${most}) AS few)::int AS rows,
       (SELECT extract(epoch FROM clock_timestamp() - enqueued_at)::float8 * 1000
        FROM input_queue ORDER BY id LIMIT 1) AS oldest`;
   return { rows: row?.rows ?? 0, oldestMs: Math.max(0, row?.oldest ?? 0) };

@@ -39,6 +39,7 @@ const LOOK_EVERY_MS = 500;
 export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOptions): QueueGate {
   let full = false;
   let reachable = false;
+  let looked = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | null = null;
 
@@ -52,9 +53,12 @@ export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOp
       metrics.set('muster_queue_oldest_seconds', {}, gauge.oldestMs / 1_000);
       if (full && !was) logger.warn({ ...gauge, ...limits }, 'the queue is full: inputs get 503');
     } catch (error) {
+      if (reachable || !looked) {
+        logger.warn({ problem: databaseProblem(error) }, 'the queue cannot be looked at');
+      }
       reachable = false;
-      logger.warn({ problem: databaseProblem(error) }, 'the queue cannot be looked at');
     } finally {
+      looked = true;
       lookedAt = clock.monotonic();
       looking = null;
     }

@@ -52,7 +52,7 @@ export const ProblemSchema = Type.Object(
       }),
     ),
   },
-  { $id: 'Problem', description: 'RFC 9457 problem details.' },
+  { description: 'RFC 9457 problem details.' },
 );
 
 export type Problem = Static<typeof ProblemSchema>;

@@ -1,10 +1,11 @@
 /**
  * The names of states as they cross the wire. The core has them as values too, but the wire takes only its
- * types; `satisfies` in both directions keeps the two lists the same.
+ * types; `satisfies` in both directions keeps the lists the same.
  */
 import type { HostState } from '../reducer/host/record.ts';
+import type { RolloutState } from '../reducer/rollout/states.ts';
 
-const NAMES = {
+const HOST_STATES = {
   Pending: 'Pending',
   Activating: 'Activating',
   Deferred: 'Deferred',
@@ -14,5 +15,18 @@ const NAMES = {
   Reverted: 'Reverted',
 } as const satisfies { readonly [S in HostState]: S };
 
+const ROLLOUT_STATES = {
+  Opening: 'Opening',
+  Active: 'Active',
+  Converging: 'Converging',
+  Terminal: 'Terminal',
+  Reverted: 'Reverted',
+  Failed: 'Failed',
+  Superseded: 'Superseded',
+  Cancelled: 'Cancelled',
+  Pruned: 'Pruned',
+} as const satisfies { readonly [S in RolloutState]: S };
+
 /** In the order a host goes through them. */
-export const HOST_STATE_NAMES: readonly HostState[] = Object.values(NAMES);
+export const HOST_STATE_NAMES: readonly HostState[] = Object.values(HOST_STATES);
+export const ROLLOUT_STATE_NAMES: readonly RolloutState[] = Object.values(ROLLOUT_STATES);

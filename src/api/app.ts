@@ -1,0 +1,99 @@
+/**
+ * The HTTP application: plugins in their order, then routes. Handlers are thin; what they decide lives in
+ * the reducer's read functions, what they know in committed rows.
+ */
+import fastify, { type FastifyInstance } from 'fastify';
+import swagger from '@fastify/swagger';
+import type { ApiDeps } from './deps.ts';
+import { addErrors } from './errors.ts';
+import { followDispatches } from './follow.ts';
+import { readRawBodies } from './body.ts';
+import { addIdentity } from './identity.ts';
+import { addMeasures } from './measures.ts';
+import { createMemory } from './memory.ts';
+import { Polls } from './polls.ts';
+import { addProtocol } from './protocol.ts';
+import { addDispatch, offerer } from './routes/dispatch.ts';
+import { addEvents } from './routes/events.ts';
+import { addHeartbeat } from './routes/heartbeat.ts';
+import { addManifests } from './routes/manifests.ts';
+import { addOperator } from './routes/operator.ts';
+import { addProcess } from './routes/process.ts';
+
+export interface Api {
+  readonly app: FastifyInstance;
+  /** Listens, and says where. */
+  listen(host: string, port: number): Promise<string>;
+  /** Takes no new connections, answers parked polls with 204 and lets requests in progress end. */
+  stop(): Promise<void>;
+}
+
+/** Longer than a load balancer's own idle timeout is of no use; shorter than Node's default 5 s makes agents reconnect. */
+const KEEP_ALIVE_MS = 75_000;
+/** How often slow requests are looked for: a tenth of the shortest limit that may be set would be 20 ms. */
+const CHECK_EVERY_MS = 1_000;
+
+export interface ApiOptions {
+  /** Serve agents and operators; else only health and metrics. */
+  readonly serves: boolean;
+  readonly version: string;
+}
+
+export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api> {
+  const { requestTimeoutMs, maxConnections, maxParkedPolls } = deps.limits;
+  const app = fastify({
+    logger: false,
+    // Errors of the router must leave through the same door as all others.
+    routerOptions: { maxParamLength: 300 },
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    http: {
+      headersTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(CHECK_EVERY_MS, requestTimeoutMs / 2),
+    },
+    forceCloseConnections: 'idle',
+  });
+  app.server.maxConnections = maxConnections;
+  const memory = createMemory(deps);
+  const polls = new Polls({ ...deps, maxParked: maxParkedPolls, offer: offerer(deps) });
+  addErrors(app, deps, () => {
+    memory.noteShed();
+  });
+  addMeasures(app, deps);
+  addProtocol(app);
+  addIdentity(app, { dev: deps.devIdentity, log: deps.log });
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Muster', version: options.version },
+      tags: [{ name: 'agent' }, { name: 'operator' }, { name: 'process' }],
+    },
+  });
+  await app.register((scope, _options, done) => {
+    addProcess(scope, deps);
+    if (options.serves) {
+      addManifests(scope, deps);
+      addOperator(scope, deps);
+      addDispatch(scope, deps, polls);
+    }
+    done();
+  });
+  if (options.serves) {
+    await app.register((scope, _options, done) => {
+      readRawBodies(scope);
+      addEvents(scope, deps, memory);
+      addHeartbeat(scope, deps, memory);
+      done();
+    });
+  }
+  const unfollow = options.serves ? followDispatches(deps, polls) : () => undefined;
+  return {
+    app,
+    listen: (host, port) => app.listen({ host, port }),
+    async stop() {
+      unfollow();
+      polls.drain();
+      await app.close();
+    },
+  };
+}

@@ -1,0 +1,59 @@
+/**
+ * What the API is given. It is stateless apart from parked polls and a little short-lived memory: whatever
+ * it accepts goes to the queue, whatever it answers comes from committed rows.
+ */
+import type { Pool } from '../db/pool.ts';
+import type { StoredInput } from '../wire/input.ts';
+import type { Verdict } from '../reducer/log.ts';
+import type { Clock, Logger, MetricsRegistry } from '../telemetry.ts';
+
+export type Submitted =
+  /** Committed and decided; `seqs` are the log rows it led to. */
+  | { readonly status: 'judged'; readonly verdict: Verdict; readonly seqs: readonly number[] }
+  /** Committed to the queue; no verdict within the wait. */
+  | { readonly status: 'queued' }
+  /** Not accepted: nothing is known to be stored. */
+  | { readonly status: 'unavailable'; readonly why: string; readonly retryAfterSecs: number };
+
+/** The queue's entrance. Never rejects for anything that the database or the leader may do. */
+export type Submit = (
+  input: StoredInput,
+  options: { readonly waitMs: number },
+) => Promise<Submitted>;
+
+/** Something may have been committed that parked polls wait for. A hint: hints may be lost. */
+export interface WakeSource {
+  subscribe(listener: () => void): () => void;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** Why not, each a sentence. */
+  readonly reasons: readonly string[];
+}
+
+export interface ApiLimits {
+  /** How long events and reporting heartbeats wait for a verdict. */
+  readonly verdictWaitMs: number;
+  /** Time a client has to send a whole request. */
+  readonly requestTimeoutMs: number;
+  readonly maxParkedPolls: number;
+  readonly maxConnections: number;
+}
+
+export interface ApiDeps {
+  readonly submit: Submit;
+  readonly pool: Pool;
+  readonly wake: WakeSource;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: MetricsRegistry;
+  /** In [0, 1): for jitter. */
+  readonly random: () => number;
+  readonly readiness: () => Promise<Readiness>;
+  /** This process's name among its peers. */
+  readonly replica: string;
+  /** Believe `X-Muster-Dev-Identity`; refused unless the listener is loopback. */
+  readonly devIdentity: boolean;
+  readonly limits: ApiLimits;
+}

@@ -1,0 +1,57 @@
+/**
+ * Every answer that is no success leaves through here, as `application/problem+json` with a code of the
+ * catalogue. Faults of our own are logged with their cause and answered without it.
+ */
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { PROBLEM_TYPE } from '../wire/problem.ts';
+import type { ApiDeps } from './deps.ts';
+import { Refusal } from './refusal.ts';
+
+/** Anything with a code and a status that fastify itself refuses requests with. */
+function ofFramework(error: FastifyError): Refusal | null {
+  const status = error.statusCode ?? 500;
+  if (error.validation !== undefined)
+    return new Refusal('malformed', `${error.message}; see /openapi.json`);
+  if (status === 413) return new Refusal('too-large', 'the body is too large; send less');
+  if (status === 415) return new Refusal('unsupported-media-type', 'send application/json');
+  if (status >= 400 && status < 500)
+    return new Refusal('malformed', 'the request cannot be read; see /openapi.json');
+  return null;
+}
+
+/** Everyone who was told to come back comes back at another time: half as long again at the most. */
+function retryAfter(seconds: number, random: () => number): string {
+  return String(Math.max(1, Math.ceil(seconds * (1 + random() / 2))));
+}
+
+export function asRefusal(error: FastifyError | Refusal, deps: ApiDeps, route: string): Refusal {
+  const known = error instanceof Refusal ? error : ofFramework(error);
+  if (known !== null) return known;
+  deps.log.error({ err: error, route }, 'a request failed');
+  return new Refusal('internal', 'this is a fault of the control plane; its log says more');
+}
+
+function answer(reply: FastifyReply, refusal: Refusal, deps: ApiDeps): FastifyReply {
+  const { retryAfterSecs, why } = refusal.options;
+  if (retryAfterSecs !== undefined) {
+    void reply.header('retry-after', retryAfter(retryAfterSecs, deps.random));
+  }
+  if (why !== undefined) deps.metrics.count('muster_api_shed_total', { why });
+  return reply
+    .code(refusal.status)
+    .header('content-type', PROBLEM_TYPE)
+    .serializer((body: unknown) => JSON.stringify(body))
+    .send(refusal.body);
+}
+
+export function addErrors(app: FastifyInstance, deps: ApiDeps, onShed: () => void): void {
+  app.setErrorHandler((error: FastifyError | Refusal, request: FastifyRequest, reply) => {
+    const refusal = asRefusal(error, deps, request.routeOptions.url ?? 'none');
+    if (refusal.options.why !== undefined) onShed();
+    return answer(reply, refusal, deps);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const detail = `${request.method} ${request.url.slice(0, 200)} does not exist; see /openapi.json`;
+    return answer(reply, new Refusal('no-route', detail), deps);
+  });
+}

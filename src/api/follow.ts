@@ -1,0 +1,66 @@
+/**
+ * Wakes parked polls. A commit is announced without saying what it holds, so one query finds the hosts
+ * whose dispatches are newer than the last seq seen, whatever the number of polls. Announcements are hints,
+ * and some changes have no new seq (an older dispatch becomes the newest when the other is withdrawn): so
+ * every now and then all dispatches in force are looked at.
+ */
+import { databaseProblem } from '../db/errors.ts';
+import { dispatchesSince } from '../db/offers.ts';
+import type { ApiDeps } from './deps.ts';
+import type { Polls } from './polls.ts';
+
+/** A lost announcement costs a host this much, once. */
+const SAFETY_NET_MS = 10_000;
+
+export function followDispatches(deps: ApiDeps, polls: Polls): () => void {
+  const { pool, clock, log } = deps;
+  let seen = 0;
+  let reading = false;
+  let again = false;
+  let stopped = false;
+
+  const readOnce = async (all: boolean): Promise<void> => {
+    const { head, hosts } = await pool.run((sql) => dispatchesSince(sql, all ? 0 : seen));
+    // A head that fell means another database: the whole was read, so start from there.
+    seen = all ? head : Math.max(seen, head);
+    polls.wake(hosts);
+  };
+  const read = async (all: boolean): Promise<void> => {
+    if (reading) {
+      again = true;
+      return;
+    }
+    reading = true;
+    try {
+      await readOnce(all);
+      while (again) {
+        again = false;
+        await readOnce(false);
+      }
+    } catch (error) {
+      log.debug(
+        { problem: databaseProblem(error) },
+        'dispatches cannot be read; the safety net tries again',
+      );
+    } finally {
+      reading = false;
+    }
+  };
+  const look = (all: boolean): void => {
+    if (polls.parked > 0) read(all).catch(() => undefined); // it logs its own failures
+  };
+  const net = (): (() => void) =>
+    clock.after(SAFETY_NET_MS, () => {
+      look(true);
+      if (!stopped) cancel = net();
+    });
+  let cancel = net();
+  const unsubscribe = deps.wake.subscribe(() => {
+    look(false);
+  });
+  return () => {
+    stopped = true;
+    cancel();
+    unsubscribe();
+  };
+}

@@ -1,0 +1,81 @@
+/** GET /v1/agent/dispatch: the only message from the control plane to an agent, by long poll. */
+import type { FastifyInstance } from 'fastify';
+import { Type } from '@sinclair/typebox';
+import { offerDispatches, type OfferRow } from '../../db/offers.ts';
+import { DispatchAnswerSchema, type DispatchAnswer } from '../../wire/agent.ts';
+import { ProblemSchema } from '../../wire/problem.ts';
+import type { ApiDeps } from '../deps.ts';
+import { gather } from '../gather.ts';
+import { callerHost } from '../identity.ts';
+import type { Polls } from '../polls.ts';
+import { fromDatabase, Refusal } from '../refusal.ts';
+
+/** Load balancers cut idle requests at 60 s and up. */
+const LONGEST_WAIT_SECS = 60;
+
+/** Offers to one host; many share the statement. */
+export function offerer(deps: ApiDeps): (hostname: string) => Promise<OfferRow | null> {
+  const { pool, metrics, replica } = deps;
+  const offer = gather<string, { readonly row: OfferRow | null }>({
+    onRun: (size) => {
+      metrics.observe('muster_api_gathered_rows', { statement: 'offer' }, size);
+    },
+    run: async (hostnames) => {
+      const rows = await pool.run((sql) => offerDispatches(sql, replica, [...new Set(hostnames)]));
+      const byHost = new Map(rows.map((row) => [row.hostname, row]));
+      return hostnames.map((hostname) => ({ row: byHost.get(hostname) ?? null }));
+    },
+  });
+  return async (hostname) => (await offer(hostname)).row;
+}
+
+function waitMs(wait: string | undefined): number {
+  if (wait === undefined) return 0;
+  const seconds = Number(wait);
+  if (wait.trim() === '' || Number.isNaN(seconds)) {
+    throw new Refusal('malformed', 'wait is no number; send seconds from 0 to 60');
+  }
+  return Math.min(Math.max(seconds, 0), LONGEST_WAIT_SECS) * 1_000;
+}
+
+function answerOf(row: OfferRow): DispatchAnswer {
+  const { hostname, rollout_id, target_closure, soak_due_at, enqueued_at } = row;
+  return { hostname, rollout_id, target_closure, soak_due_at, enqueued_at };
+}
+
+const SCHEMA = {
+  summary: 'Wait for permission to move',
+  description:
+    'Long poll. The offer is recorded before it is answered and is repeated until the agent posts DispatchAck; a repeat means nothing new.',
+  tags: ['agent'],
+  querystring: Type.Object({
+    wait: Type.Optional(Type.String({ description: 'Seconds to wait, clamped to 0 … 60.' })),
+  }),
+  response: {
+    200: DispatchAnswerSchema,
+    204: Type.Null({ description: 'Nothing within the wait.' }),
+    401: ProblemSchema,
+    403: ProblemSchema,
+    426: ProblemSchema,
+    503: ProblemSchema,
+  },
+};
+
+export function addDispatch(scope: FastifyInstance, deps: ApiDeps, polls: Polls): void {
+  scope.get<{ Querystring: { wait?: string } }>(
+    '/v1/agent/dispatch',
+    { schema: SCHEMA, config: { audience: 'agent' } },
+    async (request, reply) => {
+      const hostname = callerHost(request);
+      const wait = waitMs(request.query.wait);
+      const poll = await fromDatabase(deps.log, () => polls.start(hostname, wait));
+      reply.raw.once('close', () => {
+        polls.finish(poll, null);
+      });
+      const row = await poll.answer;
+      // While stopping, the next poll belongs to another replica.
+      if (polls.isDraining) void reply.header('connection', 'close');
+      return row === null ? reply.code(204).send() : reply.send(answerOf(row));
+    },
+  );
+}

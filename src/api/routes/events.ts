@@ -1,0 +1,187 @@
+/**
+ * POST /v1/agent/events. An existing agent deletes an event only on 2xx and repeats it for ever otherwise,
+ * blocking all later ones: so whatever an authenticated agent posts about its own host is queued, judged
+ * and answered 204, if only to be refused. Agents that send `Prefer: verdict` get refusals as problems.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from '@sinclair/typebox';
+import type { AgentEventInput, RefusedEventInput } from '../../reducer/input.ts';
+import type { Verdict } from '../../reducer/log.ts';
+import { EventPostSchema } from '../../wire/agent.ts';
+import { decodeHostEvent } from '../../wire/event.ts';
+import { isRolloutId, isSeq } from '../../wire/ids.ts';
+import { problemCode, ProblemSchema } from '../../wire/problem.ts';
+import { isJsonObject, parseJsonText } from '../../wire/text.ts';
+import { BODY_LIMIT, EMPTY_BODY, excerptOf, type RawBody } from '../body.ts';
+import type { ApiDeps, Submitted } from '../deps.ts';
+import { callerHost, mustBeOwn } from '../identity.ts';
+import type { Memory } from '../memory.ts';
+import { Refusal } from '../refusal.ts';
+
+type Posted = AgentEventInput | RefusedEventInput;
+type RefusedVerdict = Extract<Verdict, { status: 'refused' }>;
+
+/**
+ * Events of one host on their way at once. Agents post one after the other; a replay may hold a few dozen.
+ * More is a broken agent, which must not take the queue from the others.
+ */
+const MAX_INSIDE = 64;
+const BUSY_RETRY_SECS = 15;
+
+function refusedInput(
+  hostname: string,
+  body: RawBody,
+  found: Pick<RefusedEventInput, 'code' | 'detail'> &
+    Partial<Pick<RefusedEventInput, 'seq' | 'rolloutId'>>,
+): RefusedEventInput {
+  const { code, detail, seq = null, rolloutId = null } = found;
+  return { kind: 'RefusedEvent', hostname, rolloutId, code, seq, detail, excerpt: excerptOf(body) };
+}
+
+/** The input that a body becomes; another host's name is the one thing that becomes none. */
+export function readPost(hostname: string, body: RawBody): Posted {
+  if (body.tooLarge) {
+    const detail = `the body is larger than ${String(BODY_LIMIT)} bytes; shorten its texts`;
+    return refusedInput(hostname, body, { code: 'too-large', detail });
+  }
+  const parsed = parseJsonText(body.text);
+  if (!parsed.ok)
+    return refusedInput(hostname, body, { code: 'malformed', detail: parsed.problem });
+  const post = parsed.value;
+  if (!isJsonObject(post)) {
+    const detail = 'the body is no JSON object; send {"hostname", "rolloutId", "event"}';
+    return refusedInput(hostname, body, { code: 'malformed', detail });
+  }
+  if (typeof post['hostname'] === 'string') mustBeOwn(hostname, post['hostname']);
+  return readEnvelope(hostname, body, post);
+}
+
+function readEnvelope(
+  hostname: string,
+  body: RawBody,
+  post: Readonly<Record<string, unknown>>,
+): Posted {
+  const { rolloutId, event } = post;
+  const seq = isJsonObject(event) && isSeq(event['seq']) ? event['seq'] : null;
+  if (typeof post['hostname'] !== 'string') {
+    const detail = 'hostname is missing; send the name of the host';
+    return refusedInput(hostname, body, { code: 'malformed', detail, seq });
+  }
+  if (!isRolloutId(rolloutId)) {
+    const detail =
+      'rolloutId does not match {channel}@{channelRef}; send the id that was dispatched';
+    return refusedInput(hostname, body, { code: 'malformed', detail, seq });
+  }
+  const decoded = decodeHostEvent(event);
+  if (!decoded.ok) return refusedInput(hostname, body, { ...decoded, rolloutId });
+  return { kind: 'AgentEvent', hostname, rolloutId, event: decoded.event };
+}
+
+function prefersVerdict(request: FastifyRequest): boolean {
+  const prefer = request.headers['prefer'];
+  const wishes = Array.isArray(prefer) ? prefer.join(',') : (prefer ?? '');
+  return wishes.split(/[,;]/).some((wish) => wish.trim().toLowerCase() === 'verdict');
+}
+
+function answerRefused(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  verdict: RefusedVerdict,
+): FastifyReply {
+  const { code, detail, state, lastEventSeq } = verdict;
+  void reply.header('x-muster-verdict', `refused; code=${code}`);
+  if (!prefersVerdict(request)) return reply.code(204).send();
+  const known = problemCode(code);
+  throw new Refusal(known, detail, { facts: { state, lastEventSeq } });
+}
+
+function answer(request: FastifyRequest, reply: FastifyReply, submitted: Submitted): FastifyReply {
+  switch (submitted.status) {
+    case 'queued':
+      return reply.code(202).send();
+    case 'unavailable':
+      throw notAccepted(submitted.why, submitted.retryAfterSecs);
+    case 'judged':
+      return submitted.verdict.status === 'refused'
+        ? answerRefused(request, reply, submitted.verdict)
+        : reply.code(204).send();
+  }
+}
+
+export function notAccepted(why: string, retryAfterSecs: number): Refusal {
+  const detail = `not accepted now (${why}); send the same again after Retry-After`;
+  return new Refusal('not-accepted', detail, { retryAfterSecs, why });
+}
+
+function outcomeOf(submitted: Submitted): string {
+  return submitted.status === 'judged' ? submitted.verdict.status : submitted.status;
+}
+
+const verdictHeader = {
+  'X-Muster-Verdict': Type.Optional(
+    Type.String({
+      description: 'On a refusal: `refused; code=<code>`. The event is kept, and done with.',
+    }),
+  ),
+};
+
+const SCHEMA = {
+  summary: 'Report one thing that happened on the host',
+  description:
+    'Durable on 2xx. 204: judged (applied, a duplicate, or refused with X-Muster-Verdict). 202: queued, no verdict yet; need not be sent again. With `Prefer: verdict` a refusal is 400, 409 or 413.',
+  tags: ['agent'],
+  headers: Type.Object({ prefer: Type.Optional(Type.String()) }),
+  body: EventPostSchema,
+  response: {
+    202: Type.Null({ description: 'In the queue; no verdict within the wait.' }),
+    204: { type: 'null', description: 'Judged.', headers: verdictHeader },
+    400: ProblemSchema,
+    401: ProblemSchema,
+    403: ProblemSchema,
+    409: ProblemSchema,
+    413: ProblemSchema,
+    426: ProblemSchema,
+    503: ProblemSchema,
+  },
+};
+
+/** Any answer but 2xx leaves the event with its agent: no snapshot may overtake it. */
+function rememberMisses(scope: FastifyInstance, memory: Memory): void {
+  scope.addHook('onResponse', (request, reply, done) => {
+    if (reply.statusCode >= 300 && request.identity?.kind === 'agent') {
+      memory.noteMiss(request.identity.hostname);
+    }
+    done();
+  });
+  scope.addHook('onRequestAbort', (request, done) => {
+    if (request.identity?.kind === 'agent') memory.noteMiss(request.identity.hostname);
+    done();
+  });
+}
+
+async function submitOne(deps: ApiDeps, memory: Memory, input: Posted): Promise<Submitted> {
+  if (memory.inside(input.hostname) >= MAX_INSIDE) {
+    return { status: 'unavailable', why: 'host-busy', retryAfterSecs: BUSY_RETRY_SECS };
+  }
+  const leave = memory.enter(input.hostname);
+  try {
+    return await deps.submit(input, { waitMs: deps.limits.verdictWaitMs });
+  } finally {
+    leave();
+  }
+}
+
+export function addEvents(scope: FastifyInstance, deps: ApiDeps, memory: Memory): void {
+  rememberMisses(scope, memory);
+  scope.post<{ Body: RawBody | undefined }>(
+    '/v1/agent/events',
+    // The schema is for documentation: bodies are read by hand, so that bad ones can be kept.
+    { schema: SCHEMA, config: { audience: 'agent' }, validatorCompiler: () => () => true },
+    async (request, reply) => {
+      const input = readPost(callerHost(request), request.body ?? EMPTY_BODY);
+      const submitted = await submitOne(deps, memory, input);
+      deps.metrics.count('muster_api_events_total', { outcome: outcomeOf(submitted) });
+      return answer(request, reply, submitted);
+    },
+  );
+}

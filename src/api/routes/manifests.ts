@@ -1,0 +1,124 @@
+/**
+ * The signed artifacts, byte for byte as they were signed. Agents verify them again; all that is added is
+ * a strong ETag, and `no-cache`, because the same rollout is signed again to stay fresh.
+ */
+import { createHash } from 'node:crypto';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from '@sinclair/typebox';
+import {
+  currentArtifactVersion,
+  hasFleet,
+  readCurrentArtifact,
+  type ArtifactRow,
+  type ServedArtifact,
+} from '../../db/reads.ts';
+import { isRolloutId } from '../../wire/ids.ts';
+import { ProblemSchema } from '../../wire/problem.ts';
+import type { ApiDeps } from '../deps.ts';
+import { fromDatabase, Refusal } from '../refusal.ts';
+
+type Part = 'bytes' | 'signature';
+
+const TYPES: Readonly<Record<Part, string>> = {
+  bytes: 'application/json',
+  signature: 'application/octet-stream',
+};
+const FLEET: ServedArtifact = { kind: 'fleet', name: 'fleet.resolved' };
+/** A few versions of a few files: every agent asks for the same ones. */
+const MAX_KEPT = 64;
+const UNVERIFIED_RETRY_SECS = 15;
+
+/** The newest versions read, so that a thousand agents cost one read and a version check each. */
+function artifactReader({ pool }: ApiDeps) {
+  const kept = new Map<string, ArtifactRow>();
+  return async (artifact: ServedArtifact): Promise<ArtifactRow | null> => {
+    const key = `${artifact.kind} ${artifact.name}`;
+    const version = await pool.run((sql) => currentArtifactVersion(sql, artifact));
+    const known = kept.get(key);
+    if (version === null) return null;
+    if (known?.version === version) return known;
+    const row = await pool.run((sql) => readCurrentArtifact(sql, artifact));
+    if (row === null) return null;
+    kept.delete(key);
+    kept.set(key, row);
+    const [oldest] = kept.keys();
+    if (kept.size > MAX_KEPT && oldest !== undefined) kept.delete(oldest);
+    return row;
+  };
+}
+
+function etagOf(row: ArtifactRow, part: Part): string {
+  const digest = createHash('sha256').update(row[part]).digest('base64url');
+  return `"${digest}"`;
+}
+
+function isUnchanged(request: FastifyRequest, etag: string): boolean {
+  const sent = request.headers['if-none-match'];
+  if (sent === undefined) return false;
+  return sent.split(',').some((tag) => tag.trim() === etag || tag.trim() === '*');
+}
+
+const responses = {
+  304: Type.Null({ description: 'Unchanged since If-None-Match.' }),
+  401: ProblemSchema,
+  403: ProblemSchema,
+  404: ProblemSchema,
+  426: ProblemSchema,
+  503: ProblemSchema,
+};
+
+export function addManifests(scope: FastifyInstance, deps: ApiDeps): void {
+  const read = artifactReader(deps);
+  const serve = async (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    artifact: ServedArtifact,
+    part: Part,
+  ): Promise<FastifyReply> => {
+    const row = await fromDatabase(deps.log, () => read(artifact));
+    if (row === null) throw await absent(deps, artifact);
+    const etag = etagOf(row, part);
+    void reply.header('etag', etag).header('cache-control', 'no-cache');
+    if (isUnchanged(request, etag)) return reply.code(304).send();
+    return reply.type(TYPES[part]).send(row[part]);
+  };
+  const options = (summary: string) => ({
+    config: { audience: 'agent' } as const,
+    schema: { summary, tags: ['agent'], response: responses },
+  });
+  scope.get('/v1/fleet.resolved', options('The fleet, as signed'), (request, reply) =>
+    serve(request, reply, FLEET, 'bytes'),
+  );
+  scope.get('/v1/fleet.resolved/sig', options("The fleet's signature, raw"), (request, reply) =>
+    serve(request, reply, FLEET, 'signature'),
+  );
+  scope.get<{ Params: { id: string } }>(
+    '/v1/rollouts/:id',
+    options('A rollout manifest, as signed'),
+    (request, reply) => serve(request, reply, rolloutOf(request.params.id), 'bytes'),
+  );
+  scope.get<{ Params: { id: string } }>(
+    '/v1/rollouts/:id/sig',
+    options("A rollout manifest's signature, raw"),
+    (request, reply) => serve(request, reply, rolloutOf(request.params.id), 'signature'),
+  );
+}
+
+function rolloutOf(id: string): ServedArtifact {
+  if (isRolloutId(id)) return { kind: 'manifest', name: id };
+  throw new Refusal(
+    'malformed',
+    'a rollout id is {channel}@{channelRef}; send it as it was dispatched',
+  );
+}
+
+/** Before the first verified set there is nothing to serve, which will pass; afterwards 404 is final. */
+async function absent(deps: ApiDeps, { name }: ServedArtifact): Promise<Refusal> {
+  if (await fromDatabase(deps.log, () => deps.pool.run(hasFleet))) {
+    return new Refusal('not-found', `there is no verified ${name}`);
+  }
+  return new Refusal('not-ready', 'no manifest set has been verified yet; try again later', {
+    retryAfterSecs: UNVERIFIED_RETRY_SECS,
+    why: 'not-ready',
+  });
+}

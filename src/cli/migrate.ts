@@ -1,0 +1,44 @@
+/** `muster migrate`: brings the installation's schema to this version. Safe when several run at once. */
+import { loadDatabaseConfig } from '../config.ts';
+import { databaseProblem } from '../db/errors.ts';
+import { migrate as migrateSchema } from '../db/migrate.ts';
+import { EXIT, printJson, type Io } from './io.ts';
+
+export const migrateHelp = `muster migrate [--database-url URL] [--schema NAME] [--json]
+
+Applies the migrations that the schema lacks, in order, and creates the schema if it is not there. Several
+may run at once: one works, the others wait and find nothing to do. The role needs CREATE on the database
+for a new schema, and must own an existing one. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too.
+
+Exit codes: 0 the schema is at this version; 1 it could not be brought there; 2 wrong settings.
+`;
+
+export async function migrate(args: string[], io: Io): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    io.stdout.write(migrateHelp);
+    return EXIT.ok;
+  }
+  const json = args.includes('--json');
+  const loaded = loadDatabaseConfig(args.filter((arg) => arg !== '--json'));
+  if (!loaded.ok) return fail(io, json, EXIT.usage, loaded.problems.join('\n  - '));
+  const { databaseUrl: url, schema } = loaded.config;
+  try {
+    const { applied, version } = await migrateSchema({ url, schema, name: 'muster-migrate' });
+    if (json) printJson(io, { ok: true, schema, version, applied });
+    else io.stdout.write(`${sentence(schema, version, applied)}\n`);
+    return EXIT.ok;
+  } catch (error) {
+    return fail(io, json, EXIT.no, databaseProblem(error));
+  }
+}
+
+function sentence(schema: string, version: number, applied: readonly string[]): string {
+  const done = applied.length === 0 ? 'nothing to do' : `applied ${applied.join(', ')}`;
+  return `schema ${schema} is at version ${String(version)}: ${done}`;
+}
+
+function fail(io: Io, json: boolean, code: number, problem: string): number {
+  io.stderr.write(`muster migrate: ${problem}\n`);
+  if (json) printJson(io, { ok: false, error: problem });
+  return code;
+}
