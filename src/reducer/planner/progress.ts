@@ -155,7 +155,8 @@ function exceededBudgets(pass: Pass, rollout: RolloutState): string[] {
   if (hasEnded(rollout.row.state)) return [];
   const keys: string[] = [];
   rollout.row.plan.budgets.forEach((budget, index) => {
-    const limit = limitOf(budget);
+    // A budget that selects none of this rollout's hosts has no say here: its share would be of nobody.
+    const limit = budget.hosts.length === 0 ? null : limitOf(budget);
     const inFlight = budgetState(pass.state, rollout, index).inFlight.size;
     if (limit !== null && inFlight > limit) keys.push(`budget-exceeded:${String(index)}`);
   });
