@@ -21,7 +21,7 @@ export const TABLE = {
   wire: { rooms: ['reducer:types'], packages: ['@sinclair/typebox'], node: [] },
   trust: {
     rooms: ['wire', 'telemetry'],
-    packages: ['canonicalize', 'jose', '@peculiar/x509', 'reflect-metadata'],
+    packages: ['@sinclair/typebox', 'canonicalize'],
     node: ['crypto', 'fs/promises', 'path'],
   },
   db: {

@@ -60,6 +60,8 @@ async function run(options: DevOptions, io: Io): Promise<number> {
 
 interface Interruption {
   readonly signal: AbortSignal;
+  /** Resolves when the signal aborts. */
+  readonly happened: Promise<void>;
   forget(): void;
 }
 
@@ -74,6 +76,9 @@ function interruption(): Interruption {
   for (const signal of signals) process.on(signal, onSignal);
   return {
     signal: stop.signal,
+    happened: new Promise((resolve) => {
+      stop.signal.addEventListener('abort', () => resolve(), { once: true });
+    }),
     forget: () => {
       for (const signal of signals) process.off(signal, onSignal);
     },
@@ -85,7 +90,7 @@ async function follow(
   options: DevOptions,
   installation: Installation,
   screen: Screen,
-  { signal }: Interruption,
+  { signal, happened }: Interruption,
 ): Promise<Progress> {
   const { sql, release, replicas } = installation;
   const until = options.once ? Date.now() + options.timeoutSeconds * 1000 : Infinity;
@@ -99,14 +104,8 @@ async function follow(
     chaos?.consider(progress);
     const done = standing(progress, release.rolloutIds.length) !== 'moving';
     if (signal.aborted || Date.now() > until || (options.once && done)) return progress;
-    await Promise.race([delay(LOOK_EVERY_MS), aborted(signal)]);
+    await Promise.race([delay(LOOK_EVERY_MS), happened]);
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 /** The verdict of `--once`: its exit code, the reasons for people, the result for programs. */

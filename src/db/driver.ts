@@ -111,7 +111,8 @@ function socketFactory(once: boolean): (target: Target) => net.Socket {
   let attempts = 0;
   return (target) => {
     attempts += 1;
-    if (once && attempts > 1) throw new Error('this session is over; it is never reopened silently');
+    if (once && attempts > 1)
+      throw new Error('this session is over; it is never reopened silently');
     if (typeof target.path === 'string' && target.path !== '') return net.connect(target.path);
     const index = (attempts - 1) % target.host.length;
     const host = target.host[index] ?? 'localhost';

@@ -104,9 +104,10 @@ async function listenOn(session: Session, schema: string): Promise<void> {
 async function pingUntilOver(session: Session, signal: AbortSignal): Promise<void> {
   const quiet = AbortSignal.any([signal, whenOver(session)]);
   try {
-    while (session.open && !signal.aborted) {
+    for (;;) {
       await pause(PING_EVERY_MS, quiet);
-      if (session.open && !signal.aborted) await session.run((sql) => sql`SELECT 1`);
+      if (quiet.aborted) return;
+      await session.run((sql) => sql`SELECT 1`);
     }
   } finally {
     await session.end();

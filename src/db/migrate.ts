@@ -75,7 +75,8 @@ export async function migrate(
   });
   try {
     await session.run(
-      (sql) => sql`SELECT pg_advisory_lock(hashtextextended(${`muster migrate ${database.schema}`}, 0))`,
+      (sql) =>
+        sql`SELECT pg_advisory_lock(hashtextextended(${`muster migrate ${database.schema}`}, 0))`,
     );
     return await applyMissing(session, database.schema, migrations);
   } finally {
@@ -116,7 +117,8 @@ async function applyMissing(
 
 async function appliedMigrations(session: Session): Promise<Map<number, string>> {
   const rows = await session.run(
-    (sql) => sql<{ version: number; checksum: string }[]>`SELECT version, checksum FROM schema_migration`,
+    (sql) =>
+      sql<{ version: number; checksum: string }[]>`SELECT version, checksum FROM schema_migration`,
   );
   return new Map(rows.map((row) => [row.version, row.checksum]));
 }
@@ -134,6 +136,8 @@ export async function schemaVersion(sql: Sql): Promise<number | null> {
   const [there] = await sql<{ found: boolean }[]>`
     SELECT to_regclass('schema_migration') IS NOT NULL AS found`;
   if (there?.found !== true) return null;
-  const [row] = await sql<{ version: number | null }[]>`SELECT max(version) AS version FROM schema_migration`;
+  const [row] = await sql<
+    { version: number | null }[]
+  >`SELECT max(version) AS version FROM schema_migration`;
   return row?.version ?? null;
 }

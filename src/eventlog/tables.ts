@@ -254,7 +254,7 @@ export function pieces<T>(items: readonly T[], size: number): (readonly T[])[] {
   return found;
 }
 
-function each<T>(sql: Sql, text: () => string, items: readonly T[]): Statement[] {
+function each(sql: Sql, text: () => string, items: readonly unknown[]): Statement[] {
   return pieces(items, ROWS_PER_STATEMENT).map(
     (piece) => () => sql.unsafe(text(), [JSON.stringify(piece)], { prepare: true }).execute(),
   );

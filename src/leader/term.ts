@@ -306,9 +306,13 @@ async function assertKnownSchema(sql: Parameters<typeof schemaVersion>[0]): Prom
   const known = knownSchemaVersion();
   if (found === known) return;
   if (found === null || found < known) {
-    throw new Error(`the schema is at version ${found ?? 'none'}, not ${known}: run "muster migrate"`);
+    throw new Error(
+      `the schema is at version ${found ?? 'none'}, not ${known}: run "muster migrate"`,
+    );
   }
-  throw new Error(`the schema is at version ${found}, newer than this Muster's ${known}: upgrade it`);
+  throw new Error(
+    `the schema is at version ${found}, newer than this Muster's ${known}: upgrade it`,
+  );
 }
 
 /** The writer's own limits: a frozen owner's transaction ends, and with it the wait of the next leader. */

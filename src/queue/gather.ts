@@ -27,9 +27,9 @@ export function createGatherer<In, Out>(
   most: number,
   write: (items: readonly In[]) => Promise<readonly Out[]>,
 ): Gatherer<In, Out> {
-  let gathered: Waiting<In, Out>[] = [];
+  const gathered: Waiting<In, Out>[] = [];
   let inFlight = 0;
-  let idlers: (() => void)[] = [];
+  const idlers: (() => void)[] = [];
 
   const send = async (batch: readonly Waiting<In, Out>[]): Promise<void> => {
     try {

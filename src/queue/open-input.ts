@@ -22,7 +22,8 @@ export async function openInput(
   return input.ok ? { ok: true, input: input.value } : input;
 }
 
-type Tried<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string };
+type Tried<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string };
 
 function tryTo<T>(make: () => T): Tried<T> {
   try {

@@ -14,9 +14,9 @@ import { createPool, type Pool } from '../db/pool.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import type { StoredInput } from '../wire/input.ts';
 import { encodeInput, insertInputs, type EncodedInput } from './enqueue.ts';
-import { createGatherer } from './gather.ts';
-import { createQueueGate, type QueueLimits } from './gate.ts';
-import { createVerdictReader, type Judged } from './verdicts.ts';
+import { createGatherer, type Gatherer } from './gather.ts';
+import { createQueueGate, type QueueGate, type QueueLimits } from './gate.ts';
+import { createVerdictReader, type Judged, type VerdictReader } from './verdicts.ts';
 
 export type Unavailable = 'queue-full' | 'database-away' | 'draining';
 
@@ -71,81 +71,114 @@ const RETRY: Readonly<Record<Unavailable, readonly [number, number]>> = {
 class NotDurableError extends Error {}
 
 export function createSubmitter(options: SubmitterOptions): Submitter {
-  const { database, replica, listener, limits, clock, logger, metrics, random } = options;
-  let undurable = false;
+  const { database, replica, listener, limits, clock, logger, metrics } = options;
+  const sync = { cancelled: false };
   const onNotice = (notice: Notice): void => {
-    if (isCancelledSync(notice)) undurable = true;
+    if (isCancelledSync(notice)) sync.cancelled = true;
   };
-  const writer = createPool(database, { role: 'enqueue', max: 1, statementMs: INSERT_MS, onNotice });
+  const writer = createPool(database, {
+    role: 'enqueue',
+    max: 1,
+    statementMs: INSERT_MS,
+    onNotice,
+  });
   const reader = createPool(database, { role: 'verdicts', max: 2, statementMs: READ_MS });
   const verdicts = createVerdictReader({ pool: reader, listener, replica, clock, logger });
   const gate = createQueueGate({ pool: reader, limits, clock, logger, metrics });
-  let draining = false;
+  const gatherer = createGatherer(limits.batchRows, inserter(options, writer, verdicts, sync));
+  const entrance: Entrance = { ...options, verdicts, gate, gatherer, draining: false };
+  return {
+    submit: (input, { waitMs }) => submitTo(entrance, input, waitMs),
+    ready: async () => !entrance.draining && (await gate.look()),
+    async drain() {
+      entrance.draining = true;
+      await gatherer.idle();
+    },
+    end: () =>
+      endAll([writer, reader], () => {
+        verdicts.stop();
+      }),
+  };
+}
 
-  const insert = async (inputs: readonly EncodedInput[]): Promise<readonly number[]> => {
+interface Entrance extends SubmitterOptions {
+  readonly verdicts: VerdictReader;
+  readonly gate: QueueGate;
+  readonly gatherer: Gatherer<EncodedInput, number>;
+  draining: boolean;
+}
+
+/** Stores one gathered batch; `sync` tells of notices that came with it. */
+function inserter(
+  { replica, metrics }: SubmitterOptions,
+  writer: Pool,
+  verdicts: VerdictReader,
+  sync: { cancelled: boolean },
+): (inputs: readonly EncodedInput[]) => Promise<readonly number[]> {
+  const assertDurable = (): void => {
+    if (sync.cancelled)
+      throw new NotDurableError('the wait for the synchronous standby was cancelled');
+  };
+  return async (inputs) => {
     await verdicts.beginInsert();
-    // The waiters of this batch are known one turn after it answers; till then early verdicts are kept.
-    const done = (): void => {
-      setImmediate(() => {
-        verdicts.endInsert();
-      });
-    };
-    undurable = false;
+    sync.cancelled = false;
     try {
       const ids = await writer.run((sql) => insertInputs(sql, inputs, replica));
-      if (undurable) throw new NotDurableError('the wait for the synchronous standby was cancelled');
+      assertDurable();
       metrics.observe('muster_queue_gathered_rows', {}, inputs.length);
       return ids;
     } finally {
-      done();
+      // The waiters of this batch are known one turn after it answers; till then early verdicts are kept.
+      setImmediate(() => {
+        verdicts.endInsert();
+      });
     }
   };
-  const gatherer = createGatherer(limits.batchRows, insert);
+}
 
-  const refuse = (why: Unavailable): SubmitResult => {
-    const [least, spread] = RETRY[why];
-    const retryAfterSecs = least + Math.floor(random() * (spread + 1));
-    metrics.count('muster_queue_inputs_total', { outcome: why });
-    return { status: 'unavailable', why, retryAfterSecs };
-  };
-  const store = async (input: StoredInput): Promise<number | SubmitResult> => {
-    try {
-      return await gatherer.add(encodeInput(input));
-    } catch (error) {
-      if (isDataError(error)) {
-        metrics.count('muster_queue_inputs_total', { outcome: 'invalid' });
-        return { status: 'invalid', detail: databaseProblem(error) };
-      }
-      gate.failed();
-      logger.warn({ problem: databaseProblem(error), kind: input.kind }, 'an input was not stored');
-      return refuse('database-away');
+async function submitTo(
+  entrance: Entrance,
+  input: StoredInput,
+  waitMs: number,
+): Promise<SubmitResult> {
+  const { gatherer, gate, limits, clock, metrics, verdicts } = entrance;
+  if (entrance.draining) return refuse(entrance, 'draining');
+  if (gatherer.held >= limits.heldRows || gate.isFull()) return refuse(entrance, 'queue-full');
+  const started = clock.monotonic();
+  const stored = await store(entrance, input);
+  if (typeof stored !== 'number') return stored;
+  const left = waitMs - (clock.monotonic() - started);
+  const judged =
+    left > 0 && verdicts.waiting < MOST_WAITING ? await verdicts.wait(stored, left) : null;
+  const outcome = judged === null ? 'queued' : 'judged';
+  metrics.count('muster_queue_inputs_total', { outcome });
+  if (judged !== null) {
+    metrics.observe('muster_queue_verdict_seconds', {}, (clock.monotonic() - started) / 1_000);
+  }
+  return judged ?? { status: 'queued' };
+}
+
+/** The id of the stored input, or why it was not stored. */
+async function store(entrance: Entrance, input: StoredInput): Promise<number | SubmitResult> {
+  const { gatherer, gate, logger, metrics } = entrance;
+  try {
+    return await gatherer.add(encodeInput(input));
+  } catch (error) {
+    if (isDataError(error)) {
+      metrics.count('muster_queue_inputs_total', { outcome: 'invalid' });
+      return { status: 'invalid', detail: databaseProblem(error) };
     }
-  };
-  const submit: Submitter['submit'] = async (input, { waitMs }) => {
-    if (draining) return refuse('draining');
-    if (gatherer.held >= limits.heldRows || gate.isFull()) return refuse('queue-full');
-    const started = clock.monotonic();
-    const stored = await store(input);
-    if (typeof stored !== 'number') return stored;
-    const left = waitMs - (clock.monotonic() - started);
-    const judged =
-      left > 0 && verdicts.waiting < MOST_WAITING ? await verdicts.wait(stored, left) : null;
-    const outcome = judged === null ? 'queued' : 'judged';
-    metrics.count('muster_queue_inputs_total', { outcome });
-    if (judged !== null) {
-      metrics.observe('muster_queue_verdict_seconds', {}, (clock.monotonic() - started) / 1_000);
-    }
-    return judged ?? { status: 'queued' };
-  };
-  return {
-    submit,
-    ready: async () => !draining && (await gate.look()),
-    async drain() {
-      draining = true;
-      await gatherer.idle();
-    },
-    end: () => endAll([writer, reader], verdicts.stop),
-  };
+    gate.failed();
+    logger.warn({ problem: databaseProblem(error), kind: input.kind }, 'an input was not stored');
+    return refuse(entrance, 'database-away');
+  }
+}
+
+function refuse({ random, metrics }: Entrance, why: Unavailable): SubmitResult {
+  const [least, spread] = RETRY[why];
+  const retryAfterSecs = least + Math.floor(random() * (spread + 1));
+  metrics.count('muster_queue_inputs_total', { outcome: why });
+  return { status: 'unavailable', why, retryAfterSecs };
 }
 
 async function endAll(pools: readonly Pool[], stop: () => void): Promise<void> {

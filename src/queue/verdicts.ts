@@ -70,102 +70,118 @@ async function readProgress(sql: Sql): Promise<Cursor> {
 }
 
 export function createVerdictReader(options: VerdictReaderOptions): VerdictReader {
-  const { pool, listener, replica, clock, logger } = options;
-  const waiters = new Map<number, (judged: Judged | null) => void>();
-  const early = new Map<number, Judged>();
-  let inserts = 0;
-  let cursor: Cursor | null = null;
-  let reading = false;
-  let again = false;
-  let cancelPoll: (() => void) | null = null;
+  return new Reader(options);
+}
 
-  const deliver = (row: VerdictRow): void => {
+class Reader implements VerdictReader {
+  private readonly options: VerdictReaderOptions;
+  private readonly waiters = new Map<number, (judged: Judged | null) => void>();
+  private readonly early = new Map<number, Judged>();
+  private readonly forget: () => void;
+  private inserts = 0;
+  private cursor: Cursor | null = null;
+  private reading = false;
+  private again = false;
+  private cancelPoll: (() => void) | null = null;
+
+  constructor(options: VerdictReaderOptions) {
+    this.options = options;
+    this.forget = options.listener.on('out', () => {
+      if (this.needed()) void this.read();
+    });
+  }
+
+  get waiting(): number {
+    return this.waiters.size;
+  }
+
+  async beginInsert(): Promise<void> {
+    // Where reading starts is fixed before anything of ours can be decided.
+    this.cursor ??= await this.options.pool.run(readProgress);
+    this.inserts += 1;
+    this.schedule();
+  }
+
+  endInsert(): void {
+    this.inserts -= 1;
+    if (this.inserts === 0) this.early.clear();
+  }
+
+  wait(inputId: number, ms: number): Promise<Judged | null> {
+    const known = this.early.get(inputId);
+    if (known !== undefined) {
+      this.early.delete(inputId);
+      return Promise.resolve(known);
+    }
+    return new Promise((resolve) => {
+      const finish = (judged: Judged | null): void => {
+        cancel();
+        this.waiters.delete(inputId);
+        resolve(judged);
+      };
+      const cancel = this.options.clock.after(ms, () => {
+        finish(null);
+      });
+      this.waiters.set(inputId, finish);
+      this.schedule();
+    });
+  }
+
+  stop(): void {
+    this.forget();
+    this.cancelPoll?.();
+    for (const finish of [...this.waiters.values()]) finish(null);
+  }
+
+  private needed(): boolean {
+    return this.waiters.size > 0 || this.inserts > 0;
+  }
+
+  private schedule(): void {
+    if (this.cancelPoll !== null || !this.needed()) return;
+    this.cancelPoll = this.options.clock.after(POLL_MS, () => {
+      this.cancelPoll = null;
+      if (this.needed()) void this.read();
+    });
+  }
+
+  /** Never rejects; whoever asks meanwhile makes it read once more. */
+  private async read(): Promise<void> {
+    this.again = true;
+    if (this.reading) return;
+    this.reading = true;
+    try {
+      while (await this.readOnce());
+    } catch (error) {
+      const problem = databaseProblem(error);
+      this.options.logger.warn({ problem }, 'verdicts cannot be read; trying again');
+    } finally {
+      this.reading = false;
+      this.schedule();
+    }
+  }
+
+  /** True when there is reason to read again at once. */
+  private async readOnce(): Promise<boolean> {
+    const { pool, replica } = this.options;
+    this.again = false;
+    const after = (this.cursor ??= await pool.run(readProgress));
+    const rows = await pool.run((sql) => readVerdicts(sql, replica, after));
+    for (const row of rows) this.deliver(row);
+    const last = rows.at(-1);
+    if (last !== undefined) this.cursor = { epoch: last.epoch, commitNo: last.commitNo };
+    return rows.length >= PAGE || this.again;
+  }
+
+  private deliver(row: VerdictRow): void {
     const verdict = decodeVerdict(row.verdict);
-    const waiter = waiters.get(row.id);
+    const waiter = this.waiters.get(row.id);
     if (verdict === null) {
       waiter?.(null);
       return;
     }
     const judged: Judged = { status: 'judged', verdict, seqs: row.seqs };
     if (waiter !== undefined) waiter(judged);
-    else if (inserts > 0) early.set(row.id, judged);
-  };
-  const readOnce = async (): Promise<void> => {
-    cursor ??= await pool.run(readProgress);
-    const after = cursor;
-    const rows = await pool.run((sql) => readVerdicts(sql, replica, after));
-    for (const row of rows) deliver(row);
-    const last = rows.at(-1);
-    if (last !== undefined) cursor = { epoch: last.epoch, commitNo: last.commitNo };
-    if (rows.length >= PAGE) again = true;
-  };
-  const read = async (): Promise<void> => {
-    if (reading) {
-      again = true;
-      return;
-    }
-    reading = true;
-    try {
-      do {
-        again = false;
-        await readOnce();
-      } while (again);
-    } catch (error) {
-      logger.warn({ problem: databaseProblem(error) }, 'verdicts cannot be read; trying again');
-    } finally {
-      reading = false;
-      schedule();
-    }
-  };
-  const needed = (): boolean => waiters.size > 0 || inserts > 0;
-  const schedule = (): void => {
-    if (cancelPoll !== null || !needed()) return;
-    cancelPoll = clock.after(POLL_MS, () => {
-      cancelPoll = null;
-      if (needed()) void read();
-    });
-  };
-  const forget = listener.on('out', () => {
-    if (needed()) void read();
-  });
-
-  return {
-    get waiting() {
-      return waiters.size;
-    },
-    async beginInsert() {
-      // Where reading starts is fixed before anything of ours can be decided.
-      cursor ??= await pool.run(readProgress);
-      inserts += 1;
-      schedule();
-    },
-    endInsert() {
-      inserts -= 1;
-      if (inserts === 0) early.clear();
-    },
-    wait(inputId, ms) {
-      const known = early.get(inputId);
-      if (known !== undefined) {
-        early.delete(inputId);
-        return Promise.resolve(known);
-      }
-      return new Promise((resolve) => {
-        const finish = (judged: Judged | null): void => {
-          cancel();
-          waiters.delete(inputId);
-          resolve(judged);
-        };
-        const cancel = clock.after(ms, () => {
-          finish(null);
-        });
-        waiters.set(inputId, finish);
-        schedule();
-      });
-    },
-    stop() {
-      forget();
-      cancelPoll?.();
-      for (const finish of [...waiters.values()]) finish(null);
-    },
-  };
+    else if (this.inserts > 0) this.early.set(row.id, judged);
+  }
 }
