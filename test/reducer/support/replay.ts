@@ -44,7 +44,11 @@ export function indexes(state: FleetState): unknown {
       .sort(),
     waves: rollouts.map(([id, rollout]) => [
       id,
-      rollout.waves.map((wave) => ({ ...wave, pending: [...wave.pending].sort() })),
+      rollout.waves.map((wave) => ({
+        ...wave,
+        counts: { ...wave.counts },
+        pending: [...wave.pending].sort(),
+      })),
     ]),
     hosts: [...state.hosts].map(([name, host]) => [name, [...host.rollouts].sort()]).sort(),
   };

@@ -53,8 +53,13 @@ function fails({ mode, status }: { readonly mode: string; readonly status: strin
 /** Grants are checked against the state after the whole step: nothing in a step frees a slot after a grant. */
 function brokenGrants(state: FleetState, entries: readonly LogEntry[]): string[] {
   const found: string[] = [];
-  for (const { payload, rolloutId, hostname } of entries) {
-    if (payload['action'] !== 'QueueDispatch' || rolloutId === null || hostname === null) continue;
+  const grants = entries.filter(({ payload }) => payload['action'] === 'QueueDispatch');
+  const later = new Set(
+    grants.map(({ rolloutId, hostname }) => `${rolloutId ?? ''} ${hostname ?? ''}`),
+  );
+  for (const { rolloutId, hostname } of grants) {
+    if (rolloutId === null || hostname === null) continue;
+    later.delete(`${rolloutId} ${hostname}`);
     const rollout = state.rollouts.get(rolloutId);
     const record = rollout?.records.get(hostname);
     if (rollout === undefined || record === undefined) {
@@ -70,31 +75,38 @@ function brokenGrants(state: FleetState, entries: readonly LogEntry[]): string[]
     if (state.fleet.pause ?? state.channels.get(record.channel)?.pause) {
       found.push(`${hostname} was granted in a pause`);
     }
-    found.push(...exceeded(state, rollout, hostname));
+    found.push(...exceeded(state, rollout, hostname, later));
   }
   return found;
 }
 
-function exceeded(state: FleetState, rollout: RolloutState, hostname: string): string[] {
+/** `later` are grants that came after this one: they count for themselves, under their own limits. */
+function exceeded(
+  state: FleetState,
+  rollout: RolloutState,
+  hostname: string,
+  later: ReadonlySet<string>,
+): string[] {
   return rollout.row.plan.budgets.flatMap((budget) => {
     if (!budget.hosts.includes(hostname)) return [];
     const share = budget.maxInFlightPct ?? Infinity;
     const part =
       share === Infinity ? share : Math.max(1, Math.floor((budget.hosts.length * share) / 100));
     const limit = Math.min(budget.maxInFlight ?? Infinity, part);
-    const flying = inFlight(state, budget.key);
+    const flying = inFlight(state, budget.key, later);
     return flying.size > limit ? [`${hostname} was granted over ${budget.key}`] : [];
   });
 }
 
-function inFlight(state: FleetState, key: string): Set<string> {
+function inFlight(state: FleetState, key: string, later: ReadonlySet<string>): Set<string> {
   const found = new Set<string>();
   for (const rollout of state.rollouts.values()) {
     const hosts = rollout.row.plan.budgets.filter((b) => b.key === key).flatMap((b) => b.hosts);
     for (const hostname of hosts) {
       const record = rollout.records.get(hostname);
       if (record === undefined || record.closed !== null) continue;
-      const granted = record.state === 'Pending' && rollout.dispatches.has(hostname);
+      const isLater = later.has(`${record.rolloutId} ${hostname}`);
+      const granted = record.state === 'Pending' && rollout.dispatches.has(hostname) && !isLater;
       if (granted || isMoving(record)) found.add(hostname);
     }
   }
