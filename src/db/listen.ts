@@ -102,7 +102,7 @@ async function listenOn(session: Session, schema: string): Promise<void> {
 }
 
 async function pingUntilOver(session: Session, signal: AbortSignal): Promise<void> {
-  const quiet = AbortSignal.any([signal, whenOver(session)]);
+  const quiet = AbortSignal.any([signal, session.over]);
   try {
     for (;;) {
       await pause(PING_EVERY_MS, quiet);
@@ -112,12 +112,4 @@ async function pingUntilOver(session: Session, signal: AbortSignal): Promise<voi
   } finally {
     await session.end();
   }
-}
-
-function whenOver(session: Session): AbortSignal {
-  const over = new AbortController();
-  void session.over.then(() => {
-    over.abort();
-  });
-  return over.signal;
 }

@@ -108,18 +108,14 @@ async function pauseOrWake(options: LockOptions, signal: AbortSignal): Promise<v
 }
 
 function hold(session: Session, options: LockOptions): HeldLock {
-  const lost = new AbortController();
   const done = new AbortController();
-  void session.over.then(() => {
-    lost.abort(new Error(`the ${options.name} lock's session is over`));
-  });
-  void keepPinging(session, AbortSignal.any([lost.signal, done.signal])).catch((error: unknown) => {
+  const both = AbortSignal.any([session.over, done.signal]);
+  keepPinging(session, both).catch((error: unknown) => {
     options.logger.warn({ lock: options.name, problem: databaseProblem(error) }, 'lock in doubt');
-    lost.abort(error);
-    void session.end();
+    session.drop();
   });
   return {
-    lost: lost.signal,
+    lost: session.over,
     async release() {
       done.abort();
       if (session.open) await letGo(session, options).catch(() => undefined);
@@ -129,18 +125,13 @@ function hold(session: Session, options: LockOptions): HeldLock {
 }
 
 async function keepPinging(session: Session, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
+  for (;;) {
     await pause(PING_EVERY_MS, signal);
-    if (isOver(signal)) return;
+    if (signal.aborted) return;
     const answer = await session.run(ping);
     if (answer?.pid !== session.pid) throw new Error('the lock session is not the one that it was');
     if (answer.recovering) throw new Error('the database became a standby');
   }
-}
-
-/** A function, because the flag falls while we wait. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }
 
 async function ping(sql: Sql): Promise<{ pid: number; recovering: boolean } | undefined> {

@@ -24,12 +24,14 @@ export interface Session {
   /** pg_backend_pid() when it was opened. */
   readonly pid: number;
   readonly open: boolean;
-  /** Resolves when the session is over, whoever ended it. */
-  readonly over: Promise<void>;
+  /** Aborts when the session is over, whoever ended it. */
+  readonly over: AbortSignal;
   /** Runs statements on this session or rejects; a missed deadline ends the session. */
   run<T>(statements: (sql: Sql) => Promise<T>, deadlineMs?: number): Promise<T>;
-  /** Ends it at once. Safe to call twice. */
+  /** Ends it at once. Safe to call twice; never rejects. */
   end(): Promise<void>;
+  /** The same, without waiting for the goodbye. */
+  drop(): void;
 }
 
 /** Grace for the goodbye message; then the socket is destroyed. */
@@ -40,13 +42,11 @@ export async function openSession(
   options: SessionOptions,
 ): Promise<Session> {
   let open = true;
-  let markOver: () => void = () => undefined;
-  const over = new Promise<void>((resolve) => {
-    markOver = resolve;
-  });
+  const ended = new AbortController();
+  const over = ended.signal;
   const close = (): void => {
     open = false;
-    markOver();
+    ended.abort(new SessionClosedError(`the ${options.role} session is over`));
   };
   const sql = openClient(database, {
     role: options.role,
@@ -59,23 +59,50 @@ export async function openSession(
   });
   const end = async (): Promise<void> => {
     close();
-    await sql.end({ timeout: GOODBYE_SECS });
+    await sql.end({ timeout: GOODBYE_SECS }).catch(() => undefined);
+  };
+  const drop = (): void => {
+    close();
+    sql.end({ timeout: GOODBYE_SECS }).catch(() => undefined);
   };
   const run = async <T>(statements: (sql: Sql) => Promise<T>, ms?: number): Promise<T> => {
     if (!open) throw new SessionClosedError(`the ${options.role} session is over`);
-    const gone = over.then((): never => {
-      throw new SessionClosedError(`the ${options.role} session ended`);
-    });
-    return within(Promise.race([statements(sql), gone]), ms ?? options.deadlineMs, () => {
-      void end();
-    });
+    return within(whileOpen(statements(sql), over), ms ?? options.deadlineMs, drop);
   };
   try {
     const [row] = await run((on) => on<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`);
     if (row === undefined) throw new SessionClosedError('the server named no backend');
-    return { pid: row.pid, over, run, end, get open() { return open; } }; // prettier-ignore
+    return {
+      pid: row.pid,
+      over,
+      run,
+      end,
+      drop,
+      get open() {
+        return open;
+      },
+    };
   } catch (error) {
     await end();
     throw error;
+  }
+}
+
+/** `work`, or the session's end. A loose listener per call would pile up on a long session: it is removed. */
+async function whileOpen<T>(work: Promise<T>, over: AbortSignal): Promise<T> {
+  let stop = (): void => undefined;
+  const gone = new Promise<never>((_, reject) => {
+    const fail = (): void => {
+      reject(new SessionClosedError('the session ended before it answered'));
+    };
+    over.addEventListener('abort', fail, { once: true });
+    stop = () => {
+      over.removeEventListener('abort', fail);
+    };
+  });
+  try {
+    return await Promise.race([work, gone]);
+  } finally {
+    stop();
   }
 }

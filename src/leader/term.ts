@@ -141,11 +141,7 @@ export class LeaderTerm {
     const forget = this.options.listener.on('in', () => {
       woken.abort();
     });
-    const over = new AbortController();
-    void this.writer.over.then(() => {
-      over.abort();
-    });
-    await pause(POLL_MS, AbortSignal.any([signal, woken.signal, over.signal]));
+    await pause(POLL_MS, AbortSignal.any([signal, woken.signal, this.writer.over]));
     forget();
     if (!this.writer.open) throw new Error('the writer session is over');
   }

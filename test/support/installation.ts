@@ -35,7 +35,11 @@ export function silentLogger(lines: string[] = []): Logger {
   return logger;
 }
 
-export function startReplica(url: string, name: string, limits: Partial<typeof LIMITS> = {}): Replica {
+export function startReplica(
+  url: string,
+  name: string,
+  limits: Partial<typeof LIMITS> = {},
+): Replica {
   const database: DatabaseOptions = { url, schema: 'muster', name };
   const common = {
     logger: silentLogger(),
