@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { acceptedEvents, auditLog, compareWithLog } from './dev/audit.ts';
-import { killLeaderOnce } from './dev/chaos.ts';
+import { killLeaderOnce, type Chaos } from './dev/chaos.ts';
 import { sentence, SCHEMA, startInstallation, type Installation } from './dev/installation.ts';
 import { lockDirectory } from './dev/lock.ts';
 import { devHelp, readOptions, type DevOptions } from './dev/options.ts';
@@ -46,8 +46,10 @@ async function run(options: DevOptions, io: Io): Promise<number> {
     const installation = await startInstallation(options, ref, screen.say, interrupted.signal);
     try {
       screen.say(`endpoint ${installation.url}   logs in ${options.dataDir}/logs`);
-      const last = await follow(options, installation, screen, interrupted);
-      return options.once ? await conclude(options, installation, last, startedAt, io) : EXIT.ok;
+      const chaos = options.chaos ? killLeaderOnce(installation.replicas, screen.say) : null;
+      const last = await follow(options, installation, screen, chaos, interrupted);
+      if (!options.once) return EXIT.ok;
+      return await conclude(options, installation, last, chaos, startedAt, io);
     } finally {
       screen.say('stopping');
       await installation.stop();
@@ -90,11 +92,11 @@ async function follow(
   options: DevOptions,
   installation: Installation,
   screen: Screen,
+  chaos: Chaos | null,
   { signal, happened }: Interruption,
 ): Promise<Progress> {
-  const { sql, release, replicas } = installation;
+  const { sql, release } = installation;
   const until = options.once ? Date.now() + options.timeoutSeconds * 1000 : Infinity;
-  const chaos = options.chaos ? killLeaderOnce(replicas, screen.say) : null;
   for (;;) {
     const progress = await Promise.race([
       readProgress(sql, SCHEMA, release.rolloutIds),
@@ -113,6 +115,7 @@ async function conclude(
   options: DevOptions,
   installation: Installation,
   last: Progress,
+  chaos: Chaos | null,
   startedAt: number,
   io: Io,
 ): Promise<number> {
@@ -122,10 +125,8 @@ async function conclude(
   const problems = whyNot(last, release.rolloutIds);
   const audit = await auditLog(sql, SCHEMA);
   if (!audit.seqGapless) problems.push('the event log has gaps');
-  if (options.chaos) {
-    problems.push(...(await losses(installation)));
-    if (audit.leaderEpochs < 2) problems.push('no second leader ever led: nothing was killed');
-  }
+  problems.push(...(await losses(installation)));
+  if (chaos?.hasKilled === false) problems.push('chaos never found its moment: nothing was killed');
   for (const problem of problems) io.stderr.write(`muster dev: ${problem}\n`);
   if (options.json) {
     printJson(io, {

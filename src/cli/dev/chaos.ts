@@ -5,6 +5,7 @@ import type { Supervised } from './processes.ts';
 export interface Chaos {
   /** Looks whether now is the time. */
   consider(progress: Progress): void;
+  readonly hasKilled: boolean;
 }
 
 /** Late enough that much is in flight, early enough that much is still to be done. */
@@ -16,6 +17,9 @@ export function killLeaderOnce(
 ): Chaos {
   let killed = false;
   return {
+    get hasKilled() {
+      return killed;
+    },
     consider: (progress) => {
       const leader = replicas.find((replica) => replica.name === progress.leader);
       if (killed || leader === undefined || !isMidway(progress)) return;
