@@ -1,0 +1,144 @@
+/** What operators and probes see, and what nobody may see. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createTestDatabase } from '../support/database.ts';
+import { EDGE, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
+
+const OPERATOR = { as: 'operator:ada' };
+let server: HttpServer;
+
+beforeAll(async () => {
+  const { url } = await createTestDatabase();
+  server = await startHttpServer(url);
+  await until(
+    async () => await (await server.call('GET', '/v1/rollouts', OPERATOR)).text(),
+    (text) => text.includes(EDGE),
+  );
+});
+afterAll(() => server.stop());
+
+async function json(route: string): Promise<unknown> {
+  const response = await server.call('GET', route, OPERATOR);
+  expect(response.status).toBe(200);
+  return response.json();
+}
+
+describe('operator endpoints', () => {
+  it('list rollouts with the state of every host', async () => {
+    const { rollouts } = (await json('/v1/rollouts')) as { rollouts: object[] };
+    expect(rollouts.find((r) => 'rolloutId' in r && r.rolloutId === EDGE)).toMatchObject({
+      channel: 'edge',
+      currentWave: 0,
+      hostStates: { 'canary-01': 'Pending', 'edge-01': 'Pending', 'edge-02': 'Pending' },
+    });
+  });
+
+  it("list a rollout's events in order, page by page", async () => {
+    const whole = (await json(`/v1/rollouts/${EDGE}/events`)) as { events: { seq: number }[] };
+    const seqs = whole.events.map((event) => event.seq);
+    expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
+    expect(seqs.length).toBeGreaterThan(1);
+    const first = (await json(`/v1/rollouts/${EDGE}/events?limit=1`)) as {
+      events: { seq: number }[];
+      nextCursor: string;
+    };
+    const cursor = encodeURIComponent(first.nextCursor);
+    const rest = (await json(`/v1/rollouts/${EDGE}/events?cursor=${cursor}`)) as typeof whole;
+    expect([...first.events, ...rest.events].map((event) => event.seq)).toEqual(seqs);
+  });
+
+  it('list all hosts and those that were dispatched', async () => {
+    const { hosts } = (await json('/v1/hosts')) as { hosts: { hostname: string }[] };
+    expect(hosts.map((host) => host.hostname)).toContain('web-04');
+    expect(hosts).toHaveLength(11);
+    expect(await json(`/v1/rollouts/${EDGE}/hosts`)).toEqual({ rollout_id: EDGE, hosts: [] });
+  });
+
+  it('say what is wrong with a question', async () => {
+    const ask = async (route: string) => (await server.call('GET', route, OPERATOR)).status;
+    expect(await ask('/v1/rollouts/edge@beef/hosts')).toBe(404);
+    expect(await ask('/v1/rollouts/EDGE/hosts')).toBe(400);
+    expect(await ask('/v1/hosts?limit=none')).toBe(400);
+    expect(await ask('/v1/rollouts?cursor=-1')).toBe(400);
+    expect(await ask(`/v1/rollouts/${EDGE}/events?cursor=elsewhere:1`)).toBe(409);
+    expect(await ask('/v1/nowhere')).toBe(404);
+  });
+});
+
+describe('every route', () => {
+  interface Document {
+    readonly paths: Readonly<Record<string, Readonly<Record<string, { responses: object }>>>>;
+  }
+  const document = async () =>
+    (await (await server.call('GET', '/openapi.json')).json()) as Document;
+
+  it('is in openapi.json, and refuses nobody and the wrong kind of caller', async () => {
+    const { paths } = await document();
+    expect(Object.keys(paths).sort()).toEqual([
+      '/healthz',
+      '/metrics',
+      '/readyz',
+      '/v1/agent/dispatch',
+      '/v1/agent/events',
+      '/v1/agent/heartbeat',
+      '/v1/fleet.resolved',
+      '/v1/fleet.resolved/sig',
+      '/v1/hosts',
+      '/v1/rollouts',
+      '/v1/rollouts/{id}',
+      '/v1/rollouts/{id}/events',
+      '/v1/rollouts/{id}/hosts',
+      '/v1/rollouts/{id}/sig',
+    ]);
+    for (const [route, methods] of Object.entries(paths)) {
+      const real = route.replace('{id}', EDGE);
+      for (const method of Object.keys(methods)) {
+        const open = !route.startsWith('/v1/');
+        const anonymous = await server.call(method.toUpperCase(), real);
+        expect([route, anonymous.status]).toEqual([route, open ? 200 : 401]);
+        if (open) continue;
+        const wrong = methods[method]?.responses ?? {};
+        expect([route, Object.keys(wrong)]).toEqual([
+          route,
+          expect.arrayContaining(['401', '403']),
+        ]);
+        const agents = await server.call(method.toUpperCase(), real, {
+          as: 'agent:web-01',
+          body: undefined,
+        });
+        const operators = await server.call(method.toUpperCase(), real, OPERATOR);
+        expect([route, [agents.status, operators.status].filter((s) => s === 403)]).toEqual([
+          route,
+          [403],
+        ]);
+      }
+    }
+  });
+});
+
+describe('probes', () => {
+  it('tell life from readiness, and expose every metric by name', async () => {
+    expect(await (await server.call('GET', '/healthz')).json()).toEqual({ status: 'ok' });
+    expect(await (await server.call('GET', '/readyz')).json()).toEqual({
+      ready: true,
+      reasons: [],
+    });
+    const text = await (await server.call('GET', '/metrics')).text();
+    expect(text).toContain('muster_leader_leading 1');
+    expect(text).toContain('muster_http_requests_total{');
+  });
+});
+
+describe('development identity', () => {
+  it('is not believed unless it is configured', async () => {
+    const { url } = await createTestDatabase();
+    const strict = await startHttpServer(url, { MUSTER_DEV_IDENTITY: 'false' });
+    expect((await strict.call('GET', '/v1/hosts', OPERATOR)).status).toBe(401);
+    await strict.stop();
+  });
+
+  it('cannot be configured for a listener that others reach', async () => {
+    const { url } = await createTestDatabase();
+    const open = startHttpServer(url, { MUSTER_LISTEN_HOST: '0.0.0.0' });
+    await expect(open).rejects.toThrow(/loopback/);
+  });
+});
