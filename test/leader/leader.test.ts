@@ -1,22 +1,145 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { audit } from '../../src/eventlog/audit.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { startReplica, type Replica } from '../support/installation.ts';
+import { declareFleet, heartbeat, journey, type SmallFleet } from '../support/small-fleet.ts';
+import type { StoredInput } from '../../src/wire/input.ts';
+import type { SubmitResult } from '../../src/queue/submitter.ts';
 
-let a: Replica;
+const replicas: Replica[] = [];
+afterEach(async () => {
+  for (const replica of replicas.splice(0)) await replica.stop();
+});
 
-beforeAll(async () => {
+async function start(count: number): Promise<Replica[]> {
   const { url } = await createTestDatabase();
-  a = startReplica(url, 'a');
-});
-afterAll(() => a.stop());
+  const names = ['a', 'b', 'c'].slice(0, count);
+  const started = names.map((name) => startReplica(url, name));
+  replicas.push(...started);
+  return started;
+}
 
-it('leads, judges and logs', async () => {
-  const term = await a.lead();
-  expect(term.epoch).toBe(1);
-  const answer = await a.submitter.submit({ kind: 'Tick' }, { waitMs: 2000 });
-  expect(answer).toMatchObject({ status: 'judged', verdict: { status: 'applied' } });
-  const report = await audit(a.pool.run);
-  expect(report).toMatchObject({ gapless: true, brokenAt: null, unequal: [] });
-  console.log(report);
+function only<T>(items: readonly T[]): T {
+  const [item] = items;
+  if (item === undefined) throw new Error('nothing there');
+  return item;
+}
+
+const submit = (replica: Replica, input: StoredInput): Promise<SubmitResult> =>
+  replica.submitter.submit(input, { waitMs: 10_000 });
+
+async function open(replica: Replica, size: number): Promise<SmallFleet> {
+  const fleet = await declareFleet(replica.pool, size, 'abc1');
+  expect(await submit(replica, fleet.input)).toMatchObject({ verdict: { status: 'applied' } });
+  await Promise.all(fleet.hosts.map((host) => submit(replica, heartbeat(host))));
+  return fleet;
+}
+
+/** Sends a host's events in order, each again until it is judged, as an agent does. */
+async function travel(fleet: SmallFleet, host: string, via: () => Replica): Promise<void> {
+  for (const input of journey(fleet, host)) {
+    let result: SubmitResult;
+    do result = await submit(via(), input);
+    while (result.status !== 'judged');
+    expect(result.verdict.status).toMatch(/^(applied|duplicate)$/);
+  }
+}
+
+async function count(replica: Replica, table: string): Promise<number> {
+  const [row] = await replica.pool.run(
+    (sql) => sql<{ n: number }[]>`SELECT count(*)::int AS n FROM ${sql(table)}`,
+  );
+  return row?.n ?? -1;
+}
+
+const SOUND = { gapless: true, brokenAt: null, unequal: [] };
+
+describe('leader', () => {
+  it('rolls a fleet out, and the log, its chain and the tables agree', async () => {
+    const a = only(await start(1));
+    const term = await a.lead();
+    expect(term.epoch).toBe(1);
+    const fleet = await open(a, 20);
+    await Promise.all(fleet.hosts.map((host) => travel(fleet, host, () => a)));
+    const [rollout] = await a.pool.run(
+      (sql) => sql<{ state: string }[]>`SELECT state FROM rollout`,
+    );
+    expect(rollout?.state).toBe('Terminal');
+    expect(await audit((read) => a.pool.run(read))).toMatchObject(SOUND);
+    expect(await count(a, 'input_queue')).toBe(0);
+    expect(await count(a, 'dead_input')).toBe(0);
+  });
+
+  it('hands over at once when it resigns, and the next starts where it ended', async () => {
+    const [a, b] = await start(2);
+    if (a === undefined || b === undefined) throw new Error('two replicas');
+    await a.lead();
+    const fleet = await open(a, 5);
+    const second = b.lead();
+    const resigned = performance.now();
+    await a.resign();
+    expect((await second).epoch).toBe(2);
+    expect(performance.now() - resigned).toBeLessThan(1_000);
+    expect(b.leader.term?.incarnation).toMatch(/^[0-9a-f-]{36}$/);
+    await Promise.all(fleet.hosts.map((host) => travel(fleet, host, () => b)));
+    expect(await audit((read) => b.pool.run(read))).toMatchObject(SOUND);
+  });
+
+  it('applies every accepted event once while leaders come and go', async () => {
+    const [a, b] = await start(2);
+    if (a === undefined || b === undefined) throw new Error('two replicas');
+    await a.lead();
+    const fleet = await open(a, 40);
+    let turn = 0;
+    const travelling = Promise.all(
+      fleet.hosts.map((host) => travel(fleet, host, () => (turn++ % 2 === 0 ? a : b))),
+    );
+    const bLeads = b.lead();
+    // The leader's sessions die, one kind after another, whoever leads; each time somebody goes on.
+    for (const role of ['writer', 'leader-lock', 'leader', 'writer']) {
+      await killSessions(a, [`a:${role}`, `b:${role}`]);
+      expect(await submit(a, { kind: 'Tick' })).toMatchObject({ status: 'judged' });
+    }
+    await travelling;
+    await a.resign();
+    expect((await bLeads).epoch).toBeGreaterThan(1);
+    const rows = await a.pool.run(
+      (sql) => sql<{ hostname: string; seqs: number[] }[]>`
+        SELECT hostname, json_agg((payload->'event'->>'seq')::int ORDER BY seq) AS seqs
+        FROM event_log WHERE kind = 'agent_event' AND payload->>'verdict' = 'applied'
+        GROUP BY hostname`,
+    );
+    const applied = await a.pool.run(
+      (sql) => sql<{ n: number }[]>`
+        SELECT count(*)::int AS n FROM host_rollout WHERE state = 'Converged' AND last_event_seq = 4`,
+    );
+    expect(applied[0]?.n).toBe(40);
+    for (const row of rows) expect(row.seqs).toEqual([...new Set(row.seqs)]);
+    expect(await audit((read) => a.pool.run(read))).toMatchObject(SOUND);
+    expect(await count(a, 'input_queue')).toBe(0);
+  });
+
+  it('sets poison aside and goes on', async () => {
+    const a = only(await start(1));
+    await a.pool.run(
+      (sql) => sql`INSERT INTO input_queue (kind, payload, replica) VALUES
+        ('Nonsense', '{}', 'a'), ('AgentEvent', '{"kind":"AgentEvent"}', 'a'),
+        ('ManifestSetUpdated', '{"kind":"ManifestSetUpdated","fleetHash":"absent","manifests":[]}', 'a')`,
+    );
+    await a.lead();
+    expect(await submit(a, { kind: 'Tick' })).toMatchObject({ status: 'judged' });
+    expect(await count(a, 'dead_input')).toBe(3);
+    expect(await count(a, 'input_queue')).toBe(0);
+    const verdicts = await a.pool.run(
+      (sql) => sql<{ verdict: { code?: string } }[]>`SELECT verdict FROM verdict ORDER BY input_id`,
+    );
+    expect(verdicts.slice(0, 3).map((row) => row.verdict.code)).toEqual(Array(3).fill('malformed'));
+  });
 });
+
+async function killSessions(replica: Replica, names: readonly string[]): Promise<void> {
+  await replica.pool.run(
+    (sql) => sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name IN ${sql(names)}`,
+  );
+}
