@@ -4,6 +4,7 @@
  */
 import fastify, { type FastifyInstance } from 'fastify';
 import swagger from '@fastify/swagger';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { ApiDeps } from './deps.ts';
 import { addErrors } from './errors.ts';
 import { followDispatches } from './follow.ts';
@@ -69,18 +70,20 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
       tags: [{ name: 'agent' }, { name: 'operator' }, { name: 'process' }],
     },
   });
-  await app.register((scope, _options, done) => {
+  await app.register((plain, _options, done) => {
+    const scope = plain.withTypeProvider<TypeBoxTypeProvider>();
     addProcess(scope, deps);
     if (options.serves) {
-      addManifests(scope, deps);
+      addManifests(plain, deps);
       addOperator(scope, deps);
       addDispatch(scope, deps, polls);
     }
     done();
   });
   if (options.serves) {
-    await app.register((scope, _options, done) => {
-      readRawBodies(scope);
+    await app.register((plain, _options, done) => {
+      const scope = plain.withTypeProvider<TypeBoxTypeProvider>();
+      readRawBodies(plain);
       addEvents(scope, deps, memory);
       addHeartbeat(scope, deps, memory);
       done();

@@ -103,7 +103,6 @@ describe('every route', () => {
         ]);
         const agents = await server.call(method.toUpperCase(), real, {
           as: 'agent:web-01',
-          body: undefined,
         });
         const operators = await server.call(method.toUpperCase(), real, OPERATOR);
         expect([route, [agents.status, operators.status].filter((s) => s === 403)]).toEqual([

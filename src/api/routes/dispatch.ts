@@ -1,5 +1,4 @@
 /** GET /v1/agent/dispatch: the only message from the control plane to an agent, by long poll. */
-import type { FastifyInstance } from 'fastify';
 import { Type } from '@sinclair/typebox';
 import { offerDispatches, type OfferRow } from '../../db/offers.ts';
 import { DispatchAnswerSchema, type DispatchAnswer } from '../../wire/agent.ts';
@@ -9,6 +8,7 @@ import { gather } from '../gather.ts';
 import { callerHost } from '../identity.ts';
 import type { Polls } from '../polls.ts';
 import { fromDatabase, Refusal } from '../refusal.ts';
+import type { Scope } from '../scope.ts';
 
 /** Load balancers cut idle requests at 60 s and up. */
 const LONGEST_WAIT_SECS = 60;
@@ -61,8 +61,8 @@ const SCHEMA = {
   },
 };
 
-export function addDispatch(scope: FastifyInstance, deps: ApiDeps, polls: Polls): void {
-  scope.get<{ Querystring: { wait?: string } }>(
+export function addDispatch(scope: Scope, deps: ApiDeps, polls: Polls): void {
+  scope.get(
     '/v1/agent/dispatch',
     { schema: SCHEMA, config: { audience: 'agent' } },
     async (request, reply) => {
@@ -75,7 +75,7 @@ export function addDispatch(scope: FastifyInstance, deps: ApiDeps, polls: Polls)
       const row = await poll.answer;
       // While stopping, the next poll belongs to another replica.
       if (polls.isDraining) void reply.header('connection', 'close');
-      return row === null ? reply.code(204).send() : reply.send(answerOf(row));
+      return row === null ? reply.code(204).send(null) : reply.send(answerOf(row));
     },
   );
 }

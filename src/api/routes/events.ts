@@ -3,7 +3,7 @@
  * blocking all later ones: so whatever an authenticated agent posts about its own host is queued, judged
  * and answered 204, if only to be refused. Agents that send `Prefer: verdict` get refusals as problems.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from '@sinclair/typebox';
 import type { AgentEventInput, RefusedEventInput } from '../../reducer/input.ts';
 import type { Verdict } from '../../reducer/log.ts';
@@ -17,6 +17,7 @@ import type { ApiDeps, Submitted } from '../deps.ts';
 import { callerHost, mustBeOwn } from '../identity.ts';
 import type { Memory } from '../memory.ts';
 import { Refusal } from '../refusal.ts';
+import type { Scope } from '../scope.ts';
 
 type Posted = AgentEventInput | RefusedEventInput;
 type RefusedVerdict = Extract<Verdict, { status: 'refused' }>;
@@ -146,7 +147,7 @@ const SCHEMA = {
 };
 
 /** Any answer but 2xx leaves the event with its agent: no snapshot may overtake it. */
-function rememberMisses(scope: FastifyInstance, memory: Memory): void {
+function rememberMisses(scope: Scope, memory: Memory): void {
   scope.addHook('onResponse', (request, reply, done) => {
     if (reply.statusCode >= 300 && request.identity?.kind === 'agent') {
       memory.noteMiss(request.identity.hostname);
@@ -171,7 +172,7 @@ async function submitOne(deps: ApiDeps, memory: Memory, input: Posted): Promise<
   }
 }
 
-export function addEvents(scope: FastifyInstance, deps: ApiDeps, memory: Memory): void {
+export function addEvents(scope: Scope, deps: ApiDeps, memory: Memory): void {
   rememberMisses(scope, memory);
   scope.post<{ Body: RawBody | undefined }>(
     '/v1/agent/events',

@@ -2,7 +2,6 @@
  * POST /v1/agent/heartbeat, answered from committed rows. Only one that may change something goes through
  * the queue first, and its answer then follows the commit; all others cost a share of two statements.
  */
-import type { FastifyInstance } from 'fastify';
 import { writePresence, type PresenceRow } from '../../db/presence.ts';
 import {
   bootstrap,
@@ -28,6 +27,7 @@ import { heardReader, type Heard, type Question } from '../heard.ts';
 import { callerHost, mustBeOwn } from '../identity.ts';
 import type { Memory } from '../memory.ts';
 import { fromDatabase, Refusal } from '../refusal.ts';
+import type { Scope } from '../scope.ts';
 import { notAccepted } from './events.ts';
 
 /** A host heartbeats every minute: two within this mean that its agent began anew. */
@@ -181,7 +181,7 @@ const SCHEMA = {
   },
 };
 
-export function addHeartbeat(scope: FastifyInstance, deps: ApiDeps, memory: Memory): void {
+export function addHeartbeat(scope: Scope, deps: ApiDeps, memory: Memory): void {
   const room: Room = { deps, memory, hear: heardReader(deps), keep: presenceKeeper(deps) };
   scope.post<{ Body: RawBody | undefined }>(
     '/v1/agent/heartbeat',

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { Type } from '@sinclair/typebox';
+import { type Static, Type } from '@sinclair/typebox';
 import {
   currentArtifactVersion,
   hasFleet,
@@ -58,6 +58,13 @@ function isUnchanged(request: FastifyRequest, etag: string): boolean {
   return sent.split(',').some((tag) => tag.trim() === etag || tag.trim() === '*');
 }
 
+const RolloutParams = Type.Object({ id: Type.String({ description: '{channel}@{channelRef}' }) });
+
+interface OfRollout {
+  Params: Static<typeof RolloutParams>;
+}
+
+// Bytes go out as they are: a serialiser for 200 would have nothing to say.
 const responses = {
   304: Type.Null({ description: 'Unchanged since If-None-Match.' }),
   401: ProblemSchema,
@@ -82,9 +89,14 @@ export function addManifests(scope: FastifyInstance, deps: ApiDeps): void {
     if (isUnchanged(request, etag)) return reply.code(304).send();
     return reply.type(TYPES[part]).send(row[part]);
   };
+  const config = { audience: 'agent' } as const;
   const options = (summary: string) => ({
-    config: { audience: 'agent' } as const,
+    config,
     schema: { summary, tags: ['agent'], response: responses },
+  });
+  const ofRollout = (summary: string) => ({
+    config,
+    schema: { summary, tags: ['agent'], params: RolloutParams, response: responses },
   });
   scope.get('/v1/fleet.resolved', options('The fleet, as signed'), (request, reply) =>
     serve(request, reply, FLEET, 'bytes'),
@@ -92,14 +104,14 @@ export function addManifests(scope: FastifyInstance, deps: ApiDeps): void {
   scope.get('/v1/fleet.resolved/sig', options("The fleet's signature, raw"), (request, reply) =>
     serve(request, reply, FLEET, 'signature'),
   );
-  scope.get<{ Params: { id: string } }>(
+  scope.get<OfRollout>(
     '/v1/rollouts/:id',
-    options('A rollout manifest, as signed'),
+    ofRollout('A rollout manifest, as signed'),
     (request, reply) => serve(request, reply, rolloutOf(request.params.id), 'bytes'),
   );
-  scope.get<{ Params: { id: string } }>(
+  scope.get<OfRollout>(
     '/v1/rollouts/:id/sig',
-    options("A rollout manifest's signature, raw"),
+    ofRollout("A rollout manifest's signature, raw"),
     (request, reply) => serve(request, reply, rolloutOf(request.params.id), 'signature'),
   );
 }

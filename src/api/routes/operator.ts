@@ -1,6 +1,5 @@
 /** What operators read, in the shapes that NixFleet's tools know. Lists are walked by key. */
-import type { FastifyInstance } from 'fastify';
-import { Type, type TSchema } from '@sinclair/typebox';
+import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import {
   listHosts,
   listRolloutEvents,
@@ -24,20 +23,17 @@ import {
 import { ProblemSchema } from '../../wire/problem.ts';
 import type { ApiDeps } from '../deps.ts';
 import { fromDatabase, Refusal } from '../refusal.ts';
+import type { Scope } from '../scope.ts';
 
 const MOST_ROLLOUTS = 50;
 const MOST_HOSTS = 1_000;
 const MOST_EVENTS = 1_000;
 
-interface Page {
-  readonly limit?: string;
-  readonly cursor?: string;
-}
-
 const PageSchema = Type.Object({
   limit: Type.Optional(Type.String({ description: 'Entries of one page.' })),
   cursor: Type.Optional(Type.String({ description: 'nextCursor of the page before.' })),
 });
+type Page = Static<typeof PageSchema>;
 
 function limitOf({ limit }: Page, most: number): number {
   if (limit === undefined) return most;
@@ -68,48 +64,64 @@ function present<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], 
   return kept;
 }
 
-function options(summary: string, answer: TSchema, paged = true) {
-  return {
-    config: { audience: 'operator' } as const,
-    schema: {
-      summary,
-      tags: ['operator'],
-      ...(paged ? { querystring: PageSchema } : {}),
-      response: {
-        200: answer,
-        400: ProblemSchema,
-        401: ProblemSchema,
-        403: ProblemSchema,
-        404: ProblemSchema,
-        409: ProblemSchema,
-        426: ProblemSchema,
-        503: ProblemSchema,
-      },
-    },
-  };
+const RolloutParams = Type.Object({ id: Type.String({ description: '{channel}@{channelRef}' }) });
+
+const PROBLEM_ANSWERS = {
+  400: ProblemSchema,
+  401: ProblemSchema,
+  403: ProblemSchema,
+  404: ProblemSchema,
+  409: ProblemSchema,
+  426: ProblemSchema,
+  503: ProblemSchema,
+};
+
+/** What all of these routes share; each adds what it takes. */
+function about<T extends TSchema>(summary: string, answer: T) {
+  return { summary, tags: ['operator'], response: { 200: answer, ...PROBLEM_ANSWERS } };
 }
 
-export function addOperator(scope: FastifyInstance, deps: ApiDeps): void {
+export function addOperator(scope: Scope, deps: ApiDeps): void {
   const { log } = deps;
-  scope.get<{ Querystring: Page }>(
+  const config = { audience: 'operator' } as const;
+  scope.get(
     '/v1/rollouts',
-    options('All rollouts, newest first', RolloutListSchema),
+    {
+      config,
+      schema: {
+        ...about('All rollouts, newest first', RolloutListSchema),
+        querystring: PageSchema,
+      },
+    },
     (request) => fromDatabase(log, () => rollouts(deps, request.query)),
   );
-  scope.get<{ Params: { id: string } }>(
+  scope.get(
     '/v1/rollouts/:id/hosts',
-    options('Hosts of a rollout that were dispatched', RolloutHostsSchema, false),
+    {
+      config,
+      schema: {
+        ...about('Hosts of a rollout that were dispatched', RolloutHostsSchema),
+        params: RolloutParams,
+      },
+    },
     (request) => fromDatabase(log, () => rolloutHosts(deps, rolloutIdOf(request.params.id))),
   );
-  scope.get<{ Params: { id: string }; Querystring: Page }>(
+  scope.get(
     '/v1/rollouts/:id/events',
-    options("A rollout's rows of the event log, in order", RolloutEventsSchema),
+    {
+      config,
+      schema: {
+        ...about("A rollout's rows of the event log, in order", RolloutEventsSchema),
+        params: RolloutParams,
+        querystring: PageSchema,
+      },
+    },
     (request) =>
       fromDatabase(log, () => rolloutEvents(deps, rolloutIdOf(request.params.id), request.query)),
   );
-  scope.get<{ Querystring: Page }>(
+  scope.get(
     '/v1/hosts',
-    options('All hosts by name', HostListSchema),
+    { config, schema: { ...about('All hosts by name', HostListSchema), querystring: PageSchema } },
     (request) => fromDatabase(log, () => hosts(deps, request.query)),
   );
 }

@@ -1,12 +1,12 @@
 /** What probes, scrapers and tools ask of a process, whoever they are: no identity, and no secrets. */
-import type { FastifyInstance } from 'fastify';
 import { Type } from '@sinclair/typebox';
 import type { ApiDeps } from '../deps.ts';
+import type { Scope } from '../scope.ts';
 
 const Health = Type.Object({ status: Type.Literal('ok') });
 const Ready = Type.Object({ ready: Type.Boolean(), reasons: Type.Array(Type.String()) });
 
-export function addProcess(scope: FastifyInstance, deps: ApiDeps): void {
+export function addProcess(scope: Scope, deps: ApiDeps): void {
   const config = { audience: 'anyone' } as const;
   scope.get(
     '/healthz',
@@ -14,7 +14,7 @@ export function addProcess(scope: FastifyInstance, deps: ApiDeps): void {
       config,
       schema: { summary: 'Is the process alive?', tags: ['process'], response: { 200: Health } },
     },
-    () => ({ status: 'ok' }),
+    () => ({ status: 'ok' as const }),
   );
   scope.get(
     '/readyz',
@@ -27,8 +27,8 @@ export function addProcess(scope: FastifyInstance, deps: ApiDeps): void {
       },
     },
     async (_request, reply) => {
-      const readiness = await deps.readiness();
-      return reply.code(readiness.ready ? 200 : 503).send(readiness);
+      const { ready, reasons } = await deps.readiness();
+      return reply.code(ready ? 200 : 503).send({ ready, reasons: [...reasons] });
     },
   );
   scope.get(
