@@ -130,7 +130,6 @@ export type Input = (
   | OperatorInput
 ) & { readonly observed?: Observed };
 
-export type InputKind = Input['kind'];
 
 /** What the leader must look up, under lock, before it may reduce an input. */
 export interface ObservationNeeds {

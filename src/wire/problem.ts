@@ -29,7 +29,7 @@ export const PROBLEMS = {
 } as const satisfies Readonly<Record<string, readonly [status: number, title: string]>>;
 
 export type ProblemCode = keyof typeof PROBLEMS;
-export type ProblemStatus = (typeof PROBLEMS)[ProblemCode][0];
+type ProblemStatus = (typeof PROBLEMS)[ProblemCode][0];
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
