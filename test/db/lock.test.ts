@@ -1,0 +1,112 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { DatabaseOptions } from '../../src/db/driver.ts';
+import { startListener, type Listener } from '../../src/db/listen.ts';
+import { acquireLock, type HeldLock, type LockName } from '../../src/db/lock.ts';
+import { createPool, type Pool } from '../../src/db/pool.ts';
+import { openSession } from '../../src/db/session.ts';
+import { migrate } from '../../src/db/migrate.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { silentLogger } from '../support/installation.ts';
+
+let database: DatabaseOptions;
+let listener: Listener;
+let pool: Pool;
+const never = new AbortController().signal;
+
+beforeEach(async () => {
+  const { url } = await createTestDatabase();
+  database = { url, schema: 'muster', name: 'lock' };
+  listener = startListener(database, { logger: silentLogger(), random: () => 0 });
+  pool = createPool(database, { role: 'test', max: 2, statementMs: 5_000 });
+});
+afterEach(async () => {
+  await listener.stop();
+  await pool.end();
+});
+
+const acquire = (name: LockName = 'leader', at = database, signal = never): Promise<HeldLock> =>
+  acquireLock(
+    { database: at, name, listener, logger: silentLogger(), random: () => 0.5 },
+    signal,
+  );
+
+const sessions = (role: string): Promise<{ pid: number }[]> =>
+  pool.run(
+    (sql) => sql<{ pid: number }[]>`SELECT pid FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = ${`lock:${role}`}`,
+  );
+
+it('is held by one at a time, per name and per installation', async () => {
+  const held = await acquire();
+  const workers = await acquire('workers');
+  const other = { ...database, schema: 'muster_two' };
+  await migrate(other);
+  const elsewhere = await acquire('leader', other);
+  let second: HeldLock | null = null;
+  const waiting = acquire().then((lock) => (second = lock));
+  await expect.poll(async () => (await sessions('leader-lock')).length).toBe(3);
+  expect(second).toBeNull();
+  await held.release();
+  const next = await waiting;
+  for (const lock of [next, workers, elsewhere]) await lock.release();
+});
+
+it('a clean release wakes a waiter at once', async () => {
+  const held = await acquire();
+  const waiting = acquire();
+  await expect.poll(async () => (await sessions('leader-lock')).length).toBe(2);
+  await expect.poll(() => listener.connected).toBe(true);
+  const from = performance.now();
+  await held.release();
+  const next = await waiting;
+  expect(performance.now() - from).toBeLessThan(150);
+  await next.release();
+});
+
+it('says so when its session dies, and another gets it', async () => {
+  const held = await acquire();
+  const waiting = acquire();
+  const [first] = await sessions('leader-lock');
+  await pool.run((sql) => sql`SELECT pg_terminate_backend(${first?.pid ?? 0})`);
+  await expect.poll(() => held.lost.aborted).toBe(true);
+  const next = await waiting;
+  expect(next.lost.aborted).toBe(false);
+  await held.release();
+  await next.release();
+});
+
+it('waiting ends with the signal', async () => {
+  const held = await acquire();
+  const stop = new AbortController();
+  const waiting = acquire('leader', database, stop.signal);
+  stop.abort(new Error('enough'));
+  await expect(waiting).rejects.toThrow('enough');
+  await held.release();
+  expect((await acquire()).lost.aborted).toBe(false);
+});
+
+it('a session never runs anything on another backend', async () => {
+  const session = await openSession(database, { role: 'one', settings: {}, deadlineMs: 2_000 });
+  const pids: number[] = [];
+  const hammer = async (): Promise<void> => {
+    for (;;) {
+      const [row] = await session.run(
+        (sql) => sql<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`,
+      );
+      pids.push(row?.pid ?? 0);
+    }
+  };
+  const hammering = Promise.allSettled([hammer(), hammer(), hammer()]);
+  await expect.poll(() => pids.length).toBeGreaterThan(100);
+  await pool.run((sql) => sql`SELECT pg_terminate_backend(${session.pid})`);
+  await hammering;
+  expect(session.open).toBe(false);
+  expect(new Set(pids)).toEqual(new Set([session.pid]));
+  await expect(session.run((sql) => sql`SELECT 1`)).rejects.toThrow('is over');
+});
+
+it('a missed deadline ends a session', async () => {
+  const session = await openSession(database, { role: 'slow', settings: {}, deadlineMs: 2_000 });
+  await expect(session.run((sql) => sql`SELECT pg_sleep(5)`, 50)).rejects.toThrow('within 50 ms');
+  expect(session.open).toBe(false);
+});

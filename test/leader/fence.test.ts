@@ -1,0 +1,144 @@
+/** A leader that lost its epoch without noticing: what it writes late must change nothing. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startListener, type Listener } from '../../src/db/listen.ts';
+import { isFenced } from '../../src/db/errors.ts';
+import { createPool, type Pool } from '../../src/db/pool.ts';
+import { openSession, type Session } from '../../src/db/session.ts';
+import type { DatabaseOptions } from '../../src/db/driver.ts';
+import { fence, takeEpoch } from '../../src/leader/election.ts';
+import { LeaderTerm, WRITER_SETTINGS, type TermOptions } from '../../src/leader/term.ts';
+import { DEFAULT_SETTINGS } from '../../src/reducer/settings.ts';
+import { createMetrics, systemClock } from '../../src/telemetry.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { silentLogger } from '../support/installation.ts';
+
+let database: DatabaseOptions;
+let listener: Listener;
+let pool: Pool;
+const writers: Session[] = [];
+
+beforeEach(async () => {
+  const { url } = await createTestDatabase();
+  database = { url, schema: 'muster', name: 'fence' };
+  listener = startListener(database, { logger: silentLogger(), random: () => 0 });
+  pool = createPool(database, { role: 'test', max: 3, statementMs: 10_000 });
+});
+afterEach(async () => {
+  for (const writer of writers.splice(0)) await writer.end();
+  await listener.stop();
+  await pool.end();
+});
+
+async function openWriter(): Promise<Session> {
+  const settings = WRITER_SETTINGS;
+  const writer = await openSession(database, { role: 'writer', settings, deadlineMs: 5_000 });
+  writers.push(writer);
+  return writer;
+}
+
+/** A term without a lock: as after a lock that was lost and not noticed. */
+async function begin(holder: string): Promise<LeaderTerm> {
+  const options: TermOptions = {
+    candidate: { holder, address: '', version: 'test' },
+    settings: DEFAULT_SETTINGS,
+    batchRows: 100,
+    listener,
+    pool,
+    clock: systemClock,
+    logger: silentLogger(),
+    metrics: createMetrics(),
+  };
+  return LeaderTerm.begin(options, await openWriter());
+}
+
+async function everything(): Promise<unknown> {
+  const rows = await pool.run(
+    (sql) => sql`SELECT
+      (SELECT json_agg(e ORDER BY seq) FROM event_log e) AS log,
+      (SELECT json_agg(q ORDER BY id) FROM input_queue q) AS queue,
+      (SELECT json_agg(v ORDER BY input_id) FROM verdict v) AS verdicts,
+      (SELECT json_agg(p) FROM leader_progress p) AS progress`,
+  );
+  return rows[0];
+}
+
+const enqueue = (): Promise<unknown> =>
+  pool.run(
+    (sql) => sql`INSERT INTO input_queue (kind, payload, replica)
+      VALUES ('Tick', '{"kind":"Tick"}', 'somebody')`,
+  );
+
+describe('fence', () => {
+  it('a deposed leader ends at its next commit and leaves no trace', async () => {
+    const old = await begin('old');
+    await begin('new');
+    await enqueue();
+    const before = await everything();
+    await expect(old.work(new AbortController().signal)).rejects.toSatisfy(isFenced);
+    expect(await everything()).toEqual(before);
+  });
+
+  it('is what stops it: without the fence the same late commit goes through', async () => {
+    const old = await begin('old');
+    await begin('new');
+    await pool.run((sql) =>
+      sql.unsafe(`CREATE OR REPLACE FUNCTION fence(mine bigint) RETURNS void
+        LANGUAGE plpgsql AS 'BEGIN END'`),
+    );
+    await enqueue();
+    const before = await everything();
+    const stop = new AbortController();
+    const working = old.work(stop.signal);
+    await expect.poll(everything).not.toEqual(before);
+    stop.abort();
+    await working;
+  });
+
+  it('the next leader waits for a transaction of the previous one, and then fences it', async () => {
+    const old = await openWriter();
+    const next = await openWriter();
+    const candidate = { holder: 'x', address: '', version: 'test' };
+    const since = new Date().toISOString();
+    const first = await old.run((sql) => takeEpoch(sql, candidate, since));
+    await old.run(async (sql) => {
+      await sql`BEGIN`;
+      await fence(sql, first.epoch);
+    });
+    let taken = false;
+    const second = next.run(async (sql) => {
+      const term = await takeEpoch(sql, candidate, since);
+      taken = true;
+      return term;
+    });
+    await untilWaiting(next.pid);
+    expect(taken).toBe(false);
+    await old.run((sql) => sql`COMMIT`);
+    expect((await second).epoch).toBe(first.epoch + 1);
+    await expect(old.run((sql) => fence(sql, first.epoch))).rejects.toSatisfy(isFenced);
+  });
+
+  it('keeps the incarnation from leader to leader, and renews it in a restored database', async () => {
+    const [one, two] = [await begin('one'), await begin('two')];
+    expect(two.term.incarnation).toBe(one.term.incarnation);
+    await pool.run((sql) => sql`UPDATE epoch SET system_identifier = 'another cluster'`);
+    const three = await begin('three');
+    expect(three.term.incarnation).not.toBe(one.term.incarnation);
+    expect(three.term.epoch).toBe(two.term.epoch + 1);
+  });
+
+  it('does not lead a schema that it does not know', async () => {
+    await pool.run((sql) => sql`INSERT INTO schema_migration VALUES (9999, 'later', 'x')`);
+    await expect(begin('old code')).rejects.toThrow('newer than this Muster');
+  });
+});
+
+async function untilWaiting(pid: number): Promise<void> {
+  await expect
+    .poll(async () => {
+      const [row] = await pool.run(
+        (sql) => sql<{ blockers: string }[]>`SELECT pg_blocking_pids(${pid})::text AS blockers`,
+      );
+      return row?.blockers;
+    })
+    .not.toBe('{}');
+}
