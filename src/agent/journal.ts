@@ -50,16 +50,38 @@ interface Rollout {
 /** Enough for a control plane that lost its database to be told how this host came to run what it runs. */
 export const KEPT_ROLLOUTS = 2;
 
-/** The lines that still matter: those of the last rollouts that were opened. */
+/**
+ * Probe results are the only events without a natural number: a flapping probe makes one at every look. The
+ * last ones say what there is to say, and older ones may be dropped, delivered or not: the protocol allows
+ * gaps for this. 256 are two hours of flapping at the default interval.
+ */
+export const KEPT_PROBE_RESULTS = 256;
+
+/** The lines that still matter: those of the last rollouts that were opened, less the oldest probe results. */
 export function retained(lines: readonly JournalLine[]): readonly JournalLine[] {
-  const kept = new Set(
-    lines
-      .flatMap((line) => (line.t === 'open' ? [line.snapshot.rolloutId] : []))
-      .slice(-KEPT_ROLLOUTS),
+  const opened = lines.flatMap((line) => (line.t === 'open' ? [line.snapshot.rolloutId] : []));
+  const kept = new Set(opened.slice(-KEPT_ROLLOUTS));
+  const current = lines.filter((line) => kept.has(rolloutOf(line)));
+  const dropped = new Set(
+    current
+      .flatMap((line) => (line.t === 'event' && isProbeResult(line.event) ? [keyOf(line)] : []))
+      .slice(0, -KEPT_PROBE_RESULTS),
   );
-  return lines.filter((line) =>
-    kept.has(line.t === 'open' ? line.snapshot.rolloutId : line.rolloutId),
-  );
+  return dropped.size === 0 ? current : current.filter((line) => !dropped.has(keyOf(line)));
+}
+
+function rolloutOf(line: JournalLine): string {
+  return line.t === 'open' ? line.snapshot.rolloutId : line.rolloutId;
+}
+
+/** The same for an event and for its settlement. */
+function keyOf(line: JournalLine): string {
+  const seq = line.t === 'open' ? 0 : line.t === 'event' ? line.event.seq : line.seq;
+  return `${rolloutOf(line)} ${seq}`;
+}
+
+function isProbeResult(event: HostEvent): boolean {
+  return event.kind === 'ProbeResult';
 }
 
 export class Journal {
@@ -210,6 +232,14 @@ export class Journal {
     }
     rollout.record = stepped.record;
     this.entries.push({ rolloutId, event, outcome: null });
+    this.dropProbeResults();
+  }
+
+  private dropProbeResults(): void {
+    if (this.entries.length <= 2 * KEPT_PROBE_RESULTS) return; // not at every event
+    const results = this.entries.filter((entry) => isProbeResult(entry.event));
+    const dropped = new Set(results.slice(0, -KEPT_PROBE_RESULTS));
+    this.entries = this.entries.filter((entry) => !dropped.has(entry));
   }
 
   private mark(rolloutId: string, seq: number, outcome: string): void {

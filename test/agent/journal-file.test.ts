@@ -101,3 +101,31 @@ test('after a restart the undelivered is still to be sent, the delivered is not'
   expect(journal.unsent?.event).toEqual(event);
   expect(journal.statedSeqs()).toEqual({ 'stable@a1': 1 });
 });
+
+test('a probe that flaps for ever does not fill the disk, and what it last said is kept', async () => {
+  const id = 'stable@a1';
+  const at = '2026-11-01T12:00:02.000Z';
+  const results = Array.from({ length: 3_000 }, (_, i): JournalLine => ({
+    t: 'event',
+    rolloutId: id,
+    event: {
+      ...{ kind: 'ProbeResult', seq: i + 3, probeName: 'up', mode: 'enforce' },
+      ...{ status: i % 2 === 0 ? 'fail' : 'pass', observedAt: at },
+    },
+  }));
+  const event = {
+    ...{ kind: 'ActivationCompleted' as const, seq: 2, observedCurrentClosure: 'new' },
+    ...{ exitCode: 0, completedAt: at },
+  };
+  await write([opened(id), ack(id), { t: 'event', rolloutId: id, event }, ...results]);
+  const lines = await read();
+  expect(lines).toHaveLength(3 + 256);
+  const journal = await Journal.load({
+    load: () => Promise.resolve(lines),
+    append: () => Promise.resolve(),
+  });
+  expect(journal.current).toMatchObject({
+    lastEventSeq: 3_002,
+    probes: { up: { status: 'pass' } },
+  });
+});

@@ -21,16 +21,18 @@ import { simulatedHost } from '../../src/agent/simulated-host.ts';
 import { auditLog, compareWithLog } from '../../src/cli/dev/audit.ts';
 import { readProgress, standing } from '../../src/cli/dev/progress.ts';
 import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
-import { sampleFleet } from '../../src/cli/dev/sample-fleet.ts';
 import { makeScratchDir } from '../support/scratch.ts';
 import { acceptedIn, QUICK, readTrust } from './support/fleet.ts';
+import { oneWave } from './support/one-wave.ts';
 import { SCHEMA, startReplicas, type Replicas } from './support/replicas.ts';
 
 const REF = 'c0ffee'.padEnd(40, '0');
-const HOSTS = 60;
-const SOAK_SECONDS = 4;
-/** Each agent's probe flips this often: 60 of them want to post some thousand events a second. */
-const FLIP_MS = 50;
+const HOSTS = Array.from({ length: 60 }, (_, i) => `host-${i + 1}`);
+const SOAK_SECONDS = 6;
+/** Each agent's probe flips this often, and each flip is an event: more than two replicas can take. */
+const FLIP_MS = 20;
+/** Rows in the log when the leader is killed: the load is at its height. */
+const KILL_AT = 3_000;
 
 const undo: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
@@ -103,19 +105,19 @@ async function takeover({ sql }: Replicas, epoch: number): Promise<number> {
 test('kill -9 on the leader: the other leads within 2 s, nothing is lost or applied twice', async () => {
   const dir = makeScratchDir('failover');
   const { key, trustFile } = developmentTrust(dir);
-  const sample = sampleFleet(HOSTS, REF, SOAK_SECONDS);
+  const sample = oneWave(HOSTS, REF, SOAK_SECONDS);
   const release = releaseOf(dir, sample, key);
   await release.sign(Date.now());
   const flags = ['--heartbeat-seconds', '2'];
   const replicas = await startReplicas({ source: release.source, trustFile, flags });
   undo.push(() => replicas.stop());
-  const hosts = [...sample.manifests.values()].flatMap((manifest) => hostnames(manifest));
-  const journals = startBusyFleet(replicas.url, hosts, path.resolve(trustFile));
+  const journals = startBusyFleet(replicas.url, HOSTS, path.resolve(trustFile));
 
-  await untilLogGrowsTo(replicas, 1_000);
+  await untilLogGrowsTo(replicas, KILL_AT);
   const { replica, epoch } = await replicas.leader();
   replica.process.kill('SIGKILL');
-  expect(await takeover(replicas, epoch)).toBeLessThan(2_000);
+  const took = await takeover(replicas, epoch);
+  expect(took).toBeLessThan(2_000);
   const after = (await auditLog(replicas.sql, SCHEMA)).logRows;
   await untilLogGrowsTo(replicas, after + 200);
 
@@ -125,19 +127,13 @@ test('kill -9 on the leader: the other leads within 2 s, nothing is lost or appl
     await delay(100);
     progress = await readProgress(replicas.sql, SCHEMA, ids);
   }
-  expect(progress.rollouts.map(({ state }) => state)).toEqual(['Terminal', 'Terminal']);
+  expect(progress.rollouts.map(({ state }) => state)).toEqual(['Terminal']);
   // Stops the agents, so that nothing is under way any more, before what they were told is compared.
   await undo.pop()?.();
   const accepted = acceptedIn(journals);
-  expect(accepted.size).toBeGreaterThan(1_000);
+  expect(accepted.size).toBeGreaterThan(KILL_AT / 2);
   const found = await compareWithLog(replicas.sql, SCHEMA, accepted, ids);
   expect(found).toEqual({ accepted: accepted.size, missing: [], repeated: [] });
   const audit = await auditLog(replicas.sql, SCHEMA);
   expect(audit).toMatchObject({ seqGapless: true, leaderEpochs: 2 });
 });
-
-function hostnames(manifest: { readonly [member: string]: unknown }): string[] {
-  const set: unknown = manifest['hostSet'];
-  if (!Array.isArray(set)) return [];
-  return set.map((host: { readonly hostname: string }) => host.hostname);
-}
