@@ -28,6 +28,7 @@ export async function runOutbox(parts: OutboxParts, signal: AbortSignal): Promis
       continue;
     }
     const delivery = await parts.controlPlane.postEvent(entry.rolloutId, entry.event, signal);
+    if (delivery.kind === 'trouble' && signal.aborted) return; // our own end, not the network's
     const wait = await settle(parts, entry, delivery, attempt);
     attempt = wait === null ? 0 : attempt + 1;
     if (wait !== null) await parts.clock.sleep(wait, signal);
