@@ -10,8 +10,9 @@ import { isDataError } from '../db/errors.ts';
 
 export interface Gatherer<In, Out> {
   add(item: In): Promise<Out>;
-  /** Items not yet answered. */
+  /** Items not yet answered, and their size. */
   readonly held: number;
+  readonly heldSize: number;
   /** Resolves when nothing is held. */
   idle(): Promise<void>;
 }
@@ -22,13 +23,22 @@ interface Waiting<In, Out> {
   readonly reject: (error: unknown) => void;
 }
 
-/** `write` answers one result per item, in order. `most`: items in one statement. */
+export interface GatherLimits<In> {
+  /** Items in one statement. */
+  readonly items: number;
+  /** Their size together; a single item may be larger. */
+  readonly size: number;
+  sizeOf(item: In): number;
+}
+
+/** `write` answers one result per item, in order. */
 export function createGatherer<In, Out>(
-  most: number,
+  limits: GatherLimits<In>,
   write: (items: readonly In[]) => Promise<readonly Out[]>,
 ): Gatherer<In, Out> {
   const gathered: Waiting<In, Out>[] = [];
   let inFlight = 0;
+  let heldSize = 0;
   const idlers: (() => void)[] = [];
 
   const send = async (batch: readonly Waiting<In, Out>[]): Promise<void> => {
@@ -49,10 +59,11 @@ export function createGatherer<In, Out>(
   };
   const drain = async (): Promise<void> => {
     while (gathered.length > 0) {
-      const batch = gathered.splice(0, most);
+      const batch = gathered.splice(0, fitting(gathered, limits));
       inFlight = batch.length;
       await send(batch);
       inFlight = 0;
+      for (const { item } of batch) heldSize -= limits.sizeOf(item);
     }
     running = false;
     for (const resolve of idlers.splice(0)) resolve();
@@ -62,9 +73,13 @@ export function createGatherer<In, Out>(
     get held() {
       return gathered.length + inFlight;
     },
+    get heldSize() {
+      return heldSize;
+    },
     add: (item) =>
       new Promise((resolve, reject) => {
         gathered.push({ item, resolve, reject });
+        heldSize += limits.sizeOf(item);
         if (running) return;
         running = true;
         // After this turn of the loop: requests that arrived in one read of the sockets go together.
@@ -72,4 +87,16 @@ export function createGatherer<In, Out>(
       }),
     idle: () => (running ? new Promise((resolve) => idlers.push(resolve)) : Promise.resolve()),
   };
+}
+
+/** How many of the first may go together; at least one. */
+function fitting<In, Out>(gathered: readonly Waiting<In, Out>[], limits: GatherLimits<In>): number {
+  let size = 0;
+  let count = 0;
+  for (const { item } of gathered) {
+    size += limits.sizeOf(item);
+    if (count > 0 && (count >= limits.items || size > limits.size)) break;
+    count += 1;
+  }
+  return count;
 }

@@ -58,6 +58,10 @@ export interface SubmitterOptions {
 const INSERT_MS = 3_000;
 /** Verdict reads and gauges. */
 const READ_MS = 2_000;
+/** Payloads in one statement: 4 MB are sent and parsed in some 20 ms; bodies may have 256 KiB each. */
+const STATEMENT_CHARS = 4_000_000;
+/** Payloads held before PostgreSQL takes them: as text, escaped and encoded some 200 MB at the worst. */
+const HELD_CHARS = 32_000_000;
 /** Callers waiting for a verdict, some 0.5 kB each; beyond it the answer is `queued` at once. */
 const MOST_WAITING = 100_000;
 /** Seconds: from the first to the sum, spread, so that refused callers do not return together. */
@@ -85,7 +89,10 @@ export function createSubmitter(options: SubmitterOptions): Submitter {
   const reader = createPool(database, { role: 'verdicts', max: 2, statementMs: READ_MS });
   const verdicts = createVerdictReader({ pool: reader, listener, replica, clock, logger });
   const gate = createQueueGate({ pool: reader, limits, clock, logger, metrics });
-  const gatherer = createGatherer(limits.batchRows, inserter(options, writer, verdicts, sync));
+  const gatherer = createGatherer(
+    { items: limits.batchRows, size: STATEMENT_CHARS, sizeOf: (input) => input.payload.length },
+    inserter(options, writer, verdicts, sync),
+  );
   const entrance: Entrance = { ...options, verdicts, gate, gatherer, draining: false };
   return {
     submit: (input, { waitMs }) => submitTo(entrance, input, waitMs),
@@ -143,7 +150,8 @@ async function submitTo(
 ): Promise<SubmitResult> {
   const { gatherer, gate, limits, clock, metrics, verdicts } = entrance;
   if (entrance.draining) return refuse(entrance, 'draining');
-  if (gatherer.held >= limits.heldRows || gate.isFull()) return refuse(entrance, 'queue-full');
+  const full = gatherer.held >= limits.heldRows || gatherer.heldSize >= HELD_CHARS;
+  if (full || gate.isFull()) return refuse(entrance, 'queue-full');
   const started = clock.monotonic();
   const stored = await store(entrance, input);
   if (typeof stored !== 'number') return stored;

@@ -1,0 +1,105 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { audit, differences, foldWholeLog, verifyChain } from '../../src/eventlog/audit.ts';
+import { readLog } from '../../src/eventlog/read.ts';
+import { loadState } from '../../src/eventlog/state.ts';
+import { dump, restore } from '../../src/reducer/state/rows-io.ts';
+import { decodePayload, encodePayload } from '../../src/wire/log.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { startReplica, type Replica } from '../support/installation.ts';
+import { declareFleet, heartbeat, journey, type SmallFleet } from '../support/small-fleet.ts';
+
+let a: Replica;
+let fleet: SmallFleet;
+
+beforeEach(async () => {
+  const { url } = await createTestDatabase();
+  a = startReplica(url, 'a');
+  await a.lead();
+  fleet = await declareFleet(a.pool, 3, 'abc2');
+  const inputs = [fleet.input, ...fleet.hosts.flatMap((h) => [heartbeat(h), ...journey(fleet, h)])];
+  for (const input of inputs) await a.submitter.submit(input, { waitMs: 5_000 });
+  await a.resign();
+});
+afterEach(() => a.stop());
+
+const run: Replica['pool']['run'] = (read) => a.pool.run(read);
+
+/** As someone who owns the database and switches the triggers off. */
+async function tamper(statement: string): Promise<void> {
+  await a.pool.run((sql) => sql.unsafe(`ALTER TABLE event_log DISABLE TRIGGER ALL; ${statement}`));
+}
+
+describe('the event log', () => {
+  it('is gapless, chained, and folds to the tables', async () => {
+    const report = await audit(run);
+    expect(report).toMatchObject({ gapless: true, brokenAt: null, unequal: [] });
+    expect(report.rows).toBeGreaterThan(15);
+  });
+
+  it('shows a changed row, a removed row and a change of the tables', async () => {
+    await a.pool.run(
+      (sql) => sql`UPDATE host SET reported_closure = 'x' WHERE hostname = 'host-0001'`,
+    );
+    expect((await audit(run)).unequal).toEqual(['hosts']);
+    await tamper(
+      `UPDATE event_log SET payload = replace(payload::text, 'host-', 'hose-')::json WHERE seq = 7`,
+    );
+    expect((await verifyChain(run)).brokenAt).toBe(7);
+    await tamper('DELETE FROM event_log WHERE seq = 5');
+    expect(await verifyChain(run)).toMatchObject({ gapless: false, brokenAt: 6 });
+  });
+
+  it('can be chained in plain SQL', async () => {
+    const column = (text: string): string =>
+      `coalesce(int4send(octet_length(${text})) || convert_to(${text}, 'UTF8'), '\\xffffffff')`;
+    const columns = [
+      'seq::text',
+      '(extract(epoch FROM ts) * 1000000)::bigint::text',
+      ...['epoch::text', 'kind', 'hostname', 'rollout_id', 'channel', 'actor', 'caused_by::text'],
+      'payload::text',
+    ];
+    const [row] = await a.pool.run((sql) =>
+      sql.unsafe<{ broken: number }[]>(`
+        SELECT count(*)::int AS broken FROM (
+          SELECT hash, sha256(coalesce(lag(hash) OVER (ORDER BY seq), decode(repeat('00', 32), 'hex'))
+            || ${columns.map(column).join(' || ')}) AS expected
+          FROM event_log) AS chain WHERE hash <> expected`),
+    );
+    expect(row?.broken).toBe(0);
+  });
+
+  it('is read by rollout, by host and by page, in order', async () => {
+    const all = await a.pool.run((sql) => readLog(sql, { after: 0, limit: 1_000 }));
+    expect(all.map((row) => row.seq)).toEqual(all.map((_, i) => i + 1));
+    const page = await a.pool.run((sql) => readLog(sql, { after: 2, limit: 2 }));
+    expect(page.map((row) => row.seq)).toEqual([3, 4]);
+    const hostname = 'host-0002';
+    const one = await a.pool.run((sql) => readLog(sql, { after: 0, limit: 1_000, hostname }));
+    expect(one).toEqual(all.filter((row) => row.hostname === hostname));
+    const { rolloutId } = fleet;
+    const mine = await a.pool.run((sql) => readLog(sql, { after: 0, limit: 1_000, rolloutId }));
+    expect(mine).toEqual(all.filter((row) => row.rolloutId === rolloutId));
+  });
+
+  it('state loaded from the tables is the state that was folded', async () => {
+    const tables = dump(restore(await run(loadState)));
+    const folded = await foldWholeLog(run);
+    expect(differences(tables, folded)).toEqual([]);
+    expect(tables.records).toHaveLength(3);
+    expect(tables.rollouts.map((row) => row.state)).toEqual(['Terminal']);
+  });
+});
+
+describe('payloads', () => {
+  const entry = { payload: { action: 'x' }, changes: [{ t: 'prune', rolloutId: 'r@1' }] } as const;
+
+  it('come back as they were', () => {
+    expect(decodePayload(JSON.parse(encodePayload(entry)))).toEqual(entry);
+  });
+
+  it('keep their own names to themselves, and refuse what they do not know', () => {
+    expect(() => encodePayload({ ...entry, payload: { v: 2 } })).toThrow('reserved');
+    expect(() => decodePayload({ v: 2, changes: [] })).toThrow('unknown version');
+    expect(() => decodePayload({ v: 1, changes: [{ t: 'else' }] })).toThrow('unknown change');
+  });
+});

@@ -1,0 +1,145 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { SubmitResult } from '../../src/queue/submitter.ts';
+import type { StoredInput } from '../../src/wire/input.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { startReplica, type LIMITS, type Replica } from '../support/installation.ts';
+import { heartbeat } from '../support/small-fleet.ts';
+
+const replicas: Replica[] = [];
+afterEach(async () => {
+  for (const replica of replicas.splice(0)) await replica.stop();
+});
+
+async function start(limits: Partial<typeof LIMITS> = {}): Promise<Replica> {
+  const { url } = await createTestDatabase();
+  const replica = startReplica(url, 'a', limits);
+  replicas.push(replica);
+  return replica;
+}
+
+const TICK: StoredInput = { kind: 'Tick' };
+/** PostgreSQL cannot store NUL in a text. The API replaces it; here it stands for any such value. */
+const UNSTORABLE = { ...heartbeat('bad\u0000host') };
+
+async function queued(replica: Replica): Promise<string[]> {
+  const rows = await replica.pool.run(
+    (sql) => sql<{ hostname: string }[]>`SELECT hostname FROM input_queue ORDER BY id`,
+  );
+  return rows.map((row) => row.hostname);
+}
+
+const statuses = (results: readonly SubmitResult[]): string[] =>
+  results.map((result) => result.status);
+
+describe('submitter', () => {
+  it('answers queued when it is durable and nobody leads', async () => {
+    const a = await start();
+    expect(await a.submitter.submit(heartbeat('h1'), { waitMs: 20 })).toEqual({ status: 'queued' });
+    expect(await queued(a)).toEqual(['h1']);
+  });
+
+  it('gathers callers into few commits, in their order', async () => {
+    const a = await start();
+    const names = Array.from({ length: 300 }, (_, i) => `h${i}`);
+    await Promise.all(names.map((name) => a.submitter.submit(heartbeat(name), { waitMs: 0 })));
+    expect(await queued(a)).toEqual(names);
+    const [row] = await a.pool.run(
+      (sql) => sql<{ n: number }[]>`SELECT count(DISTINCT xmin::text)::int AS n FROM input_queue`,
+    );
+    expect(row?.n).toBeLessThan(10);
+  });
+
+  it('a value that cannot be stored fails alone, whoever travels with it', async () => {
+    const a = await start();
+    const inputs = Array.from({ length: 50 }, (_, i) => heartbeat(`h${i}`));
+    inputs.splice(23, 0, UNSTORABLE);
+    const results = await Promise.all(inputs.map((i) => a.submitter.submit(i, { waitMs: 0 })));
+    expect(results[23]).toMatchObject({ status: 'invalid' });
+    results.splice(23, 1);
+    expect(new Set(statuses(results))).toEqual(new Set(['queued']));
+    expect(await queued(a)).toHaveLength(50);
+  });
+
+  it('gives every caller its own verdict', async () => {
+    const a = await start();
+    await a.lead();
+    const results = await Promise.all(
+      Array.from({ length: 200 }, () => a.submitter.submit(TICK, { waitMs: 5_000 })),
+    );
+    expect(new Set(statuses(results))).toEqual(new Set(['judged']));
+  });
+
+  it('a verdict that comes after the wait is no one else’s', async () => {
+    const a = await start();
+    expect(await a.submitter.submit(heartbeat('h1'), { waitMs: 5 })).toEqual({ status: 'queued' });
+    await a.lead();
+    expect(await a.submitter.submit(TICK, { waitMs: 5_000 })).toMatchObject({ status: 'judged' });
+  });
+
+  it('is full by depth, and says when to come back', async () => {
+    const a = await start({ queueRows: 3 });
+    await a.pool.run(
+      (sql) => sql`INSERT INTO input_queue (kind, payload)
+        SELECT 'Tick', '{"kind":"Tick"}' FROM generate_series(1, 5)`,
+    );
+    expect(await a.submitter.ready()).toBe(false);
+    const result = await a.submitter.submit(TICK, { waitMs: 0 });
+    expect(result).toMatchObject({ status: 'unavailable', why: 'queue-full' });
+    expect(result).toHaveProperty('retryAfterSecs', 6);
+  });
+
+  it('is full by age', async () => {
+    const a = await start({ queueAgeMs: 60_000 });
+    await a.pool.run(
+      (sql) => sql`INSERT INTO input_queue (kind, payload, enqueued_at)
+        VALUES ('Tick', '{"kind":"Tick"}', now() - interval '2 minutes')`,
+    );
+    expect(await a.submitter.ready()).toBe(false);
+    expect(await a.submitter.submit(TICK, { waitMs: 0 })).toMatchObject({ why: 'queue-full' });
+  });
+
+  it('holds no more in memory than it may', async () => {
+    const a = await start({ heldRows: 10 });
+    const results = await Promise.all(
+      Array.from({ length: 30 }, () => a.submitter.submit(TICK, { waitMs: 0 })),
+    );
+    expect(statuses(results).filter((status) => status === 'queued')).toHaveLength(10);
+    expect(statuses(results).filter((status) => status === 'unavailable')).toHaveLength(20);
+  });
+
+  it('recovers by itself when its connections were cut', async () => {
+    const a = await start();
+    await a.submitter.submit(heartbeat('before'), { waitMs: 0 });
+    await a.pool.run(
+      (sql) => sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+    );
+    await expect
+      .poll(async () => (await a.submitter.submit(heartbeat('after'), { waitMs: 0 })).status)
+      .toBe('queued');
+    await a.lead();
+    expect(await a.submitter.submit(TICK, { waitMs: 5_000 })).toMatchObject({ status: 'judged' });
+  });
+
+  it('stores what it holds before it stops, and takes nothing more', async () => {
+    const a = await start();
+    const under = a.submitter.submit(heartbeat('last'), { waitMs: 0 });
+    const drained = a.submitter.drain();
+    expect(await a.submitter.submit(TICK, { waitMs: 0 })).toMatchObject({ why: 'draining' });
+    await drained;
+    expect(await under).toEqual({ status: 'queued' });
+    expect(await queued(a)).toEqual(['last']);
+  });
+});
+
+describe('a database that is away', () => {
+  it('is unavailable, not an exception', async () => {
+    const a = startReplica('postgres://nobody@127.0.0.1:1/none', 'away');
+    replicas.push(a);
+    expect(await a.submitter.submit(TICK, { waitMs: 0 })).toMatchObject({
+      status: 'unavailable',
+      why: 'database-away',
+    });
+    expect(await a.submitter.ready()).toBe(false);
+  });
+});
