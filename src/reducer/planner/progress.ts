@@ -78,9 +78,9 @@ function advanceWaves(pass: Pass, rollout: RolloutState): void {
     if (standingOf(pass.state, rollout, wave, pass.now).kind !== 'settled') return;
     const soaked = soakEnd(rollout, index);
     if (soaked !== null && pass.now < soaked) return;
-    const facts = { fromWave: index, toWave: index + 1, empty: wave.total === 0 };
-    if (!apply(pass, rollout, { kind: 'WaveAdvanced', at: pass.at, toWave: index + 1 }, facts))
-      return;
+    const move = { fromWave: index, toWave: index + 1 };
+    const facts = { ...move, empty: wave.total === 0 };
+    if (!apply(pass, rollout, { kind: 'WaveAdvanced', at: pass.at, ...move }, facts)) return;
   }
 }
 

@@ -30,7 +30,12 @@ export type RolloutEvent =
       readonly reverted: number;
       readonly maxFailures: number;
     }
-  | { readonly kind: 'WaveAdvanced'; readonly at: Time; readonly toWave: number }
+  | {
+      readonly kind: 'WaveAdvanced';
+      readonly at: Time;
+      readonly fromWave: number;
+      readonly toWave: number;
+    }
   | { readonly kind: 'LastWaveSoaking'; readonly at: Time }
   | { readonly kind: 'AllSettled'; readonly at: Time }
   | { readonly kind: 'SuccessorOpened'; readonly at: Time; readonly successor: string }
@@ -52,7 +57,7 @@ export function stepRollout(rollout: RolloutCursor, event: RolloutEvent): Rollou
     case 'HostStateChanged':
       return hostStateChanged(state, event);
     case 'WaveAdvanced':
-      return waveAdvanced(rollout, event.toWave);
+      return waveAdvanced(rollout, event);
     case 'LastWaveSoaking':
       return state === 'Active' ? { state: 'Converging' } : UNCHANGED;
     case 'AllSettled':
@@ -96,9 +101,13 @@ function hostStateChanged(
   return { state: allReverted ? 'Reverted' : 'Failed', failedAt: event.at };
 }
 
-// In Opening only empty waves are passed over; nobody has moved yet.
-function waveAdvanced(rollout: RolloutCursor, toWave: number): RolloutPatch | null {
-  if (rollout.state === 'Terminal') return null;
-  if (rollout.state !== 'Active' && rollout.state !== 'Opening') return UNCHANGED;
-  return toWave > rollout.currentWave ? { currentWave: toWave } : UNCHANGED;
+// Forward only, and from where it is: anything else is a late echo. In Opening only empty waves are passed
+// over, since nobody has moved yet.
+function waveAdvanced(
+  { state, currentWave }: RolloutCursor,
+  { fromWave, toWave }: Extract<RolloutEvent, { kind: 'WaveAdvanced' }>,
+): RolloutPatch | null {
+  if (state === 'Terminal') return null;
+  if (state !== 'Active' && state !== 'Opening') return UNCHANGED;
+  return fromWave === currentWave && toWave > currentWave ? { currentWave: toWave } : UNCHANGED;
 }

@@ -1,0 +1,31 @@
+/**
+ * `npm run vectors -- FILE.jsonl.gz …`: recorded results of the original state machines and planner against
+ * this core. Exit 0 only when every difference has the name of a deliberate rule.
+ */
+import { compareFile } from './compare.ts';
+import { Report } from './report.ts';
+
+const paths = process.argv.slice(2).filter((arg) => arg !== '--json');
+const isJson = process.argv.includes('--json');
+
+if (paths.length === 0) {
+  console.error('usage: npm run vectors -- FILE.jsonl.gz … [--json]');
+  process.exitCode = 2;
+} else {
+  const report = new Report();
+  for (const path of paths) await compareFile(path, report);
+  const summary = report.summary();
+  if (isJson) console.log(JSON.stringify(summary));
+  else {
+    const { compared, agreed, unexplained } = summary;
+    console.log(`${String(compared)} compared, ${String(agreed)} agreed`);
+    for (const [rule, n] of Object.entries(summary.byRule)) {
+      console.log(`${String(n).padStart(6)}  ${rule}`);
+    }
+    console.log(`${String(unexplained)} unexplained`);
+    if (summary.firstUnexplained !== undefined) {
+      console.log(JSON.stringify(summary.firstUnexplained, null, 2));
+    }
+  }
+  process.exitCode = summary.unexplained === 0 ? 0 : 1;
+}

@@ -1,0 +1,43 @@
+/** What a comparison came to. Every difference is either explained by a named rule, or it is not. */
+export interface Difference {
+  /** Where: file kind, line id, step or host. */
+  readonly at: string;
+  readonly expected: unknown;
+  readonly got: unknown;
+}
+
+export interface Summary {
+  readonly compared: number;
+  readonly agreed: number;
+  readonly byRule: Readonly<Record<string, number>>;
+  readonly unexplained: number;
+  readonly firstUnexplained?: Difference;
+}
+
+export class Report {
+  private compared = 0;
+  private agreed = 0;
+  private unexplained = 0;
+  private readonly byRule = new Map<string, number>();
+  private first: Difference | null = null;
+
+  /** One thing that was compared: equal, or different for these reasons; no reason is unexplained. */
+  add(difference: Difference | null, rules: readonly string[]): void {
+    this.compared += 1;
+    if (difference === null) this.agreed += 1;
+    else if (rules.length === 0) {
+      this.unexplained += 1;
+      this.first ??= difference;
+    }
+    for (const rule of difference === null ? [] : rules) {
+      this.byRule.set(rule, (this.byRule.get(rule) ?? 0) + 1);
+    }
+  }
+
+  summary(): Summary {
+    const { compared, agreed, unexplained, first } = this;
+    const byRule = Object.fromEntries([...this.byRule].sort(([a], [b]) => (a < b ? -1 : 1)));
+    const rest = first === null ? {} : { firstUnexplained: first };
+    return { compared, agreed, byRule, unexplained, ...rest };
+  }
+}
