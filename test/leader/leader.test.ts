@@ -135,6 +135,39 @@ describe('leader', () => {
     );
     expect(verdicts.slice(0, 3).map((row) => row.verdict.code)).toEqual(Array(3).fill('malformed'));
   });
+
+  it('finds the one input of a batch whose rows the database refuses', async () => {
+    const a = only(await start(1));
+    const hosts = ['h1', 'h2', 'h3'];
+    await Promise.all(hosts.map((host) => a.submitter.submit(heartbeat(host), { waitMs: 0 })));
+    // As from an API that let a NUL through: JSON may hold it, a text column may not.
+    await a.pool.run(
+      (sql) => sql`UPDATE input_queue
+        SET payload = replace(payload::text, 'closure-old', 'closure\\u0000')::json
+        WHERE hostname = 'h2'`,
+    );
+    await a.lead();
+    expect(await submit(a, { kind: 'Tick' })).toMatchObject({ status: 'judged' });
+    const dead = await a.pool.run(
+      (sql) => sql<{ hostname: string }[]>`SELECT hostname FROM dead_input`,
+    );
+    expect(dead).toEqual([{ hostname: 'h2' }]);
+    expect(await count(a, 'host')).toBe(2);
+    expect(await audit((read) => a.pool.run(read))).toMatchObject(SOUND);
+  });
+
+  it('drops the state with an input that makes the reducer throw, and goes on', async () => {
+    const a = only(await start(1));
+    await a.lead();
+    // A soak beyond the end of time: granting a dispatch throws.
+    const fleet = await declareFleet(a.pool, 2, 'abc3', 1e300);
+    await submit(a, fleet.input);
+    const results = await Promise.all(fleet.hosts.map((host) => submit(a, heartbeat(host))));
+    expect(results.map((result) => result.status)).toEqual(['judged', 'judged']);
+    expect(await count(a, 'dead_input')).toBe(2);
+    expect(a.leader.term?.epoch).toBe(1);
+    expect(await audit((read) => a.pool.run(read))).toMatchObject(SOUND);
+  });
 });
 
 async function killSessions(replica: Replica, names: readonly string[]): Promise<void> {

@@ -13,8 +13,13 @@ export interface SmallFleet {
 
 const CHANNEL = 'stable';
 
-/** One channel, one wave, `size` hosts that all move to `target`. */
-export async function declareFleet(pool: Pool, size: number, ref: string): Promise<SmallFleet> {
+/** One channel, one wave, `size` hosts that all move to the closure of `ref`. */
+export async function declareFleet(
+  pool: Pool,
+  size: number,
+  ref: string,
+  soakMinutes = 0,
+): Promise<SmallFleet> {
   const hosts = Array.from({ length: size }, (_, i) => `host-${String(i).padStart(4, '0')}`);
   const signedAt = new Date().toISOString();
   const rolloutId = `${CHANNEL}@${ref}`;
@@ -32,7 +37,7 @@ export async function declareFleet(pool: Pool, size: number, ref: string): Promi
         { waves: [], onHealthFailure: 'halt', onNewRef: 'supersede', maxFailures: null },
       ],
     ],
-    waves: [[CHANNEL, [{ hosts, soakMinutes: 0 }]]],
+    waves: [[CHANNEL, [{ hosts, soakMinutes }]]],
     edges: [],
     channelEdges: [],
   };
