@@ -5,7 +5,7 @@
  * and everything behind it would wait for ever.
  */
 import type { Clock, Random } from './clock.ts';
-import { retryDelay } from './clock.ts';
+import { ended, retryDelay } from './clock.ts';
 import type { ControlPlane, Delivery } from './control-plane.ts';
 import type { AgentLog } from './hooks.ts';
 import type { Entry, Journal } from './journal.ts';
@@ -28,7 +28,7 @@ export async function runOutbox(parts: OutboxParts, signal: AbortSignal): Promis
       continue;
     }
     const delivery = await parts.controlPlane.postEvent(entry.rolloutId, entry.event, signal);
-    if (delivery.kind === 'trouble' && signal.aborted) return; // our own end, not the network's
+    if (delivery.kind === 'trouble' && ended(signal)) return; // our own end, not the network's
     const wait = await settle(parts, entry, delivery, attempt);
     attempt = wait === null ? 0 : attempt + 1;
     if (wait !== null) await parts.clock.sleep(wait, signal);
