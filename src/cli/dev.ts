@@ -46,6 +46,7 @@ async function run(options: DevOptions, io: Io): Promise<number> {
     const installation = await startInstallation(options, ref, screen.say, interrupted.signal);
     try {
       screen.say(`endpoint ${installation.url}   logs in ${options.dataDir}/logs`);
+      screen.say(`  curl -H 'X-Muster-Dev-Identity: operator:dev' ${installation.url}/v1/rollouts`);
       const chaos = options.chaos ? killLeaderOnce(installation.replicas, screen.say) : null;
       const last = await follow(options, installation, screen, chaos, interrupted);
       if (!options.once) return EXIT.ok;

