@@ -12,6 +12,8 @@ export type Submitted =
   | { readonly status: 'judged'; readonly verdict: Verdict; readonly seqs: readonly number[] }
   /** Committed to the queue; no verdict within the wait. */
   | { readonly status: 'queued' }
+  /** Nothing is stored, and this input never can be: the database refuses its very values. */
+  | { readonly status: 'invalid'; readonly detail: string }
   /** Not accepted: nothing is known to be stored. */
   | { readonly status: 'unavailable'; readonly why: string; readonly retryAfterSecs: number };
 

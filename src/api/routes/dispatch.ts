@@ -72,6 +72,8 @@ export function addDispatch(scope: Scope, deps: ApiDeps, polls: Polls): void {
       reply.raw.once('close', () => {
         polls.finish(poll, null);
       });
+      // Gone during the first question: nobody would be told of the close any more.
+      if (reply.raw.closed) polls.finish(poll, null);
       const row = await poll.answer;
       // While stopping, the next poll belongs to another replica.
       if (polls.isDraining) void reply.header('connection', 'close');

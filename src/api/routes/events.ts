@@ -102,6 +102,8 @@ function answer(request: FastifyRequest, reply: FastifyReply, submitted: Submitt
       return reply.code(202).send();
     case 'unavailable':
       throw notAccepted(submitted.why, submitted.retryAfterSecs);
+    case 'invalid':
+      throw new Error(`not even a refusal can be stored: ${submitted.detail}`);
     case 'judged':
       return submitted.verdict.status === 'refused'
         ? answerRefused(request, reply, submitted.verdict)
@@ -146,6 +148,13 @@ const SCHEMA = {
   },
 };
 
+/** An event that the database can never store must not be repeated for ever: kept without its text. */
+function unstorable({ hostname }: Posted): RefusedEventInput {
+  const detail = 'the event holds a value that cannot be stored; send plain text and numbers';
+  const body = EMPTY_BODY;
+  return refusedInput(hostname, body, { code: 'malformed', detail });
+}
+
 /** Any answer but 2xx leaves the event with its agent: no snapshot may overtake it. */
 function rememberMisses(scope: Scope, memory: Memory): void {
   scope.addHook('onResponse', (request, reply, done) => {
@@ -165,8 +174,10 @@ async function submitOne(deps: ApiDeps, memory: Memory, input: Posted): Promise<
     return { status: 'unavailable', why: 'host-busy', retryAfterSecs: BUSY_RETRY_SECS };
   }
   const leave = memory.enter(input.hostname);
+  const wait = { waitMs: deps.limits.verdictWaitMs };
   try {
-    return await deps.submit(input, { waitMs: deps.limits.verdictWaitMs });
+    const submitted = await deps.submit(input, wait);
+    return submitted.status === 'invalid' ? await deps.submit(unstorable(input), wait) : submitted;
   } finally {
     leave();
   }

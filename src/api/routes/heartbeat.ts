@@ -85,6 +85,12 @@ async function report(room: Room, heartbeat: Heartbeat): Promise<Heard> {
   if (submitted.status === 'unavailable') {
     throw notAccepted(submitted.why, submitted.retryAfterSecs);
   }
+  if (submitted.status === 'invalid') {
+    throw new Refusal(
+      'malformed',
+      'the heartbeat holds a value that cannot be stored; send plain text',
+    );
+  }
   return room.hear(questionOf(heartbeat));
 }
 

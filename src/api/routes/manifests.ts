@@ -55,7 +55,9 @@ function etagOf(row: ArtifactRow, part: Part): string {
 function isUnchanged(request: FastifyRequest, etag: string): boolean {
   const sent = request.headers['if-none-match'];
   if (sent === undefined) return false;
-  return sent.split(',').some((tag) => tag.trim() === etag || tag.trim() === '*');
+  // If-None-Match compares weakly, and proxies that compress mark tags as weak.
+  const tags = sent.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+  return tags.includes(etag) || tags.includes('*');
 }
 
 const RolloutParams = Type.Object({ id: Type.String({ description: '{channel}@{channelRef}' }) });
@@ -131,6 +133,5 @@ async function absent(deps: ApiDeps, { name }: ServedArtifact): Promise<Refusal>
   }
   return new Refusal('not-ready', 'no manifest set has been verified yet; try again later', {
     retryAfterSecs: UNVERIFIED_RETRY_SECS,
-    why: 'not-ready',
   });
 }
