@@ -1,0 +1,155 @@
+/** The statement that offers dispatches, against the rows and locks of a real database. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import postgres from 'postgres';
+import { dispatchesSince, offerDispatches } from '../../src/db/offers.ts';
+import { createPool, type Pool } from '../../src/db/pool.ts';
+import { openSession } from '../../src/db/session.ts';
+import { inTransaction } from '../../src/db/transaction.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { ageOffers, NEWER, putDispatch, ROLLOUT } from './support/rows.ts';
+
+let pool: Pool;
+let url: string;
+
+beforeAll(async () => {
+  ({ url } = await createTestDatabase());
+  pool = createPool(
+    { url, schema: 'muster', name: 'test' },
+    { role: 'api', max: 8, statementMs: 5_000 },
+  );
+});
+afterAll(() => pool.end());
+
+const offer = (...hosts: string[]) => pool.run((sql) => offerDispatches(sql, 'replica-1', hosts));
+const offered = async (...hosts: string[]) =>
+  (await offer(...hosts)).filter((row) => row.offered).map((row) => row.rollout_id);
+
+async function offersOf(hostname: string) {
+  return pool.run((sql) => sql`SELECT * FROM dispatch_offer WHERE hostname = ${hostname}`);
+}
+
+describe('an offer', () => {
+  it('is recorded, and repeated by nobody for 30 s', async () => {
+    await putDispatch(pool, 'once', ROLLOUT);
+    expect(await offered('once')).toEqual([ROLLOUT]);
+    const [waiting] = await offer('once');
+    expect(waiting?.offered).toBe(false);
+    expect(waiting?.due_ms).toBeGreaterThan(25_000);
+    expect(waiting?.due_ms).toBeLessThanOrEqual(30_000);
+    await ageOffers(pool, 'once', 29);
+    expect(await offered('once')).toEqual([]);
+    await ageOffers(pool, 'once', 2);
+    expect(await offered('once')).toEqual([ROLLOUT]);
+    const [row] = await offersOf('once');
+    expect(row).toMatchObject({ rollout_id: ROLLOUT, replica: 'replica-1' });
+  });
+
+  it('is of nothing for hosts without a dispatch', async () => {
+    expect(await offer('nobody')).toEqual([]);
+    expect(await offer()).toEqual([]);
+  });
+
+  it('is not made of a suspended dispatch, and leaves no record', async () => {
+    await putDispatch(pool, 'paused', ROLLOUT, { suspended: true });
+    expect(await offer('paused')).toEqual([]);
+    expect(await offersOf('paused')).toHaveLength(0);
+  });
+
+  it('is of the newest rollout only, even while that one is suspended', async () => {
+    await putDispatch(pool, 'two', ROLLOUT, { ordinal: 1 });
+    await putDispatch(pool, 'two', NEWER, { ordinal: 2 });
+    expect(await offered('two')).toEqual([NEWER]);
+    await putDispatch(pool, 'held', ROLLOUT, { ordinal: 1 });
+    await putDispatch(pool, 'held', NEWER, { ordinal: 2, suspended: true });
+    expect(await offer('held')).toEqual([]);
+  });
+
+  it("waits 60 s after the older rollout's last offer", async () => {
+    await putDispatch(pool, 'after', ROLLOUT, { ordinal: 1 });
+    expect(await offered('after')).toEqual([ROLLOUT]);
+    await putDispatch(pool, 'after', NEWER, { ordinal: 2 });
+    const [waiting] = await offer('after');
+    expect(waiting).toMatchObject({ rollout_id: NEWER, offered: false });
+    expect(waiting?.due_ms).toBeGreaterThan(55_000);
+    await ageOffers(pool, 'after', 59);
+    expect(await offered('after')).toEqual([]);
+    await ageOffers(pool, 'after', 2);
+    expect(await offered('after')).toEqual([NEWER]);
+  });
+
+  it('goes to many hosts in one statement, each for itself', async () => {
+    const hosts = Array.from({ length: 50 }, (_, i) => `many-${String(i)}`);
+    for (const host of hosts) await putDispatch(pool, host, ROLLOUT);
+    const rows = await offer(...hosts, 'nobody');
+    expect(
+      rows
+        .filter((row) => row.offered)
+        .map((row) => row.hostname)
+        .sort(),
+    ).toEqual([...hosts].sort());
+  });
+
+  it('is made once when replicas race for it', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const hosts = [1, 2, 3].map((i) => `race-${String(round)}-${String(i)}`);
+      for (const host of hosts) await putDispatch(pool, host, ROLLOUT);
+      const races = await Promise.all([
+        offer(...hosts),
+        offer(...[...hosts].reverse()),
+        offer(...hosts),
+      ]);
+      const made = races.flat().filter((row) => row.offered);
+      expect(made.map((row) => row.hostname).sort()).toEqual(hosts);
+    }
+  });
+});
+
+describe('a dispatch that the leader is taking back', () => {
+  it('is neither offered nor waited for, and gone afterwards', async () => {
+    await putDispatch(pool, 'taken', ROLLOUT);
+    await putDispatch(pool, 'other', ROLLOUT);
+    const leader = postgres(url, { max: 1, connection: { search_path: 'muster' } });
+    await leader.begin(async (sql) => {
+      await sql`SELECT 1 FROM dispatch WHERE hostname = 'taken' FOR UPDATE`;
+      const rows = await offer('taken', 'other');
+      expect(rows.find((row) => row.hostname === 'other')?.offered).toBe(true);
+      // Still in force as far as anyone knows: to be asked for again soon.
+      expect(rows.find((row) => row.hostname === 'taken')).toMatchObject({
+        offered: false,
+        due_ms: 0,
+      });
+      expect(await offersOf('taken')).toHaveLength(0);
+      await sql`DELETE FROM dispatch WHERE hostname = 'taken'`;
+    });
+    await leader.end();
+    expect(await offer('taken')).toEqual([]);
+  });
+
+  it('cannot be taken back until its offer is committed', async () => {
+    await putDispatch(pool, 'offering', ROLLOUT);
+    const leader = postgres(url, { max: 1, connection: { search_path: 'muster' } });
+    const replica = await openSession(
+      { url, schema: 'muster', name: 'test' },
+      { role: 'offering', settings: {}, deadlineMs: 5_000 },
+    );
+    await inTransaction(replica, async (sql) => {
+      const [row] = await offerDispatches(sql, 'replica-1', ['offering']);
+      expect(row?.offered).toBe(true);
+      const taking = leader`SELECT 1 FROM dispatch WHERE hostname = 'offering' FOR UPDATE NOWAIT`;
+      await expect(taking).rejects.toMatchObject({ code: '55P03' });
+    });
+    await leader`SELECT 1 FROM dispatch WHERE hostname = 'offering' FOR UPDATE NOWAIT`;
+    expect(await offersOf('offering')).toHaveLength(1);
+    await Promise.all([replica.end(), leader.end()]);
+  });
+});
+
+describe('dispatchesSince', () => {
+  it('finds what is newer than the last seq seen, suspended rows aside', async () => {
+    await putDispatch(pool, 'late', ROLLOUT, { seq: 500 });
+    await putDispatch(pool, 'quiet', ROLLOUT, { seq: 501, suspended: true });
+    const found = await pool.run((sql) => dispatchesSince(sql, 499));
+    expect(found).toEqual({ head: 500, hosts: ['late'] });
+    expect(await pool.run((sql) => dispatchesSince(sql, 500))).toEqual({ head: 500, hosts: [] });
+  });
+});
