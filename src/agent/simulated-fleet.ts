@@ -4,8 +4,8 @@
  * connections come from.
  *
  * Sizes. A parked long poll needs a socket of its own, so a fleet of 2,000 holds 2,000, and as many file
- * descriptors here, twice that in a balancer and that many over all replicas; Node raises its own soft
- * limit to the hard one, which is checked at start. Everything short shares few sockets: an answer takes
+ * descriptors here, twice that in a balancer and that many over all replicas; `muster dev`
+ * looks at the limit before it starts. Everything short shares few sockets: an answer takes
  * milliseconds, so 64 of them carry several thousand requests a second.
  */
 import type { Millis } from '../reducer/time.ts';

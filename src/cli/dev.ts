@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { acceptedEvents, auditLog, compareWithLog } from './dev/audit.ts';
 import { killLeaderOnce, type Chaos } from './dev/chaos.ts';
+import { checkDescriptors } from './dev/descriptors.ts';
 import { sentence, SCHEMA, startInstallation, type Installation } from './dev/installation.ts';
 import { lockDirectory } from './dev/lock.ts';
 import { devHelp, readOptions, type DevOptions } from './dev/options.ts';
@@ -32,6 +33,7 @@ export async function dev(args: string[], io: Io): Promise<number> {
 }
 
 async function run(options: DevOptions, io: Io): Promise<number> {
+  checkDescriptors(options.hosts);
   const unlock = lockDirectory(options.dataDir);
   const interrupted = interruption();
   const startedAt = Date.now();
