@@ -14,19 +14,22 @@ export function backoffMs(backoff: Backoff, attempt: number, random: Random): nu
   return step * (0.5 + random() / 2);
 }
 
-/** Resolves after `ms`, or at once when `signal` aborts. Never rejects. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
+/**
+ * Resolves after `ms`, or at once when one of the signals aborts. Never rejects. Several signals are taken
+ * here, not joined by `AbortSignal.any`: on Node 20 a long-lived source remembers every signal made from it.
+ */
+export function pause(ms: number, ...signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) {
+    if (signals.some((signal) => signal.aborted)) {
       resolve();
       return;
     }
     const done = (): void => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', done);
+      for (const signal of signals) signal.removeEventListener('abort', done);
       resolve();
     };
     const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
+    for (const signal of signals) signal.addEventListener('abort', done, { once: true });
   });
 }

@@ -102,8 +102,7 @@ async function pauseOrWake(options: LockOptions, signal: AbortSignal): Promise<v
     woken.abort();
   });
   await pause(LEAST_GAP_MS, signal);
-  const either = AbortSignal.any([signal, woken.signal]);
-  await pause(backoffMs(RETRY, 0, options.random), either);
+  await pause(backoffMs(RETRY, 0, options.random), signal, woken.signal);
   forget();
 }
 

@@ -141,7 +141,7 @@ export class LeaderTerm {
     const forget = this.options.listener.on('in', () => {
       woken.abort();
     });
-    await pause(POLL_MS, AbortSignal.any([signal, woken.signal, this.writer.over]));
+    await pause(POLL_MS, signal, woken.signal, this.writer.over);
     forget();
     if (!this.writer.open) throw new Error('the writer session is over');
   }

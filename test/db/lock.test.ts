@@ -25,10 +25,7 @@ afterEach(async () => {
 });
 
 const acquire = (name: LockName = 'leader', at = database, signal = never): Promise<HeldLock> =>
-  acquireLock(
-    { database: at, name, listener, logger: silentLogger(), random: () => 0.5 },
-    signal,
-  );
+  acquireLock({ database: at, name, listener, logger: silentLogger(), random: () => 0.5 }, signal);
 
 const sessions = (role: string): Promise<{ pid: number }[]> =>
   pool.run(

@@ -49,7 +49,10 @@ describe('migrate', () => {
   });
 
   it('says nothing of a schema that was never migrated', async () => {
-    const nowhere = createPool({ ...database, schema: 'absent' }, { role: 't', max: 1, statementMs: 5000 });
+    const nowhere = createPool(
+      { ...database, schema: 'absent' },
+      { role: 't', max: 1, statementMs: 5000 },
+    );
     try {
       expect(await nowhere.run(schemaVersion)).toBeNull();
     } finally {
@@ -75,7 +78,10 @@ describe('event_log', () => {
       `SET session_replication_role = replica; TRUNCATE ${table}`,
     ]);
     for (const attempt of attempts) {
-      await expect(pool.run((sql) => sql.unsafe(attempt)), attempt).rejects.toThrow('append only');
+      await expect(
+        pool.run((sql) => sql.unsafe(attempt)),
+        attempt,
+      ).rejects.toThrow('append only');
     }
   });
 

@@ -32,10 +32,7 @@ export async function declareFleet(
     hosts: hosts.map((name) => [name, CHANNEL, target]),
     channels: [[CHANNEL, { rolloutPolicy: 'default', freshnessWindow: 60 }]],
     policies: [
-      [
-        'default',
-        { waves: [], onHealthFailure: 'halt', onNewRef: 'supersede', maxFailures: null },
-      ],
+      ['default', { waves: [], onHealthFailure: 'halt', onNewRef: 'supersede', maxFailures: null }],
     ],
     waves: [[CHANNEL, [{ hosts, soakMinutes }]]],
     edges: [],
