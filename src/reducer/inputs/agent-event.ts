@@ -10,6 +10,7 @@ import type { Pass } from '../pass.ts';
 import type { Change, RecordSet } from '../state/change.ts';
 import type { RecordRow } from '../state/rows.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
+import type { Time } from '../time.ts';
 import { probeFailureChanges } from './probe-failures.ts';
 import { abandonOlder } from './abandon.ts';
 import { isNews, noteRefusal } from './refusals.ts';
@@ -128,6 +129,7 @@ function bookkeeping(pass: Pass, record: RecordRow, event: HostEvent): RecordSet
     ...(event.kind === 'ActivationCompleted'
       ? { completedAppliedAt: pass.at, contradictedBy: null }
       : {}),
+    ...(event.kind === 'DispatchAck' ? soakOf(record, event.receivedAt) : {}),
     ...(event.kind === 'RollbackComplete' ? { rollbackFailed: event.exitCode !== 0 } : {}),
   };
 }
@@ -140,6 +142,14 @@ function forgetSightings(pass: Pass, { rolloutId, hostname }: RecordRow): Change
     if (id === rolloutId || other === undefined || other.targetSightings === 0) return [];
     return [{ t: 'record', rolloutId: id, hostname, set: UNSEEN }];
   });
+}
+
+/**
+ * An acknowledgement from before our dispatch answers an earlier one (withdrawn since, or lost with a
+ * database). The agent keeps the soak of that one, which is not known here and so must not hold it.
+ */
+function soakOf({ dispatchedAt }: RecordRow, receivedAt: Time): RecordSet {
+  return dispatchedAt !== null && receivedAt < dispatchedAt ? { soakDueAt: null } : {};
 }
 
 /** Changes beside the record: the slot is taken over by the move, and what the host has settled on. */

@@ -100,10 +100,7 @@ function notePending(
   input: HostReportInput,
 ): void {
   if (hasEnded(rollout.row.state)) return;
-  const offered = rollout.dispatches.has(record.hostname)
-    ? pass.offerOf(record.rolloutId, record.hostname) !== 'never'
-    : record.wasOffered;
-  if (offered) {
+  if (wasOffered(pass, rollout, record)) {
     sight(pass, rollout, record, input, 'acknowledgement-lost');
     return;
   }
@@ -161,10 +158,7 @@ function setRecord(pass: Pass, record: RecordRow, set: RecordSet): void {
   });
 }
 
-/**
- * Sets Soaking as a completed activation would, and lets the host's own probes finish it. An agent that
- * names its rollout has a soak of its own and keeps it; one that names none will be given this one.
- */
+/** Sets Soaking as a completed activation would, and lets the host's own probes finish it. */
 function synthesise(
   pass: Pass,
   rollout: RolloutState,
@@ -172,9 +166,7 @@ function synthesise(
   input: HostReportInput,
   cause: string,
 ): void {
-  const { rolloutId, hostname, channel, wave } = record;
-  const isOver = record.soakDueAt === null || record.soakDueAt <= pass.at;
-  const soakMinutes = rollout.row.plan.soakMinutes[wave] ?? 0;
+  const { rolloutId, hostname, channel } = record;
   const set: RecordSet = {
     state: 'Soaking',
     synthesised: cause,
@@ -188,7 +180,7 @@ function synthesise(
     contradictedBy: null,
     targetSightings: 0,
     stuck: false,
-    ...(isOver && input.rolloutId === null ? { soakDueAt: addMinutes(pass.at, soakMinutes) } : {}),
+    ...soakOf(pass, rollout, record, input),
   };
   pass.emit({
     kind: 'transition',
@@ -203,6 +195,31 @@ function synthesise(
       ...clearedFailures(rollout, hostname),
     ],
   });
+}
+
+/**
+ * An agent that names no rollout will be given this soak. One that names its rollout has a soak of its own
+ * and keeps it: ours, where it never came to know it, must not hold it.
+ */
+function soakOf(
+  pass: Pass,
+  rollout: RolloutState,
+  record: RecordRow,
+  input: HostReportInput,
+): RecordSet {
+  const { soakDueAt, state, wave } = record;
+  if (input.rolloutId !== null) {
+    const isOurs = state === 'Pending' && !wasOffered(pass, rollout, record);
+    return isOurs ? { soakDueAt: null } : {};
+  }
+  if (soakDueAt !== null && soakDueAt > pass.at) return {};
+  return { soakDueAt: addMinutes(pass.at, rollout.row.plan.soakMinutes[wave] ?? 0) };
+}
+
+function wasOffered(pass: Pass, rollout: RolloutState, record: RecordRow): boolean {
+  return rollout.dispatches.has(record.hostname)
+    ? pass.offerOf(record.rolloutId, record.hostname) !== 'never'
+    : record.wasOffered;
 }
 
 function removedDispatch(rollout: RolloutState, hostname: string): Change[] {

@@ -10,7 +10,15 @@ import { quarantineKey, type RolloutState } from '../state/state.ts';
 import type { DispatchRow } from '../state/rows.ts';
 import { millisOf, MINUTE } from '../time.ts';
 
-type Reason = 'halted' | 'paused' | 'held' | 'quarantined' | 'unreachable' | 'silent';
+type Reason =
+  | 'superseded'
+  | 'cancelled'
+  | 'halted'
+  | 'paused'
+  | 'held'
+  | 'quarantined'
+  | 'unreachable'
+  | 'silent';
 
 /** Reviews these hosts' dispatches in one rollout. */
 export function reviewDispatches(
@@ -86,7 +94,10 @@ function suspend(
 function whyNot(pass: Pass, rollout: RolloutState, dispatch: DispatchRow): Reason | null {
   const { state } = pass;
   const host = state.hosts.get(dispatch.hostname)?.row;
-  if (!mayDispatch(rollout.row.state)) return 'halted';
+  const { state: stands } = rollout.row;
+  if (stands === 'Superseded') return 'superseded';
+  if (stands === 'Cancelled') return 'cancelled';
+  if (!mayDispatch(stands)) return 'halted';
   if (state.fleet.pause !== null || state.channels.get(dispatch.channel)?.pause) return 'paused';
   if (host?.hold) return 'held';
   if (state.quarantines.has(quarantineKey(dispatch.channel, dispatch.targetClosure)))

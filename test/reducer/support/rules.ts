@@ -2,7 +2,7 @@
  * The rules of the design, stated a second time and as plainly as possible: by looking at every row. What
  * the core answers from counters and queues must agree with this on every row of every history.
  */
-import type { Claimed } from './world.ts';
+import type { Claimed } from './desk.ts';
 import type { LogEntry, ReduceResult } from '../../../src/reducer/log.ts';
 import type { RecordRow } from '../../../src/reducer/state/rows.ts';
 import {

@@ -1,46 +1,39 @@
 /**
- * The world around the core in a property test: it turns actions into inputs, and does for each what the
- * leader does: look up, under the same state, the facts that the input needs.
+ * The world around the core in a property test: it turns actions into inputs, against the state that is there.
  */
 import type { ContentInForce } from './replay.ts';
 import { contentOf, EPOCH, hostsOf, refOf, type FleetSpec } from './fleet-spec.ts';
 import { makeEvent, nextEvent, operatorCommand, type Action } from './actions.ts';
-import type { Input, Observed } from '../../../src/reducer/input.ts';
-import { observationNeeds, reduce } from '../../../src/reducer/reduce.ts';
-import type { ReduceResult } from '../../../src/reducer/log.ts';
+import { Desk, type Claimed } from './desk.ts';
+import type { Input } from '../../../src/reducer/input.ts';
 import type { RecordRow } from '../../../src/reducer/state/rows.ts';
-import { emptyState, type FleetState } from '../../../src/reducer/state/state.ts';
-import { MINUTE, timeOf, type Millis, type Time } from '../../../src/reducer/time.ts';
+import { MINUTE, timeOf, type Millis } from '../../../src/reducer/time.ts';
 
-/** One input as the leader would claim it. */
-export interface Claimed {
-  readonly input: Input;
-  readonly now: Millis;
-}
+type Watch = (world: World, claimed: Claimed) => void;
 
-export class World {
-  readonly state: FleetState = emptyState();
-  readonly trace: (Claimed & ReduceResult)[] = [];
-  now: Millis = EPOCH;
+export class World extends Desk {
   private number = 0;
+  private signedAt: Millis = EPOCH;
   private readonly hosts: readonly string[];
-  private readonly offers = new Map<string, { first: Time; last: Time }>();
-  private readonly heard = new Map<string, Time>();
   private readonly spec: FleetSpec;
-  private readonly beforeEach: ((world: World, claimed: Claimed) => void) | undefined;
+  private readonly watch: Watch | undefined;
 
-  constructor(spec: FleetSpec, beforeEach?: (world: World, claimed: Claimed) => void) {
+  constructor(spec: FleetSpec, watch?: Watch) {
+    super(EPOCH);
     this.spec = spec;
     this.hosts = hostsOf(spec);
-    this.beforeEach = beforeEach;
+    this.watch = watch;
     this.feed({ kind: 'ManifestSetUpdated', ...contentOf(spec, 0, this.now) });
     for (const hostname of this.hosts) this.feed(this.report(hostname, 'before', false, null));
+  }
+
+  protected override before(claimed: Claimed): void {
+    this.watch?.(this, claimed);
   }
 
   get content(): ContentInForce {
     return contentOf(this.spec, this.number, this.signedAt);
   }
-  private signedAt: Millis = EPOCH;
 
   act(action: Action): void {
     this.now += 1000;
@@ -48,64 +41,8 @@ export class World {
     if (input !== null) this.feed(input);
   }
 
-  feed(input: Input): ReduceResult {
-    const observed = this.observe(input);
-    const claimed: Claimed = {
-      input: observed === null ? input : { ...input, observed },
-      now: this.now,
-    };
-    this.beforeEach?.(this, claimed);
-    const result = reduce(this.state, claimed.input, claimed.now);
-    this.trace.push({ ...claimed, ...result });
-    this.forgetOffers(result);
-    return result;
-  }
-
-  /** The leader's look-up: offers of the dispatches in question, and when hosts were last heard. */
-  private observe(input: Input): Observed | null {
-    const needs = observationNeeds(this.state, input, this.now);
-    if (needs === null) return null;
-    const asked = (rolloutId: string, hostname: string) =>
-      needs.rollouts.includes(rolloutId) || needs.hosts.includes(hostname);
-    const offers: Observed['offers'][number][] = [];
-    for (const [rolloutId, rollout] of this.state.rollouts) {
-      for (const hostname of rollout.dispatches.keys()) {
-        const offer = this.offers.get(`${rolloutId} ${hostname}`);
-        if (offer === undefined || !asked(rolloutId, hostname)) continue;
-        offers.push({
-          rolloutId,
-          hostname,
-          firstOfferedAt: offer.first,
-          lastOfferedAt: offer.last,
-        });
-      }
-    }
-    const heard = needs.hosts.flatMap((hostname) => {
-      const at = this.heard.get(hostname);
-      return at === undefined ? [] : [{ hostname, at }];
-    });
-    return { offers, heard };
-  }
-
-  /** Offers belong to a dispatch row: a later dispatch of the same host was never offered. */
-  private forgetOffers({ entries }: ReduceResult): void {
-    for (const change of entries.flatMap((entry) => entry.changes)) {
-      if (change.t !== 'dispatch' || change.set !== null) continue;
-      this.offers.delete(`${change.rolloutId} ${change.hostname}`);
-    }
-  }
-
   private host(index: number): string {
     return this.hosts[index % this.hosts.length] ?? 'a0';
-  }
-
-  /** The host's records, newest rollout first. */
-  private records(hostname: string): RecordRow[] {
-    const ids = [...(this.state.hosts.get(hostname)?.rollouts ?? [])];
-    return ids
-      .flatMap((id) => this.state.rollouts.get(id) ?? [])
-      .sort((a, b) => b.row.ordinal - a.row.ordinal)
-      .flatMap((rollout) => rollout.records.get(hostname) ?? []);
   }
 
   private record(hostname: string, index: number): RecordRow | null {
@@ -189,7 +126,7 @@ export class World {
 
   private event(record: RecordRow, event: ReturnType<typeof nextEvent>): Input {
     const { hostname, rolloutId } = record;
-    this.heard.set(hostname, timeOf(this.now));
+    this.hear(hostname);
     return { kind: 'AgentEvent', hostname, rolloutId, event };
   }
 
@@ -213,27 +150,13 @@ export class World {
     states: boolean,
     named: RecordRow | null,
   ): Input {
-    this.heard.set(hostname, timeOf(this.now));
+    this.hear(hostname);
     const seqs = this.records(hostname).map((r) => [r.rolloutId, r.lastEventSeq + 1] as const);
     return {
       ...{ kind: 'HostReport', hostname, at: timeOf(this.now), currentClosure },
       ...{ rolloutId: named?.rolloutId ?? null, agentVersion: null },
       lastEventSeqByRollout: states ? Object.fromEntries(seqs) : {},
     };
-  }
-
-  /** A replica hands the host its newest dispatch, as the protocol says. */
-  private offer(hostname: string): void {
-    for (const { rolloutId } of this.records(hostname)) {
-      const dispatch = this.state.rollouts.get(rolloutId)?.dispatches.get(hostname);
-      if (dispatch === undefined) continue;
-      if (dispatch.suspended) return;
-      const key = `${rolloutId} ${hostname}`;
-      const last = timeOf(this.now);
-      this.offers.set(key, { first: this.offers.get(key)?.first ?? last, last });
-      this.heard.set(hostname, last);
-      return;
-    }
   }
 }
 

@@ -1,0 +1,254 @@
+/**
+ * Scenarios: a text that says what happens, line by line, and under each line what the core made of it.
+ * Lines at the margin are the script; indented lines are output, and are written anew on every run.
+ *
+ *     channel stable rollback finish-first max-failures=1 window=1440
+ *     wave stable soak=5 web1 web2          · unstaged stable odd1
+ *     budget all max=1                      · budget web pct=50 web1 web2
+ *     edge web2 after web1                  · channel-edge apps after infra
+ *     declare 1 web1=c0                     · resign · forget (the set lacks the manifest)
+ *     heartbeat web1 c0 names states=2      · silent web1 · offer web1
+ *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 (a malformed event)
+ *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · trust reject · retire stable@1
+ *     show · plan · explain web1
+ */
+import type { OperatorCommand, Input } from '../../../src/reducer/input.ts';
+import { explain } from '../../../src/reducer/planner/gates.ts';
+import { planPreview } from '../../../src/reducer/preview.ts';
+import type { ReduceResult } from '../../../src/reducer/log.ts';
+import type { RecordRow } from '../../../src/reducer/state/rows.ts';
+import { emptyState } from '../../../src/reducer/state/state.ts';
+import { MINUTE, timeOf } from '../../../src/reducer/time.ts';
+import { Desk } from './desk.ts';
+import { EPOCH } from './fleet-spec.ts';
+import { takenOver, type ContentInForce } from './replay.ts';
+import { scriptEvent } from './script-event.ts';
+import { optionsOf, ScriptFleet } from './script-fleet.ts';
+import { relative, renderEntry, renderState, renderVerdict } from './script-output.ts';
+import { takeover } from './world.ts';
+
+/** The text with all output written anew. */
+export function runScript(text: string): string {
+  const script = new Script();
+  const out: string[] = [];
+  for (const line of text.split('\n')) {
+    if (line.startsWith('    ')) continue;
+    out.push(line);
+    if (line === '' || line.startsWith('#')) continue;
+    for (const row of script.run(line)) out.push(`    ${row}`);
+  }
+  return `${out.join('\n').trimEnd()}\n`;
+}
+
+class Script extends Desk {
+  private readonly fleet = new ScriptFleet();
+  private content: ContentInForce | null = null;
+  private ref = '';
+  private overrides = new Map<string, string>();
+
+  constructor() {
+    super(EPOCH);
+  }
+
+  run(line: string): string[] {
+    const [verb = '', ...args] = line.split(/\s+/);
+    if (this.fleet.declare(verb, args)) return [];
+    this.now += 1000;
+    return this.look(verb, args) ?? this.happen(verb, args);
+  }
+
+  private look(verb: string, args: readonly string[]): string[] | null {
+    switch (verb) {
+      case 'offer':
+        this.offer(args[0] ?? '');
+        return [];
+      case 'show':
+        return renderState(this.state, args);
+      case 'plan': {
+        const { dispatched, blocked } = planPreview(this.state, this.now);
+        const hosts = dispatched.map((d) => `dispatch ${d.hostname} ${d.rolloutId}`);
+        return [
+          ...hosts,
+          ...blocked.map((b) => `hold ${b.hostname} ${b.rolloutId}: ${b.gates.join(' ')}`),
+        ];
+      }
+      case 'explain':
+        return this.explain(args[0] ?? '');
+      case 'lose-database':
+        this.state = emptyState();
+        return [];
+      default:
+        return null;
+    }
+  }
+
+  private happen(verb: string, args: readonly string[]): string[] {
+    if (verb === 'heartbeat' && args[0] === '*') {
+      return this.fleet.allHosts().flatMap((host) => this.happen(verb, [host, ...args.slice(1)]));
+    }
+    if (verb === 'takeover') this.state = takenOver(this.state, this.content);
+    const input = this.input(verb, args[0] ?? '', args.slice(1));
+    if (input.kind === 'ManifestSetUpdated') this.content = input;
+    return this.render(this.feed(input));
+  }
+
+  private render({ entries, verdict }: ReduceResult): string[] {
+    return [...entries.map(renderEntry), ...renderVerdict(verdict)];
+  }
+
+  private explain(hostname: string): string[] {
+    return this.records(hostname).flatMap((record) => {
+      const gates = this.state.rollouts.get(record.rolloutId)?.blockers.get(hostname)?.gates ?? [];
+      return gates.flatMap((key) => {
+        const found = explain(this.state, record, key, this.now);
+        if (found === null) return [];
+        const hosts = found.hosts.length === 0 ? '' : ` [${found.hosts.join(' ')}]`;
+        return [
+          relative(
+            `${record.rolloutId} ${key}: ${found.because}${hosts}; until ${found.releasedBy}`,
+          ),
+        ];
+      });
+    });
+  }
+
+  private input(verb: string, subject: string, words: readonly string[]): Input {
+    const options = optionsOf(words);
+    const at = timeOf(this.now);
+    switch (verb) {
+      case 'declare':
+        this.ref = subject;
+        this.overrides = options;
+        return { kind: 'ManifestSetUpdated', ...this.fleet.content(subject, options, this.now) };
+      case 'resign':
+        return {
+          kind: 'ManifestSetUpdated',
+          ...this.fleet.content(this.ref, this.overrides, this.now),
+        };
+      case 'heartbeat':
+        return this.heartbeat(subject, words, options);
+      case 'event': {
+        const [name = '', ...rest] = words;
+        this.hear(subject);
+        const record = this.record(subject, options.get('in'));
+        const minute = options.get('minute');
+        const then = minute === undefined ? at : timeOf(EPOCH + Number(minute) * MINUTE);
+        const event = scriptEvent(
+          name,
+          rest.filter((w) => !w.includes('=')),
+          options,
+          record,
+          then,
+        );
+        return { kind: 'AgentEvent', hostname: subject, rolloutId: record.rolloutId, event };
+      }
+      case 'bad': {
+        const { rolloutId, lastEventSeq } = this.record(subject, options.get('in'));
+        const refused = { code: 'malformed' as const, detail: 'event: no time', excerpt: '{}' };
+        return {
+          kind: 'RefusedEvent',
+          hostname: subject,
+          rolloutId,
+          seq: lastEventSeq + 1,
+          ...refused,
+        };
+      }
+      case 'wait':
+        this.now += Number.parseFloat(subject) * MINUTE;
+        return { kind: 'Tick' };
+      default:
+        return this.seldom(verb, subject, words, options);
+    }
+  }
+
+  private seldom(
+    verb: string,
+    subject: string,
+    words: readonly string[],
+    options: ReadonlyMap<string, string>,
+  ): Input {
+    const at = timeOf(this.now);
+    switch (verb) {
+      case 'silent': {
+        const hosts = [subject, ...words].map((hostname) => ({ hostname, lastHeardAt: null }));
+        return { kind: 'HostsUnreachable', observedAt: at, hosts };
+      }
+      case 'takeover':
+        return takeover(1);
+      case 'trust':
+        return { kind: 'TrustChanged', rejectBefore: subject === 'reject' ? at : null };
+      case 'retire':
+        return { kind: 'RetentionExpired', rolloutId: subject };
+      case 'operator': {
+        const command = commandOf(subject, words[0] ?? '', words[1] ?? '');
+        const expected = options.get('expected');
+        const expectedSeq = expected === undefined ? null : Number(expected);
+        return { kind: 'OperatorCommand', actor: 'ada', reason: 'because', expectedSeq, command };
+      }
+      default:
+        throw new Error(`nothing is called ${verb}`);
+    }
+  }
+
+  private heartbeat(
+    hostname: string,
+    words: readonly string[],
+    options: ReadonlyMap<string, string>,
+  ): Input {
+    this.hear(hostname);
+    const named = options.has('names') ? this.record(hostname, undefined).rolloutId : null;
+    const stated = options.get('states');
+    const newest = this.records(hostname)[0]?.rolloutId;
+    return {
+      ...{
+        kind: 'HostReport',
+        hostname,
+        at: timeOf(this.now),
+        agentVersion: null,
+        rolloutId: named,
+      },
+      currentClosure: words[0] === '-' ? null : (words[0] ?? null),
+      lastEventSeqByRollout:
+        stated === undefined || newest === undefined ? {} : { [newest]: Number(stated) },
+    };
+  }
+
+  /** The host's record in this rollout; in its newest when none is named. */
+  private record(hostname: string, rolloutId: string | undefined): RecordRow {
+    const found = this.records(hostname).find(
+      (r) => rolloutId === undefined || r.rolloutId === rolloutId,
+    );
+    if (found === undefined)
+      throw new Error(`${hostname} has no record in ${rolloutId ?? 'any rollout'}`);
+    return found;
+  }
+}
+
+function commandOf(name: string, subject: string, closure: string): OperatorCommand {
+  switch (name) {
+    case 'pause':
+      return subject === ''
+        ? { command: 'PauseFleet' }
+        : { command: 'PauseChannel', channel: subject };
+    case 'resume':
+      return subject === ''
+        ? { command: 'ResumeFleet' }
+        : { command: 'ResumeChannel', channel: subject };
+    case 'cancel':
+      return { command: 'CancelRollout', rolloutId: subject };
+    case 'clear':
+      return { command: 'ClearRollout', rolloutId: subject };
+    case 'clear-quarantine':
+      return { command: 'ClearQuarantine', channel: subject, closure };
+    case 'hold':
+      return { command: 'HoldHost', hostname: subject };
+    case 'release':
+      return { command: 'ReleaseHost', hostname: subject };
+    case 'withdraw':
+      return { command: 'WithdrawDispatch', hostname: subject };
+    case 'write-off':
+      return { command: 'WriteOffHost', hostname: subject };
+    default:
+      throw new Error(`no command is called ${name}`);
+  }
+}
