@@ -8,7 +8,6 @@ import { Value } from '@sinclair/typebox/value';
 import { ConfigSchema } from './config/schema.ts';
 
 export type Config = Static<typeof ConfigSchema>;
-type SettingName = keyof Config;
 export type Role = Config['roles'][number];
 
 export type Loaded<T> =

@@ -29,7 +29,6 @@ export const PROBLEMS = {
 } as const satisfies Readonly<Record<string, readonly [status: number, title: string]>>;
 
 export type ProblemCode = keyof typeof PROBLEMS;
-type ProblemStatus = (typeof PROBLEMS)[ProblemCode][0];
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
