@@ -4,8 +4,8 @@
  * transaction they belong to.
  *
  * States: open → over (closed by us, by the server, or by a missed deadline). Nothing runs on it
- * afterwards: the flag falls in the very tick in which the socket goes, and the socket factory refuses a
- * second connection. So a whole transaction may be sent without waiting for each answer.
+ * afterwards: the flag falls in the tick in which the socket is closed, what is sent between a reset and
+ * that tick goes nowhere and is rejected, and the socket factory refuses a second connection. So a whole transaction may be sent without waiting for each answer.
  */
 import { within } from './deadline.ts';
 import { openClient, type DatabaseOptions, type Notice, type Sql } from './driver.ts';

@@ -8,6 +8,7 @@ import { startEmbeddedPostgres } from '../../src/cli/dev/embedded-postgres.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { audit } from '../../src/eventlog/audit.ts';
 import type { SubmitResult } from '../../src/queue/submitter.ts';
+import { eventually } from '../support/eventually.ts';
 import { startReplica } from '../support/installation.ts';
 import { makeScratchDir } from '../support/scratch.ts';
 import { declareFleet, heartbeat, journey } from '../support/small-fleet.ts';
@@ -43,12 +44,12 @@ test('the database is killed and returns', async () => {
     }),
   );
   await first.kill9();
-  await expect.poll(() => refused).toBeGreaterThan(30);
+  await eventually(() => refused).toBeGreaterThan(30);
   const again = await startEmbeddedPostgres({ dataDir, port: first.port, ephemeral: true });
   undo.push(() => again.stop());
   await travelling;
 
-  await expect.poll(() => a.submitter.ready()).toBe(true);
+  await eventually(() => a.submitter.ready()).toBe(true);
   const [row] = await a.pool.run(
     (sql) => sql<{ done: number; events: number }[]>`SELECT
       (SELECT count(*)::int FROM host_rollout WHERE state = 'Converged') AS done,

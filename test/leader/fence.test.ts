@@ -10,6 +10,7 @@ import { LeaderTerm, WRITER_SETTINGS, type TermOptions } from '../../src/leader/
 import { DEFAULT_SETTINGS } from '../../src/reducer/settings.ts';
 import { createMetrics, systemClock } from '../../src/telemetry.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 import { silentLogger } from '../support/installation.ts';
 
 let database: DatabaseOptions;
@@ -89,7 +90,7 @@ describe('fence', () => {
     const before = await everything();
     const stop = new AbortController();
     const working = old.work(stop.signal);
-    await expect.poll(everything).not.toEqual(before);
+    await eventually(everything).not.toEqual(before);
     stop.abort();
     await working;
   });
@@ -133,12 +134,10 @@ describe('fence', () => {
 });
 
 async function untilWaiting(pid: number): Promise<void> {
-  await expect
-    .poll(async () => {
-      const [row] = await pool.run(
-        (sql) => sql<{ blockers: string }[]>`SELECT pg_blocking_pids(${pid})::text AS blockers`,
-      );
-      return row?.blockers;
-    })
-    .not.toBe('{}');
+  await eventually(async () => {
+    const [row] = await pool.run(
+      (sql) => sql<{ blockers: string }[]>`SELECT pg_blocking_pids(${pid})::text AS blockers`,
+    );
+    return row?.blockers;
+  }).not.toBe('{}');
 }

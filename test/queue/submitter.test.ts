@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { SubmitResult } from '../../src/queue/submitter.ts';
 import type { StoredInput } from '../../src/wire/input.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 import { startReplica, type LIMITS, type Replica } from '../support/installation.ts';
 import { heartbeat } from '../support/small-fleet.ts';
 
@@ -114,9 +115,9 @@ describe('submitter', () => {
       (sql) => sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()`,
     );
-    await expect
-      .poll(async () => (await a.submitter.submit(heartbeat('after'), { waitMs: 0 })).status)
-      .toBe('queued');
+    await eventually(
+      async () => (await a.submitter.submit(heartbeat('after'), { waitMs: 0 })).status,
+    ).toBe('queued');
     await a.lead();
     expect(await a.submitter.submit(TICK, { waitMs: 5_000 })).toMatchObject({ status: 'judged' });
   });
