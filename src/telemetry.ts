@@ -158,7 +158,7 @@ export const METRICS = {
   muster_leader_terms_ended_total: {
     type: 'counter',
     labels: ['why'],
-    help: 'Terms of this process by how they ended: stopped, lock-lost, fenced, commit-failed, failed.',
+    help: 'Terms of this process by how they ended: stopped, lock-lost, fenced, failed.',
   },
   muster_leader_inputs_total: {
     type: 'counter',
