@@ -52,8 +52,12 @@ function readFlags(argv: readonly string[], problems: string[]): ReadonlyMap<str
       continue;
     }
     if (inline !== undefined) given.set(name, inline);
-    else if (isBoolean(name)) given.set(name, 'true');
-    else {
+    else if (isBoolean(name)) {
+      const next = argv[i + 1];
+      const follows = next !== undefined && /^(true|false)$/.test(next);
+      given.set(name, follows ? next : 'true');
+      if (follows) i += 1;
+    } else {
       i += 1;
       const next = argv[i];
       if (next === undefined) problems.push(`${flag} needs a value; write ${flag} <value>`);

@@ -6,7 +6,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { ApiDeps } from './deps.ts';
-import { addErrors } from './errors.ts';
+import { addErrors, answerClientError, answerFrameworkError } from './errors.ts';
 import { followDispatches } from './follow.ts';
 import { readRawBodies } from './body.ts';
 import { addIdentity } from './identity.ts';
@@ -45,6 +45,8 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   const app = fastify({
     logger: false,
     // Errors of the router must leave through the same door as all others.
+    frameworkErrors: answerFrameworkError,
+    clientErrorHandler: answerClientError,
     routerOptions: { maxParamLength: 300 },
     requestTimeout: requestTimeoutMs,
     keepAliveTimeout: KEEP_ALIVE_MS,

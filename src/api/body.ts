@@ -28,6 +28,11 @@ export function excerptOf(body: RawBody): string {
 /** In the given scope, every body arrives as a RawBody, whatever its content type says. */
 export function readRawBodies(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
+  // A content type that cannot be read would be refused before any parser is asked.
+  scope.addHook('onRequest', (request, _reply, done) => {
+    request.headers['content-type'] = 'application/json';
+    done();
+  });
   scope.addContentTypeParser('*', (_request, payload, done) => {
     const chunks: Buffer[] = [];
     let size = 0;

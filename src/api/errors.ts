@@ -2,8 +2,15 @@
  * Every answer that is no success leaves through here, as `application/problem+json` with a code of the
  * catalogue. Faults of our own are logged with their cause and answered without it.
  */
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { PROBLEM_TYPE } from '../wire/problem.ts';
+import type { Socket } from 'node:net';
+import type {
+  ConnectionError,
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+} from 'fastify';
+import { problem, PROBLEM_TYPE, PROBLEMS, type ProblemCode } from '../wire/problem.ts';
 import type { ApiDeps } from './deps.ts';
 import { Refusal } from './refusal.ts';
 
@@ -55,3 +62,36 @@ export function addErrors(app: FastifyInstance, deps: ApiDeps, onShed: () => voi
     return answer(reply, new Refusal('no-route', detail), deps);
   });
 }
+
+/** Paths that the router cannot read: refused before any hook runs, and before anyone is asked who they are. */
+export function answerFrameworkError(
+  _error: FastifyError,
+  _request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const refusal = new Refusal('malformed', 'the path cannot be read; see /openapi.json');
+  void reply.code(refusal.status).type(PROBLEM_TYPE).send(JSON.stringify(refusal.body));
+}
+
+/** What never became a request: a slow or oversized header, or no HTTP at all. Answered by hand, then closed. */
+export function answerClientError(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return;
+  const code = CLIENT_ERRORS.get(error.code) ?? 'malformed';
+  const body = JSON.stringify(
+    problem(code, 'the request cannot be read; send it whole, and in time'),
+  );
+  const head = [
+    `HTTP/1.1 ${String(PROBLEMS[code][0])} ${PROBLEMS[code][1]}`,
+    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Length: ${String(Buffer.byteLength(body))}`,
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => {
+    socket.destroy();
+  });
+}
+
+const CLIENT_ERRORS: ReadonlyMap<string, ProblemCode> = new Map([
+  ['ERR_HTTP_REQUEST_TIMEOUT', 'too-slow'],
+  ['HPE_HEADER_OVERFLOW', 'headers-too-large'],
+]);

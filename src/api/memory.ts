@@ -18,20 +18,32 @@ export interface Memory {
   /** An event of the host entered this process; call the result when it has been answered. */
   enter(hostname: string): () => void;
   inside(hostname: string): number;
-  /** An event of the host was answered with other than 2xx. */
+  /** An event of the host is about to be answered with other than 2xx. */
   noteMiss(hostname: string): void;
-  missedLately(hostname: string): boolean;
+  watch(hostname: string): Watch;
   noteShed(): void;
   shedLately(): boolean;
+}
+
+/**
+ * From before rows are read until the answer made of them: rows cannot tell of what happens meanwhile, and
+ * an event that entered and was answered within that time has left no other trace.
+ */
+export interface Watch {
+  /** Something of the host was on its way, or missed, at the beginning or since. */
+  readonly touched: boolean;
+  end(): void;
 }
 
 export function createMemory(deps: ApiDeps): Memory {
   const { clock } = deps;
   const events = new Map<string, number>();
   const misses = missKeeper(deps);
+  const watches = watchKeeper();
   let shedAt = Number.NEGATIVE_INFINITY;
   return {
     enter(hostname) {
+      watches.touch(hostname);
       events.set(hostname, (events.get(hostname) ?? 0) + 1);
       return () => {
         const left = (events.get(hostname) ?? 1) - 1;
@@ -40,12 +52,45 @@ export function createMemory(deps: ApiDeps): Memory {
       };
     },
     inside: (hostname) => events.get(hostname) ?? 0,
-    noteMiss: misses.note,
-    missedLately: misses.has,
+    noteMiss(hostname) {
+      watches.touch(hostname);
+      misses.note(hostname);
+    },
+    watch: (hostname) =>
+      watches.add(hostname, (events.get(hostname) ?? 0) > 0 || misses.has(hostname)),
     noteShed() {
       shedAt = clock.monotonic();
     },
     shedLately: () => clock.monotonic() - shedAt < LATELY_MS,
+  };
+}
+
+interface Watches {
+  readonly add: (hostname: string, touched: boolean) => Watch;
+  readonly touch: (hostname: string) => void;
+}
+
+/** One entry for each heartbeat in progress. */
+function watchKeeper(): Watches {
+  const byHost = new Map<string, Set<{ touched: boolean }>>();
+  return {
+    add(hostname, touched) {
+      const state = { touched };
+      const states = byHost.get(hostname) ?? new Set();
+      byHost.set(hostname, states.add(state));
+      return {
+        get touched() {
+          return state.touched;
+        },
+        end() {
+          states.delete(state);
+          if (states.size === 0 && byHost.get(hostname) === states) byHost.delete(hostname);
+        },
+      };
+    },
+    touch(hostname) {
+      for (const state of byHost.get(hostname) ?? []) state.touched = true;
+    },
   };
 }
 

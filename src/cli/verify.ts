@@ -83,8 +83,8 @@ async function run(file: string, values: Values, io: Io): Promise<number> {
     printJson(io, { ok: true, hash: result.artifact.hash });
     return EXIT.ok;
   }
-  if (!values.json) io.stderr.write(`${file}: refused, ${result.reason}: ${result.detail}\n`);
-  printJson(io, result);
+  io.stderr.write(`${file}: refused, ${result.reason}: ${result.detail}\n`);
+  printJson(io, { ok: false, reason: result.reason });
   return EXIT.no;
 }
 

@@ -23,10 +23,16 @@ export class SessionClosedError extends Error {
   override readonly name = 'SessionClosedError';
 }
 
+/** Undefined table, function or schema. */
+const NOT_MIGRATED: ReadonlySet<string> = new Set(['42P01', '42883', '3F000']);
+
 /** For a log line: never with SQL or parameters, which may hold what agents sent. */
 export function databaseProblem(error: unknown): string {
   if (error instanceof DeadlineError || error instanceof SessionClosedError) return error.message;
   const state = sqlState(error);
+  if (state !== null && NOT_MIGRATED.has(state)) {
+    return `${state}: the schema lacks Muster's tables; run "muster migrate" on it`;
+  }
   if (error instanceof Error) return state === null ? error.message : `${state}: ${error.message}`;
   return String(error);
 }

@@ -130,7 +130,6 @@ export type Input = (
   | OperatorInput
 ) & { readonly observed?: Observed };
 
-
 /** What the leader must look up, under lock, before it may reduce an input. */
 export interface ObservationNeeds {
   /** Lock and read the offers of every dispatch of these rollouts. */

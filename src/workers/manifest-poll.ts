@@ -98,7 +98,7 @@ class ManifestPoll {
       await this.sayRefused({
         artifact: 'fleet.resolved',
         reason: 'missing',
-        detail: 'the source has no fleet.resolved.json with a .sig beside it',
+        detail: `${this.options.source.where} has no fleet.resolved.json with a .sig beside it; check MUSTER_SOURCE`,
       });
       return;
     }
@@ -199,6 +199,9 @@ class ManifestPoll {
 
   private async sayRefused({ artifact, reason, detail }: SetRefusal): Promise<void> {
     this.context.metrics.count('muster_verifications_total', { outcome: reason });
+    if (this.said.get(artifact) !== reason) {
+      this.context.log.warn({ artifact, reason, detail }, 'an artifact was refused');
+    }
     await this.say(artifact, reason, {
       kind: 'VerifyOutcome',
       artifact,

@@ -8,6 +8,8 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 export interface Source {
+  /** The directory or URL, for messages. */
+  readonly where: string;
   /** The bytes of `name` (a relative path), or undefined when it is not there. */
   read(name: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
 }
@@ -23,6 +25,7 @@ export function openSource(location: string, token: string | null): Source {
 
 function directorySource(directory: string): Source {
   return {
+    where: directory,
     async read(name, signal) {
       const file = path.join(directory, name);
       try {
@@ -40,6 +43,7 @@ function directorySource(directory: string): Source {
 function httpSource(base: string, token: string | null): Source {
   const kept = new Map<string, { etag: string; bytes: Uint8Array }>();
   return {
+    where: base,
     async read(name, signal) {
       const known = kept.get(name);
       const response = await fetch(urlOf(base, name), {

@@ -149,6 +149,11 @@ describe('an event', () => {
     );
   });
 
+  it('is read whatever its content type says: an agent must not be jammed by a header', async () => {
+    const response = await post(ack(1), {}, { 'content-type': '//' });
+    expect(response.status).toBe(204);
+  });
+
   it('under another major of the protocol is 426', async () => {
     const response = await post(ack(3), {}, { 'x-nixfleet-protocol': '2' });
     expect(response.status).toBe(426);

@@ -60,6 +60,7 @@ describe('operator endpoints', () => {
     expect(await ask('/v1/hosts?limit=none')).toBe(400);
     expect(await ask('/v1/rollouts?cursor=-1')).toBe(400);
     expect(await ask(`/v1/rollouts/${EDGE}/events?cursor=elsewhere:1`)).toBe(409);
+    expect(await ask('/v1/hosts?cursor=%00')).toBe(400);
     expect(await ask('/v1/nowhere')).toBe(404);
   });
 });
@@ -70,6 +71,16 @@ describe('every route', () => {
   }
   const document = async () =>
     (await (await server.call('GET', '/openapi.json')).json()) as Document;
+
+  it('documents errors as problems, and what 503 carries', async () => {
+    const { paths } = await document();
+    const answers = paths['/v1/agent/events']?.['post']?.responses;
+    expect(answers).toMatchObject({
+      409: { content: { 'application/problem+json': {} } },
+      503: { headers: { 'Retry-After': {} } },
+    });
+    expect(paths['/v1/fleet.resolved']?.['get']?.responses).toMatchObject({ 200: {}, 400: {} });
+  });
 
   it('is in openapi.json, and refuses nobody and the wrong kind of caller', async () => {
     const { paths } = await document();
@@ -111,6 +122,23 @@ describe('every route', () => {
         ]);
       }
     }
+  });
+});
+
+describe('what is no request', () => {
+  it('is refused as a problem too, without the words of a framework', async () => {
+    for (const route of ['/v1/rollouts/%ff/hosts', `/v1/rollouts/${'a'.repeat(400)}/hosts`]) {
+      const response = await server.call('GET', route, OPERATOR);
+      expect(response.headers.get('content-type')).toContain('application/problem+json');
+      expect(response.status).toBe(400);
+      expect(await response.text()).not.toMatch(/FST_|Bad Request/);
+    }
+    const headers = { 'x-pad': 'x'.repeat(20_000) };
+    const padded = await server.call('GET', '/healthz', { headers });
+    expect([padded.status, padded.headers.get('content-type')]).toEqual([
+      431,
+      'application/problem+json',
+    ]);
   });
 });
 

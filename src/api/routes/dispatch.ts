@@ -54,6 +54,7 @@ const SCHEMA = {
   response: {
     200: DispatchAnswerSchema,
     204: Type.Null({ description: 'Nothing within the wait.' }),
+    400: ProblemSchema,
     401: ProblemSchema,
     403: ProblemSchema,
     426: ProblemSchema,

@@ -155,18 +155,29 @@ function unstorable({ hostname }: Posted): RefusedEventInput {
   return refusedInput(hostname, body, { code: 'malformed', detail });
 }
 
-/** Any answer but 2xx leaves the event with its agent: no snapshot may overtake it. */
-function rememberMisses(scope: Scope, memory: Memory): void {
-  scope.addHook('onResponse', (request, reply, done) => {
-    if (reply.statusCode >= 300 && request.identity?.kind === 'agent') {
-      memory.noteMiss(request.identity.hostname);
-    }
-    done();
-  });
-  scope.addHook('onRequestAbort', (request, done) => {
-    if (request.identity?.kind === 'agent') memory.noteMiss(request.identity.hostname);
-    done();
-  });
+/**
+ * Any answer but 2xx leaves the event with its agent: no snapshot may overtake it. Noted before the answer
+ * leaves, because the agent's next heartbeat may follow at once.
+ */
+function missHooks(memory: Memory) {
+  const note = ({ identity }: FastifyRequest): void => {
+    if (identity?.kind === 'agent') memory.noteMiss(identity.hostname);
+  };
+  return {
+    onSend: (
+      request: FastifyRequest,
+      reply: FastifyReply,
+      _payload: unknown,
+      done: () => void,
+    ): void => {
+      if (reply.statusCode >= 300) note(request);
+      done();
+    },
+    onRequestAbort: (request: FastifyRequest, done: () => void): void => {
+      note(request);
+      done();
+    },
+  };
 }
 
 async function submitOne(deps: ApiDeps, memory: Memory, input: Posted): Promise<Submitted> {
@@ -184,11 +195,15 @@ async function submitOne(deps: ApiDeps, memory: Memory, input: Posted): Promise<
 }
 
 export function addEvents(scope: Scope, deps: ApiDeps, memory: Memory): void {
-  rememberMisses(scope, memory);
   scope.post<{ Body: RawBody | undefined }>(
     '/v1/agent/events',
     // The schema is for documentation: bodies are read by hand, so that bad ones can be kept.
-    { schema: SCHEMA, config: { audience: 'agent' }, validatorCompiler: () => () => true },
+    {
+      schema: SCHEMA,
+      config: { audience: 'agent' },
+      validatorCompiler: () => () => true,
+      ...missHooks(memory),
+    },
     async (request, reply) => {
       const input = readPost(callerHost(request), request.body ?? EMPTY_BODY);
       const submitted = await submitOne(deps, memory, input);

@@ -25,7 +25,7 @@ import type { ApiDeps } from '../deps.ts';
 import { gather } from '../gather.ts';
 import { heardReader, type Heard, type Question } from '../heard.ts';
 import { callerHost, mustBeOwn } from '../identity.ts';
-import type { Memory } from '../memory.ts';
+import type { Memory, Watch } from '../memory.ts';
 import { fromDatabase, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';
 import { notAccepted } from './events.ts';
@@ -124,16 +124,20 @@ interface Reaction {
 }
 
 /** `before` is what was known when the heartbeat came, `now` what is known after its report. */
-function react(room: Room, heartbeat: Heartbeat, before: Heard, now: Heard): Reaction {
-  const { memory } = room;
-  const { hostname } = heartbeat;
-  const queued = now.queued || memory.inside(hostname) > 0;
+interface Known {
+  readonly before: Heard;
+  readonly now: Heard;
+  readonly watch: Watch;
+}
+
+function react({ memory }: Room, heartbeat: Heartbeat, { before, now, watch }: Known): Reaction {
+  const queued = now.queued || watch.touched;
   if (queued) return { replay: null, said: null, records: [] };
   const replay = replayFrom(now, heartbeat, now.said);
   const recently = before.heardMsAgo !== null && before.heardMsAgo < RESTART_MS;
   const records = bootstrap(now, heartbeat, {
     queued,
-    missedLately: now.missedLately || memory.missedLately(hostname),
+    missedLately: now.missedLately,
     shedLately: memory.shedLately(),
     restarted: recently || before.reachability === 'unreachable',
   });
@@ -142,18 +146,27 @@ function react(room: Room, heartbeat: Heartbeat, before: Heard, now: Heard): Rea
 }
 
 async function hearHost(room: Room, heartbeat: Heartbeat): Promise<Reaction> {
+  const watch = room.memory.watch(heartbeat.hostname);
+  try {
+    return await hearWatched(room, heartbeat, watch);
+  } finally {
+    watch.end();
+  }
+}
+
+async function hearWatched(room: Room, heartbeat: Heartbeat, watch: Watch): Promise<Reaction> {
   const { deps, hear, keep } = room;
   const before = await hear(questionOf(heartbeat));
   const reports = mayChange(before, heartbeat);
   deps.metrics.count('muster_api_heartbeats_total', { path: reports ? 'input' : 'read' });
   if (!reports) {
-    const reaction = react(room, heartbeat, before, before);
+    const reaction = react(room, heartbeat, { before, now: before, watch });
     await keep(presenceOf(heartbeat, reaction.said));
     return reaction;
   }
   // The host was heard, whatever becomes of its report.
   const [, now] = await Promise.all([keep(presenceOf(heartbeat, null)), report(room, heartbeat)]);
-  const reaction = react(room, heartbeat, before, now);
+  const reaction = react(room, heartbeat, { before, now, watch });
   if (reaction.said !== null) await keep(presenceOf(heartbeat, reaction.said));
   return reaction;
 }

@@ -68,6 +68,8 @@ interface OfRollout {
 
 // Bytes go out as they are: a serialiser for 200 would have nothing to say.
 const responses = {
+  200: { description: 'The exact bytes.', type: 'string', format: 'binary' },
+  400: ProblemSchema,
   304: Type.Null({ description: 'Unchanged since If-None-Match.' }),
   401: ProblemSchema,
   403: ProblemSchema,

@@ -9,7 +9,7 @@ import {
   rolloutExists,
   type HostListRow,
 } from '../../db/reads.ts';
-import { isRolloutId } from '../../wire/ids.ts';
+import { isHostname, isRolloutId } from '../../wire/ids.ts';
 import {
   HostListSchema,
   RolloutEventsSchema,
@@ -197,12 +197,18 @@ function logCursor(cursor: string | undefined, incarnation: string): number {
 
 async function hosts({ pool }: ApiDeps, page: Page): Promise<HostList> {
   const limit = limitOf(page, MOST_HOSTS);
-  const rows = await pool.run((sql) => listHosts(sql, page.cursor ?? '', limit));
+  const rows = await pool.run((sql) => listHosts(sql, hostCursor(page.cursor), limit));
   const last = rows.length === limit ? rows.at(-1) : undefined;
   return {
     hosts: rows.map(hostOf),
     ...(last === undefined ? {} : { nextCursor: last.hostname }),
   };
+}
+
+/** The last name of the page before. */
+function hostCursor(cursor: string | undefined): string {
+  if (cursor === undefined || isHostname(cursor)) return cursor ?? '';
+  throw new Refusal('bad-cursor', 'cursor is not one that this list gave; start without one');
 }
 
 function hostOf(row: HostListRow): HostList['hosts'][number] {

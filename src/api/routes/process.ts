@@ -1,6 +1,7 @@
 /** What probes, scrapers and tools ask of a process, whoever they are: no identity, and no secrets. */
 import { Type } from '@sinclair/typebox';
 import type { ApiDeps } from '../deps.ts';
+import { describeErrors } from '../openapi.ts';
 import type { Scope } from '../scope.ts';
 
 const Health = Type.Object({ status: Type.Literal('ok') });
@@ -40,5 +41,7 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
     async (_request, reply) =>
       reply.type(deps.metrics.contentType).send(await deps.metrics.expose()),
   );
-  scope.get('/openapi.json', { config, schema: { hide: true } }, () => scope.swagger());
+  scope.get('/openapi.json', { config, schema: { hide: true } }, () =>
+    describeErrors(scope.swagger()),
+  );
 }

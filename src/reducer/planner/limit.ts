@@ -1,8 +1,8 @@
 /** How many hosts a disruption budget lets be in flight at once. */
-import type { PinnedBudget } from '../state/rows.ts';
+import type { BudgetContent } from '../content.ts';
 
 /** A count, or a share of the budget's hosts, at least one; the lower of both. Null: no limit. */
-export function limitOf(budget: PinnedBudget): number | null {
+export function limitOf(budget: Omit<BudgetContent, 'selector'>): number | null {
   const share =
     budget.maxInFlightPct === null
       ? null

@@ -2,13 +2,14 @@
  * Opens a rollout for a newly declared ref, with everything it will ever need pinned in its first row. A
  * rollout id opens once, ever.
  */
-import type { BudgetContent, ManifestContent, Selector } from '../content.ts';
+import type { ManifestContent, Selector } from '../content.ts';
 import type { Pass } from '../pass.ts';
 import { hasEnded } from '../rollout/states.ts';
 import { isHalted } from '../rollout/step-rollout.ts';
 import type { PlannedHost } from '../state/change.ts';
 import type { ChannelRow, PinnedBudget, RolloutPlan } from '../state/rows.ts';
 import type { FleetState } from '../state/state.ts';
+import { limitOf } from './limit.ts';
 import { apply } from './progress.ts';
 import { isEveryHostSettled } from './settle.ts';
 
@@ -140,7 +141,7 @@ function planOf(state: FleetState, manifest: ManifestContent): RolloutPlan {
       { length: waves },
       (_, i) => policy?.waves[i]?.soakMinutes ?? staged[i]?.soakMinutes ?? DEFAULT_SOAK_MINUTES,
     ),
-    budgets: manifest.budgets.map(pinBudget),
+    budgets: pinBudgets(manifest),
     unstaged: unstagedHosts(state, manifest),
   };
 }
@@ -161,14 +162,19 @@ function unstagedHosts(state: FleetState, manifest: ManifestContent): string[] {
     });
 }
 
-function pinBudget(budget: BudgetContent): PinnedBudget {
-  return {
+/**
+ * Pinned are the limit as it comes out for all the budget's hosts, and of these the rollout's own: a budget
+ * over the whole fleet would otherwise be kept once for every channel.
+ */
+function pinBudgets(manifest: ManifestContent): PinnedBudget[] {
+  const own = new Set(manifest.hostSet.map((host) => host.hostname));
+  return manifest.budgets.map((budget) => ({
     key: selectorKey(budget.selector),
     selector: budget.selector,
-    hosts: budget.hosts,
-    maxInFlight: budget.maxInFlight,
-    maxInFlightPct: budget.maxInFlightPct,
-  };
+    hosts: budget.hosts.filter((hostname) => own.has(hostname)),
+    maxInFlight: limitOf(budget),
+    maxInFlightPct: null,
+  }));
 }
 
 /** A readable text that is equal exactly for equal selectors. */

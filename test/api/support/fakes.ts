@@ -41,6 +41,10 @@ export function fakeClock(): FakeClock {
 export interface Replica {
   readonly api: Api;
   readonly pool: Pool;
+  /** Statements that the API waits for now. */
+  busy(): number;
+  /** Keeps the answer of the next statement back. */
+  holdNext(): Held;
   /** Every input that was submitted. */
   readonly inputs: StoredInput[];
   /** What the queue answers from now on. */
@@ -52,14 +56,60 @@ export interface Replica {
 
 export const APPLIED: Submitted = { status: 'judged', verdict: { status: 'applied' }, seqs: [] };
 
+interface TestPool extends Pool {
+  busy(): number;
+  holdNext(): Held;
+}
+
+/** One statement that the database has answered, while its caller does not know yet. */
+export interface Held {
+  readonly answered: Promise<void>;
+  release(): void;
+}
+
+interface Hold extends Held {
+  readonly released: Promise<void>;
+  arrive(): void;
+}
+
+function hold(): Hold {
+  let release: () => void = () => undefined;
+  let arrive: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const answered = new Promise<void>((resolve) => (arrive = resolve));
+  return { answered, released, release, arrive };
+}
+
+/** A pool that knows how much it has not answered yet, and can keep an answer back. */
+function testPool(pool: Pool): TestPool {
+  let busy = 0;
+  let next: Hold | null = null;
+  return {
+    busy: () => busy,
+    holdNext: () => (next = hold()),
+    end: () => pool.end(),
+    async run(statements) {
+      const held = next;
+      next = null;
+      busy += 1;
+      try {
+        const answer = await pool.run(statements);
+        held?.arrive();
+        await held?.released;
+        return answer;
+      } finally {
+        busy -= 1;
+      }
+    },
+  };
+}
+
 export async function startReplica(
   url: string,
   limits: Partial<ApiDeps['limits']> = {},
 ): Promise<Replica> {
-  const pool = createPool(
-    { url, schema: 'muster', name: 'test' },
-    { role: 'api', max: 4, statementMs: 5_000 },
-  );
+  const database = { url, schema: 'muster', name: 'test' };
+  const pool = testPool(createPool(database, { role: 'api', max: 4, statementMs: 5_000 }));
   const inputs: StoredInput[] = [];
   const wakes = new Set<() => void>();
   let queue: Submit = () => Promise.resolve(APPLIED);
@@ -96,6 +146,8 @@ export async function startReplica(
   return {
     api,
     pool,
+    busy: () => pool.busy(),
+    holdNext: () => pool.holdNext(),
     inputs,
     answerWith(answer) {
       queue = answer;

@@ -1,0 +1,50 @@
+/**
+ * What the routes' schemas cannot say of themselves: every error is problem+json, and some answers carry
+ * headers. Done once over the whole document, so that no route can forget it.
+ */
+import { PROBLEM_TYPE } from '../wire/problem.ts';
+
+const HEADERS: Readonly<Record<string, object>> = {
+  503: {
+    'Retry-After': {
+      description: 'Seconds, spread at random; then send the same again.',
+      schema: { type: 'integer', minimum: 1 },
+    },
+  },
+};
+
+type Json = Readonly<Record<string, unknown>>;
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function mapValues(value: unknown, change: (value: unknown, key: string) => unknown): Json {
+  if (!isObject(value)) return {};
+  return Object.fromEntries(Object.entries(value).map(([key, of]) => [key, change(of, key)]));
+}
+
+/** `404: application/json` becomes `404: application/problem+json`. */
+function describeAnswer(answer: unknown, status: string): unknown {
+  if (!isObject(answer) || Number(status) < 400 || !isObject(answer['content'])) return answer;
+  const { 'application/json': problem } = answer['content'];
+  // Readiness answers 503 with its own body.
+  if (!isObject(problem) || !JSON.stringify(problem).includes('about:blank')) return answer;
+  return {
+    ...answer,
+    content: { [PROBLEM_TYPE]: problem },
+    ...(HEADERS[status] === undefined ? {} : { headers: HEADERS[status] }),
+  };
+}
+
+/** The document as it is served. */
+export function describeErrors(document: object): object {
+  const paths = mapValues('paths' in document ? document.paths : {}, (methods) =>
+    mapValues(methods, (operation) =>
+      isObject(operation)
+        ? { ...operation, responses: mapValues(operation['responses'], describeAnswer) }
+        : operation,
+    ),
+  );
+  return { ...document, paths };
+}
