@@ -186,6 +186,22 @@ describe('a heartbeat', () => {
   });
 });
 
+describe('openapi.json', () => {
+  it('says what every route under /v1 answers when all is well', async () => {
+    const answer = await replica.api.app.inject({ url: '/openapi.json' });
+    const document: { paths: Record<string, Record<string, { responses: object }>> } =
+      answer.json();
+    const silent = Object.entries(document.paths)
+      .flatMap(([route, methods]) =>
+        Object.values(methods).map(({ responses }) => [route, Object.keys(responses)] as const),
+      )
+      .filter(
+        ([route, statuses]) => route.startsWith('/v1/') && !statuses.some((s) => /^2/.test(s)),
+      );
+    expect(silent).toEqual([]);
+  });
+});
+
 describe('a client that does not finish its request', () => {
   it('is closed when its time is up', async () => {
     const address = new URL(await replica.api.listen('127.0.0.1', 0));
