@@ -80,9 +80,7 @@ test('agents that lost their journals in the soak finish it', async () => {
   expect(switches(journals)).toEqual([0, 0, 0]);
 });
 
-// Skipped until the planner waits for the replay: it grants each host a dispatch at its first heartbeat, with a
-// soak from now, and the replayed Converged, which is older, is then refused as before its soak was due.
-test.skip('a control plane that lost its database learns from its agents where they are', async () => {
+test('a control plane that lost its database learns from its agents where they are', async () => {
   const release = await releaseWith(1);
   const first = await replicasFor(release);
   const journals = new Map<string, JournalLine[]>();
