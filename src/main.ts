@@ -123,11 +123,7 @@ async function startApi(
   const { config, replica, version, listener, submitter, log, metrics } = kit;
   const api = await buildApi(
     {
-      submit: async (input, options) => {
-        const result = await submitter.submit(input, options);
-        if (result.status !== 'invalid') return result;
-        throw new Error(`the database cannot store a ${input.kind}: ${result.detail}`);
-      },
+      submit: (input, options) => submitter.submit(input, options),
       pool,
       wake: { subscribe: (wake) => listener.on('out', wake) },
       clock: systemClock,
