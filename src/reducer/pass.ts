@@ -22,7 +22,7 @@ export interface Row {
 
 export class Pass {
   readonly entries: LogEntry[] = [];
-  readonly at: Time;
+  private instant: Time | null = null;
   private root: Row | null = null;
   private rootSeq: number | null = null;
   readonly state: FleetState;
@@ -43,13 +43,17 @@ export class Pass {
     this.state = state;
     this.asked = { rollouts: new Set(asked?.rollouts), hosts: new Set(asked?.hosts) };
     this.now = Math.max(now, state.lastTs);
-    this.at = timeOf(this.now);
     this.observed = observed;
     for (const offer of observed?.offers ?? []) {
       const key = `${offer.rolloutId}\u0000${offer.hostname}`;
       this.offers.set(key, { first: offer.firstOfferedAt, last: offer.lastOfferedAt });
     }
     for (const { hostname, at } of observed?.heard ?? []) this.heard.set(hostname, at);
+  }
+
+  /** `now` as an instant. */
+  get at(): Time {
+    return (this.instant ??= timeOf(this.now));
   }
 
   /** Names the input's own row; it is written with the first row that follows, or by `write`. */

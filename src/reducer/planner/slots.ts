@@ -3,7 +3,7 @@
  * would: by channel, rollout, wave and name. Only the next in each queue is looked at, however many wait.
  */
 import { noteQueue } from '../state/flight.ts';
-import type { FleetState, RolloutState } from '../state/state.ts';
+import type { BudgetState, FleetState, RolloutState } from '../state/state.ts';
 import type { WaiterQueue } from '../state/waiters.ts';
 
 export interface SlotRules {
@@ -18,6 +18,7 @@ export interface SlotRules {
 interface Line {
   readonly rollout: RolloutState;
   readonly queue: WaiterQueue;
+  readonly budget: BudgetState;
 }
 
 interface Place {
@@ -37,9 +38,12 @@ export class FreedSlots {
     this.state = state;
     this.rules = rules;
     for (const key of budgets) {
-      for (const queue of state.budgets.get(key)?.queues ?? []) {
+      const budget = state.budgets.get(key);
+      if (budget === undefined || isFull(budget)) continue;
+      for (const queue of budget.queues) {
         const rollout = state.live.get(queue.rolloutId);
-        if (rollout !== undefined && !rules.isWhole(rollout)) this.lines.push({ rollout, queue });
+        if (rollout !== undefined && !rules.isWhole(rollout))
+          this.lines.push({ rollout, queue, budget });
       }
     }
   }
@@ -81,7 +85,8 @@ export class FreedSlots {
   }
 
   private headOf(line: Line): (Place & { readonly line: Line }) | null {
-    const { rollout, queue } = line;
+    const { rollout, queue, budget } = line;
+    if (isFull(budget)) return null;
     for (let head = queue.first(); head !== null; head = queue.first()) {
       if (!this.rules.isTaken(rollout, head.hostname)) {
         const room = this.rules.hasRoom(rollout, queue.index, head.hostname);
@@ -102,4 +107,10 @@ export class FreedSlots {
     if (a.rollout !== b.rollout) return this.rules.comesFirst(a.rollout, b.rollout);
     return a.wave - b.wave || (a.hostname < b.hostname ? -1 : a.hostname > b.hostname ? 1 : 0);
   }
+}
+
+/** Full by every limit that was pinned to it: the rule for most budgets most of the time. */
+function isFull({ inFlight, limits }: BudgetState): boolean {
+  for (const limit of limits.keys()) if (inFlight.size < limit) return false;
+  return true;
 }

@@ -75,6 +75,8 @@ export function markRecord(
 ): void {
   const { dirty } = state;
   const { rolloutId } = rollout.row;
+  // A rollout that opens is looked at whole.
+  if (before === null && row?.state === 'Pending' && dirty.rollouts.has(rolloutId)) return;
   markHost(dirty, rolloutId, hostname);
   if (before?.cleared !== row?.cleared) dirty.progress.add(rolloutId);
   if (

@@ -2,7 +2,7 @@
  * Holds hosts whose manifest's signature has aged beyond what the channel allows, or beyond what an agent
  * accepts at dispatch: it would refuse, and hold a slot for nothing.
  */
-import { addMinutes, millisOf, MINUTE, type Millis } from '../../time.ts';
+import { millisOf, MINUTE, type Millis } from '../../time.ts';
 import { OPEN, type Gate, type Held } from './gate.ts';
 
 export const manifestStale: Gate = {
@@ -24,7 +24,7 @@ export const manifestStale: Gate = {
 /** When the manifest of a rollout goes stale; null when nothing says how long it is good for. */
 export function staleAt(held: Pick<Held, 'state' | 'rollout'>): Millis | null {
   const minutes = windowMinutes(held);
-  return minutes === null ? null : millisOf(addMinutes(oldestSignature(held), minutes)) + MINUTE;
+  return minutes === null ? null : millisOf(oldestSignature(held)) + (minutes + 1) * MINUTE;
 }
 
 function windowMinutes({ state, rollout }: Pick<Held, 'state' | 'rollout'>): number | null {
