@@ -41,22 +41,22 @@ export interface PoolSizes {
 }
 
 /** Existing agents give up after 10 s as well; the control plane answers an event within about 2. */
-const REQUEST_TIMEOUT_MS = 10_000;
+export const REQUEST_TIMEOUT_MS = 10_000;
 /** The longest that the protocol allows. */
 const POLL_SECONDS = 60;
 /** A parked poll is answered after its wait; the rest is for a busy network. */
-const POLL_TIMEOUT_MS = (POLL_SECONDS + 10) * 1000;
+export const POLL_TIMEOUT_MS = (POLL_SECONDS + 10) * 1000;
 /** Larger than any artifact of a 100,000-host fleet (some 20 MB); a server that sends more is broken. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
-interface Call {
+export interface Call {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
 }
 
-interface Reply {
+export interface Reply {
   readonly kind: 'reply';
   readonly status: number;
   readonly body: Buffer;
@@ -86,20 +86,42 @@ export function disconnect(connections: Connections): void {
   connections.requests.destroy();
 }
 
+/** Carries one request to the control plane; whatever goes wrong on the way is trouble. */
+export interface Carrier {
+  short(call: Call, signal: AbortSignal): Promise<Reply | Trouble>;
+  poll(call: Call, signal: AbortSignal): Promise<Reply | Trouble>;
+}
+
 /** One host's view. `identity` are the headers that say who it is, where no certificate does. */
 export function httpControlPlane(
   connections: Connections,
   hostname: string,
   identity: Readonly<Record<string, string>>,
 ): ControlPlane {
-  const short = (call: Call, signal: AbortSignal): Promise<Reply | Trouble> =>
-    send(
-      connections.endpoint,
-      connections.requests,
-      withHeaders(call, identity),
-      REQUEST_TIMEOUT_MS,
-      signal,
-    );
+  return controlPlaneOver(httpCarrier(connections, identity), hostname);
+}
+
+export function httpArtifacts(
+  connections: Connections,
+  identity: Readonly<Record<string, string>>,
+): ArtifactSource {
+  return artifactsOver(httpCarrier(connections, identity));
+}
+
+function httpCarrier(
+  { endpoint, requests, polls }: Connections,
+  identity: Readonly<Record<string, string>>,
+): Carrier {
+  return {
+    short: (call, signal) =>
+      send(endpoint, requests, withHeaders(call, identity), REQUEST_TIMEOUT_MS, signal),
+    poll: (call, signal) =>
+      send(endpoint, polls, withHeaders(call, identity), POLL_TIMEOUT_MS, signal),
+  };
+}
+
+/** What a host says and hears, over any carrier. */
+export function controlPlaneOver(carrier: Carrier, hostname: string): ControlPlane {
   return {
     postEvent: async (rolloutId, event, signal) => {
       const body = { hostname, rolloutId, event };
@@ -109,34 +131,27 @@ export function httpControlPlane(
         headers: { prefer: 'verdict' },
         body,
       };
-      return deliveryOf(await short(call, signal), event);
+      return deliveryOf(await carrier.short(call, signal), event);
     },
     heartbeat: async (body: Heartbeat, signal) =>
-      heardOf(await short({ method: 'POST', path: '/v1/agent/heartbeat', body }, signal)),
-    dispatch: async (signal) => {
-      const call: Call = { method: 'GET', path: `/v1/agent/dispatch?wait=${POLL_SECONDS}` };
-      const { endpoint, polls } = connections;
-      return dispatchOf(
-        await send(endpoint, polls, withHeaders(call, identity), POLL_TIMEOUT_MS, signal),
-      );
-    },
+      heardOf(await carrier.short({ method: 'POST', path: '/v1/agent/heartbeat', body }, signal)),
+    dispatch: async (signal) =>
+      dispatchOf(
+        await carrier.poll(
+          { method: 'GET', path: `/v1/agent/dispatch?wait=${POLL_SECONDS}` },
+          signal,
+        ),
+      ),
   };
 }
 
-export function httpArtifacts(
-  connections: Connections,
-  identity: Readonly<Record<string, string>>,
-): ArtifactSource {
+export function artifactsOver(carrier: Carrier): ArtifactSource {
   const get = async (
     path: string,
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
-  ): Promise<ArtifactAnswer> => {
-    const call = withHeaders({ method: 'GET', path, headers }, identity);
-    return artifactOf(
-      await send(connections.endpoint, connections.requests, call, REQUEST_TIMEOUT_MS, signal),
-    );
-  };
+  ): Promise<ArtifactAnswer> =>
+    artifactOf(await carrier.short({ method: 'GET', path, headers }, signal));
   return {
     artifact: (name: ArtifactName, etag, signal) =>
       get(`/v1/${name}`, etag === null ? {} : { 'if-none-match': etag }, signal),

@@ -5,6 +5,8 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { dispatchesSince } from '../db/offers.ts';
+import { writeMisses } from '../db/presence.ts';
 import type { ApiDeps } from './deps.ts';
 import { addErrors, answerClientError, answerFrameworkError } from './errors.ts';
 import { followDispatches } from './follow.ts';
@@ -57,7 +59,11 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
     forceCloseConnections: 'idle',
   });
   app.server.maxConnections = maxConnections;
-  const memory = createMemory(deps);
+  const { pool, replica } = deps;
+  const memory = createMemory({
+    ...deps,
+    keepMisses: (hosts) => pool.run((sql) => writeMisses(sql, replica, hosts)),
+  });
   const polls = new Polls({ ...deps, maxParked: maxParkedPolls, offer: offerer(deps) });
   addErrors(app, deps, () => {
     memory.noteShed();
@@ -91,7 +97,8 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
       done();
     });
   }
-  const unfollow = options.serves ? followDispatches(deps, polls) : () => undefined;
+  const since = (seq: number) => pool.run((sql) => dispatchesSince(sql, seq));
+  const unfollow = options.serves ? followDispatches({ ...deps, since }, polls) : () => undefined;
   return {
     app,
     listen: (host, port) => app.listen({ host, port }),

@@ -5,22 +5,32 @@
  * every now and then all dispatches in force are looked at.
  */
 import { databaseProblem } from '../db/errors.ts';
-import { dispatchesSince } from '../db/offers.ts';
-import type { ApiDeps } from './deps.ts';
+import type { Clock, Logger } from '../telemetry.ts';
+import type { WakeSource } from './deps.ts';
 import type { Polls } from './polls.ts';
 
 /** A lost announcement costs a host this much, once. */
 const SAFETY_NET_MS = 10_000;
 
-export function followDispatches(deps: ApiDeps, polls: Polls): () => void {
-  const { pool, clock, log } = deps;
+export interface FollowParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly wake: WakeSource;
+  /** Hosts whose dispatches changed after `seq`, and the newest seq there is. */
+  readonly since: (
+    seq: number,
+  ) => Promise<{ readonly head: number; readonly hosts: readonly string[] }>;
+}
+
+export function followDispatches(parts: FollowParts, polls: Polls): () => void {
+  const { clock, log, wake, since } = parts;
   let seen = 0;
   let reading = false;
   let again = false;
   let stopped = false;
 
   const readOnce = async (all: boolean): Promise<void> => {
-    const { head, hosts } = await pool.run((sql) => dispatchesSince(sql, all ? 0 : seen));
+    const { head, hosts } = await since(all ? 0 : seen);
     // A head that fell means another database: the whole was read, so start from there.
     seen = all ? head : Math.max(seen, head);
     polls.wake(hosts);
@@ -55,7 +65,7 @@ export function followDispatches(deps: ApiDeps, polls: Polls): () => void {
       if (!stopped) cancel = net();
     });
   let cancel = net();
-  const unsubscribe = deps.wake.subscribe(() => {
+  const unsubscribe = wake.subscribe(() => {
     look(false);
   });
   return () => {

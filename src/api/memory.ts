@@ -3,9 +3,8 @@
  * older than what the agent has yet to deliver: events on their way through this process, failed posts
  * (also kept with presence, for the other replicas), and when it last shed anything.
  */
-import { writeMisses } from '../db/presence.ts';
 import { databaseProblem } from '../db/errors.ts';
-import type { ApiDeps } from './deps.ts';
+import type { Clock, Logger } from '../telemetry.ts';
 
 /** As long as presence remembers a failed post: an agent repeats itself every 15 s, so 20 chances. */
 const LATELY_MS = 5 * 60_000;
@@ -35,7 +34,14 @@ export interface Watch {
   end(): void;
 }
 
-export function createMemory(deps: ApiDeps): Memory {
+export interface MemoryParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Stores that a post of these hosts failed; rejects while the database is away. */
+  readonly keepMisses: (hostnames: readonly string[]) => Promise<unknown>;
+}
+
+export function createMemory(deps: MemoryParts): Memory {
   const { clock } = deps;
   const events = new Map<string, number>();
   const misses = missKeeper(deps);
@@ -101,14 +107,14 @@ interface Misses {
 }
 
 /** Stores misses soon and together; keeps them until the database has them. */
-function missKeeper({ pool, clock, log, replica }: ApiDeps): Misses {
+function missKeeper({ clock, log, keepMisses }: MemoryParts): Misses {
   const unsaved = new Set<string>();
   let saving = false;
 
   const save = async (): Promise<void> => {
     const hosts = [...unsaved];
     try {
-      await pool.run((sql) => writeMisses(sql, replica, hosts));
+      await keepMisses(hosts);
       for (const host of hosts) unsaved.delete(host);
       saving = false;
       if (unsaved.size > 0) start();

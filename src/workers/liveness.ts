@@ -3,8 +3,7 @@
  * starts again when this worker takes over, and stands still while the database cannot be asked, since
  * heartbeats cannot be stored then either.
  */
-import { readSilentHosts } from '../db/housekeeping.ts';
-import type { Pool } from '../db/pool.ts';
+import type { SilentHost } from '../db/housekeeping.ts';
 import type { Task, WorkerContext } from './worker.ts';
 
 /** Missed heartbeats that make a host unreachable: one is a lost packet, two a restart. */
@@ -14,7 +13,14 @@ const HOSTS_PER_INPUT = 5_000;
 /** Looks per heartbeat interval: a host is called unreachable at most a quarter of an interval late. */
 const LOOKS = 4;
 
-export function liveness(context: WorkerContext, pool: Pool, heartbeatMs: number): Task {
+/** Reachable hosts that were not heard since an instant, the most silent first, so many at most. */
+export type SilentSince = (before: string, limit: number) => Promise<readonly SilentHost[]>;
+
+export function liveness(
+  context: WorkerContext,
+  silentSince: SilentSince,
+  heartbeatMs: number,
+): Task {
   const { clock } = context;
   const everyMs = heartbeatMs / LOOKS;
   let receivingSince = clock.now();
@@ -27,7 +33,7 @@ export function liveness(context: WorkerContext, pool: Pool, heartbeatMs: number
       // A long gap between looks means that we were frozen, or the database away: nobody was listening.
       if (now - lookedAt > heartbeatMs) receivingSince = now;
       const before = now - MISSED * heartbeatMs;
-      if (receivingSince <= before) await tellSilent(context, pool, now, before);
+      if (receivingSince <= before) await tellSilent(context, silentSince, now, before);
       lookedAt = clock.now();
     },
   };
@@ -35,11 +41,11 @@ export function liveness(context: WorkerContext, pool: Pool, heartbeatMs: number
 
 async function tellSilent(
   { submit }: WorkerContext,
-  pool: Pool,
+  silentSince: SilentSince,
   now: number,
   before: number,
 ): Promise<void> {
-  const hosts = await readSilentHosts(pool, new Date(before).toISOString(), HOSTS_PER_INPUT);
+  const hosts = await silentSince(new Date(before).toISOString(), HOSTS_PER_INPUT);
   if (hosts.length === 0) return;
   await submit({ kind: 'HostsUnreachable', observedAt: new Date(now).toISOString(), hosts });
 }

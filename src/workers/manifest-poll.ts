@@ -7,14 +7,7 @@
  * fleet of 100,000 hosts takes a second. Its growing age is the gate `manifest-stale`'s business.
  */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import {
-  readAccepted,
-  storeArtifacts,
-  type AcceptedArtifact,
-  type StoredArtifact,
-} from '../db/artifacts.ts';
-import type { Pool } from '../db/pool.ts';
+import type { AcceptedArtifact, StoredArtifact } from '../db/artifacts.ts';
 import { declaredRollouts, type Fleet } from '../trust/fleet.ts';
 import {
   verifyManifests,
@@ -34,10 +27,22 @@ import { storedFleet, storedManifest, timeOf } from './content.ts';
 import type { Source } from './source.ts';
 import type { Task, WorkerContext } from './worker.ts';
 
+/** Where verified artifacts are kept. */
+export interface ArtifactShelf {
+  /** What is current, without the bytes. */
+  accepted(): Promise<readonly AcceptedArtifact[]>;
+  store(artifacts: readonly StoredArtifact[], verifiedAt: string): Promise<void>;
+}
+
+export interface TrustFile {
+  readonly path: string;
+  read(): Promise<Uint8Array>;
+}
+
 export interface ManifestPollOptions {
-  readonly pool: Pool;
+  readonly shelf: ArtifactShelf;
   readonly source: Source;
-  readonly trustFile: string;
+  readonly trustFile: TrustFile;
   readonly everyMs: number;
 }
 
@@ -76,13 +81,15 @@ class ManifestPoll {
 
   private async readTrust(): Promise<{ bytes: Uint8Array; trust: Trust }> {
     const { trustFile } = this.options;
-    const bytes = await readFile(trustFile).catch((error: unknown): never => {
+    const bytes = await trustFile.read().catch((error: unknown): never => {
       const why = error instanceof Error ? error.message : String(error);
-      throw new Error(`cannot read the trust file ${trustFile} (${why}): check MUSTER_TRUST_FILE`);
+      throw new Error(
+        `cannot read the trust file ${trustFile.path} (${why}): check MUSTER_TRUST_FILE`,
+      );
     });
     const decoded = decodeTrust(bytes);
     if (decoded.ok) return { bytes, trust: decoded.value };
-    throw new Error(`the trust file ${trustFile} is not usable: ${decoded.detail}`);
+    throw new Error(`the trust file ${trustFile.path} is not usable: ${decoded.detail}`);
   }
 
   private async tellTrust(trust: Trust): Promise<void> {
@@ -102,7 +109,7 @@ class ManifestPoll {
       });
       return;
     }
-    const accepted = await readAccepted(this.options.pool);
+    const accepted = await this.options.shelf.accepted();
     const verify = { trust, now: this.context.clock.now(), previous: acceptedBefore(accepted) };
     const fleetResult = this.isAcceptedFleet(fleet, trustBytes) ?? verifySetFleet(fleet, verify);
     if (!fleetResult.ok) {
@@ -156,7 +163,7 @@ class ManifestPoll {
         storable('manifest', id, manifest, storedManifest(manifest)),
       ),
     ];
-    await storeArtifacts(this.options.pool, stored, timeOf(this.context.clock.now()));
+    await this.options.shelf.store(stored, timeOf(this.context.clock.now()));
     await this.sayAccepted('fleet.resolved', fleet.hash);
     for (const [id, manifest] of manifests) await this.sayAccepted(`rollouts/${id}`, manifest.hash);
     await this.context.submit({
@@ -178,7 +185,7 @@ class ManifestPoll {
     const signed = await this.readSigned(name, signal);
     if (signed === undefined) return;
     const kind = name === 'revocations' ? 'revocations' : 'nonces';
-    const accepted = await readAccepted(this.options.pool);
+    const accepted = await this.options.shelf.accepted();
     const before = accepted.find((artifact) => artifact.kind === kind);
     const context = {
       trust,
@@ -193,7 +200,7 @@ class ManifestPoll {
     }
     const { artifact } = result;
     const stored = storable(kind, name, artifact, artifact.value);
-    await storeArtifacts(this.options.pool, [stored], timeOf(context.now));
+    await this.options.shelf.store([stored], timeOf(context.now));
     await this.sayAccepted(name, artifact.hash);
   }
 

@@ -2,12 +2,12 @@
  * Lets time pass for the leader: at the instant that the leader's last commit asked for (a wave's soak runs
  * out), and every few seconds as a safety net for graces and for anything that was missed.
  */
-import { isTickQueued, readNextDue } from '../db/housekeeping.ts';
-import type { Pool } from '../db/pool.ts';
 import type { Task, WorkerContext } from './worker.ts';
 
 export interface TickOptions {
-  readonly pool: Pool;
+  readonly isTickQueued: () => Promise<boolean>;
+  /** The instant that the leader's last commit asked for. */
+  readonly nextDue: () => Promise<string | null>;
   /** The safety net, ms. */
   readonly everyMs: number;
   /** Resolves when a leader has committed something. */
@@ -22,7 +22,7 @@ export function tick(context: WorkerContext, options: TickOptions): Task {
     name: 'tick',
     everyMs: options.everyMs,
     async run() {
-      if (!(await isTickQueued(options.pool))) await context.submit({ kind: 'Tick' });
+      if (!(await options.isTickQueued())) await context.submit({ kind: 'Tick' });
     },
     nudge: (signal) => untilDue(context, options, signal),
   };
@@ -31,11 +31,11 @@ export function tick(context: WorkerContext, options: TickOptions): Task {
 /** Resolves when something is due; commits in between may change when that is. */
 async function untilDue(
   { clock }: WorkerContext,
-  { pool, committed }: TickOptions,
+  { nextDue, committed }: TickOptions,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    const due = await readNextDue(pool);
+    const due = await nextDue();
     const wait = due === null ? null : Date.parse(due) + AFTER_MS - clock.now();
     if (wait !== null && wait <= 0) return;
     const again = new AbortController();

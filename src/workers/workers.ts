@@ -3,6 +3,9 @@
  * tasks stop at once and another process takes over; a moment of overlap does no harm, since inputs of
  * workers are idempotent.
  */
+import { readFile } from 'node:fs/promises';
+import { readAccepted, storeArtifacts } from '../db/artifacts.ts';
+import { isTickQueued, readNextDue, readSilentHosts } from '../db/housekeeping.ts';
 import type { Pool } from '../db/pool.ts';
 import { liveness } from './liveness.ts';
 import { manifestPoll } from './manifest-poll.ts';
@@ -60,9 +63,22 @@ export async function runWorkers(
 function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
   const { pool, source, trustFile } = options;
   return [
-    manifestPoll(context, { pool, source, trustFile, everyMs: options.pollMs }),
-    liveness(context, pool, options.heartbeatMs),
-    tick(context, { pool, everyMs: options.tickMs, committed: options.committed }),
+    manifestPoll(context, {
+      shelf: {
+        accepted: () => readAccepted(pool),
+        store: (artifacts, verifiedAt) => storeArtifacts(pool, artifacts, verifiedAt),
+      },
+      source,
+      trustFile: { path: trustFile, read: () => readFile(trustFile) },
+      everyMs: options.pollMs,
+    }),
+    liveness(context, (before, limit) => readSilentHosts(pool, before, limit), options.heartbeatMs),
+    tick(context, {
+      isTickQueued: () => isTickQueued(pool),
+      nextDue: () => readNextDue(pool),
+      everyMs: options.tickMs,
+      committed: options.committed,
+    }),
     retention(context, { pool, retentionDays: options.retentionDays }),
   ];
 }

@@ -13,10 +13,10 @@ import { isRolloutId, isSeq } from '../../wire/ids.ts';
 import { problemCode, ProblemSchema } from '../../wire/problem.ts';
 import { isJsonObject, parseJsonText } from '../../wire/text.ts';
 import { BODY_LIMIT, EMPTY_BODY, excerptOf, type RawBody } from '../body.ts';
-import type { ApiDeps, Submitted } from '../deps.ts';
+import type { ApiDeps, ApiLimits, Submit, Submitted } from '../deps.ts';
 import { callerHost, mustBeOwn } from '../identity.ts';
 import type { Memory } from '../memory.ts';
-import { Refusal } from '../refusal.ts';
+import { notAccepted, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';
 
 type Posted = AgentEventInput | RefusedEventInput;
@@ -111,11 +111,6 @@ function answer(request: FastifyRequest, reply: FastifyReply, submitted: Submitt
   }
 }
 
-export function notAccepted(why: string, retryAfterSecs: number): Refusal {
-  const detail = `not accepted now (${why}); send the same again after Retry-After`;
-  return new Refusal('not-accepted', detail, { retryAfterSecs, why });
-}
-
 function outcomeOf(submitted: Submitted): string {
   return submitted.status === 'judged' ? submitted.verdict.status : submitted.status;
 }
@@ -180,7 +175,12 @@ function missHooks(memory: Memory) {
   };
 }
 
-async function submitOne(deps: ApiDeps, memory: Memory, input: Posted): Promise<Submitted> {
+/** Hands an event to the queue; the host's heartbeats know of it meanwhile. */
+export async function submitOne(
+  deps: { readonly submit: Submit; readonly limits: Pick<ApiLimits, 'verdictWaitMs'> },
+  memory: Memory,
+  input: Posted,
+): Promise<Submitted> {
   if (memory.inside(input.hostname) >= MAX_INSIDE) {
     return { status: 'unavailable', why: 'host-busy', retryAfterSecs: BUSY_RETRY_SECS };
   }
