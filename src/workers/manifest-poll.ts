@@ -51,13 +51,16 @@ export function manifestPoll(context: WorkerContext, options: ManifestPollOption
   return { name: 'manifests', everyMs: options.everyMs, run: (signal) => poll.run(signal) };
 }
 
+/** Of verified artifacts, by their path in the source. */
+type Hashes = ReadonlyMap<string, string>;
+
 class ManifestPoll {
   private readonly context: WorkerContext;
   private readonly options: ManifestPollOptions;
-  /** Last outcome said of each artifact. */
+  /** Last outcome said of each artifact: its hash, or why it was refused and which bytes. */
   private readonly said = new Map<string, string>();
   /** What was accepted last: nothing to verify while it reads the same. */
-  private acceptedPrint: string | null = null;
+  private acceptedSet: { readonly print: string; readonly hashes: Hashes } | null = null;
   private lastFleet: { readonly print: string; readonly artifact: Verified<Fleet> } | null = null;
   private rejectBefore: string | null | undefined;
 
@@ -114,20 +117,24 @@ class ManifestPoll {
     const fleetResult = this.isAcceptedFleet(fleet, trustBytes) ?? verifySetFleet(fleet, verify);
     if (!fleetResult.ok) {
       const { reason, detail } = fleetResult;
-      await this.sayRefused({ artifact: 'fleet.resolved', reason, detail });
+      await this.sayRefused({ artifact: 'fleet.resolved', reason, detail }, fleet);
       return;
     }
     const manifests = await this.readManifests(fleetResult.artifact.value, signal);
     const print = fingerprint([trustBytes, fleet, ...manifests.values()]);
-    if (print === this.acceptedPrint) return;
-    const result = verifyManifests(fleetResult.artifact, (id) => manifests.get(id), verify);
-    if (!result.ok) {
-      for (const refusal of result.refusals) await this.sayRefused(refusal);
+    if (print === this.acceptedSet?.print) {
+      // The source may be back from something that was refused: that is news as well.
+      await this.sayInForce(this.acceptedSet.hashes);
       return;
     }
-    await this.accept(result.set);
+    const result = verifyManifests(fleetResult.artifact, (id) => manifests.get(id), verify);
+    if (!result.ok) {
+      await this.sayRefusals(result.refusals, manifests);
+      return;
+    }
+    const hashes = await this.accept(result.set);
     this.lastFleet = { print: fingerprint([trustBytes, fleet]), artifact: fleetResult.artifact };
-    this.acceptedPrint = print;
+    this.acceptedSet = { print, hashes };
   }
 
   private isAcceptedFleet(fleet: SignedBytes, trustBytes: Uint8Array) {
@@ -155,7 +162,7 @@ class ManifestPoll {
   }
 
   /** Stored first, then announced: the leader must find what the input names. */
-  private async accept(set: VerifiedSet): Promise<void> {
+  private async accept(set: VerifiedSet): Promise<Hashes> {
     const { fleet, manifests } = set;
     const stored: StoredArtifact[] = [
       storable('fleet', 'fleet.resolved', fleet, storedFleet(fleet)),
@@ -164,8 +171,12 @@ class ManifestPoll {
       ),
     ];
     await this.options.shelf.store(stored, timeOf(this.context.clock.now()));
-    await this.sayAccepted('fleet.resolved', fleet.hash);
-    for (const [id, manifest] of manifests) await this.sayAccepted(`rollouts/${id}`, manifest.hash);
+    const hashes: Hashes = new Map([
+      ['fleet.resolved', fleet.hash],
+      ...[...manifests].map(([id, { hash }]) => [`rollouts/${id}`, hash] as const),
+    ]);
+    this.context.metrics.count('muster_verifications_total', { outcome: 'ok' }, hashes.size);
+    await this.sayInForce(hashes);
     await this.context.submit({
       kind: 'ManifestSetUpdated',
       fleetHash: fleet.hash,
@@ -175,6 +186,7 @@ class ManifestPoll {
       { fleet: fleet.hash, manifests: manifests.size },
       'accepted a manifest set',
     );
+    return hashes;
   }
 
   private async pollList(
@@ -195,21 +207,37 @@ class ManifestPoll {
     const result =
       kind === 'revocations' ? verifyRevocations(signed, context) : verifyNonces(signed, context);
     if (!result.ok) {
-      await this.sayRefused({ artifact: name, reason: result.reason, detail: result.detail });
+      const { reason, detail } = result;
+      await this.sayRefused({ artifact: name, reason, detail }, signed);
       return;
     }
     const { artifact } = result;
     const stored = storable(kind, name, artifact, artifact.value);
     await this.options.shelf.store([stored], timeOf(context.now));
-    await this.sayAccepted(name, artifact.hash);
+    this.context.metrics.count('muster_verifications_total', { outcome: 'ok' });
+    await this.sayInForce(new Map([[name, artifact.hash]]));
   }
 
-  private async sayRefused({ artifact, reason, detail }: SetRefusal): Promise<void> {
+  private async sayRefusals(
+    refusals: readonly SetRefusal[],
+    manifests: ReadonlyMap<string, SignedBytes>,
+  ): Promise<void> {
+    for (const refusal of refusals) {
+      await this.sayRefused(refusal, manifests.get(refusal.artifact.replace(/^rollouts\//, '')));
+    }
+  }
+
+  /** Once for the same bytes and reason: an age in the detail grows with every poll. */
+  private async sayRefused(
+    { artifact, reason, detail }: SetRefusal,
+    refused?: SignedBytes,
+  ): Promise<void> {
     this.context.metrics.count('muster_verifications_total', { outcome: reason });
-    if (this.said.get(artifact) !== reason) {
+    const outcome = refused === undefined ? reason : `${reason} ${fingerprint([refused])}`;
+    if (this.said.get(artifact) !== outcome) {
       this.context.log.warn({ artifact, reason, detail }, 'an artifact was refused');
     }
-    await this.say(artifact, reason, {
+    await this.say(artifact, outcome, {
       kind: 'VerifyOutcome',
       artifact,
       ok: false,
@@ -219,16 +247,17 @@ class ManifestPoll {
     });
   }
 
-  private async sayAccepted(artifact: string, hash: string): Promise<void> {
-    this.context.metrics.count('muster_verifications_total', { outcome: 'ok' });
-    await this.say(artifact, hash, {
-      kind: 'VerifyOutcome',
-      artifact,
-      ok: true,
-      reason: null,
-      detail: 'verified',
-      hash,
-    });
+  private async sayInForce(hashes: Hashes): Promise<void> {
+    for (const [artifact, hash] of hashes) {
+      await this.say(artifact, hash, {
+        kind: 'VerifyOutcome',
+        artifact,
+        ok: true,
+        reason: null,
+        detail: 'verified',
+        hash,
+      });
+    }
   }
 
   private async say(

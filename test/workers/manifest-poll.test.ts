@@ -1,0 +1,105 @@
+/** What a poll tells the leader: each outcome once, and again when it changes, or changes back. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { AcceptedArtifact, StoredArtifact } from '../../src/db/artifacts.ts';
+import type { StoredInput } from '../../src/wire/input.ts';
+import { manifestPoll } from '../../src/workers/manifest-poll.ts';
+import type { Task } from '../../src/workers/worker.ts';
+import { createMetrics } from '../../src/telemetry.ts';
+import { setFiles } from './support/signed-set.ts';
+import { NOW, signer } from '../trust/support.ts';
+import { trustFileFor } from '../../src/trust/sign.ts';
+import { fakeClock } from '../api/support/fakes.ts';
+import { silentLogger } from '../support/installation.ts';
+
+type Files = ReadonlyMap<string, Uint8Array>;
+
+const GOOD = setFiles({});
+const STALE = setFiles({ signedAt: '2026-11-01T02:00:00Z' });
+const signal = new AbortController().signal;
+
+let files: Files;
+let submitted: StoredInput[];
+let lines: string[];
+let kept: Map<string, StoredArtifact>;
+let poll: Task;
+
+beforeEach(() => {
+  submitted = [];
+  lines = [];
+  kept = new Map();
+  const clock = { ...fakeClock(), now: () => NOW };
+  const context = {
+    submit: (input: StoredInput) => {
+      submitted.push(input);
+      return Promise.resolve();
+    },
+    log: silentLogger(lines),
+    metrics: createMetrics(),
+    clock,
+    random: () => 0.5,
+  };
+  poll = manifestPoll(context, {
+    shelf: {
+      accepted: () => Promise.resolve([...kept.values()].map(acceptedOf)),
+      store: (artifacts) => {
+        for (const artifact of artifacts) kept.set(artifact.name, artifact);
+        return Promise.resolve();
+      },
+    },
+    source: { where: 'memory', read: (name) => Promise.resolve(files.get(name)) },
+    trustFile: {
+      path: 'trust.json',
+      read: () => Promise.resolve(Buffer.from(trustFileFor(signer))),
+    },
+    everyMs: 1_000,
+  });
+});
+
+function acceptedOf({ kind, name, hash, signedAt }: StoredArtifact): AcceptedArtifact {
+  return { kind, name, hash, signedAt, opened: false, contentHash: null };
+}
+
+function refusalsLogged(): readonly string[] {
+  return lines.filter((line) => line.includes('an artifact was refused'));
+}
+
+/** Polls once with these files in the source; the outcomes that were told. */
+async function polled(source: Files): Promise<string[]> {
+  files = source;
+  submitted = [];
+  await poll.run(signal);
+  return submitted.flatMap((input) =>
+    input.kind === 'VerifyOutcome' ? [`${input.artifact} ${input.reason ?? 'ok'}`] : [],
+  );
+}
+
+describe('a poll', () => {
+  it('tells an outcome once', async () => {
+    expect(await polled(GOOD)).toContain('fleet.resolved ok');
+    expect(await polled(GOOD)).toEqual([]);
+    expect(await polled(STALE)).toEqual(['fleet.resolved stale']);
+    expect(await polled(STALE)).toEqual([]);
+    expect(refusalsLogged()).toHaveLength(1);
+  });
+
+  it('tells that the source is sound again, and the same fault when it returns', async () => {
+    await polled(GOOD);
+    await polled(STALE);
+    expect(await polled(GOOD)).toEqual(['fleet.resolved ok']);
+    expect(await polled(STALE)).toEqual(['fleet.resolved stale']);
+    expect(refusalsLogged()).toHaveLength(2);
+  });
+
+  it('tells another fault with the same reason', async () => {
+    await polled(GOOD);
+    await polled(STALE);
+    const other = setFiles({ signedAt: '2026-11-01T03:00:00Z' });
+    expect(await polled(other)).toEqual(['fleet.resolved stale']);
+  });
+
+  it('tells what is missing, and what is no longer', async () => {
+    expect(await polled(new Map())).toEqual(['fleet.resolved missing']);
+    expect(await polled(new Map())).toEqual([]);
+    expect(await polled(GOOD)).toContain('fleet.resolved ok');
+  });
+});
