@@ -6,6 +6,7 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { within } from './within.ts';
 
 export interface Source {
   /** The directory or URL, for messages. */
@@ -16,6 +17,8 @@ export interface Source {
 
 /** A fleet of 100,000 hosts is about 25 MB pretty-printed; twice that, and more is somebody's mistake. */
 const MAX_BYTES = 64 * 1024 * 1024;
+/** Kept by ETag, in all: the artifacts of a 100,000-host fleet twice over, before and after a release. */
+const KEPT_BYTES = 128 * 1024 * 1024;
 /** One file must not stall the poll for longer than a poll interval. */
 const FETCH_TIMEOUT_MS = 30_000;
 
@@ -41,32 +44,76 @@ function directorySource(directory: string): Source {
 }
 
 function httpSource(base: string, token: string | null): Source {
-  const kept = new Map<string, { etag: string; bytes: Uint8Array }>();
+  const kept = new Kept();
+  const ask = async (name: string, signal: AbortSignal): Promise<Uint8Array | undefined> => {
+    const known = kept.get(name);
+    const response = await fetch(urlOf(base, name), {
+      headers: {
+        ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+        ...(known === undefined ? {} : { 'if-none-match': known.etag }),
+      },
+      redirect: 'error', // a token must not follow a redirect to somebody else
+      signal,
+    });
+    if (response.status === 304 && known !== undefined) {
+      kept.put(name, known);
+      return known.bytes;
+    }
+    if (response.status === 404) {
+      kept.drop(name);
+      return undefined;
+    }
+    if (!response.ok) throw new Error(`${name}: the source answers ${String(response.status)}`);
+    const bytes = await readBounded(response, name);
+    const etag = response.headers.get('etag');
+    if (etag === null) kept.drop(name);
+    else kept.put(name, { etag, bytes });
+    return bytes;
+  };
   return {
     where: base,
     async read(name, signal) {
-      const known = kept.get(name);
-      const response = await fetch(urlOf(base, name), {
-        headers: {
-          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-          ...(known === undefined ? {} : { 'if-none-match': known.etag }),
-        },
-        redirect: 'error', // a token must not follow a redirect to somebody else
-        signal: AbortSignal.any([signal, AbortSignal.timeout(FETCH_TIMEOUT_MS)]),
-      });
-      if (response.status === 304 && known !== undefined) return known.bytes;
-      if (response.status === 404) {
-        kept.delete(name);
-        return undefined;
-      }
-      if (!response.ok) throw new Error(`${name}: the source answers ${String(response.status)}`);
-      const bytes = await readBounded(response, name);
-      const etag = response.headers.get('etag');
-      if (etag === null) kept.delete(name);
-      else kept.set(name, { etag, bytes });
-      return bytes;
+      const call = within(signal, FETCH_TIMEOUT_MS);
+      return ask(name, call.signal)
+        .catch((error: unknown) => {
+          throw unreachable(base, name, error);
+        })
+        .finally(() => {
+          call.end();
+        });
     },
   };
+}
+
+interface Tagged {
+  readonly etag: string;
+  readonly bytes: Uint8Array;
+}
+
+/** What the source need not send again. Past rollouts are asked for no more and fall off the far end. */
+class Kept {
+  private readonly entries = new Map<string, Tagged>();
+  private size = 0;
+
+  get(name: string): Tagged | undefined {
+    return this.entries.get(name);
+  }
+
+  drop(name: string): void {
+    this.size -= this.entries.get(name)?.bytes.byteLength ?? 0;
+    this.entries.delete(name);
+  }
+
+  /** As the latest. */
+  put(name: string, tagged: Tagged): void {
+    this.drop(name);
+    this.entries.set(name, tagged);
+    this.size += tagged.bytes.byteLength;
+    for (const [oldest] of this.entries) {
+      if (this.size <= KEPT_BYTES || oldest === name) return;
+      this.drop(oldest);
+    }
+  }
 }
 
 /** A rollout id holds `@`, which a path may carry as it is. */
@@ -86,6 +133,14 @@ async function readBounded(response: Response, name: string): Promise<Uint8Array
     chunks.push(next.value);
   }
   return Buffer.concat(chunks);
+}
+
+/** `fetch failed` alone helps nobody: the reason is its cause's. */
+function unreachable(base: string, name: string, error: unknown): Error {
+  if (!(error instanceof TypeError))
+    return error instanceof Error ? error : new Error(String(error));
+  const cause = error.cause instanceof Error ? error.cause.message : error.message;
+  return new Error(`${urlOf(base, name)} cannot be fetched (${cause}): check MUSTER_SOURCE`);
 }
 
 function tooLarge(name: string): Error {

@@ -3,6 +3,7 @@
  * out), and every few seconds as a safety net for graces and for anything that was missed.
  */
 import type { Task, WorkerContext } from './worker.ts';
+import { within } from './within.ts';
 
 export interface TickOptions {
   readonly isTickQueued: () => Promise<boolean>;
@@ -38,11 +39,13 @@ async function untilDue(
     const due = await nextDue();
     const wait = due === null ? null : Date.parse(due) + AFTER_MS - clock.now();
     if (wait !== null && wait <= 0) return;
-    const again = new AbortController();
-    const either = AbortSignal.any([signal, again.signal]);
-    const reasons = [committed(either), ...(wait === null ? [] : [after(clock, wait, either)])];
+    const round = within(signal);
+    const reasons = [
+      committed(round.signal),
+      ...(wait === null ? [] : [after(clock, wait, round.signal)]),
+    ];
     await Promise.race(reasons).finally(() => {
-      again.abort();
+      round.end();
     });
   }
 }

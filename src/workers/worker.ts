@@ -4,6 +4,7 @@
  */
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import type { StoredInput } from '../wire/input.ts';
+import { within } from './within.ts';
 
 /** Hands an input to the queue; resolves when it is durable, rejects when it is not. */
 export type Submit = (input: StoredInput) => Promise<void>;
@@ -77,17 +78,18 @@ async function pause(
   signal: AbortSignal,
   nudge: Task['nudge'],
 ): Promise<void> {
-  const over = new AbortController();
-  const either = AbortSignal.any([signal, over.signal]);
+  const scope = within(signal);
   await new Promise<void>((resolve) => {
-    if (signal.aborted) {
+    if (scope.signal.aborted) {
       resolve();
       return;
     }
     const cancel = clock.after(ms, resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true, signal: over.signal });
-    nudge?.(either).then(resolve, () => undefined);
-    over.signal.addEventListener('abort', cancel, { once: true });
+    scope.signal.addEventListener('abort', () => {
+      cancel();
+      resolve();
+    });
+    nudge?.(scope.signal).then(resolve, () => undefined);
   });
-  over.abort();
+  scope.end();
 }
