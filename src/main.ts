@@ -22,7 +22,13 @@ import { hasFleet } from './db/reads.ts';
 import { createLeader } from './leader/leader.ts';
 import { createSubmitter, type Submitter } from './queue/submitter.ts';
 import type { Settings } from './reducer/settings.ts';
-import { createMetrics, systemClock, type Logger, type MetricsRegistry } from './telemetry.ts';
+import {
+  createMetrics,
+  sparing,
+  systemClock,
+  type Logger,
+  type MetricsRegistry,
+} from './telemetry.ts';
 import { openSource } from './workers/source.ts';
 import { runWorkers } from './workers/workers.ts';
 import type { StoredInput } from './wire/input.ts';
@@ -106,7 +112,7 @@ function makeKit(config: Config, replica: string, version: string, log: Logger):
       batchRows: config.batchRows,
     },
     clock: systemClock,
-    logger: log,
+    logger: sparing(log, systemClock),
     metrics,
     random: Math.random,
   });
@@ -127,7 +133,7 @@ async function startApi(
       pool,
       wake: { subscribe: (wake) => listener.on('out', wake) },
       clock: systemClock,
-      log,
+      log: sparing(log, systemClock),
       metrics,
       random: Math.random,
       readiness: () => readiness(kit, pool, state),
@@ -279,9 +285,10 @@ async function stopInOrder(kit: Kit, running: Running): Promise<readonly string[
   const steps: readonly Part[] = [
     { name: 'drain delay', stop: () => delay(config.drainDelaySeconds * 1_000) },
     { name: 'api', stop: () => api.stop() },
-    { name: 'queue', stop: () => submitter.drain() },
     ...(leader === null ? [] : [leader]),
     ...(workers === null ? [] : [workers]),
+    // After the workers, who submit to the end; what they leave is durable and the next leader's.
+    { name: 'queue', stop: () => submitter.drain() },
     {
       name: 'connections',
       stop: async () => {

@@ -14,6 +14,40 @@ export interface Logger {
   child(bindings: Record<string, unknown>): Logger;
 }
 
+/** How long a warning that was said is not said again: an outage of 10 s is two lines, not thousands. */
+const ONCE_IN_MS = 10_000;
+
+/**
+ * The same log, but a warning that repeats is said once in 10 s; the next line then counts the ones in
+ * between as `alike`. For rooms that warn once per request, when all requests fail for one reason.
+ */
+export function sparing(log: Logger, clock: Clock): Logger {
+  const silent = new Map<string, { alike: number; fields: object }>();
+  const warn = (fields: object, message: string): void => {
+    const repeated = silent.get(message);
+    if (repeated !== undefined) {
+      repeated.alike += 1;
+      repeated.fields = fields;
+      return;
+    }
+    log.warn(fields, message);
+    silent.set(message, { alike: 0, fields });
+    clock.after(ONCE_IN_MS, () => {
+      const since = silent.get(message);
+      silent.delete(message);
+      if (since !== undefined && since.alike > 0)
+        log.warn({ ...since.fields, alike: since.alike }, message);
+    });
+  };
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: (fields, message) => log.info(fields, message),
+    warn,
+    error: (fields, message) => log.error(fields, message),
+    child: (bindings) => sparing(log.child(bindings), clock),
+  };
+}
+
 /** Time as an argument. `now` may jump, `monotonic` may not; both in milliseconds. */
 export interface Clock {
   now(): number;
