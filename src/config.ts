@@ -93,8 +93,11 @@ function wanted(schema: TSchema): string {
     return `${kind} from ${String(schema['minimum'])} to ${String(schema['maximum'])}`;
   }
   if (schema['type'] === 'boolean') return 'true or false';
+  const form: unknown = schema['form'];
   const example: unknown = schema['example'];
-  if (typeof example === 'string') return `something like ${example}`;
+  const like = typeof example === 'string' ? `something like ${example}` : null;
+  if (typeof form === 'string') return like === null ? form : `${form}, ${like}`;
+  if (like !== null) return like;
   return schema.description ?? 'another value';
 }
 

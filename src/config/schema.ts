@@ -46,13 +46,22 @@ export const ConfigSchema = Type.Object({
     'Database',
     null,
     'PostgreSQL URL. A direct connection, never through a transaction pooler: locks and LISTEN would be lost.',
-    { secret: true, example: 'postgres://muster@db/muster', pattern: '^postgres(ql)?://' },
+    {
+      secret: true,
+      example: 'postgres://muster@db/muster',
+      pattern: '^postgres(ql)?://',
+      form: 'a postgres:// URL',
+    },
   ),
   schema: text(
     'Database',
     'muster',
     'PostgreSQL schema of this installation; several may share one database.',
-    { pattern: '^[a-z_][a-z0-9_]{0,39}$', example: 'muster' },
+    {
+      pattern: '^[a-z_][a-z0-9_]{0,39}$',
+      form: 'up to 40 lower-case letters, digits and underscores that do not begin with a digit',
+      example: 'muster',
+    },
   ),
   apiConnections: whole(
     'Database',

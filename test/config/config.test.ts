@@ -60,9 +60,11 @@ describe('loadConfig', () => {
     expect(found).toEqual([
       '"--bogus" is no setting; see docs/configuration.md for the list',
       expect.stringMatching(
-        /^MUSTER_DATABASE_URL \(--database-url\) is not set; give something like/,
+        /^MUSTER_DATABASE_URL \(--database-url\) is not set; give a postgres:\/\/ URL, something like/,
       ),
-      expect.stringMatching(/^MUSTER_SCHEMA .*"No Good" does not fit; give something like muster$/),
+      expect.stringMatching(
+        /^MUSTER_SCHEMA .*"No Good" does not fit; give up to 40 lower-case letters, digits and/,
+      ),
       expect.stringMatching(
         /^MUSTER_LISTEN_PORT .*"abc" does not fit; give a whole number from 0 to/,
       ),
