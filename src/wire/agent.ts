@@ -8,7 +8,7 @@ import { HOST_STATE_NAMES } from './states.ts';
 import { HostEventSchema } from './event.ts';
 import { explainError } from './explain.ts';
 import { HostnameSchema, RolloutIdSchema } from './ids.ts';
-import { canonicalTime, TimeSchema } from './instant.ts';
+import { canonicalTime, NO_INSTANT, TimeSchema } from './instant.ts';
 
 /** `POST /v1/agent/events`, as documented; events are decoded by `decodeHostEvent`. */
 export const EventPostSchema = Type.Object({
@@ -64,10 +64,7 @@ export function decodeHeartbeat(value: unknown): HeartbeatDecode {
   }
   const at = canonicalTime(value.at);
   if (at === null) {
-    return {
-      ok: false,
-      detail: 'heartbeat.at is no RFC 3339 instant; send 2026-05-16T01:27:01.000Z',
-    };
+    return { ok: false, detail: `heartbeat.at ${NO_INSTANT}` };
   }
   const heartbeat = {
     hostname: value.hostname,

@@ -10,7 +10,7 @@ import type { HostEvent, HostEventKind, SubResult } from '../reducer/host/events
 import type { Time } from '../reducer/time.ts';
 import { explainError } from './explain.ts';
 import { isSeq, SeqSchema } from './ids.ts';
-import { canonicalTime, TimeSchema } from './instant.ts';
+import { canonicalTime, NO_INSTANT, TimeSchema } from './instant.ts';
 import { isJsonObject, storableText } from './text.ts';
 
 /**
@@ -182,10 +182,7 @@ function decoder<T extends TObject>(
       return malformed(value, explainError(check.Errors(value).First(), 'event'));
     const at = canonicalTime(time(value));
     if (at === null) {
-      return malformed(
-        value,
-        `event: "${time(value)}" is no RFC 3339 instant; send 2026-05-16T01:27:01.000Z`,
-      );
+      return malformed(value, `event: "${time(value)}" ${NO_INSTANT}`);
     }
     return { ok: true, event: build(value, at) };
   };

@@ -20,6 +20,10 @@ export const TimeSchema = Type.String({
     'RFC 3339 instant, such as `2026-05-16T01:27:01.000Z`; any offset and fraction are accepted.',
 });
 
+/** What to say of a text that `canonicalTime` does not take. */
+export const NO_INSTANT =
+  'is no RFC 3339 instant of the years 1 to 9998; send one such as 2026-05-16T01:27:01.000Z';
+
 /** Milliseconds of an RFC 3339 text's date and clock reading, taken as UTC; null when they do not exist. */
 function readingOf(match: RegExpExecArray): number | null {
   const [year, month, day, hour, minute, second] = [1, 2, 3, 4, 5, 6].map((i) => Number(match[i]));

@@ -108,6 +108,12 @@ describe('an event', () => {
     expect(large.excerpt.startsWith(`{"hostname":"${HOST}"`)).toBe(true);
   });
 
+  it('that names another host is refused, however large it is', async () => {
+    const other = await post(`{"hostname":"somebody-else","pad":"${'x'.repeat(300 * 1024)}"}`);
+    expect(other.statusCode).toBe(403);
+    expect(replica.inputs).toEqual([]);
+  });
+
   it('of the exact limit is no larger than the limit', async () => {
     const frame = JSON.stringify({ hostname: HOST, rolloutId: 'stable@a1', event: EVENT, pad: '' });
     const pad = 'x'.repeat(256 * 1024 - frame.length);

@@ -58,6 +58,7 @@ describe('operator endpoints', () => {
     expect(await ask('/v1/rollouts/edge@beef/hosts')).toBe(404);
     expect(await ask('/v1/rollouts/EDGE/hosts')).toBe(400);
     expect(await ask('/v1/hosts?limit=none')).toBe(400);
+    expect(await ask(`/v1/hosts?limit=${'9'.repeat(30)}`)).toBe(400);
     expect(await ask('/v1/rollouts?cursor=-1')).toBe(400);
     expect(await ask(`/v1/rollouts/${EDGE}/events?cursor=elsewhere:1`)).toBe(409);
     expect(await ask('/v1/hosts?cursor=%00')).toBe(400);

@@ -87,7 +87,7 @@ describe('decodeHostEvent', () => {
       event: { ...post, convergedAt: '2026-05-16T01:27:01.123Z' },
     });
     const { detail } = refusal(decodeHostEvent({ ...post, convergedAt: 'yesterday, about noon' }));
-    expect(detail).toContain('send 2026-05-16T01:27:01.000Z');
+    expect(detail).toContain('send one such as 2026-05-16T01:27:01.000Z');
   });
 
   it('names unknown kinds apart from malformed ones and keeps their seq', () => {

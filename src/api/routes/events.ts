@@ -39,9 +39,14 @@ function refusedInput(
   return { kind: 'RefusedEvent', hostname, rolloutId, code, seq, detail, excerpt: excerptOf(body) };
 }
 
+/** The host that the beginning of a body names, where it does: enough to refuse another's. */
+const NAMED_HOST = /"hostname"\s*:\s*"([^"\\]{1,253})"/;
+
 /** The input that a body becomes; another host's name is the one thing that becomes none. */
 export function readPost(hostname: string, body: RawBody): Posted {
   if (body.tooLarge) {
+    const named = NAMED_HOST.exec(excerptOf(body))?.[1];
+    if (named !== undefined) mustBeOwn(hostname, named);
     const detail = `the body is larger than ${String(BODY_LIMIT)} bytes; shorten its texts`;
     return refusedInput(hostname, body, { code: 'too-large', detail });
   }

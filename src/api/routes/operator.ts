@@ -38,7 +38,8 @@ type Page = Static<typeof PageSchema>;
 function limitOf({ limit }: Page, most: number): number {
   if (limit === undefined) return most;
   const wanted = Number(limit);
-  if (Number.isInteger(wanted) && wanted >= 1) return Math.min(wanted, most);
+  // More than a page is a page, so that a client may ask for "all" and walk; a number of 20 digits is junk.
+  if (/^\d{1,9}$/.test(limit) && wanted >= 1) return Math.min(wanted, most);
   throw new Refusal('malformed', `limit is a whole number from 1 to ${String(most)}`);
 }
 
