@@ -70,7 +70,7 @@ function isNoted(rollout: RolloutState, hostname: string, keys: readonly string[
 }
 
 /** It already runs the target, was never offered it, and nothing else of it is under way. */
-function isUnchanged(
+export function isUnchanged(
   pass: Pass,
   rollout: RolloutState,
   record: RecordRow,

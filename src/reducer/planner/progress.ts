@@ -5,7 +5,7 @@
 import type { Pass } from '../pass.ts';
 import { hasEnded } from '../rollout/states.ts';
 import { stepRollout, type RolloutEvent, isUnderway } from '../rollout/step-rollout.ts';
-import { budgetState } from '../state/flight.ts';
+import { budgetState, highest } from '../state/flight.ts';
 import { limitOf } from './limit.ts';
 import type { RolloutState } from '../state/state.ts';
 import type { Bucket } from '../state/tally.ts';
@@ -150,15 +150,17 @@ function waveBlockers(pass: Pass, rollout: RolloutState): string[] {
   return standing.kind === 'blocked' ? [standing.blocker] : [];
 }
 
-// Only what the planner cannot prevent gets here: a late acknowledgement, a reboot, a lowered limit.
+// Only what the planner cannot prevent gets here: a late acknowledgement, a reboot, a lowered limit. Rollouts
+// that share a budget may limit it differently (a share of more hosts is more): what one may grant is no alarm.
 function exceededBudgets(pass: Pass, rollout: RolloutState): string[] {
   if (hasEnded(rollout.row.state)) return [];
   const keys: string[] = [];
   rollout.row.plan.budgets.forEach((budget, index) => {
     // A budget that selects none of this rollout's hosts has no say here: its share would be of nobody.
     const limit = budget.hosts.length === 0 ? null : limitOf(budget);
-    const inFlight = budgetState(pass.state, rollout, index).inFlight.size;
-    if (limit !== null && inFlight > limit) keys.push(`budget-exceeded:${String(index)}`);
+    const { inFlight, limits } = budgetState(pass.state, rollout, index);
+    if (limit !== null && inFlight.size > Math.max(limit, highest(limits)))
+      keys.push(`budget-exceeded:${String(index)}`);
   });
   return keys;
 }

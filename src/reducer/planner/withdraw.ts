@@ -9,6 +9,7 @@ import type { Change } from '../state/change.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
 import type { DispatchRow } from '../state/rows.ts';
 import { millisOf, MINUTE } from '../time.ts';
+import { isUnchanged } from './grant.ts';
 
 type Reason =
   | 'superseded'
@@ -18,6 +19,7 @@ type Reason =
   | 'held'
   | 'quarantined'
   | 'unreachable'
+  | 'unchanged'
   | 'silent';
 
 /** Reviews these hosts' dispatches in one rollout. */
@@ -93,16 +95,19 @@ function suspend(
 
 function whyNot(pass: Pass, rollout: RolloutState, dispatch: DispatchRow): Reason | null {
   const { state } = pass;
-  const host = state.hosts.get(dispatch.hostname)?.row;
+  const host = state.hosts.get(dispatch.hostname);
   const { state: stands } = rollout.row;
   if (stands === 'Superseded') return 'superseded';
   if (stands === 'Cancelled') return 'cancelled';
   if (!mayDispatch(stands)) return 'halted';
   if (state.fleet.pause !== null || state.channels.get(dispatch.channel)?.pause) return 'paused';
-  if (host?.hold) return 'held';
+  if (host?.row.hold) return 'held';
   if (state.quarantines.has(quarantineKey(dispatch.channel, dispatch.targetClosure)))
     return 'quarantined';
-  return host?.reachability === 'reachable' ? null : 'unreachable';
+  if (host?.row.reachability !== 'reachable') return 'unreachable';
+  // It said after the grant that it runs the target already: what it was not offered it need not do.
+  const record = rollout.records.get(dispatch.hostname);
+  return record !== undefined && isUnchanged(pass, rollout, record, host) ? 'unchanged' : null;
 }
 
 function shouldWithdraw(pass: Pass, dispatch: DispatchRow, reason: Reason | null): boolean {
@@ -114,9 +119,9 @@ function shouldWithdraw(pass: Pass, dispatch: DispatchRow, reason: Reason | null
   return pass.now - millisOf(heard) > grace;
 }
 
-// An unreachable host that was offered its dispatch may come back for it.
+// An unreachable host that was offered its dispatch may come back for it; one that runs the target may say so.
 function shouldSuspend(reason: Reason | null): boolean {
-  return reason !== null && reason !== 'unreachable';
+  return reason !== null && reason !== 'unreachable' && reason !== 'unchanged';
 }
 
 function add<K>(map: Map<K, string[]>, key: K, hostname: string): void {

@@ -24,17 +24,24 @@ export function budgetState(state: FleetState, rollout: RolloutState, index: num
   return made;
 }
 
+/** The most that any live rollout may have in flight under a budget; 0 when none limits it. */
+export function highest(limits: BudgetState['limits']): number {
+  return Math.max(0, ...limits.keys());
+}
+
 /** Enters (or takes out) the limits that a rollout pinned, by which others learn that one is exceeded. */
 export function pinLimits(state: FleetState, rollout: RolloutState, pinned: boolean): void {
   rollout.row.plan.budgets.forEach((budget, index) => {
     const limit = limitOf(budget);
     if (limit === null) return;
     const { limits } = budgetState(state, rollout, index);
+    const most = highest(limits);
     const ids = limits.get(limit) ?? new Set<string>();
     if (pinned) ids.add(rollout.row.rolloutId);
     else ids.delete(rollout.row.rolloutId);
     if (ids.size === 0) limits.delete(limit);
     else limits.set(limit, ids);
+    if (highest(limits) !== most) noteLimits(state, limits);
   });
 }
 
@@ -73,10 +80,15 @@ function countHost(state: FleetState, budget: BudgetState, hostname: string, by:
   const after = budget.inFlight.size;
   if (after < before) state.dirty.budgets.add(budget.key);
   // A limit is exceeded from here on, or no longer: whoever pinned it must say so.
-  const crossed = budget.limits.get(Math.min(before, after));
-  if (crossed === undefined || after === before) return;
-  for (const id of crossed) state.dirty.progress.add(id);
+  const crossed = Math.min(before, after);
+  if (after === before || !budget.limits.has(crossed)) return;
+  if (crossed === highest(budget.limits)) noteLimits(state, budget.limits);
   if (after < before) state.dirty.eased.add(budget.key);
+}
+
+/** Whoever pinned a limit looks again at whether it is exceeded. */
+function noteLimits(state: FleetState, limits: BudgetState['limits']): void {
+  for (const ids of limits.values()) for (const id of ids) state.dirty.progress.add(id);
 }
 
 /** Enters a host into the queue of the budget that alone holds it, or takes it out. */
