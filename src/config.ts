@@ -211,6 +211,17 @@ export function loadDatabaseConfig(
   return { ok: true, config: { databaseUrl, schema, logLevel } };
 }
 
+/** What Kubernetes adds to every container for a Service that is called muster. */
+const SERVICE_LINK = /_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_\w+)?)$/;
+
+/** Variables of our prefix that set nothing: misspelt, most likely. Named at start, never refused. */
+export function unknownVariables(env: Environment = process.env): string[] {
+  const known = new Set([...SCHEMAS.keys()].map(envName));
+  return Object.keys(env).filter(
+    (name) => name.startsWith('MUSTER_') && !known.has(name) && !SERVICE_LINK.test(name),
+  );
+}
+
 /** The settings without secrets, for the log line at start. */
 export function publicSettings(config: Config): Readonly<Record<string, unknown>> {
   const isSecret = (name: string): boolean => SCHEMAS.get(name)?.['secret'] === true;

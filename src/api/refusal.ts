@@ -6,8 +6,7 @@ import {
   type ProblemCode,
   type ProblemFacts,
 } from '../wire/problem.ts';
-import { DeadlineError } from '../db/deadline.ts';
-import { databaseProblem, SessionClosedError, sqlState } from '../db/errors.ts';
+import { databaseProblem, isPassing } from '../db/errors.ts';
 import type { Logger } from '../telemetry.ts';
 
 export interface RefusalOptions {
@@ -45,23 +44,6 @@ export function notAccepted(why: string, retryAfterSecs: number): Refusal {
 
 /** A database that restarts is back in seconds; agents come back by themselves every 15 s. */
 const DATABASE_RETRY_SECS = 5;
-
-/** Classes of SQLSTATE that a statement is not to blame for: connection, resources, shutdown, contention. */
-const PASSING = ['08', '25', '40', '53', '55', '57', '58'];
-
-/** Sockets and the driver name their troubles (`ECONNREFUSED`, `CONNECTION_CLOSED`); `ERR_` is misuse. */
-function isConnectionTrouble(error: unknown): boolean {
-  if (error instanceof DeadlineError || error instanceof SessionClosedError) return true;
-  if (!(error instanceof Error) || !('code' in error)) return false;
-  return typeof error.code === 'string' && !error.code.startsWith('ERR_');
-}
-
-/** What time mends. A fault in our own code is not: called passing, it would hide behind 503 for ever. */
-function isPassing(error: unknown): boolean {
-  const state = sqlState(error);
-  if (state === null) return isConnectionTrouble(error);
-  return PASSING.some((kind) => state.startsWith(kind));
-}
 
 /**
  * Runs a read or a note of the API. Whatever keeps the database from answering is 503, to be tried again;

@@ -1,6 +1,7 @@
 /** `muster migrate`: brings the installation's schema to this version. Safe when several run at once. */
 import { loadDatabaseConfig } from '../config.ts';
-import { databaseProblem } from '../db/errors.ts';
+import { backoffMs, pause } from '../db/backoff.ts';
+import { databaseProblem, isAway } from '../db/errors.ts';
 import { migrate as migrateSchema } from '../db/migrate.ts';
 import { EXIT, printJson, type Io } from './io.ts';
 
@@ -9,6 +10,7 @@ export const migrateHelp = `muster migrate [--database-url URL] [--schema NAME] 
 Applies the migrations that the schema lacks, in order, and creates the schema if it is not there. Several
 may run at once: one works, the others wait and find nothing to do. The role needs CREATE on the database
 for a new schema, and must own an existing one. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too.
+A database that is away is waited for: a minute, saying so.
 
 Exit codes: 0 the schema is at this version; 1 it could not be brought there; 2 wrong settings.
 `;
@@ -23,12 +25,33 @@ export async function migrate(args: string[], io: Io): Promise<number> {
   if (!loaded.ok) return fail(io, json, EXIT.usage, loaded.problems.join('\n  - '));
   const { databaseUrl: url, schema } = loaded.config;
   try {
-    const { applied, version } = await migrateSchema({ url, schema, name: 'muster-migrate' });
+    const { applied, version } = await whenThere(io, () =>
+      migrateSchema({ url, schema, name: 'muster-migrate' }),
+    );
     if (json) printJson(io, { ok: true, schema, version, applied });
     else io.stdout.write(`${sentence(schema, version, applied)}\n`);
     return EXIT.ok;
   } catch (error) {
     return fail(io, json, EXIT.no, databaseProblem(error));
+  }
+}
+
+/** A database that starts together with us takes seconds; whoever started us tries again after a minute. */
+const WAIT_MS = 60_000;
+const BACKOFF = { firstMs: 250, maxMs: 5_000 };
+
+/** Repeats while only the database's absence is in the way. Each migration is one transaction. */
+async function whenThere<T>(io: Io, work: () => Promise<T>): Promise<T> {
+  const until = Date.now() + WAIT_MS;
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      const wait = backoffMs(BACKOFF, attempt, Math.random);
+      if (!isAway(error) || Date.now() + wait > until) throw error;
+      io.stderr.write(`muster migrate: ${databaseProblem(error)}; trying again\n`);
+      await pause(wait);
+    }
   }
 }
 

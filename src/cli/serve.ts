@@ -1,5 +1,5 @@
 /** `muster serve`: one process with any of the roles `api`, `leader`, `workers`, until SIGTERM or SIGINT. */
-import { loadConfig } from '../config.ts';
+import { loadConfig, unknownVariables } from '../config.ts';
 import { createLogger, startServer } from '../main.ts';
 import type { Logger } from '../telemetry.ts';
 import { EXIT, type Io } from './io.ts';
@@ -26,6 +26,10 @@ export async function serve(args: string[], io: Io): Promise<number> {
     return EXIT.usage;
   }
   const log = createLogger(loaded.config);
+  const unknown = unknownVariables();
+  if (unknown.length > 0) {
+    log.warn({ unknown }, 'these variables set nothing; docs/configuration.md has the names');
+  }
   const stopAsked = signalled(log);
   try {
     const server = await startServer(loaded.config, version(), log);

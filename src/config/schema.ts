@@ -73,6 +73,7 @@ export const ConfigSchema = Type.Object({
   roles: Type.Array(Type.Union(ROLES.map((role) => Type.Literal(role))), {
     group: 'Process',
     default: [...ROLES],
+    form: 'a comma-separated list of api, leader and workers, each once',
     minItems: 1,
     uniqueItems: true,
     description:

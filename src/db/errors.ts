@@ -23,16 +23,60 @@ export class SessionClosedError extends Error {
   override readonly name = 'SessionClosedError';
 }
 
-/** Undefined table, function or schema. */
-const NOT_MIGRATED: ReadonlySet<string> = new Set(['42P01', '42883', '3F000']);
+/** Classes of SQLSTATE that a statement is not to blame for: connection, resources, shutdown, contention. */
+const PASSING = ['08', '25', '40', '53', '55', '57', '58'];
+
+/** Sockets and the driver name their troubles (`ECONNREFUSED`, `CONNECTION_CLOSED`); `ERR_` is misuse. */
+function isConnectionTrouble(error: unknown): boolean {
+  if (error instanceof DeadlineError || error instanceof SessionClosedError) return true;
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return typeof error.code === 'string' && !error.code.startsWith('ERR_');
+}
+
+/** What time mends. A fault in our own code is not: called passing, it would hide behind 503 for ever. */
+export function isPassing(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state === null) return isConnectionTrouble(error);
+  return PASSING.some((kind) => state.startsWith(kind));
+}
+
+/** Cannot be reached, or starts or stops just now: the next attempt may find it. */
+export function isAway(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === null
+    ? isConnectionTrouble(error)
+    : state.startsWith('08') || state.startsWith('57P');
+}
+
+/** What whoever runs us can do about it, by SQLSTATE (its class where the class is enough) or socket error. */
+const ADVICE: ReadonlyMap<string, string> = new Map([
+  ['42P01', 'the schema lacks Muster\'s tables; run "muster migrate" on it'],
+  ['42883', 'the schema lacks Muster\'s functions; run "muster migrate" on it'],
+  ['3F000', 'the schema is not there; run "muster migrate"'],
+  ['3D000', 'create the database, or correct its name in MUSTER_DATABASE_URL'],
+  ['28', 'check user and password in MUSTER_DATABASE_URL, and pg_hba.conf'],
+  ['42501', 'the role of MUSTER_DATABASE_URL lacks a right; grant it'],
+  ['53300', 'PostgreSQL has no connection left; raise max_connections or run fewer processes'],
+  ['ECONNREFUSED', 'nothing listens there; start PostgreSQL, or correct MUSTER_DATABASE_URL'],
+  ['ENOTFOUND', 'there is no such host; correct MUSTER_DATABASE_URL'],
+  ['CONNECT_TIMEOUT', 'no answer; is the host of MUSTER_DATABASE_URL reachable from here?'],
+]);
+
+function adviceFor(code: string | null): string | null {
+  if (code === null) return null;
+  return ADVICE.get(code) ?? ADVICE.get(code.slice(0, 2)) ?? null;
+}
+
+function socketCode(error: Error): string | null {
+  return 'code' in error && typeof error.code === 'string' ? error.code : null;
+}
 
 /** For a log line: never with SQL or parameters, which may hold what agents sent. */
 export function databaseProblem(error: unknown): string {
   if (error instanceof DeadlineError || error instanceof SessionClosedError) return error.message;
+  if (!(error instanceof Error)) return String(error);
   const state = sqlState(error);
-  if (state !== null && NOT_MIGRATED.has(state)) {
-    return `${state}: the schema lacks Muster's tables; run "muster migrate" on it`;
-  }
-  if (error instanceof Error) return state === null ? error.message : `${state}: ${error.message}`;
-  return String(error);
+  const said = state === null ? error.message : `${state}: ${error.message}`;
+  const advice = adviceFor(state ?? socketCode(error));
+  return advice === null ? said : `${said}: ${advice}`;
 }

@@ -7,6 +7,7 @@ import {
   loadConfig,
   loadDatabaseConfig,
   publicSettings,
+  unknownVariables,
   type Config,
   type Environment,
 } from '../../src/config.ts';
@@ -123,6 +124,20 @@ describe('loadDatabaseConfig', () => {
       ok: true,
       config: { databaseUrl: DATABASE.MUSTER_DATABASE_URL, schema: 'other', logLevel: 'info' },
     });
+  });
+});
+
+describe('unknownVariables', () => {
+  it('names what is misspelt, not what Kubernetes adds', () => {
+    const env = {
+      ...COMPLETE,
+      MUSTER_SORCE: '/artifacts',
+      MUSTER_SERVICE_HOST: '10.0.0.1',
+      MUSTER_SERVICE_PORT_HTTP: '80',
+      MUSTER_PORT_80_TCP_ADDR: '10.0.0.1',
+      PATH: '/bin',
+    };
+    expect(unknownVariables(env)).toEqual(['MUSTER_SORCE']);
   });
 });
 
