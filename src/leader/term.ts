@@ -197,8 +197,8 @@ export class LeaderTerm {
   }
 
   private nextProgress(): Progress {
-    const { state } = this.desk;
-    const due = nextDueAt(state);
+    const { state, tickedAt } = this.desk;
+    const due = nextDueAt(state, tickedAt);
     return {
       epoch: this.term.epoch,
       commitNo: this.commitNo + 1,
@@ -239,6 +239,7 @@ export class LeaderTerm {
     return {
       state: loaded.state,
       headHash: loaded.headHash,
+      tickedAt: 0,
       epoch: this.term.epoch,
       now: () => clock.now(),
       poison: this.poison,

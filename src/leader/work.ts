@@ -37,6 +37,8 @@ export interface Desk {
   readonly now: () => Millis;
   /** Hash of the last row, committed or in the making. */
   headHash: Uint8Array;
+  /** The `now` of the last Tick (a takeover looks at everything too); 0 before the first. */
+  tickedAt: Millis;
   /** Opens the writer transaction if need be, locks and looks. */
   readonly observe: (needs: ObservationNeeds) => Promise<Observed>;
   readonly contents: (hashes: readonly string[]) => Promise<(hash: string) => unknown>;
@@ -97,6 +99,7 @@ export async function decideInput(
   for (const row of rows) work.rows.push(row);
   for (const entry of entries) work.entries.push(entry);
   desk.headHash = rows.at(-1)?.hash ?? desk.headHash;
+  if (input.kind === 'Tick' || input.kind === 'LeaderStarted') desk.tickedAt = now;
   return { entries, verdict };
 }
 

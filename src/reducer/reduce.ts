@@ -165,13 +165,16 @@ function operatorNeeds(
   }
 }
 
-/** When a Tick would next move a wave on, ms; null when no soak is running out. */
-export function nextDueAt(state: FleetState): Millis | null {
+/**
+ * When a Tick may next move a wave on, ms; null when no soak is running out. `tickedAt` is the `now` of the
+ * last Tick: a soak that was over by then needs no other, whatever its wave still waits for.
+ */
+export function nextDueAt(state: FleetState, tickedAt: Millis): Millis | null {
   let due: Millis | null = null;
   for (const rollout of state.live.values()) {
     if (!isUnderway(rollout.row.state)) continue;
     const end = soakEnd(rollout, rollout.row.currentWave);
-    if (end !== null && end > state.lastTs && (due === null || end < due)) due = end;
+    if (end !== null && end > tickedAt && (due === null || end < due)) due = end;
   }
   return due;
 }

@@ -17,15 +17,24 @@ export interface TickOptions {
 
 /** Soaks end a moment after, never before: the leader's clock and ours may differ by this. */
 const AFTER_MS = 5;
+/** A leader whose clock is behind ours may find the same instant not yet due: it is asked no sooner. */
+const SAME_AGAIN_MS = 250;
+
+/** The instant that a Tick was last sent for, and when. */
+interface Asked {
+  due: string | null;
+  at: number;
+}
 
 export function tick(context: WorkerContext, options: TickOptions): Task {
+  const asked: Asked = { due: null, at: 0 };
   return {
     name: 'tick',
     everyMs: options.everyMs,
     async run() {
       if (!(await options.isTickQueued())) await context.submit({ kind: 'Tick' });
     },
-    nudge: (signal) => untilDue(context, options, signal),
+    nudge: (signal) => untilDue(context, options, asked, signal),
   };
 }
 
@@ -33,12 +42,17 @@ export function tick(context: WorkerContext, options: TickOptions): Task {
 async function untilDue(
   { clock }: WorkerContext,
   { nextDue, committed }: TickOptions,
+  asked: Asked,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     const due = await nextDue();
-    const wait = due === null ? null : Date.parse(due) + AFTER_MS - clock.now();
-    if (wait !== null && wait <= 0) return;
+    const soonest = due === asked.due ? asked.at + SAME_AGAIN_MS : 0;
+    const wait = due === null ? null : Math.max(Date.parse(due) + AFTER_MS, soonest) - clock.now();
+    if (wait !== null && wait <= 0) {
+      Object.assign(asked, { due, at: clock.now() });
+      return;
+    }
     const round = within(signal);
     const reasons = [
       committed(round.signal),
