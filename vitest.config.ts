@@ -8,7 +8,7 @@
 import { defineConfig } from 'vitest/config';
 import SummaryReporter from './test/support/summary-reporter.ts';
 
-const unit = ['reducer', 'wire', 'trust', 'agent', 'config', 'house'].map(
+const unit = ['reducer', 'wire', 'trust', 'agent', 'config', 'house', 'simulator'].map(
   (d) => `test/${d}/**/*.test.ts`,
 );
 const processes = ['e2e', 'faults', 'cli'].map((d) => `test/${d}/**/*.test.ts`);

@@ -1,0 +1,228 @@
+/**
+ * What must hold at every step, checked beside the product from what it committed: the log is folded a second
+ * time, row by row as it was stored, and the rules of the design are asked of that fold. What is wrong is
+ * noted, never thrown: the run goes on to the end of its step and says it there.
+ */
+import { chainHash, GENESIS } from '../../src/eventlog/chain.ts';
+import { differences } from '../../src/eventlog/audit.ts';
+import type { LogEntry } from '../../src/reducer/log.ts';
+import { foldEntry } from '../../src/reducer/state/apply.ts';
+import { dump, restore, touched } from '../../src/reducer/state/rows-io.ts';
+import type { RecordRow } from '../../src/reducer/state/rows.ts';
+import { emptyState, type FleetState } from '../../src/reducer/state/state.ts';
+import type { AgentEventInput, RefusedEventInput } from '../../src/reducer/input.ts';
+import { millisOf } from '../../src/reducer/time.ts';
+import type { NewRow } from '../../src/eventlog/append.ts';
+import { decodePayload } from '../../src/wire/log.ts';
+import { broken, isWaveDone, recordsOf } from '../reducer/support/rules.ts';
+import type { Batch, Database } from './database.ts';
+import { keyOf } from './tables.ts';
+
+/** The whole of the tables is compared with the fold after so many commits, and at the end. */
+const COMPARE_EVERY = 100;
+
+type Stored = Omit<LogEntry, 'kind'> & { readonly kind: string };
+
+export class Checker {
+  readonly violations: string[] = [];
+  private readonly db: Database;
+  private fold: FleetState = emptyState();
+  private lastHash: Uint8Array = GENESIS;
+  private epoch = 0;
+  private commits = 0;
+  private decided = new Set<number>();
+  private applied = new Set<string>();
+
+  constructor(db: Database) {
+    this.db = db;
+    db.onCommit = (batch, offered) => this.committed(batch, offered);
+    db.onPoison = (error) => this.note(`thrown: ${error}`);
+  }
+
+  note(what: string): void {
+    this.violations.push(what);
+  }
+
+  private committed(batch: Batch, offered: readonly string[]): void {
+    this.commits += 1;
+    const { epoch } = this.db.data.epoch;
+    if (batch.epoch !== epoch)
+      this.note(`fence: epoch ${String(batch.epoch)} committed while ${String(epoch)} leads`);
+    for (const id of batch.ids) {
+      if (this.decided.has(id)) this.note(`once: input ${String(id)} was applied twice`);
+      this.decided.add(id);
+    }
+    const entries = batch.rows.map((row) => this.read(row));
+    for (const group of inputsOf(entries)) this.foldInput(group, batch);
+    this.compareTouched(batch, entries);
+    if (this.commits % COMPARE_EVERY === 0) this.compareAll();
+    this.checkOffers();
+    for (const key of offered) this.checkTakenBack(key);
+  }
+
+  /** A row as stored: in its place, chained, and decoded from its text. */
+  private read(row: NewRow): Stored & { readonly ts: string } {
+    if (row.seq !== this.fold.headSeq + 1 && row.seq <= this.fold.headSeq)
+      this.note(`log: seq ${String(row.seq)} comes twice`);
+    if (row.epoch < this.epoch)
+      this.note(`log: epoch ${String(row.epoch)} after ${String(this.epoch)}`);
+    this.epoch = row.epoch;
+    if (!chainHash(this.lastHash, row).equals(row.hash))
+      this.note(`log: the chain breaks at ${String(row.seq)}`);
+    this.lastHash = row.hash;
+    const decoded = decodePayload(JSON.parse(row.payload));
+    return { ...row, ...decoded };
+  }
+
+  private foldInput(rows: readonly (Stored & { readonly ts: string })[], batch: Batch): void {
+    const before = recordsOf(this.fold);
+    const failuresBefore = this.fold.lastTs;
+    for (const row of rows) {
+      if (row.seq !== this.fold.headSeq + 1)
+        this.note(`log: ${String(row.seq)} follows ${String(this.fold.headSeq)}`);
+      foldEntry(this.fold, row);
+      this.fold.lastTs = millisOf(row.ts);
+      if (this.fold.lastTs < failuresBefore)
+        this.note(`log: time runs backwards at ${String(row.seq)}`);
+      this.checkWave(row);
+    }
+    const [root] = rows;
+    if (root === undefined) return;
+    const entries = rows as readonly LogEntry[];
+    const claimed = { input: { kind: 'Tick' }, now: this.fold.lastTs } as const;
+    const step = { ...claimed, entries, verdict: { status: 'applied' } as const };
+    for (const found of broken(before, this.fold, step)) {
+      this.note(`rule: ${found} (epoch ${String(batch.epoch)}, seq ${String(root.seq)})`);
+    }
+    this.checkEvent(root, rows, before);
+  }
+
+  private checkWave(row: Stored): void {
+    if (row.payload['event'] !== 'WaveAdvanced' || row.rolloutId === null) return;
+    const rollout = this.fold.rollouts.get(row.rolloutId);
+    const wave = Number(row.payload['fromWave']);
+    if (rollout === undefined || isWaveDone(this.fold, rollout, wave, this.fold.lastTs)) return;
+    this.note(`wave: ${row.rolloutId} left wave ${String(wave)} before it was done`);
+  }
+
+  /** Each event once; a refusal changes nothing; what probes said before a switch is forgotten by it. */
+  private checkEvent(
+    root: Stored,
+    rows: readonly Stored[],
+    before: ReadonlyMap<string, RecordRow>,
+  ): void {
+    if (root.kind !== 'agent_event' || root.rolloutId === null || root.hostname === null) return;
+    const { event, verdict } = root.payload;
+    if (typeof event !== 'object' || event === null || !('seq' in event) || !('kind' in event))
+      return;
+    const key = keyOf({ rolloutId: root.rolloutId, hostname: root.hostname });
+    if (verdict !== 'applied') return;
+    const once = `${key} ${String(event.seq)}`;
+    if (this.applied.has(once)) this.note(`once: ${once} was applied twice`);
+    this.applied.add(once);
+    const was = before.get(key);
+    const is = this.fold.rollouts.get(root.rolloutId)?.records.get(root.hostname);
+    if (was === undefined || is === undefined) return;
+    if (was.closed !== null)
+      this.note(`rule: ${key} is ${was.closed} and took ${String(event.kind)}`);
+    if (event.kind !== 'ActivationCompleted') return;
+    const kept =
+      Object.keys(is.probes).length > 0 ||
+      is.probeObservedFirstAt !== null ||
+      is.probeFailureFirstAt !== null;
+    if (kept)
+      this.note(
+        `probes: ${key} kept probe results across its activation (${String(rows.length)} rows)`,
+      );
+  }
+
+  /** What the commit wrote is what its log rows say. */
+  private compareTouched({ touched: written }: Batch, entries: readonly Stored[]): void {
+    const folded = touched(this.fold, entries as readonly LogEntry[]);
+    if (sorted(folded) !== sorted(written))
+      this.note('fold: a commit wrote other rows than its log says');
+  }
+
+  /** Every table, field for field. */
+  compareAll(): void {
+    const { db } = this;
+    const tables = dump(restore(db.data.tables.rows(db.headSeq, db.lastTs)));
+    const unequal = differences(dump(this.fold), tables);
+    if (unequal.length > 0)
+      this.note(`fold: the tables are not the log's fold: ${unequal.join(', ')}`);
+  }
+
+  /** An offer is of the dispatch that stands: a host that is granted anew was never offered. */
+  private checkOffers(): void {
+    for (const [key, offer] of this.db.data.offers) {
+      const dispatch = this.db.data.tables.dispatches.get(key);
+      if (dispatch === undefined) this.note(`offer: ${key} has an offer and no dispatch`);
+      else if (dispatch.enqueuedAt !== offer.of)
+        this.note(`offer: ${key} was granted anew and counts as offered`);
+    }
+  }
+
+  /** A dispatch that its host has been handed is not taken back as if nobody knew of it. */
+  private checkTakenBack(key: string): void {
+    const record = this.db.data.tables.records.get(key);
+    if (record?.state !== 'Pending' || record.closed !== null || record.wasOffered) return;
+    this.note(`offer: ${key} was offered and is taken back as if it never was`);
+  }
+
+  /** Called when an event was answered with 2xx: it must be stored by now. */
+  accepted(input: AgentEventInput | RefusedEventInput): void {
+    if (input.kind !== 'AgentEvent') return;
+    const { rolloutId, hostname, event } = input;
+    const key = keyOf({ rolloutId, hostname });
+    if (this.applied.has(`${key} ${String(event.seq)}`)) return;
+    for (const row of this.db.data.queue.values()) {
+      if (row.hostname !== hostname || row.rolloutId !== rolloutId) continue;
+      if (row.payload.includes(`"seq":${String(event.seq)}`)) return;
+    }
+    for (const row of this.db.data.log) {
+      if (row.hostname === hostname && row.payload.includes(`"seq":${String(event.seq)}`)) return;
+    }
+    const record = this.db.data.tables.records.get(key);
+    if (record !== undefined && record.lastEventSeq >= event.seq) return;
+    this.note(
+      `durable: ${key} ${event.kind} ${String(event.seq)} was accepted and is stored nowhere`,
+    );
+  }
+
+  /** The database is an older one now: what counts begins from there. */
+  restored(): void {
+    this.fold = emptyState();
+    this.lastHash = GENESIS;
+    this.epoch = 0;
+    this.decided = new Set();
+    this.applied = new Set();
+    for (const row of this.db.data.log) {
+      const entry = this.read(row);
+      foldEntry(this.fold, entry);
+      this.fold.lastTs = millisOf(entry.ts);
+      const { event, verdict } = entry.payload;
+      if (verdict !== 'applied' || typeof event !== 'object' || event === null || !('seq' in event))
+        continue;
+      this.applied.add(`${entry.rolloutId ?? ''} ${entry.hostname ?? ''} ${String(event.seq)}`);
+    }
+  }
+}
+
+/** The rows of one input follow each other, its own row first. */
+function inputsOf<T extends Stored>(rows: readonly T[]): T[][] {
+  const groups: T[][] = [];
+  for (const row of rows) {
+    const last = groups.at(-1);
+    if (row.causedBy === null || last === undefined) groups.push([row]);
+    else last.push(row);
+  }
+  return groups;
+}
+
+/** Texts of equal rows are equal: whoever made them, fields come in some order. */
+function sorted(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) => {
+    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner;
+    return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}

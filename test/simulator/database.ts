@@ -1,0 +1,346 @@
+/**
+ * PostgreSQL as the product uses it, in memory: committed tables, a queue whose ids become visible late, one
+ * writer behind a fence, row locks on dispatches, session locks, notifications that may be lost, and backups.
+ * What a statement means is modelled after the SQL of the same name in `src`; deciding is left to the core.
+ */
+import type { AcceptedArtifact, StoredArtifact } from '../../src/db/artifacts.ts';
+import { GENESIS } from '../../src/eventlog/chain.ts';
+import { contentGetter } from '../../src/eventlog/contents.ts';
+import type { NewRow } from '../../src/eventlog/append.ts';
+import type { ClaimedInput, NewVerdict } from '../../src/queue/claim.ts';
+import type { EncodedInput } from '../../src/queue/enqueue.ts';
+import type { ObservationNeeds, Observed } from '../../src/reducer/input.ts';
+import type { TouchedRows } from '../../src/reducer/state/rows-io.ts';
+import { millisOf, timeOf, type Millis, type Time } from '../../src/reducer/time.ts';
+import type { BreakName } from './breaks.ts';
+import type { Faults } from './faults.ts';
+import type { Scheduler } from './scheduler.ts';
+import { keyOf, Tables } from './tables.ts';
+
+export interface Offer {
+  readonly rolloutId: string;
+  readonly hostname: string;
+  /** When the dispatch that it is of was queued. */
+  readonly of: Time;
+  readonly first: Time;
+  readonly last: Time;
+}
+
+export interface Presence {
+  heardAt: Time;
+  missedAt: Time | null;
+  said: string;
+}
+
+/** What one commit of the leader holds. */
+export interface Batch {
+  readonly epoch: number;
+  readonly rows: readonly NewRow[];
+  readonly touched: TouchedRows;
+  readonly verdicts: readonly NewVerdict[];
+  readonly dead: readonly ClaimedInput[];
+  readonly ids: readonly number[];
+  readonly nextDueAt: Time | null;
+}
+
+export type LockName = 'leader' | 'workers';
+export interface LockSession {
+  readonly holder: string;
+  held: boolean;
+}
+
+export interface Listener {
+  hear(channel: 'in' | 'out'): void;
+}
+
+/** A connection that broke, or a server that is away: what `fromDatabase` calls passing. */
+export class AwayError extends Error {
+  readonly code = 'CONNECTION_CLOSED';
+}
+export class FencedError extends Error {}
+
+/** As `WRITER_SETTINGS`: a frozen owner's transaction ends. */
+const IDLE_IN_TRANSACTION_MS = 5_000;
+
+export class Transaction {
+  readonly epoch: number;
+  readonly locks = new Set<string>();
+  isOpen = true;
+  touchedAt: Millis;
+
+  constructor(epoch: number, now: Millis) {
+    this.epoch = epoch;
+    this.touchedAt = now;
+  }
+}
+
+/** Everything that a backup holds. */
+class Durable {
+  tables = new Tables();
+  log: NewRow[] = [];
+  queue = new Map<number, ClaimedInput>();
+  verdicts = new Map<number, NewVerdict>();
+  dead: ClaimedInput[] = [];
+  offers = new Map<string, Offer>();
+  artifacts = new Map<string, StoredArtifact & { readonly version: number; current: boolean }>();
+  epoch = { epoch: 0, holder: '', incarnation: 0, timeline: 0 };
+  nextDueAt: Time | null = null;
+  nextId = 1;
+
+  copy(): Durable {
+    const made = new Durable();
+    Object.assign(made, this);
+    made.tables = this.tables.copy();
+    made.log = [...this.log];
+    made.queue = new Map(this.queue);
+    made.verdicts = new Map(this.verdicts);
+    made.dead = [...this.dead];
+    made.offers = new Map(this.offers);
+    made.artifacts = new Map([...this.artifacts].map(([key, row]) => [key, { ...row }]));
+    made.epoch = { ...this.epoch };
+    return made;
+  }
+}
+
+export type Backup = Durable;
+
+export class Database {
+  data = new Durable();
+  presence = new Map<string, Presence>();
+  /** Nobody reaches it until then. */
+  awayUntil: Millis = 0;
+  readonly listeners = new Set<Listener>();
+  readonly scheduler: Scheduler;
+  readonly breaks: ReadonlySet<BreakName>;
+  /** Told of every commit that takes effect, after it did, and of the offers that it ended. */
+  onCommit: (batch: Batch, offered: readonly string[]) => void = () => undefined;
+  /** Told when the reducer threw: it never may. */
+  onPoison: (error: string) => void = () => undefined;
+  private readonly faults: Faults;
+  private readonly locks = new Map<LockName, LockSession>();
+  private active: Transaction | null = null;
+  private timeline = 1;
+
+  constructor(scheduler: Scheduler, faults: Faults, breaks: ReadonlySet<BreakName>) {
+    this.scheduler = scheduler;
+    this.faults = faults;
+    this.breaks = breaks;
+  }
+
+  get now(): Time {
+    return timeOf(this.scheduler.now);
+  }
+
+  get headSeq(): number {
+    return this.data.log.length;
+  }
+
+  // ── the queue ──
+
+  async insert(input: EncodedInput, replica: string | null): Promise<number> {
+    const { data } = this;
+    const id = data.nextId;
+    data.nextId += 1;
+    // An id is given when a statement begins; its row shows when it commits.
+    if (this.faults.strikes('insert-late'))
+      await this.scheduler.sleep(5 + 500 * this.faults.chance('insert-late'));
+    if (data !== this.data) throw new AwayError('the database went away in the middle');
+    this.data.queue.set(id, { id, ...input, replica, enqueuedAt: this.now });
+    this.notify('in');
+    return id;
+  }
+
+  claim(limit: number): readonly ClaimedInput[] {
+    return [...this.data.queue.values()].sort((a, b) => a.id - b.id).slice(0, limit);
+  }
+
+  isQueued(hostname: string): boolean {
+    for (const row of this.data.queue.values()) if (row.hostname === hostname) return true;
+    return false;
+  }
+
+  // ── leading ──
+
+  tryLock(name: LockName, holder: string): LockSession | null {
+    if (this.locks.get(name)?.held === true) return null;
+    const session: LockSession = { holder, held: true };
+    this.locks.set(name, session);
+    return session;
+  }
+
+  /** Ends the session that holds the lock; its owner may not know yet. */
+  breakLock(name: LockName, holder?: string): void {
+    const session = this.locks.get(name);
+    if (session !== undefined && (holder === undefined || session.holder === holder))
+      session.held = false;
+  }
+
+  async takeEpoch(holder: string): Promise<{ epoch: number; incarnation: string }> {
+    while (this.active?.isOpen === true && !this.breaks.has('skip-fence'))
+      await this.scheduler.sleep(50);
+    const { epoch } = this.data;
+    const isOther = epoch.timeline !== this.timeline;
+    const incarnation = isOther ? this.timeline : epoch.incarnation;
+    this.data.epoch = { epoch: epoch.epoch + 1, holder, incarnation, timeline: this.timeline };
+    return { epoch: this.data.epoch.epoch, incarnation: `i${String(incarnation)}` };
+  }
+
+  /** Opens the writer's transaction behind the fence. */
+  begin(epoch: number): Transaction {
+    if (epoch !== this.data.epoch.epoch && !this.breaks.has('skip-fence')) throw new FencedError();
+    const tx = new Transaction(epoch, this.scheduler.now);
+    this.active = tx;
+    this.watch(tx);
+    return tx;
+  }
+
+  private watch(tx: Transaction): void {
+    this.scheduler.after(IDLE_IN_TRANSACTION_MS, () => {
+      if (!tx.isOpen) return;
+      if (this.scheduler.now - tx.touchedAt >= IDLE_IN_TRANSACTION_MS) this.abort(tx);
+      else this.watch(tx);
+    });
+  }
+
+  abort(tx: Transaction): void {
+    tx.isOpen = false;
+  }
+
+  private use(tx: Transaction): void {
+    if (!tx.isOpen) throw new AwayError('the transaction is over');
+    tx.touchedAt = this.scheduler.now;
+  }
+
+  observe(tx: Transaction, needs: ObservationNeeds): Observed {
+    this.use(tx);
+    const isAsked = (row: { readonly rolloutId: string; readonly hostname: string }) =>
+      needs.rollouts.includes(row.rolloutId) || needs.hosts.includes(row.hostname);
+    for (const [key, row] of this.data.tables.dispatches) if (isAsked(row)) tx.locks.add(key);
+    const offers = [...this.data.offers.values()].filter(
+      (offer) => isAsked(offer) && this.data.tables.dispatches.has(keyOf(offer)),
+    );
+    return {
+      offers: offers.sort(byKey).map(({ rolloutId, hostname, first, last }) => ({
+        ...{ rolloutId, hostname, firstOfferedAt: first, lastOfferedAt: last },
+      })),
+      heard: [...needs.hosts].sort().flatMap((hostname) => {
+        const heard = this.presence.get(hostname);
+        return heard === undefined ? [] : [{ hostname, at: heard.heardAt }];
+      }),
+    };
+  }
+
+  commit(tx: Transaction, batch: Batch): void {
+    this.use(tx);
+    tx.isOpen = false;
+    const { data } = this;
+    const first = batch.rows[0]?.seq;
+    if (first !== undefined && first <= this.headSeq)
+      throw new Error('duplicate key: event_log.seq');
+    if (!batch.ids.every((id) => data.queue.has(id))) throw new Error('claimed inputs are gone');
+    data.log.push(...batch.rows);
+    const isTorn = this.breaks.has('tables-apart') && batch.rows.length % 7 === 6;
+    if (!isTorn) data.tables.write(batch.touched);
+    const gone = batch.touched.removed.dispatches.map(keyOf);
+    const offered = gone.filter((key) => data.offers.delete(key));
+    for (const [key, offer] of data.offers) {
+      if (batch.touched.removed.pruned.includes(offer.rolloutId)) data.offers.delete(key);
+    }
+    for (const verdict of batch.verdicts) data.verdicts.set(verdict.inputId, verdict);
+    data.dead.push(...batch.dead);
+    data.nextDueAt = batch.nextDueAt;
+    this.remove(batch.ids);
+    this.onCommit(batch, offered);
+    this.notify('out');
+  }
+
+  private remove(ids: readonly number[]): void {
+    const remove = () => {
+      for (const id of ids) this.data.queue.delete(id);
+    };
+    if (this.breaks.has('delete-later')) this.scheduler.after(10, remove);
+    else remove();
+  }
+
+  // ── dispatches ──
+
+  isLocked(key: string): boolean {
+    return this.active?.isOpen === true && this.active.locks.has(key);
+  }
+
+  // ── artifacts ──
+
+  contents(hashes: readonly string[]): (hash: string) => unknown {
+    const wanted = new Set(hashes);
+    const found = [...this.data.artifacts.values()].filter(({ hash }) => wanted.has(hash));
+    return contentGetter(new Map(found.map(({ hash, content }) => [hash, JSON.parse(content)])));
+  }
+
+  accepted(): AcceptedArtifact[] {
+    return [...this.data.artifacts.values()]
+      .filter(({ current }) => current)
+      .map(({ kind, name, hash, signedAt, content }) => ({
+        ...{ kind, name, hash, signedAt },
+        opened: this.data.tables.rollouts.has(name),
+        contentHash: kind === 'manifest' ? contentHashOf(content) : null,
+      }));
+  }
+
+  store(artifacts: readonly StoredArtifact[]): void {
+    for (const artifact of artifacts) {
+      for (const [key, row] of this.data.artifacts) {
+        if (row.name === artifact.name && row.current)
+          this.data.artifacts.set(key, { ...row, current: false });
+      }
+      const key = `${artifact.name} ${artifact.hash}`;
+      this.data.artifacts.set(key, { ...artifact, version: this.scheduler.now, current: true });
+    }
+  }
+
+  served(name: string): StoredArtifact | undefined {
+    return [...this.data.artifacts.values()].find((row) => row.name === name && row.current);
+  }
+
+  // ── everything else ──
+
+  get headHash(): Uint8Array {
+    return this.data.log.at(-1)?.hash ?? GENESIS;
+  }
+
+  get lastTs(): Millis {
+    const last = this.data.log.at(-1);
+    return last === undefined ? 0 : millisOf(last.ts);
+  }
+
+  notify(channel: 'in' | 'out'): void {
+    for (const listener of this.listeners) {
+      if (this.faults.strikes('notify-lost')) continue;
+      this.scheduler.after(1, () => {
+        listener.hear(channel);
+      });
+    }
+  }
+
+  backup(): Backup {
+    return this.data.copy();
+  }
+
+  /** Another cluster takes its place: sessions end, unlogged tables are empty, the timeline is a new one. */
+  restore(backup: Backup): void {
+    this.data = backup.copy();
+    this.timeline += 1;
+    this.presence = new Map();
+    if (this.active !== null) this.abort(this.active);
+    for (const session of this.locks.values()) session.held = false;
+  }
+}
+
+function byKey(a: Offer, b: Offer): number {
+  return keyOf(a) < keyOf(b) ? -1 : 1;
+}
+
+function contentHashOf(content: string): string | null {
+  const parsed: unknown = JSON.parse(content);
+  if (typeof parsed !== 'object' || parsed === null || !('contentHash' in parsed)) return null;
+  return typeof parsed.contentHash === 'string' ? parsed.contentHash : null;
+}

@@ -1,0 +1,306 @@
+/**
+ * One host: a machine that switches, defers, reboots and fails as its seed says, and the agent on it, which
+ * is the real one or one that behaves as NixFleet v0.2 does. The switch is a unit of its own and outlives
+ * the agent; a disk outlives the machine's reboot, less what was not synced.
+ */
+import { runAgent, DEFAULT_SETTINGS } from '../../src/agent/agent.ts';
+import type { Clock, Random } from '../../src/agent/clock.ts';
+import type { ControlPlane } from '../../src/agent/control-plane.ts';
+import { artifactsOver, controlPlaneOver } from '../../src/agent/http-control-plane.ts';
+import type { AgentLog, Probes, Switcher, SwitchOutcome } from '../../src/agent/hooks.ts';
+import type { JournalLine, JournalStore } from '../../src/agent/journal.ts';
+import { Manifests } from '../../src/agent/manifests.ts';
+import type { DeclaredProbe } from '../../src/reducer/host/events.ts';
+import type { Millis } from '../../src/reducer/time.ts';
+import type { Network } from './network.ts';
+import { runOldAgent } from './old-agent.ts';
+import { errorOf, type World } from './process.ts';
+import { TRUST, type Release } from './release.ts';
+
+const PROBES: readonly DeclaredProbe[] = [
+  { probeName: 'service-up', kind: 'systemd', mode: 'enforce' },
+  { probeName: 'disk-space', kind: 'exec', mode: 'observe' },
+];
+const NOTHING: AgentLog = { info: () => undefined, warn: () => undefined };
+/** As in the field: an agent refuses a manifest that was signed longer ago. */
+const FRESHNESS_MINUTES = 60;
+
+interface Unit {
+  readonly target: string;
+  readonly ended: Promise<SwitchOutcome>;
+}
+
+/** One life of an agent process: once over, nothing of it goes on. */
+export class Life {
+  isOver = false;
+
+  guard<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      promise.then(
+        (value) => {
+          if (!this.isOver) resolve(value);
+        },
+        (error: unknown) => {
+          if (!this.isOver) reject(errorOf(error));
+        },
+      );
+    });
+  }
+}
+
+export class Machine {
+  readonly hostname: string;
+  readonly isOld: boolean;
+  closure: string;
+  isOnline = true;
+  clockOffset: Millis = 0;
+  /** Told of each closure that this host is about to run. */
+  onSwitch: (closure: string) => void = () => undefined;
+  private readonly world: World;
+  private readonly network: Network;
+  private readonly original: string;
+  private readonly random: Random;
+  private readonly ran = new Set<string>();
+  private lines: JournalLine[] = [];
+  private unsynced = 0;
+  private unit: Unit | null = null;
+  private staged: string | null = null;
+  private life: Life | null = null;
+  private boots = 0;
+  /** What it runs for good: a switch that has not ended does not count. */
+  private committed: string;
+
+  constructor(world: World, network: Network, release: Release, hostname: string) {
+    this.world = world;
+    this.network = network;
+    this.hostname = hostname;
+    this.original = release.before(hostname);
+    this.closure = this.original;
+    this.committed = this.closure;
+    this.ran.add(this.closure);
+    this.random = world.faults.random(`machine/${hostname}`);
+    this.isOld = world.faults.meets('agent-v0.2', hostname);
+    if (this.isOld) world.faults.count('agent-v0.2');
+  }
+
+  hasRun(closure: string): boolean {
+    return this.ran.has(closure);
+  }
+
+  get isUp(): boolean {
+    return this.life !== null;
+  }
+
+  start(): void {
+    const life = new Life();
+    this.life = life;
+    this.world.trace.say(this.hostname, `agent starts on ${this.closure}`);
+    const carrier = this.network.carrier(this.hostname, () => this.isOnline);
+    const clock = this.clockOf(life);
+    const parts = {
+      hostname: this.hostname,
+      controlPlane: this.guarded(life, controlPlaneOver(carrier, this.hostname)),
+      manifests: new Manifests(artifactsOver(carrier), TRUST, clock, {
+        ...{ freshnessMinutes: FRESHNESS_MINUTES, reuseMs: 1_000 },
+      }),
+      switcher: this.switcherOf(life),
+      probes: this.probesOf(life),
+      store: this.storeOf(life),
+      ...{ clock, random: this.random, log: NOTHING, settings: DEFAULT_SETTINGS },
+    };
+    const signal = new AbortController().signal;
+    const running = this.isOld
+      ? runOldAgent({ ...parts, carrier, world: this.world, life }, signal)
+      : runAgent(parts, signal);
+    running.catch((error: unknown) => {
+      this.world.db.onPoison(`agent of ${this.hostname}: ${String(error)}`);
+    });
+  }
+
+  /** The agent dies, and is started again a little later. Its disk may hold half a line: that is nothing. */
+  crashAgent(downMs: Millis): void {
+    if (this.life === null) return;
+    this.world.trace.say(this.hostname, 'agent crashes');
+    this.life.isOver = true;
+    this.life = null;
+    this.world.scheduler.after(downMs, () => {
+      if (this.life === null) this.start();
+    });
+  }
+
+  /** Power off and on: a switch that was running is lost, one that waited for this is in force. */
+  reboot(downMs: Millis): void {
+    this.crashAgent(downMs);
+    this.world.trace.say(this.hostname, 'reboots');
+    // What was not synced may be gone.
+    if (this.unsynced > 0) this.lines.splice(-this.unsynced);
+    this.unsynced = 0;
+    this.unit = null;
+    this.boots += 1;
+    // What was half switched comes up as it was before.
+    this.closure = this.staged ?? this.committed;
+    this.become(this.closure);
+    this.staged = null;
+  }
+
+  loseJournal(downMs: Millis): void {
+    this.crashAgent(downMs);
+    this.world.trace.say(this.hostname, 'loses its journal');
+    this.lines = [];
+    this.unsynced = 0;
+  }
+
+  get waitsForReboot(): boolean {
+    return this.staged !== null;
+  }
+
+  private become(closure: string): void {
+    this.closure = closure;
+    this.committed = closure;
+    this.ran.add(closure);
+  }
+
+  private clockOf(life: Life): Clock {
+    const { scheduler } = this.world;
+    return {
+      now: () => scheduler.now + this.clockOffset,
+      sleep: (ms, signal) =>
+        new Promise((resolve) => {
+          if (signal.aborted) return resolve();
+          const done = (): void => {
+            cancel();
+            signal.removeEventListener('abort', done);
+            if (!life.isOver) resolve();
+          };
+          const cancel = scheduler.after(ms, done);
+          signal.addEventListener('abort', done, { once: true });
+        }),
+    };
+  }
+
+  private guarded(life: Life, real: ControlPlane): ControlPlane {
+    const { faults, trace } = this.world;
+    return {
+      postEvent: async (rolloutId, event, signal) => {
+        const delivery = await life.guard(real.postEvent(rolloutId, event, signal));
+        const about = `${rolloutId} ${event.kind} ${String(event.seq)}`;
+        trace.say(this.hostname, `posted ${about}: ${delivery.kind}`);
+        return delivery;
+      },
+      heartbeat: (body, signal) => {
+        const isLie = faults.strikes('heartbeat-lies');
+        const said = isLie ? { ...body, current_closure: this.lie() } : body;
+        return life.guard(real.heartbeat(said, signal));
+      },
+      dispatch: (signal) => life.guard(real.dispatch(signal)),
+    };
+  }
+
+  private lie(): string {
+    const { faults } = this.world;
+    const last = this.lines.findLast((line) => line.t === 'open');
+    const target = last?.t === 'open' ? last.snapshot.targetClosure : 'junk';
+    return faults.chance('heartbeat-lies') < 0.6 ? target : 'junk';
+  }
+
+  private storeOf(life: Life): JournalStore {
+    const { scheduler, faults } = this.world;
+    return {
+      load: () => life.guard(Promise.resolve([...this.lines])),
+      append: (line, durable) => {
+        const lines = this.lines;
+        const write = (): void => {
+          lines.push(line);
+          this.unsynced = durable ? 0 : this.unsynced + 1;
+        };
+        if (!durable) {
+          write();
+          return life.guard(Promise.resolve());
+        }
+        return life.guard(
+          new Promise((resolve) => {
+            scheduler.after(2, () => {
+              // The machine may have got it on disk although nobody was told any more.
+              if (life.isOver && !faults.strikes('journal-torn')) return;
+              write();
+              resolve();
+            });
+          }),
+        );
+      },
+    };
+  }
+
+  private switcherOf(life: Life): Switcher {
+    const { world } = this;
+    return {
+      method: 'simulated',
+      currentClosure: () => life.guard(Promise.resolve(this.closure)),
+      activate: (closure) => life.guard(this.activate(closure)),
+      awaitIdle: () =>
+        life.guard(this.unit?.ended.then(() => undefined) ?? world.scheduler.sleep(0)),
+    };
+  }
+
+  private async activate(target: string): Promise<SwitchOutcome> {
+    if (this.unit !== null) await this.unit.ended;
+    this.onSwitch(target);
+    const unit = { target, ended: this.runUnit(target) };
+    this.unit = unit;
+    const outcome = await unit.ended;
+    if (this.unit === unit) this.unit = null;
+    return outcome;
+  }
+
+  /** A host shows its target before its switch has succeeded. */
+  private async runUnit(target: string): Promise<SwitchOutcome> {
+    const { scheduler, trace } = this.world;
+    const prior = this.closure;
+    const boot = this.boots;
+    const half = 500 + 20_000 * this.random() ** 3;
+    await scheduler.sleep(half);
+    if (boot !== this.boots) return { kind: 'failed', exitCode: 137, stderrTail: 'rebooted' };
+    if (this.suffers('switch-deferred', target)) {
+      this.staged = target;
+      return { kind: 'deferred', component: 'kernel' };
+    }
+    this.closure = target;
+    await scheduler.sleep(half);
+    if (boot !== this.boots) return { kind: 'failed', exitCode: 137, stderrTail: 'rebooted' };
+    const isBack = this.hasRun(target);
+    const fails = this.suffers(isBack ? 'rollback-fails' : 'switch-fails', target);
+    if (fails) {
+      this.closure = prior;
+      trace.say(this.hostname, `switch to ${target} failed`);
+      return { kind: 'failed', exitCode: 4, stderrTail: `simulated: ${target}` };
+    }
+    this.become(target);
+    trace.say(this.hostname, `runs ${target}`);
+    return { kind: 'completed', observedClosure: target };
+  }
+
+  private suffers(
+    kind: 'switch-deferred' | 'switch-fails' | 'rollback-fails' | 'probe-fails',
+    closure: string,
+  ): boolean {
+    const { faults } = this.world;
+    if (!faults.isOn || (closure === this.original && kind !== 'rollback-fails')) return false;
+    const is = faults.meets(kind, `${this.hostname}/${closure}`);
+    if (is) faults.count(kind);
+    return is;
+  }
+
+  private probesOf(life: Life): Probes {
+    const { faults } = this.world;
+    return {
+      declared: PROBES,
+      run: async (probe) => {
+        await life.guard(Promise.resolve());
+        const isBad =
+          faults.strikes('probe-flaps') ||
+          (probe.mode === 'enforce' && this.suffers('probe-fails', this.closure));
+        return isBad ? { status: 'fail', failureReason: 'simulated' } : { status: 'pass' };
+      },
+    };
+  }
+}

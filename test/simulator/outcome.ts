@@ -1,0 +1,68 @@
+/** Whether everything came right in the end, and what an operator would do about what did not. */
+import type { OperatorCommand } from '../../src/reducer/input.ts';
+import type { Database } from './database.ts';
+import type { Machine } from './machine.ts';
+import type { Release } from './release.ts';
+import { keyOf } from './tables.ts';
+
+const REFUSED = ['dispatch-refused', 'manifest-stale', 'manifest-rejected'];
+const ENDED = ['Terminal', 'Superseded', 'Cancelled', 'Pruned'];
+
+/** In words; empty when every host runs and converged on its target, every rollout ended, and nothing waits. */
+export function whatIsWrong(
+  db: Database,
+  release: Release,
+  machines: readonly Machine[],
+): string[] {
+  const { tables, queue } = db.data;
+  const found: string[] = [];
+  if (queue.size > 0) found.push(`${String(queue.size)} inputs wait in the queue`);
+  for (const { name } of release.channels) {
+    const current = tables.channels.get(name)?.currentRolloutId ?? null;
+    if (current !== `${name}@${release.ref}`)
+      found.push(`${name} is at ${String(current)}, not ${release.ref}`);
+  }
+  for (const row of tables.rollouts.values()) {
+    if (!ENDED.includes(row.state))
+      found.push(`${row.rolloutId} is ${row.state} (${row.blockers.join(' ')})`);
+  }
+  for (const machine of machines) {
+    const target = release.target(machine.hostname);
+    if (machine.closure !== target)
+      found.push(`${machine.hostname} runs ${machine.closure}, not ${target}`);
+    const [channel] = machine.hostname.split('-');
+    const key = keyOf({
+      rolloutId: `${String(channel)}@${release.ref}`,
+      hostname: machine.hostname,
+    });
+    const record = tables.records.get(key);
+    if (record?.state === 'Converged') continue;
+    const gates = tables.blockers.get(key)?.gates ?? [];
+    found.push(
+      `${key} is ${record?.state ?? 'absent'} ${record?.closed ?? ''} (${gates.join(' ')})`,
+    );
+  }
+  return found;
+}
+
+/** Lets go of what operators held, and gives up what waits for them alone. */
+export function setRight({ data: { tables } }: Database): OperatorCommand[] {
+  const found: OperatorCommand[] = [];
+  if (tables.fleet.pause !== null) found.push({ command: 'ResumeFleet' });
+  for (const { channel, pause } of tables.channels.values()) {
+    if (pause !== null) found.push({ command: 'ResumeChannel', channel });
+  }
+  for (const { hostname, hold } of tables.hosts.values()) {
+    if (hold !== null) found.push({ command: 'ReleaseHost', hostname });
+  }
+  for (const { rolloutId, stuck, closed } of tables.records.values()) {
+    const isOlder = !rolloutId.endsWith(`@${String(tables.fleet.ref)}`);
+    if (stuck && closed === null && isOlder) found.push({ command: 'CancelRollout', rolloutId });
+  }
+  // A predecessor that is let finish first, but whose manifest agents no longer take.
+  for (const { rolloutId, gates } of tables.blockers.values()) {
+    const isRefused = gates.some((gate) => REFUSED.includes(gate));
+    if (isRefused) found.push({ command: 'CancelRollout', rolloutId });
+  }
+  return found;
+}

@@ -1,0 +1,106 @@
+/**
+ * Virtual time. Everything that waits, waits here: tasks run one by one in the order of their instants,
+ * and what a task sets going by promises comes to rest before the next one begins. There is no real I/O
+ * below, so the order of promises is fixed, and with it the whole run.
+ */
+import type { Millis } from '../../src/reducer/time.ts';
+
+interface Task {
+  readonly at: Millis;
+  readonly order: number;
+  run: (() => void) | null;
+}
+
+/** Where every simulation begins. */
+export const EPOCH: Millis = Date.parse('2026-11-01T12:00:00.000Z');
+
+export class Scheduler {
+  now: Millis = EPOCH;
+  steps = 0;
+  private readonly heap: Task[] = [];
+  private order = 0;
+
+  /** Runs `task` once after `ms`, unless the returned function is called first. */
+  after(ms: Millis, task: () => void): () => void {
+    this.order += 1;
+    const entry: Task = { at: this.now + Math.max(0, Math.ceil(ms)), order: this.order, run: task };
+    this.push(entry);
+    return () => {
+      entry.run = null;
+    };
+  }
+
+  sleep(ms: Millis): Promise<void> {
+    return new Promise((resolve) => {
+      this.after(ms, resolve);
+    });
+  }
+
+  /** Lets time pass until `until`, or until `isOver`, asked after each step. */
+  async run(until: Millis, isOver: () => boolean): Promise<void> {
+    for (;;) {
+      const next = this.heap[0];
+      if (next === undefined || next.at > until) break;
+      this.pop();
+      if (next.run === null) continue;
+      this.now = next.at;
+      this.steps += 1;
+      next.run();
+      await settle();
+      if (isOver()) return;
+    }
+    this.now = Math.max(this.now, until);
+  }
+
+  private push(task: Task): void {
+    const { heap } = this;
+    let at = heap.length;
+    heap.push(task);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = heap[parent];
+      if (above === undefined || !isBefore(task, above)) break;
+      heap[at] = above;
+      at = parent;
+    }
+    heap[at] = task;
+  }
+
+  private pop(): void {
+    const { heap } = this;
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      const left = heap[child];
+      if (left === undefined) break;
+      const right = heap[child + 1];
+      let below = left;
+      if (right !== undefined && isBefore(right, left)) {
+        child += 1;
+        below = right;
+      }
+      if (!isBefore(below, last)) break;
+      heap[at] = below;
+      at = child;
+    }
+    heap[at] = last;
+  }
+}
+
+function isBefore(a: Task, b: Task): boolean {
+  return a.at === b.at ? a.order < b.order : a.at < b.at;
+}
+
+/** Every promise that can go on has gone on when this resolves. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+/** For what a dead process waits for. */
+export function never<T>(): Promise<T> {
+  return new Promise(() => undefined);
+}

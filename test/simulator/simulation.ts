@@ -1,0 +1,348 @@
+/** One seed: a fleet, its control plane, everything that happens to them, and whether all came right. */
+import type { OperatorCommand } from '../../src/reducer/input.ts';
+import type { Millis } from '../../src/reducer/time.ts';
+import type { BreakName } from './breaks.ts';
+import { Checker } from './checker.ts';
+import { Database, type Backup } from './database.ts';
+import { Faults, type FaultCounts, type FaultKind, type TimedKind } from './faults.ts';
+import { runLeader } from './leader.ts';
+import { Machine } from './machine.ts';
+import { Network, type Server } from './network.ts';
+import { setRight, whatIsWrong } from './outcome.ts';
+import { Process, type World } from './process.ts';
+import { Release } from './release.ts';
+import { Replica } from './replica.ts';
+import { EPOCH, Scheduler } from './scheduler.ts';
+import { Trace } from './trace.ts';
+import { runWorkers } from './workers.ts';
+
+export interface Options {
+  readonly without?: ReadonlySet<FaultKind>;
+  readonly breaks?: ReadonlySet<BreakName>;
+  /** Keep every line of the trace. */
+  readonly keepAll?: boolean;
+}
+
+export interface Outcome {
+  readonly seed: number;
+  readonly steps: number;
+  readonly faults: FaultCounts;
+  readonly kinds: ReadonlySet<FaultKind>;
+  readonly violations: readonly string[];
+  readonly hash: string;
+  readonly trace: Trace;
+  /** Virtual. */
+  readonly tookMs: Millis;
+}
+
+const MINUTE = 60_000;
+/** The time in which things go wrong. */
+const TROUBLE_MS = 30 * MINUTE;
+/** Then faults end; longer than every grace together: what is not right by then never will be. */
+const PATIENCE_MS = 5 * 60 * MINUTE;
+const RESIGN_MS = 10 * MINUTE;
+const LOOK_MS = 30_000;
+
+export async function simulate(seed: number, options: Options = {}): Promise<Outcome> {
+  const simulation = new Simulation(seed, options);
+  await simulation.run();
+  return simulation.outcome();
+}
+
+class Simulation implements World {
+  readonly scheduler = new Scheduler();
+  readonly faults: Faults;
+  readonly trace: Trace;
+  readonly db: Database;
+  readonly release: Release;
+  readonly machines: readonly Machine[];
+  readonly checker: Checker;
+  private servers: Server[] = [];
+  private births = 0;
+  private backup: Backup | null = null;
+  private readonly seed: number;
+  private isOver = false;
+
+  constructor(seed: number, options: Options) {
+    this.seed = seed;
+    this.faults = new Faults(seed, options.without ?? new Set());
+    this.trace = new Trace(this.scheduler, options.keepAll ?? false);
+    this.db = new Database(this.scheduler, this.faults, options.breaks ?? new Set());
+    this.checker = new Checker(this.db);
+    this.release = new Release(this.faults.random('fleet'), this.faults.random('kept closures'));
+    const network = new Network(this, () => this.servers);
+    this.machines = this.release.hosts.map(
+      (name) => new Machine(this, network, this.release, name),
+    );
+  }
+
+  outcome(): Outcome {
+    const { seed, faults, checker, trace, scheduler } = this;
+    return {
+      ...{ seed, trace, steps: scheduler.steps, faults: faults.counts, kinds: faults.kinds },
+      ...{ violations: checker.violations, hash: trace.hash, tookMs: scheduler.now - EPOCH },
+    };
+  }
+
+  async run(): Promise<void> {
+    this.begin();
+    const isBroken = () => this.checker.violations.length > 0;
+    await this.scheduler.run(EPOCH + TROUBLE_MS, isBroken);
+    if (isBroken()) return;
+    this.endFaults();
+    this.look();
+    const until = this.scheduler.now + PATIENCE_MS;
+    await this.scheduler.run(until, () => this.isOver || isBroken());
+    if (isBroken()) return;
+    if (!this.isOver) for (const wrong of this.wrong()) this.checker.note(`liveness: ${wrong}`);
+    this.checker.compareAll();
+  }
+
+  private begin(): void {
+    this.release.next(this.scheduler.now);
+    this.resign();
+    for (const name of ['a', 'b']) this.startProcess(name);
+    for (const machine of this.machines) {
+      machine.onSwitch = (closure) => this.checkSwitch(machine, closure);
+      machine.start();
+    }
+    for (const kind of TIMED) {
+      for (const at of this.faults.times(kind, TROUBLE_MS)) {
+        this.scheduler.after(at, () => {
+          this.faults.count(kind);
+          this.strike(kind);
+        });
+      }
+    }
+  }
+
+  /** An agent runs what its signed manifests name, or goes back to what it ran. */
+  private checkSwitch(machine: Machine, closure: string): void {
+    const isNamed = this.release.hasSigned(machine.hostname, closure) || machine.hasRun(closure);
+    if (!isNamed)
+      this.checker.note(`signed: ${machine.hostname} runs ${closure}, which nobody signed`);
+  }
+
+  private resign(): void {
+    this.scheduler.after(RESIGN_MS, () => {
+      this.release.sign(this.scheduler.now);
+      this.resign();
+    });
+  }
+
+  private startProcess(name: string): void {
+    this.births += 1;
+    const process = new Process(this, `${name}.${String(this.births)}`);
+    const replica = new Replica(process, (input) => this.checker.accepted(input));
+    this.servers.push({ process, replica });
+    const fail = (error: unknown): void => {
+      this.checker.note(
+        `thrown: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      );
+    };
+    runLeader(process).catch(fail);
+    runWorkers(process, this.release.source, this.release.trustFile).catch(fail);
+    this.watch(name, process);
+  }
+
+  /** Whoever runs processes starts a dead one again. */
+  private watch(name: string, process: Process): void {
+    process.onCrash = () => {
+      this.servers = this.servers.filter((server) => server.process !== process);
+      this.scheduler.after(1_000 + 8_000 * process.random(), () => this.startProcess(name));
+    };
+  }
+
+  private strike(kind: TimedKind): void {
+    const { faults, trace } = this;
+    const process = faults.pick(kind, this.servers)?.process;
+    const machine = faults.pick(kind, this.machines);
+    if (process === undefined || machine === undefined) return;
+    const chance = faults.chance(kind);
+    trace.say('fault', `${kind} ${process.name} ${machine.hostname}`);
+    switch (kind) {
+      case 'process-crash':
+        return process.crash();
+      case 'process-frozen':
+        return process.freeze(1_000 + 40_000 * chance);
+      case 'leader-clock-stepped':
+        process.clockOffset = (chance - 0.5) * 10 * MINUTE;
+        return;
+      case 'agent-crash':
+        return machine.crashAgent(chance < 0.5 ? 2_000 : 90_000 * chance);
+      case 'agent-reboot':
+        return machine.reboot(5_000 + 60_000 * chance);
+      case 'journal-lost':
+        return machine.loseJournal(chance < 0.5 ? 2_000 : 240_000 * chance);
+      case 'agent-clock-stepped':
+        machine.clockOffset = (chance - 0.5) * 8 * MINUTE;
+        return;
+      case 'agent-offline':
+        return this.goOffline(machine, chance);
+      case 'new-ref':
+        return this.release.next(this.scheduler.now);
+      case 'trust-changed':
+        return this.changeTrust(chance);
+      case 'rollout-retired':
+      case 'operator-command':
+      case 'poison-input':
+        return this.send(kind, machine);
+      case 'database-away':
+      case 'database-restored':
+      case 'presence-lost':
+        return this.strikeDatabase(kind, chance);
+    }
+  }
+
+  private goOffline(machine: Machine, chance: number): void {
+    machine.isOnline = false;
+    this.scheduler.after(10_000 + 20 * MINUTE * chance ** 2, () => {
+      machine.isOnline = true;
+    });
+  }
+
+  private changeTrust(chance: number): void {
+    this.release.rejectBefore(this.scheduler.now);
+    this.scheduler.after(60_000 * chance, () => this.release.sign(this.scheduler.now + 1));
+  }
+
+  private strikeDatabase(
+    kind: 'database-away' | 'database-restored' | 'presence-lost',
+    chance: number,
+  ): void {
+    const { db, scheduler } = this;
+    switch (kind) {
+      case 'presence-lost':
+        db.presence.clear();
+        return;
+      case 'database-away':
+        db.awayUntil = scheduler.now + 2_000 + 90_000 * chance;
+        return;
+      case 'database-restored': {
+        this.backup = db.backup();
+        // Down long enough for every request of before to have been answered.
+        scheduler.after(20_000 + 5 * MINUTE * chance, () => {
+          db.awayUntil = scheduler.now + 30_000;
+          scheduler.after(25_000, () => this.restore());
+        });
+      }
+    }
+  }
+
+  private restore(): void {
+    if (this.backup === null) return;
+    this.trace.say(
+      'fault',
+      `restored to seq ${String(this.backup.log.length)} from ${String(this.db.headSeq)}`,
+    );
+    this.db.restore(this.backup);
+    this.checker.restored();
+  }
+
+  /** Straight into the queue, as some replica would have put it there. */
+  private send(
+    kind: 'rollout-retired' | 'operator-command' | 'poison-input',
+    machine: Machine,
+  ): void {
+    const { faults, db } = this;
+    const { hostname } = machine;
+    const rolloutId = faults.pick(kind, [...db.data.tables.rollouts.keys()]) ?? 'none@0';
+    const payload =
+      kind === 'rollout-retired'
+        ? { kind: 'RetentionExpired', rolloutId }
+        : kind === 'poison-input'
+          ? (faults.pick(kind, POISON) ?? {})
+          : {
+              ...{ kind: 'OperatorCommand', actor: 'op', reason: 'sim', expectedSeq: null },
+              command: this.command(hostname, rolloutId),
+            };
+    const row = {
+      kind: 'kind' in payload ? String(payload.kind) : 'Unknown',
+      hostname: null,
+      rolloutId: null,
+    };
+    this.trace.say('fault', `sends ${JSON.stringify(payload)}`);
+    db.insert({ ...row, payload: JSON.stringify(payload) }, null).catch(() => undefined);
+  }
+
+  private command(hostname: string, rolloutId: string): OperatorCommand {
+    const { faults, release, db } = this;
+    const channel = faults.pick('operator-command', release.channels)?.name ?? '';
+    const [quarantined] = db.data.tables.quarantines.values();
+    const { closure } = quarantined ?? { closure: 'none' };
+    const commands: readonly OperatorCommand[] = [
+      { command: 'PauseChannel', channel },
+      { command: 'ResumeChannel', channel },
+      { command: 'PauseFleet' },
+      { command: 'ResumeFleet' },
+      { command: 'CancelRollout', rolloutId },
+      { command: 'ClearRollout', rolloutId },
+      { command: 'ClearQuarantine', channel: quarantined?.channel ?? channel, closure },
+      { command: 'HoldHost', hostname },
+      { command: 'ReleaseHost', hostname },
+      { command: 'WithdrawDispatch', hostname },
+      { command: 'WithdrawDispatch', hostname },
+      { command: 'WriteOffHost', hostname },
+    ];
+    return faults.pick('operator-command', commands) ?? { command: 'PauseFleet' };
+  }
+
+  /** From here on nothing goes wrong, and a new commit gives everybody somewhere to go. */
+  private endFaults(): void {
+    this.trace.say('fault', 'no more');
+    this.faults.isOn = false;
+    this.db.awayUntil = 0;
+    for (const { process } of this.servers) process.clockOffset = 0;
+    for (const machine of this.machines) {
+      machine.isOnline = true;
+      machine.clockOffset = 0;
+      if (!machine.isUp) machine.start();
+      else if (machine.waitsForReboot) machine.reboot(5_000);
+    }
+    this.release.next(this.scheduler.now, true);
+  }
+
+  /** Looks now and then whether all is right, and does what an operator would do about what is not. */
+  private look(): void {
+    this.scheduler.after(LOOK_MS, () => {
+      if (this.wrong().length === 0) {
+        this.isOver = true;
+        return;
+      }
+      for (const machine of this.machines) if (machine.waitsForReboot) machine.reboot(5_000);
+      for (const command of setRight(this.db)) {
+        const payload = {
+          kind: 'OperatorCommand',
+          actor: 'op',
+          reason: 'sim',
+          expectedSeq: null,
+          command,
+        };
+        const row = { kind: payload.kind, hostname: null, rolloutId: null };
+        this.trace.say('operator', JSON.stringify(command));
+        this.db.insert({ ...row, payload: JSON.stringify(payload) }, null).catch(() => undefined);
+      }
+      this.look();
+    });
+  }
+
+  private wrong(): string[] {
+    return whatIsWrong(this.db, this.release, this.machines);
+  }
+}
+
+const TIMED: readonly TimedKind[] = [
+  ...(['process-crash', 'process-frozen', 'database-away', 'database-restored'] as const),
+  ...(['presence-lost', 'leader-clock-stepped', 'agent-crash', 'agent-reboot'] as const),
+  ...(['journal-lost', 'agent-offline', 'agent-clock-stepped', 'poison-input'] as const),
+  ...(['operator-command', 'trust-changed', 'rollout-retired', 'new-ref'] as const),
+];
+
+/** What a newer or broken process could have left in the queue. */
+const POISON: readonly object[] = [
+  { kind: 'Nonsense' },
+  { kind: 'HostReport', hostname: 7 },
+  { kind: 'AgentEvent', hostname: 'x', rolloutId: 'y@1', event: { kind: 'DispatchAck' } },
+  { kind: 'ManifestSetUpdated', fleetHash: 'nowhere', manifests: [] },
+  {},
+];
