@@ -23,12 +23,22 @@ export interface Work {
   readonly entries: LogEntry[];
   readonly verdicts: NewVerdict[];
   readonly dead: DeadInput[];
+  /** Dispatches taken back here: the database still has their offers, which speak of no later grant. */
+  readonly takenBack: Set<string>;
   /** `kind` and what became of each input, for metrics. */
   readonly outcomes: { readonly kind: string; readonly verdict: string }[];
 }
 
 export function emptyWork(): Work {
-  return { ids: [], rows: [], entries: [], verdicts: [], dead: [], outcomes: [] };
+  return {
+    ids: [],
+    rows: [],
+    entries: [],
+    verdicts: [],
+    dead: [],
+    takenBack: new Set(),
+    outcomes: [],
+  };
 }
 
 export interface Desk {
@@ -93,14 +103,32 @@ export async function decideInput(
   const { state } = desk;
   const now = Math.max(desk.now(), state.lastTs);
   const needs = observationNeeds(state, input, now);
-  const seen = needs === null ? input : { ...input, observed: await desk.observe(needs) };
+  const seen = needs === null ? input : { ...input, observed: await look(desk, work, needs) };
   const { entries, verdict } = attempt(inputId, () => reduce(state, seen, now));
   const rows = chainEntries(entries, timeOf(now), desk.epoch, desk.headHash);
   for (const row of rows) work.rows.push(row);
   for (const entry of entries) work.entries.push(entry);
+  noteTakenBack(work, entries);
   desk.headHash = rows.at(-1)?.hash ?? desk.headHash;
   if (input.kind === 'Tick' || input.kind === 'LeaderStarted') desk.tickedAt = now;
   return { entries, verdict };
+}
+
+async function look(desk: Desk, work: Work, needs: ObservationNeeds): Promise<Observed> {
+  const { offers, heard } = await desk.observe(needs);
+  return { offers: offers.filter((offer) => !work.takenBack.has(dispatchKey(offer))), heard };
+}
+
+function noteTakenBack(work: Work, entries: readonly LogEntry[]): void {
+  for (const { changes } of entries) {
+    for (const change of changes) {
+      if (change.t === 'dispatch' && change.set === null) work.takenBack.add(dispatchKey(change));
+    }
+  }
+}
+
+function dispatchKey(of: { readonly rolloutId: string; readonly hostname: string }): string {
+  return `${of.rolloutId}\u0000${of.hostname}`;
 }
 
 function attempt<T>(inputId: number, reduceIt: () => T): T {

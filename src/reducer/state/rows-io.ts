@@ -118,6 +118,7 @@ export interface TouchedRows {
   readonly probeFailures: readonly ProbeFailureRow[];
   readonly blockers: readonly BlockerRow[];
   readonly removed: {
+    /** Also those in whose place there is a new one: offers end with the dispatch they are of. */
     readonly dispatches: readonly { readonly rolloutId: string; readonly hostname: string }[];
     readonly blockers: readonly { readonly rolloutId: string; readonly hostname: string }[];
     readonly quarantines: readonly { readonly channel: string; readonly closure: string }[];
@@ -156,7 +157,10 @@ export function touched(state: FleetState, entries: readonly LogEntry[]): Touche
     probeFailures: failures.rows,
     blockers: blockers.rows,
     removed: {
-      dispatches: dispatches.gone.map(([rolloutId, hostname]) => ({ rolloutId, hostname })),
+      dispatches: [...keys.takenBack.values()].map(([rolloutId, hostname]) => ({
+        rolloutId,
+        hostname,
+      })),
       blockers: blockers.gone.map(([rolloutId, hostname]) => ({ rolloutId, hostname })),
       quarantines: quarantines.gone.map(([channel, closure]) => ({ channel, closure })),
       probeFailures: failures.gone.map(([rolloutId, hostname, probeName, controlId]) => ({
@@ -180,6 +184,8 @@ interface Keys {
   readonly record: KeySet;
   readonly host: KeySet;
   readonly dispatch: KeySet;
+  /** Dispatches that were removed, for good or before another took their place. */
+  readonly takenBack: KeySet;
   readonly quarantine: KeySet;
   readonly failure: KeySet;
   readonly blocker: KeySet;
@@ -194,6 +200,7 @@ function collectKeys(entries: readonly LogEntry[]): Keys {
     record: new Map(),
     host: new Map(),
     dispatch: new Map(),
+    takenBack: new Map(),
     quarantine: new Map(),
     failure: new Map(),
     blocker: new Map(),
@@ -225,6 +232,7 @@ function collectKey(keys: Keys, change: LogEntry['changes'][number]): void {
       return;
     case 'dispatch':
       note(keys.dispatch, change.rolloutId, change.hostname);
+      if (change.set === null) note(keys.takenBack, change.rolloutId, change.hostname);
       return;
     case 'quarantine':
       note(keys.quarantine, change.channel, change.closure);
