@@ -111,7 +111,7 @@ class Term {
     this.lookAtLock();
     const batch = await process.query(() => db.claim(BATCH));
     if (batch.length === 0) {
-      await this.idle();
+      await process.heardWithin('in', POLL_MS);
       return;
     }
     await this.between('claim');
@@ -131,14 +131,6 @@ class Term {
     }
     await this.between('reduce');
     await this.commit(work);
-  }
-
-  private async idle(): Promise<void> {
-    const { process } = this;
-    const over = new AbortController();
-    const cancel = process.clock.after(POLL_MS, () => over.abort());
-    await process.heard('in', over.signal);
-    cancel();
   }
 
   private async commit(work: Work): Promise<void> {

@@ -274,6 +274,8 @@ export class Machine {
       trace.say(this.hostname, `switch to ${target} failed`);
       return { kind: 'failed', exitCode: 4, stderrTail: `simulated: ${target}` };
     }
+    // A later switch is what the machine will boot into.
+    this.staged = null;
     this.become(target);
     trace.say(this.hostname, `runs ${target}`);
     return { kind: 'completed', observedClosure: target };

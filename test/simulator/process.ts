@@ -113,6 +113,19 @@ export class Process {
     });
   }
 
+  /** Resolves at the next notification, or after `ms`. */
+  heardWithin(channel: 'in' | 'out', ms: Millis): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        cancel();
+        forget();
+        resolve();
+      };
+      const cancel = this.clock.after(ms, done);
+      const forget = this.on(channel, done);
+    });
+  }
+
   freeze(ms: Millis): void {
     this.world.trace.say(this.name, `frozen for ${String(ms)} ms`);
     this.frozenUntil = Math.max(this.frozenUntil, this.world.scheduler.now + ms);

@@ -198,12 +198,7 @@ export class Replica {
     const { db, scheduler } = process.world;
     const until = scheduler.now + waitMs;
     while (scheduler.now < until) {
-      const over = new AbortController();
-      const cancel = process.clock.after(Math.min(VERDICT_POLL_MS, until - scheduler.now), () => {
-        over.abort();
-      });
-      await process.heard('out', over.signal);
-      cancel();
+      await process.heardWithin('out', Math.min(VERDICT_POLL_MS, until - scheduler.now));
       const found = await process.query(() => db.data.verdicts.get(id) ?? null).catch(() => null);
       if (found !== null) return { status: 'judged', verdict: found.verdict, seqs: found.seqs };
     }

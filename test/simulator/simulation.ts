@@ -37,7 +37,7 @@ export interface Outcome {
 
 const MINUTE = 60_000;
 /** The time in which things go wrong. */
-const TROUBLE_MS = 30 * MINUTE;
+const TROUBLE_MS = 18 * MINUTE;
 /** Then faults end; longer than every grace together: what is not right by then never will be. */
 const PATIENCE_MS = 5 * 60 * MINUTE;
 const RESIGN_MS = 10 * MINUTE;
