@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { BREAKS, isBreak } from './breaks.ts';
 import { simulate } from './simulation.ts';
 
-/** Some 20 s on two busy cores. */
-const SEEDS = 120;
+/** Some 10 s; on two busy cores three times as long. */
+const SEEDS = 60;
 /** The longest search for a failure that a break must cause. */
 const TRIES = 40;
 

@@ -35,8 +35,9 @@ function isRefusing(pass: Pass, rollout: RolloutState, record: RecordRow): boole
   if (offer === null) return hasRemark(rollout, record, 'dispatch-refused');
   if (offer === 'never') return false;
   const heard = pass.heardAt(record.hostname);
+  if (heard === null) return hasRemark(rollout, record, 'dispatch-refused');
   const late = pass.now - millisOf(offer.first) >= pass.state.settings.refusedAfterMinutes * MINUTE;
-  return late && heard !== null && heard > offer.first;
+  return late && heard > offer.first;
 }
 
 /** A remark that this input knows nothing about stays as it was. */

@@ -1,10 +1,10 @@
-/** A dispatch taken back and granted anew was never offered, whatever the database still says of the old one. */
+/** Offers and their dispatches: what is known of one is not forgotten, and not believed of another. */
 import { describe, expect, it } from 'vitest';
 import { decideInput, emptyWork, type Desk as LeaderDesk } from '../../src/leader/work.ts';
 import { GENESIS } from '../../src/eventlog/chain.ts';
 import type { Input } from '../../src/reducer/input.ts';
 import { touched } from '../../src/reducer/state/rows-io.ts';
-import { timeOf } from '../../src/reducer/time.ts';
+import { MINUTE, timeOf } from '../../src/reducer/time.ts';
 import { Desk } from './support/desk.ts';
 import { contentOf, EPOCH, type FleetSpec } from './support/fleet-spec.ts';
 
@@ -36,6 +36,20 @@ function offered(): Desk {
   desk.offer('a0');
   return desk;
 }
+
+describe('a dispatch that its host does not take', () => {
+  it('stays remarked on by an input that does not know when the host was heard', () => {
+    const desk = offered();
+    desk.now += 11 * MINUTE;
+    desk.hear('a0');
+    desk.feed({ kind: 'Tick' });
+    const remarks = () =>
+      desk.state.rollouts.get(DISPATCH.rolloutId)?.blockers.get(DISPATCH.hostname)?.gates;
+    expect(remarks()).toEqual(['dispatch-refused']);
+    desk.feed({ kind: 'ManifestSetUpdated', ...contentOf(SPEC, 0, desk.now) });
+    expect(remarks()).toEqual(['dispatch-refused']);
+  });
+});
 
 describe('a dispatch that is taken back and granted anew', () => {
   it('ends the offers of the old one, though a row is there after the commit', () => {
