@@ -1,0 +1,146 @@
+/**
+ * An installation to be broken: a PostgreSQL of its own, two processes with all roles, each behind a proxy of
+ * its own, a signed rollout, and simulated hosts that report without a pause.
+ */
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { developmentTrust, releaseOf } from '../../../../src/cli/dev/release.ts';
+import { oneWave } from '../../../e2e/support/one-wave.ts';
+import { startLoad, type Load } from '../load/load.ts';
+import { startBalancer, type Balancer } from '../wire/balancer.ts';
+import { BenchDatabase } from './database.ts';
+import { Member } from './member.ts';
+
+export interface BenchOptions {
+  readonly dist: string;
+  readonly postgres?: Readonly<Record<string, string>>;
+  /** Where the cluster lies; default: below the bench's own directory. */
+  readonly postgresDir?: string;
+}
+
+const HOSTS = Array.from({ length: 60 }, (_, i) => `host-${String(i + 1).padStart(2, '0')}`);
+const REF = 'fa017'.padEnd(40, '0');
+/** Longer than any run: the hosts report while they soak. */
+const SOAK_SECONDS = 36_000;
+const HEALED_WITHIN_MS = 60_000;
+
+export class Bench {
+  readonly dir: string;
+  readonly database: BenchDatabase;
+  readonly members: readonly Member[];
+  readonly load: Load;
+  /** Inputs that faults put into the queue to die there, so far. */
+  planted = 0;
+  private readonly balancer: Balancer;
+
+  private constructor(
+    dir: string,
+    database: BenchDatabase,
+    members: readonly Member[],
+    balancer: Balancer,
+    load: Load,
+  ) {
+    this.dir = dir;
+    this.database = database;
+    this.members = members;
+    this.balancer = balancer;
+    this.load = load;
+  }
+
+  /** Everything up, every host at its soak, no load yet. */
+  static async start(options: BenchOptions): Promise<Bench> {
+    const dir = mkdtempSync(path.join(os.tmpdir(), 'muster-faults-'));
+    chmodSync(dir, 0o755); // as root, PostgreSQL runs as nobody
+    const undo: (() => Promise<void>)[] = [() => rm(dir, { recursive: true, force: true })];
+    try {
+      const place = options.postgresDir ?? path.join(dir, 'postgres');
+      const database = await BenchDatabase.start(place, options.postgres);
+      undo.push(() => database.close());
+      await database.migrate();
+      const { key, trustFile } = developmentTrust(dir);
+      const release = releaseOf(dir, oneWave(HOSTS, REF, SOAK_SECONDS), key);
+      await release.sign(Date.now());
+      const common = { dist: options.dist, databaseUrl: database.url, dir, trustFile };
+      const members: Member[] = [];
+      for (const name of ['a', 'b']) {
+        const member = await Member.create({ ...common, name, source: release.source });
+        members.push(member);
+        undo.push(() => member.close());
+        member.start();
+      }
+      for (const member of members) await member.untilReady();
+      const balancer = await startBalancer(members.map(({ port }) => port));
+      undo.push(() => balancer.close());
+      const load = await startLoad(balancer.port, HOSTS);
+      return new Bench(dir, database, members, balancer, load);
+    } catch (error) {
+      for (const step of undo.reverse()) await step();
+      throw error;
+    }
+  }
+
+  /** Who leads, as the database says, and runs. */
+  async leader(): Promise<Member> {
+    const until = performance.now() + HEALED_WITHIN_MS;
+    for (;;) {
+      const { holder } = await this.epoch();
+      const member = this.members.find(({ name }) => name === holder);
+      if (member?.isUp === true) return member;
+      if (performance.now() > until) throw new Error('nobody leads');
+      await delay(10);
+    }
+  }
+
+  async follower(): Promise<Member> {
+    const leader = await this.leader();
+    return this.other(leader);
+  }
+
+  other(member: Member): Member {
+    const found = this.members.find((one) => one !== member);
+    if (found === undefined) throw new Error('there is no other');
+    return found;
+  }
+
+  async epoch(): Promise<{ readonly epoch: number; readonly holder: string }> {
+    const [row] = await this.database.sql<{ epoch: number; holder: string }[]>`
+      SELECT epoch::int AS epoch, holder FROM epoch`;
+    return row ?? { epoch: 0, holder: '' };
+  }
+
+  /** Milliseconds until a later epoch has committed its first row. */
+  async untilEpochAbove(epoch: number, withinMs = HEALED_WITHIN_MS): Promise<number> {
+    const from = performance.now();
+    for (;;) {
+      const rows = await this.database.sql`
+        SELECT 1 FROM event_log WHERE kind = 'leadership' AND epoch > ${epoch}`;
+      if (rows.length > 0) return performance.now() - from;
+      if (performance.now() - from > withinMs) throw new Error(`no epoch above ${epoch}`);
+      await delay(5);
+    }
+  }
+
+  /** Every process up, ready and well connected. */
+  async heal(): Promise<void> {
+    for (const member of this.members) {
+      await member.signal('SIGCONT');
+      member.proxy.heal();
+      member.shiftClock(0);
+      member.start();
+    }
+    await Promise.all(this.members.map((member) => member.untilReady()));
+    await this.leader();
+  }
+
+  async close(): Promise<void> {
+    // First the load: hosts that repeat an event until it is taken would repeat it for ever.
+    await this.load.end();
+    await Promise.allSettled(this.members.map((member) => member.close()));
+    await this.balancer.close();
+    await this.database.close();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}

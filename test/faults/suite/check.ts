@@ -1,0 +1,89 @@
+/** What the log says against what the agents were told. Asked of a quiet, healed installation. */
+import type postgres from 'postgres';
+import { audit } from '../../../src/eventlog/audit.ts';
+import type { BenchDatabase } from './bench/database.ts';
+import { keyOf, outcomeOf, type Attempt } from './load/history.ts';
+
+export interface Findings {
+  /** Answered 2xx, and not in the log. */
+  readonly lost: number;
+  /** In the log more than once. */
+  readonly duplicated: number;
+  readonly gaps: number;
+  /** Everything else that is wrong, in words; empty: nothing. */
+  readonly wrong: readonly string[];
+}
+
+export interface Expectations {
+  /** Inputs that were planted to die. */
+  readonly dead: number;
+}
+
+export async function check(
+  database: BenchDatabase,
+  attempts: readonly Attempt[],
+  expected: Expectations,
+): Promise<Findings> {
+  const { sql, pool } = database;
+  const logged = await readEvents(sql);
+  const told = new Set(attempts.filter((one) => outcomeOf(one) === 'ok').map(keyOf));
+  const sent = new Set(attempts.map(keyOf));
+  const lost = [...told].filter((key) => !logged.has(key));
+  const duplicated = [...logged].filter(([, times]) => times > 1);
+  const unsent = [...logged.keys()].filter((key) => !sent.has(key));
+  const refused = attempts.filter(({ verdict }) => verdict !== null);
+  const report = await audit((read) => pool.run(read));
+  const wrong = [
+    ...say(lost.length > 0, `lost, for instance ${lost.slice(0, 3).join(', ')}`),
+    ...say(unsent.length > 0, `never sent: ${unsent.slice(0, 3).join(', ')}`),
+    ...say(refused.length > 0, `refused ${refused.length}, first ${refused[0]?.verdict ?? ''}`),
+    ...say(report.brokenAt !== null, `the chain breaks at seq ${String(report.brokenAt)}`),
+    ...say(report.unequal.length > 0, `tables are not the fold: ${report.unequal.join(', ')}`),
+    ...(await epochFaults(sql)),
+    ...(await deadFaults(sql, expected.dead)),
+  ];
+  const gaps = await countGaps(sql);
+  return { lost: lost.length, duplicated: duplicated.length, gaps, wrong };
+}
+
+function say(holds: boolean, sentence: string): string[] {
+  return holds ? [sentence] : [];
+}
+
+/** How often each agent event is in the log. */
+async function readEvents(sql: postgres.Sql): Promise<ReadonlyMap<string, number>> {
+  const rows = await sql<{ key: string; times: number }[]>`
+    SELECT hostname || ' ' || rollout_id || ' ' || (payload->'event'->>'seq') AS key,
+      count(*)::int AS times
+    FROM event_log WHERE kind = 'agent_event' GROUP BY 1`;
+  return new Map(rows.map(({ key, times }) => [key, times]));
+}
+
+async function countGaps(sql: postgres.Sql): Promise<number> {
+  const [row] = await sql<{ gaps: number }[]>`
+    SELECT (coalesce(max(seq), 0) - count(*))::int AS gaps FROM event_log`;
+  return row?.gaps ?? 0;
+}
+
+/** Epochs never decrease along the log, and each begins with the row that announces it. */
+async function epochFaults(sql: postgres.Sql): Promise<string[]> {
+  const rows = await sql<{ seq: number; what: string }[]>`
+    SELECT seq::int AS seq, CASE WHEN epoch < before THEN 'an older epoch follows a newer one'
+      ELSE 'an epoch begins without its leadership row' END AS what
+    FROM (SELECT seq, kind, epoch, lag(epoch, 1, 0::bigint) OVER (ORDER BY seq) AS before
+          FROM event_log) AS rows
+    WHERE epoch < before OR (epoch > before AND kind <> 'leadership') LIMIT 3`;
+  const [progress] = await sql<{ behind: boolean }[]>`
+    SELECT p.epoch < e.epoch AS behind FROM leader_progress p, epoch e`;
+  return [
+    ...rows.map(({ seq, what }) => `${what} at seq ${seq}`),
+    ...say(progress?.behind === true, 'the progress row was written by a deposed leader'),
+  ];
+}
+
+async function deadFaults(sql: postgres.Sql, planted: number): Promise<string[]> {
+  const rows = await sql<{ error: string }[]>`SELECT error FROM dead_input`;
+  if (rows.length === planted) return [];
+  const errors = rows.map(({ error }) => error.split('\n')[0]).slice(0, 3);
+  return [`${rows.length} dead inputs, not ${planted}: ${errors.join('; ')}`];
+}

@@ -1,0 +1,80 @@
+/** One HTTP request, as an agent makes it: answered, or not. Nothing is repeated here. */
+import http from 'node:http';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: string;
+}
+
+export interface Caller {
+  /** Null: no whole answer came within the time that an agent waits. */
+  call(request: CallRequest): Promise<Answer | null>;
+  close(): void;
+}
+
+export interface CallRequest {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly hostname: string;
+  readonly body?: object;
+  readonly timeoutMs?: number;
+}
+
+/** Agents give up after 10 s; half of it shows the same and keeps a run short. */
+const TIMEOUT_MS = 5_000;
+/** One request in so many closes its connection, so that a process that came back gets its share again. */
+const CLOSE_EVERY = 25;
+
+export function createCaller(port: number): Caller {
+  const agent = new http.Agent({ keepAlive: true });
+  let calls = 0;
+  return {
+    call: (request) => {
+      calls += 1;
+      return send(agent, port, request, calls % CLOSE_EVERY === 0);
+    },
+    close: () => {
+      agent.destroy();
+    },
+  };
+}
+
+function send(
+  agent: http.Agent,
+  port: number,
+  { method, path, hostname, body, timeoutMs = TIMEOUT_MS }: CallRequest,
+  last: boolean,
+): Promise<Answer | null> {
+  return new Promise((resolve) => {
+    const text = body === undefined ? '' : JSON.stringify(body);
+    const headers = {
+      'x-nixfleet-protocol': '1',
+      'x-muster-dev-identity': `agent:${hostname}`,
+      ...(last ? { connection: 'close' } : {}),
+      ...(body === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+    };
+    const request = http.request({ agent, port, host: '127.0.0.1', method, path, headers });
+    const late = setTimeout(() => request.destroy(), timeoutMs);
+    const finish = (answer: Answer | null): void => {
+      clearTimeout(late);
+      resolve(answer);
+    };
+    request.on('response', (response) => {
+      let said = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => (said += chunk));
+      response.on('error', () => undefined); // close follows
+      response.on('close', () => {
+        const { statusCode: status = 0, complete } = response;
+        finish(complete ? { status, headers: response.headers, body: said } : null);
+      });
+    });
+    request.on('error', () => {
+      finish(null);
+    });
+    request.end(text);
+  });
+}

@@ -1,0 +1,31 @@
+/** The table for people, and the one line for machines. */
+import type { Row } from './fault.ts';
+
+const HEAD = ['fault', 'ops', 'ok', 'failed', 'unknown', 'lost', 'dup', 'gaps', 'outage ms'];
+const COLUMNS = [...HEAD, 'limit ms', 'verdict'];
+const WIDTHS = [34, 7, 7, 7, 8, 6, 5, 6, 10, 9, 9];
+
+export function headLine(): string {
+  return line(COLUMNS);
+}
+
+export function rowLine(row: Row): string {
+  const { ops, ok, failed, unknown, lost, duplicated, gaps, outageMs, limitMs } = row;
+  const numbers = [ops, ok, failed, unknown, lost, duplicated, gaps, outageMs].map(String);
+  const text = line([row.fault, ...numbers, limitMs === null ? '-' : String(limitMs), row.verdict]);
+  return [text, ...row.why.map((reason) => `    ${row.verdict}: ${reason}`)].join('\n');
+}
+
+function line(cells: readonly string[]): string {
+  return cells
+    .map((cell, i) => (i === 0 ? cell.padEnd(WIDTHS[0] ?? 0) : cell.padStart(WIDTHS[i] ?? 0)))
+    .join(' ');
+}
+
+export function summary(rows: readonly Row[]): string {
+  const of = (verdict: Row['verdict']): string[] =>
+    rows.filter((row) => row.verdict === verdict).map(({ fault }) => fault);
+  const skipped = of('skipped');
+  const named = skipped.length === 0 ? '' : ` (${skipped.join(', ')})`;
+  return `${of('passed').length} passed, ${of('failed').length} failed, ${skipped.length} skipped${named}`;
+}
