@@ -119,7 +119,8 @@ export class Database {
   private readonly faults: Faults;
   private readonly locks = new Map<LockName, LockSession>();
   private active: Transaction | null = null;
-  private timeline = 1;
+  /** Which server this is: sessions end when another takes its place. */
+  timeline = 1;
 
   constructor(scheduler: Scheduler, faults: Faults, breaks: ReadonlySet<BreakName>) {
     this.scheduler = scheduler;
@@ -186,7 +187,8 @@ export class Database {
   }
 
   /** Opens the writer's transaction behind the fence. */
-  begin(epoch: number): Transaction {
+  begin(epoch: number, timeline: number): Transaction {
+    if (timeline !== this.timeline) throw new AwayError('the session is over');
     if (epoch !== this.data.epoch.epoch && !this.breaks.has('skip-fence')) throw new FencedError();
     const tx = new Transaction(epoch, this.scheduler.now);
     this.active = tx;

@@ -68,12 +68,14 @@ class Term {
   private readonly poison = new Map<number, string>();
   private tx: Transaction | null = null;
   private epoch = 0;
+  private readonly timeline: number;
   private desk: Desk | null = null;
   private noticedLossAt = Number.POSITIVE_INFINITY;
 
   constructor(process: Process, lock: LockSession) {
     this.process = process;
     this.lock = lock;
+    this.timeline = process.world.db.timeline;
   }
 
   private get db() {
@@ -161,7 +163,7 @@ class Term {
   }
 
   private async open(): Promise<Transaction> {
-    return (this.tx ??= await this.process.query(() => this.db.begin(this.epoch)));
+    return (this.tx ??= await this.process.query(() => this.db.begin(this.epoch, this.timeline)));
   }
 
   private async load(): Promise<void> {
