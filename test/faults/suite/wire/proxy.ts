@@ -6,11 +6,6 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { Session, type Line, type Moment } from './session.ts';
 
-export interface Trapped {
-  /** The held session; release or cut it. */
-  readonly session: Session;
-}
-
 export interface DatabaseProxy {
   readonly port: number;
   readonly sessions: ReadonlySet<Session>;
