@@ -3,8 +3,9 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Server } from 'node:net';
 import { migrate } from '../../src/cli/migrate.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { forward, freePort } from '../support/late-port.ts';
+import { forward } from '../support/late-port.ts';
 import { run } from './support.ts';
+import { freePort } from '../../src/cli/dev/free-port.ts';
 
 let door: Server | undefined;
 afterAll(() => door?.close());

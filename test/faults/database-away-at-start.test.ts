@@ -1,8 +1,9 @@
 /** A process that starts before its database: alive, not ready, says so, and takes up work when it comes. */
 import { expect, test } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
-import { forward, freePort } from '../support/late-port.ts';
+import { forward } from '../support/late-port.ts';
 import { startHttpServer, until } from '../support/http-server.ts';
+import { freePort } from '../../src/cli/dev/free-port.ts';
 
 test('the database comes after the process', async () => {
   const { url } = await createTestDatabase();

@@ -1,4 +1,4 @@
-/** A database that is away: a port where nobody listens yet, and what makes the server appear there. */
+/** A database that was away comes: its server appears at a port where nobody listened. */
 import { once } from 'node:events';
 import net from 'node:net';
 
@@ -13,14 +13,4 @@ export async function forward(port: number, url: URL): Promise<net.Server> {
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   return server;
-}
-
-export async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

@@ -16,7 +16,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import net from 'node:net';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -31,6 +30,7 @@ import {
 } from './postgres-binaries.ts';
 import { clearStaleLock, removeDeadSiblings } from './postgres-leftovers.ts';
 import { startWatchdog, type Watchdog } from './postgres-watchdog.ts';
+import { freePort } from './free-port.ts';
 
 export interface EmbeddedPostgresOptions {
   /** Kept between runs; made if absent. */
@@ -277,14 +277,4 @@ async function end(child: ChildProcess, exited: Promise<void>, signal: NodeJS.Si
     await Promise.race([exited, delay(HARDER_AFTER_MS, undefined, giveUp).catch(() => undefined)]);
     giveUp.abort();
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

@@ -2,8 +2,6 @@
  * Everything that `muster dev` runs, and its order: PostgreSQL, migrations, two replicas, the balancer, the
  * fleet. What was started is stopped in the opposite order, whatever went wrong on the way.
  */
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
@@ -15,6 +13,7 @@ import type { DevOptions } from './options.ts';
 import { runToEnd, supervise, type ProcessSpec, type Supervised } from './processes.ts';
 import { developmentTrust, releaseOf, type Release } from './release.ts';
 import { sampleFleet } from './sample-fleet.ts';
+import { freePort } from './free-port.ts';
 
 export const SCHEMA = 'muster';
 
@@ -238,17 +237,6 @@ function fleetSpec(
 
 function heartbeatSeconds({ hosts }: DevOptions): number {
   return Math.max(MIN_HEARTBEAT_SECONDS, hosts / HEARTBEATS_PER_SECOND);
-}
-
-/** Free now; taken a moment later. A replica keeps its port over a restart, so it cannot choose itself. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }
 
 /** The sentence for what went wrong, without a stack where none helps. */

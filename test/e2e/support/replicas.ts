@@ -1,11 +1,11 @@
 /** Real `muster serve` processes on a database of the test's own, behind the balancer of `muster dev`. */
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import { startBalancer } from '../../../src/cli/dev/balancer.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { startNode, type TestProcess } from '../../support/processes.ts';
+import { freePort } from '../../../src/cli/dev/free-port.ts';
 
 export const SCHEMA = 'muster';
 
@@ -111,14 +111,4 @@ async function terminate(child: TestProcess): Promise<void> {
   const gone = once(child, 'exit');
   child.kill('SIGTERM');
   await gone;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

@@ -1,12 +1,12 @@
 /** One `muster serve` process of the bench, between a port for agents and a proxy to its database. */
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { startNode, type TestProcess } from '../../../support/processes.ts';
 import { startProxy, type DatabaseProxy } from '../wire/proxy.ts';
+import { freePort } from '../../../../src/cli/dev/free-port.ts';
 
 export interface MemberOptions {
   readonly name: string;
@@ -123,14 +123,4 @@ function hasExited(child: TestProcess): boolean {
 
 function tail(text: string): string {
   return text.split('\n').slice(-15).join('\n');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }
