@@ -8,7 +8,7 @@ const INTRODUCTION = `# Configuration
 
 Every setting of \`muster serve\` is an environment variable and a flag; the flag wins. An empty variable
 counts as unset. Limits are checked against each other at start, and everything that is wrong is reported
-at once. \`muster migrate\` reads the database settings only. Durations accept fractions unless the value
+at once. A \`MUSTER_\` variable that is no setting is named in the log, and ignored. \`muster migrate\` reads the database settings only. Durations accept fractions unless the value
 is said to be whole. Settings marked *secret* are never logged.
 
 This page is printed from \`src/config/schema.ts\`; a test fails when the two differ
