@@ -23,7 +23,7 @@ function values(schema: TSchema): string {
     const name = kind === 'integer' ? 'whole number' : 'number';
     return `${name}, ${String(schema['minimum'])} … ${String(schema['maximum'])}`;
   }
-  if (kind === 'boolean') return '`true`, `false`';
+  if (kind === 'boolean') return '`true`, `false` (`yes`/`no`, `on`/`off`, `1`/`0` mean the same)';
   const example: unknown = schema['example'];
   return typeof example === 'string' ? `such as \`${example}\`` : 'text';
 }

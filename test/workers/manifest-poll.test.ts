@@ -22,11 +22,14 @@ let submitted: StoredInput[];
 let lines: string[];
 let kept: Map<string, StoredArtifact>;
 let poll: Task;
+/** What happens to the source while it is read. */
+let onRead: (name: string) => void;
 
 beforeEach(() => {
   submitted = [];
   lines = [];
   kept = new Map();
+  onRead = () => undefined;
   const clock = { ...fakeClock(), now: () => NOW };
   const context = {
     submit: (input: StoredInput) => {
@@ -46,7 +49,13 @@ beforeEach(() => {
         return Promise.resolve();
       },
     },
-    source: { where: 'memory', read: (name) => Promise.resolve(files.get(name)) },
+    source: {
+      where: 'memory',
+      read: (name) => {
+        onRead(name);
+        return Promise.resolve(files.get(name));
+      },
+    },
     trustFile: {
       path: 'trust.json',
       read: () => Promise.resolve(Buffer.from(trustFileFor(signer))),
@@ -101,5 +110,15 @@ describe('a poll', () => {
     expect(await polled(new Map())).toEqual(['fleet.resolved missing']);
     expect(await polled(new Map())).toEqual([]);
     expect(await polled(GOOD)).toContain('fleet.resolved ok');
+  });
+
+  it('believes no refusal of a set that was replaced while it was read', async () => {
+    const others = setFiles({ signedAt: '2026-11-01T12:05:00Z' });
+    onRead = (name) => {
+      if (name.startsWith('rollouts/')) files = others;
+    };
+    await expect(polled(GOOD)).rejects.toThrow(/changed while it was read/);
+    expect(submitted.filter(({ kind }) => kind === 'VerifyOutcome')).toEqual([]);
+    expect(await polled(others)).toContain('fleet.resolved ok');
   });
 });

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../src/cli/dev/free-port.ts';
 import { openSource } from '../../src/workers/source.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { EDGE, startHttpServer, until } from '../support/http-server.ts';
@@ -60,6 +61,13 @@ describe('an HTTP source', () => {
     expect(await openSource(base, TOKEN).read('revocations.json', signal)).toBeUndefined();
     await expect(openSource(base, 'wrong').read('fleet.resolved.json', signal)).rejects.toThrow(
       /fleet\.resolved\.json: the source answers 403/,
+    );
+  });
+
+  it('that is away is named with the reason and the setting', async () => {
+    const away = `http://127.0.0.1:${String(await freePort())}`;
+    await expect(openSource(away, null).read('fleet.resolved.json', signal)).rejects.toThrow(
+      /:\d+\/fleet\.resolved\.json cannot be fetched \(.*ECONNREFUSED.*MUSTER_SOURCE/,
     );
   });
 
