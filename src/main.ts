@@ -130,6 +130,7 @@ async function startApi(
   const api = await buildApi(
     {
       submit: (input, options) => submitter.submit(input, options),
+      submitCommand: (request, options) => submitter.submitKeyed(request, options),
       pool,
       wake: { subscribe: (wake) => listener.on('out', wake) },
       clock: systemClock,

@@ -16,6 +16,7 @@ import { addMeasures } from './measures.ts';
 import { createMemory } from './memory.ts';
 import { Polls } from './polls.ts';
 import { addProtocol } from './protocol.ts';
+import { addCommands } from './routes/commands.ts';
 import { addDispatch, offerer } from './routes/dispatch.ts';
 import { addEvents } from './routes/events.ts';
 import { addHeartbeat } from './routes/heartbeat.ts';
@@ -75,7 +76,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Muster', version: options.version },
-      tags: [{ name: 'agent' }, { name: 'operator' }, { name: 'process' }],
+      tags: [{ name: 'agent' }, { name: 'operator' }, { name: 'commands' }, { name: 'process' }],
     },
   });
   await app.register((plain, _options, done) => {
@@ -84,6 +85,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
     if (options.serves) {
       addManifests(plain, deps);
       addOperator(scope, deps);
+      addCommands(scope, deps);
       addDispatch(scope, deps, polls);
     }
     done();

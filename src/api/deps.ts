@@ -4,6 +4,7 @@
  */
 import type { Pool } from '../db/pool.ts';
 import type { StoredInput } from '../wire/input.ts';
+import type { OperatorInput } from '../reducer/input.ts';
 import type { Verdict } from '../reducer/log.ts';
 import type { Clock, Logger, MetricsRegistry } from '../telemetry.ts';
 
@@ -22,6 +23,17 @@ export type Submit = (
   input: StoredInput,
   options: { readonly waitMs: number },
 ) => Promise<Submitted>;
+
+/** As `Submit`, for an operator's command under its Idempotency-Key. */
+export type SubmitCommand = (
+  request: { readonly key: string; readonly hash: string; readonly input: OperatorInput },
+  options: { readonly waitMs: number },
+) => Promise<
+  | (Exclude<Submitted, { readonly status: 'unavailable' }> & { readonly repeated: boolean })
+  /** The key belongs to another request. */
+  | { readonly status: 'reused' }
+  | Extract<Submitted, { readonly status: 'unavailable' }>
+>;
 
 /** Something may have been committed that parked polls wait for. A hint: hints may be lost. */
 export interface WakeSource {
@@ -45,6 +57,7 @@ export interface ApiLimits {
 
 export interface ApiDeps {
   readonly submit: Submit;
+  readonly submitCommand: SubmitCommand;
   readonly pool: Pool;
   readonly wake: WakeSource;
   readonly clock: Clock;

@@ -55,8 +55,11 @@ export async function sweep(
   before: { readonly verdicts: string; readonly keys: string },
 ): Promise<Swept> {
   return pool.run(async (sql) => {
-    const verdicts = await sql`DELETE FROM verdict WHERE at < ${before.verdicts}::timestamptz`;
     const keys = await sql`DELETE FROM operator_key WHERE at < ${before.keys}::timestamptz`;
+    // The verdict of a command is its answer for as long as its key is kept.
+    const verdicts = await sql`
+      DELETE FROM verdict WHERE at < ${before.verdicts}::timestamptz
+        AND input_id NOT IN (SELECT input_id FROM operator_key WHERE input_id IS NOT NULL)`;
     const offers = await sql`
       DELETE FROM dispatch_offer AS offer
       WHERE offer.last_offered_at < ${before.keys}::timestamptz

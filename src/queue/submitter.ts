@@ -15,6 +15,7 @@ import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import type { StoredInput } from '../wire/input.ts';
 import { encodeInput, insertInputs, type EncodedInput } from './enqueue.ts';
 import { createGatherer, type Gatherer } from './gather.ts';
+import { createKeyedEntrance, type KeyedRequest, type KeyedResult } from './keyed.ts';
 import { createQueueGate, type QueueGate, type QueueLimits } from './gate.ts';
 import { createVerdictReader, type Judged, type VerdictReader } from './verdicts.ts';
 
@@ -26,6 +27,11 @@ export type SubmitResult =
   | { readonly status: 'invalid'; readonly detail: string }
   | { readonly status: 'unavailable'; readonly why: Unavailable; readonly retryAfterSecs: number };
 
+/** Of an operator's command: what the queue made of it, and of its key. */
+export type CommandResult =
+  | Exclude<KeyedResult, { readonly status: 'away' }>
+  | Extract<SubmitResult, { readonly status: 'unavailable' }>;
+
 export interface SubmitOptions {
   /** Milliseconds to wait for the verdict, from the call on; 0: answer when durable. */
   readonly waitMs: number;
@@ -33,6 +39,8 @@ export interface SubmitOptions {
 
 export interface Submitter {
   submit(input: StoredInput, options: SubmitOptions): Promise<SubmitResult>;
+  /** A command under its key: carried out once, and answered alike however often it is sent. */
+  submitKeyed(request: KeyedRequest, options: SubmitOptions): Promise<CommandResult>;
   /** Could an input be taken now? For readiness; looks at the database if it has not lately. */
   ready(): Promise<boolean>;
   /** Takes nothing more; resolves when what it holds is stored and answered. */
@@ -89,6 +97,7 @@ export function createSubmitter(options: SubmitterOptions): Submitter {
   const reader = createPool(database, { role: 'verdicts', max: 2, statementMs: READ_MS });
   const verdicts = createVerdictReader({ pool: reader, listener, replica, clock, logger });
   const gate = createQueueGate({ pool: reader, limits, clock, logger, metrics });
+  const keyed = createKeyedEntrance({ ...options, isNotDurable: isCancelledSync });
   const gatherer = createGatherer(
     { items: limits.batchRows, size: STATEMENT_CHARS, sizeOf: (input) => input.payload.length },
     inserter(options, writer, verdicts, sync),
@@ -96,13 +105,19 @@ export function createSubmitter(options: SubmitterOptions): Submitter {
   const entrance: Entrance = { ...options, verdicts, gate, gatherer, draining: false };
   return {
     submit: (input, { waitMs }) => submitTo(entrance, input, waitMs),
+    async submitKeyed(request, { waitMs }) {
+      if (entrance.draining) return refuse(entrance, 'draining');
+      if (gate.isFull()) return refuse(entrance, 'queue-full');
+      const result = await keyed.submit(request, waitMs);
+      return result.status === 'away' ? refuse(entrance, 'database-away') : result;
+    },
     ready: async () => !entrance.draining && (await gate.look()),
     async drain() {
       entrance.draining = true;
       await gatherer.idle();
     },
     end: () =>
-      endAll([writer, reader], () => {
+      endAll([writer, reader, keyed], () => {
         verdicts.stop();
       }),
   };
@@ -182,14 +197,17 @@ async function store(entrance: Entrance, input: StoredInput): Promise<number | S
   }
 }
 
-function refuse({ random, metrics }: Entrance, why: Unavailable): SubmitResult {
+function refuse(
+  { random, metrics }: Entrance,
+  why: Unavailable,
+): Extract<SubmitResult, { readonly status: 'unavailable' }> {
   const [least, spread] = RETRY[why];
   const retryAfterSecs = least + Math.floor(random() * (spread + 1));
   metrics.count('muster_queue_inputs_total', { outcome: why });
   return { status: 'unavailable', why, retryAfterSecs };
 }
 
-async function endAll(pools: readonly Pool[], stop: () => void): Promise<void> {
+async function endAll(pools: readonly Pick<Pool, 'end'>[], stop: () => void): Promise<void> {
   stop();
   await Promise.all(pools.map((pool) => pool.end()));
 }

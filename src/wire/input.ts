@@ -4,7 +4,8 @@
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
-import type { Input, ManifestSetInput, OperatorCommand } from '../reducer/input.ts';
+import type { Input, ManifestSetInput } from '../reducer/input.ts';
+import { CommandSchema } from './command.ts';
 import { decodeFleetContent, decodeManifestContent } from './content.ts';
 import { decodeHostEvent } from './event.ts';
 import { explainError } from './explain.ts';
@@ -32,19 +33,6 @@ const AgentEvent = Type.Object({
   rolloutId: Text,
   event: Type.Unknown(),
 });
-
-const Subject = (commands: readonly string[], fields: Record<string, TSchema>) =>
-  Type.Object({ command: Type.Union(commands.map((name) => Type.Literal(name))), ...fields });
-
-const Command = Type.Unsafe<OperatorCommand>(
-  Type.Union([
-    Subject(['PauseChannel', 'ResumeChannel'], { channel: Text }),
-    Subject(['PauseFleet', 'ResumeFleet'], {}),
-    Subject(['CancelRollout', 'ClearRollout'], { rolloutId: Text }),
-    Subject(['ClearQuarantine'], { channel: Text, closure: Text }),
-    Subject(['HoldHost', 'ReleaseHost', 'WithdrawDispatch', 'WriteOffHost'], { hostname: Text }),
-  ]),
-);
 
 const OTHERS = {
   RefusedEvent: Type.Object({
@@ -102,7 +90,7 @@ const OTHERS = {
     actor: Text,
     reason: Text,
     expectedSeq: Maybe(Type.Integer()),
-    command: Command,
+    command: CommandSchema,
   }),
 } as const;
 

@@ -9,6 +9,7 @@ export const PROBLEMS = {
   malformed: [400, 'The request cannot be read'],
   'unknown-kind': [400, 'The event is of an unknown kind'],
   'bad-cursor': [400, 'The cursor is not one of ours'],
+  'idempotency-key-missing': [400, 'A command needs an Idempotency-Key'],
   unauthenticated: [401, 'The caller has no identity here'],
   'wrong-host': [403, 'An agent speaks for its own host only'],
   'wrong-identity': [403, 'This endpoint is not for such callers'],
@@ -19,9 +20,12 @@ export const PROBLEMS = {
   'invariant-violated': [409, 'The event contradicts what is known'],
   'unknown-rollout-host': [409, 'This host has no part in that rollout'],
   'stale-cursor': [409, 'The database was restored since this cursor was given'],
+  'stale-expectation': [409, 'The subject changed since it was seen'],
+  'illegal-command': [409, 'The command does not apply now'],
   'too-slow': [408, 'The request took too long'],
   'too-large': [413, 'The body is too large'],
   'unsupported-media-type': [415, 'The body is of an unsupported type'],
+  'idempotency-key-reused': [422, 'This Idempotency-Key was used for another request'],
   'unsupported-protocol': [426, 'Another protocol version is spoken here'],
   'headers-too-large': [431, 'The headers are too large'],
   internal: [500, 'The control plane failed'],
@@ -52,13 +56,18 @@ export const ProblemSchema = Type.Object(
         description: 'On 409 of an event: the highest seq applied; null when there is no record.',
       }),
     ),
+    seqs: Type.Optional(
+      Type.Array(Type.Integer(), {
+        description: 'Of a refused command: the log rows that say so.',
+      }),
+    ),
   },
   { description: 'RFC 9457 problem details.' },
 );
 
 export type Problem = Static<typeof ProblemSchema>;
-/** What a problem of an event says beside its sentence. */
-export type ProblemFacts = Pick<Problem, 'state' | 'lastEventSeq'>;
+/** What the problem of an event or a command says beside its sentence. */
+export type ProblemFacts = Pick<Problem, 'state' | 'lastEventSeq' | 'seqs'>;
 
 export function problem(code: ProblemCode, detail: string, facts: ProblemFacts = {}): Problem {
   const [status, title] = PROBLEMS[code];

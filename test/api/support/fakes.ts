@@ -120,6 +120,7 @@ export async function startReplica(
         inputs.push(input);
         return queue(input, options);
       },
+      submitCommand: () => Promise.resolve({ status: 'queued', repeated: false }),
       wake: {
         subscribe(listener) {
           wakes.add(listener);

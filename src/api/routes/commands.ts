@@ -1,0 +1,154 @@
+/**
+ * Operator commands: one route for each entry of the list in `wire/command.ts`. A command becomes an input
+ * like any other; its answer is what the leader decided, read back under the Idempotency-Key for seven days.
+ */
+import { createHash } from 'node:crypto';
+import { Type } from '@sinclair/typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { OperatorInput } from '../../reducer/input.ts';
+import {
+  COMMAND_NAMES,
+  CommandAnswerSchema,
+  CommandBodySchema,
+  commandOf,
+  COMMANDS,
+  FIELD_SCHEMAS,
+  type CommandAnswer,
+  type CommandBody,
+  type CommandName,
+} from '../../wire/command.ts';
+import { problemCode, ProblemSchema } from '../../wire/problem.ts';
+import { storableText } from '../../wire/text.ts';
+import type { ApiDeps } from '../deps.ts';
+import { notAccepted, Refusal } from '../refusal.ts';
+import type { Scope } from '../scope.ts';
+
+/** A reason of 1,000 characters, escaped, fits several times. */
+const BODY_LIMIT = 16 * 1024;
+const KEY = /^[\x21-\x7e]{1,200}$/;
+
+const HeaderSchema = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      description:
+        'Required: 1 to 200 printable characters, such as a UUID, made anew for each command. Kept for 7 days: a repeat is answered alike and carried out once.',
+    }),
+  ),
+});
+
+function describe(name: CommandName) {
+  const { params, summary } = COMMANDS[name];
+  return {
+    summary,
+    tags: ['commands'],
+    params: Type.Object(
+      Object.fromEntries(Object.entries(params).map(([p, field]) => [p, FIELD_SCHEMAS[field]])),
+    ),
+    headers: HeaderSchema,
+    body: CommandBodySchema,
+    response: {
+      200: CommandAnswerSchema,
+      202: CommandAnswerSchema,
+      400: ProblemSchema,
+      401: ProblemSchema,
+      403: ProblemSchema,
+      404: ProblemSchema,
+      409: ProblemSchema,
+      413: ProblemSchema,
+      415: ProblemSchema,
+      422: ProblemSchema,
+      426: ProblemSchema,
+      503: ProblemSchema,
+    },
+  };
+}
+
+export function addCommands(scope: Scope, deps: ApiDeps): void {
+  for (const name of COMMAND_NAMES) {
+    scope.post<{
+      Params: Readonly<Record<string, string>>;
+      Body: CommandBody;
+      Querystring: Readonly<Record<string, unknown>>;
+    }>(
+      COMMANDS[name].route,
+      { config: { audience: 'operator' }, bodyLimit: BODY_LIMIT, schema: describe(name) },
+      async (request, reply) => {
+        onlyKnown(request.query);
+        return carryOut(deps, inputOf(name, request), keyOf(request), reply);
+      },
+    );
+  }
+}
+
+/** A mistyped `dryRun` must not carry the command out. */
+function onlyKnown(query: Readonly<Record<string, unknown>>): void {
+  const [unknown] = Object.keys(query);
+  if (unknown === undefined) return;
+  throw new Refusal('malformed', `there is no query parameter ${unknown.slice(0, 64)} here`);
+}
+
+function inputOf(
+  name: CommandName,
+  request: FastifyRequest<{ Params: Readonly<Record<string, string>>; Body: CommandBody }>,
+): OperatorInput {
+  if (request.identity?.kind !== 'operator') {
+    throw new Refusal('unauthenticated', 'the caller is no operator');
+  }
+  return {
+    kind: 'OperatorCommand',
+    actor: request.identity.name,
+    reason: storableText(request.body.reason.trim()),
+    expectedSeq: request.body.expectedSeq ?? null,
+    command: commandOf(name, request.params),
+  };
+}
+
+function keyOf(request: FastifyRequest): string {
+  const key = request.headers['idempotency-key'];
+  if (typeof key === 'string' && KEY.test(key)) return key;
+  throw new Refusal(
+    'idempotency-key-missing',
+    'send a header Idempotency-Key: 1 to 200 printable characters, such as a UUID, made anew for each command',
+  );
+}
+
+async function carryOut(
+  deps: ApiDeps,
+  input: OperatorInput,
+  key: string,
+  reply: FastifyReply,
+): Promise<CommandAnswer> {
+  const hash = createHash('sha256').update(JSON.stringify(input)).digest('hex');
+  const waitMs = deps.limits.verdictWaitMs;
+  const result = await deps.submitCommand({ key, hash, input }, { waitMs });
+  switch (result.status) {
+    case 'unavailable':
+      throw notAccepted(result.why, result.retryAfterSecs);
+    case 'invalid':
+      throw new Refusal('malformed', 'the database cannot store this command; send plain text');
+    case 'reused':
+      throw new Refusal(
+        'idempotency-key-reused',
+        'this Idempotency-Key was used for another command, reason or caller; make a new one',
+      );
+    case 'queued':
+      noteRepeat(reply, result.repeated);
+      void reply.code(202);
+      return { status: 'queued', seqs: [] };
+    case 'judged': {
+      noteRepeat(reply, result.repeated);
+      const { verdict, seqs } = result;
+      if (verdict.status === 'refused') {
+        throw new Refusal(problemCode(verdict.code), verdict.detail, {
+          facts: { seqs: [...seqs] },
+        });
+      }
+      return { status: 'applied', seqs: [...seqs] };
+    }
+  }
+}
+
+/** For people who wonder; the answer itself is the same. */
+function noteRepeat(reply: FastifyReply, repeated: boolean): void {
+  if (repeated) void reply.header('idempotency-replayed', 'true');
+}

@@ -1,0 +1,186 @@
+/**
+ * The entrance for operator commands: a request with a key is carried out once, however often it is sent,
+ * through whichever replica. The key and the input are stored by one statement, so there is no moment at
+ * which one is there without the other; the leader writes the verdict with what it decided; and a repeat
+ * finds both. Nothing about it lives in a process.
+ */
+import { databaseProblem, isDataError, sqlState } from '../db/errors.ts';
+import { createPool, type Pool } from '../db/pool.ts';
+import type { DatabaseOptions, Notice, Sql } from '../db/driver.ts';
+import type { Listener } from '../db/listen.ts';
+import type { OperatorInput } from '../reducer/input.ts';
+import type { Clock, Logger } from '../telemetry.ts';
+import { decodeVerdict } from '../wire/verdict.ts';
+import { encodeInput } from './enqueue.ts';
+import type { Judged } from './verdicts.ts';
+
+export interface KeyedRequest {
+  readonly key: string;
+  /** Of everything that makes the request what it is, who sends it included. */
+  readonly hash: string;
+  readonly input: OperatorInput;
+}
+
+export type KeyedResult = (
+  | Judged
+  | { readonly status: 'queued' }
+  /** The key belongs to another request. */
+  | { readonly status: 'reused' }
+  | { readonly status: 'invalid'; readonly detail: string }
+  | { readonly status: 'away' }
+) & {
+  /** The request was known already. */
+  readonly repeated: boolean;
+};
+
+export interface KeyedEntrance {
+  submit(request: KeyedRequest, waitMs: number): Promise<KeyedResult>;
+  end(): Promise<void>;
+}
+
+export interface KeyedOptions {
+  readonly database: DatabaseOptions;
+  /** Name of this process: inputs with one get a verdict. */
+  readonly replica: string;
+  readonly listener: Listener;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Is this notice one that takes a commit's durability back? */
+  readonly isNotDurable: (notice: Notice) => boolean;
+}
+
+/** Commands are people's and pipelines': a handful a minute. */
+const CONNECTIONS = 1;
+/** As long as an agent's insert may take. */
+const STATEMENT_MS = 3_000;
+/** The safety net beneath notifications. */
+const POLL_MS = 250;
+const UNIQUE_VIOLATION = '23505';
+
+interface StoredKey {
+  readonly hash: string;
+  readonly inputId: number;
+}
+
+async function findKey(sql: Sql, key: string): Promise<StoredKey | null> {
+  const [row] = await sql<StoredKey[]>`
+    SELECT request_hash AS hash, input_id AS "inputId" FROM operator_key WHERE key = ${key}`;
+  return row ?? null;
+}
+
+/** Fails with a unique violation, and stores nothing, when the key is there. */
+async function storeKeyed(sql: Sql, request: KeyedRequest, replica: string): Promise<StoredKey> {
+  const { key, hash, input } = request;
+  const { kind, hostname, rolloutId, payload } = encodeInput(input);
+  const [row] = await sql<StoredKey[]>`
+    WITH stored AS (
+      INSERT INTO input_queue (kind, hostname, rollout_id, payload, replica)
+      VALUES (${kind}, ${hostname}, ${rolloutId}, ${payload}::text::json, ${replica})
+      RETURNING id
+    ), woken AS (SELECT pg_notify(current_schema() || '_in', ''))
+    INSERT INTO operator_key (key, actor, request_hash, input_id)
+    SELECT ${key}, ${input.actor}, ${hash}, id FROM stored, woken
+    RETURNING request_hash AS hash, input_id AS "inputId"`;
+  if (row === undefined) throw new Error('a keyed input was stored without a row');
+  return row;
+}
+
+async function readVerdict(sql: Sql, inputId: number): Promise<Judged | null> {
+  const [row] = await sql<{ verdict: unknown; seqs: number[] }[]>`
+    SELECT verdict, seqs FROM verdict WHERE input_id = ${inputId}`;
+  if (row === undefined) return null;
+  const verdict = decodeVerdict(row.verdict);
+  return verdict === null ? null : { status: 'judged', verdict, seqs: row.seqs };
+}
+
+export function createKeyedEntrance(options: KeyedOptions): KeyedEntrance {
+  const seen = { notDurable: 0 };
+  const pool = createPool(options.database, {
+    role: 'commands',
+    max: CONNECTIONS,
+    statementMs: STATEMENT_MS,
+    onNotice: (notice) => {
+      if (options.isNotDurable(notice)) seen.notDurable += 1;
+    },
+  });
+  const submit = async (request: KeyedRequest, waitMs: number): Promise<KeyedResult> => {
+    const until = options.clock.monotonic() + waitMs;
+    const { stored, repeated } = await claim(pool, request, options.replica, seen);
+    if (stored.hash !== request.hash) return { status: 'reused', repeated };
+    const judged = await verdictBy(options, pool, stored.inputId, until);
+    return { ...(judged ?? { status: 'queued' }), repeated };
+  };
+  return {
+    async submit(request, waitMs) {
+      try {
+        return await submit(request, waitMs);
+      } catch (error) {
+        const detail = databaseProblem(error);
+        if (isDataError(error)) return { status: 'invalid', detail, repeated: false };
+        options.logger.warn({ problem: detail }, 'a command was not stored');
+        return { status: 'away', repeated: false };
+      }
+    },
+    end: () => pool.end(),
+  };
+}
+
+async function claim(
+  pool: Pool,
+  request: KeyedRequest,
+  replica: string,
+  seen: { readonly notDurable: number },
+): Promise<{ readonly stored: StoredKey; readonly repeated: boolean }> {
+  const known = await pool.run((sql) => findKey(sql, request.key));
+  if (known !== null) return { stored: known, repeated: true };
+  try {
+    const before = seen.notDurable;
+    const stored = await pool.run((sql) => storeKeyed(sql, request, replica));
+    if (seen.notDurable !== before) throw new Error('the standby did not confirm the commit');
+    return { stored, repeated: false };
+  } catch (error) {
+    if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+    // Sent twice at the same time: the other one was first.
+    const first = await pool.run((sql) => findKey(sql, request.key));
+    if (first === null) throw error;
+    return { stored: first, repeated: true };
+  }
+}
+
+/** The verdict, once there is one; null when there is none by `until`. */
+async function verdictBy(
+  { clock, listener }: KeyedOptions,
+  pool: Pool,
+  inputId: number,
+  until: number,
+): Promise<Judged | null> {
+  for (;;) {
+    const committed = nextCommit(listener, clock, Math.min(POLL_MS, until - clock.monotonic()));
+    const judged = await pool.run((sql) => readVerdict(sql, inputId));
+    if (judged !== null || clock.monotonic() >= until) {
+      committed.forget();
+      return judged;
+    }
+    await committed.happened;
+  }
+}
+
+/** Begins to listen at once, so that no commit is missed between asking and waiting. */
+function nextCommit(
+  listener: Listener,
+  clock: Clock,
+  ms: number,
+): { readonly happened: Promise<void>; readonly forget: () => void } {
+  let forget = (): void => undefined;
+  const happened = new Promise<void>((resolve) => {
+    const done = (): void => {
+      unlisten();
+      cancel();
+      resolve();
+    };
+    const unlisten = listener.on('out', done);
+    const cancel = clock.after(Math.max(0, ms), done);
+    forget = done;
+  });
+  return { happened, forget };
+}

@@ -1,0 +1,159 @@
+/**
+ * Every operator command, once: its route, what it is about, and what it does. The API makes its routes from
+ * this list, the queue's decoder its schema, `muster` its calls, and tests draw from it. What a command
+ * decides is the reducer's business.
+ */
+import { type Static, Type } from '@sinclair/typebox';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import type { OperatorCommand } from '../reducer/input.ts';
+import { HostnameSchema, RolloutIdSchema } from './ids.ts';
+
+export type CommandName = OperatorCommand['command'];
+/** What a command can be about. */
+type Field = 'channel' | 'closure' | 'hostname' | 'rolloutId';
+
+interface CommandSpec {
+  /** In the router's notation. */
+  readonly route: string;
+  /** The field that each parameter of the route fills. */
+  readonly params: Readonly<Record<string, Field>>;
+  readonly summary: string;
+}
+
+export const COMMANDS: Readonly<Record<CommandName, CommandSpec>> = {
+  PauseChannel: {
+    route: '/v1/channels/:name/pause',
+    params: { name: 'channel' },
+    summary:
+      'Dispatch nothing more on a channel, successors of its rollout included, until resumed',
+  },
+  ResumeChannel: {
+    route: '/v1/channels/:name/resume',
+    params: { name: 'channel' },
+    summary: 'Let a paused channel go on',
+  },
+  PauseFleet: {
+    route: '/v1/fleet/pause',
+    params: {},
+    summary: 'Dispatch nothing more anywhere until resumed',
+  },
+  ResumeFleet: { route: '/v1/fleet/resume', params: {}, summary: 'Let a paused fleet go on' },
+  CancelRollout: {
+    route: '/v1/rollouts/:id/cancel',
+    params: { id: 'rolloutId' },
+    summary: 'End a rollout for good; hosts that are under way finish by themselves',
+  },
+  ClearRollout: {
+    route: '/v1/rollouts/:id/clear',
+    params: { id: 'rolloutId' },
+    summary: 'Set the failures of a halted rollout aside and let it go on; nobody is retried',
+  },
+  HoldHost: {
+    route: '/v1/hosts/:name/hold',
+    params: { name: 'hostname' },
+    summary: 'Dispatch nothing to a host until it is released',
+  },
+  ReleaseHost: {
+    route: '/v1/hosts/:name/release',
+    params: { name: 'hostname' },
+    summary: 'Let a held host be dispatched again',
+  },
+  WithdrawDispatch: {
+    route: '/v1/hosts/:name/withdraw',
+    params: { name: 'hostname' },
+    summary: "Take a host's dispatches back",
+  },
+  WriteOffHost: {
+    route: '/v1/hosts/:name/write-off',
+    params: { name: 'hostname' },
+    summary: "Close a dead host's open records, so that nothing waits for it",
+  },
+  ClearQuarantine: {
+    route: '/v1/quarantines/:channel/:closure/clear',
+    params: { channel: 'channel', closure: 'closure' },
+    summary: 'Let a closure that failed on a channel be dispatched there again',
+  },
+};
+
+export const COMMAND_NAMES = Object.keys(COMMANDS) as readonly CommandName[];
+
+export const ChannelSchema = Type.String({
+  pattern: '^[a-z0-9_-]{1,64}$',
+  description: 'Name of a channel.',
+});
+
+/** What each field may hold where it enters; beyond the edge it is a text. */
+export const FIELD_SCHEMAS = {
+  channel: ChannelSchema,
+  closure: Type.String({
+    pattern: '^[^\\u0000-\\u001f\\ud800-\\udfff]{1,300}$',
+    description: 'Hash of a closure.',
+  }),
+  hostname: HostnameSchema,
+  rolloutId: RolloutIdSchema,
+} as const satisfies Readonly<Record<Field, unknown>>;
+
+/** A command as it is queued. */
+export const CommandSchema = Type.Unsafe<OperatorCommand>(
+  Type.Union(
+    COMMAND_NAMES.map((name) =>
+      Type.Object({
+        command: Type.Literal(name),
+        ...Object.fromEntries(Object.values(COMMANDS[name].params).map((f) => [f, Type.String()])),
+      }),
+    ),
+  ),
+);
+
+const check = TypeCompiler.Compile(CommandSchema);
+
+/** The command `name` with the parameters of its route. */
+export function commandOf(
+  name: CommandName,
+  params: Readonly<Record<string, string>>,
+): OperatorCommand {
+  const fields = Object.entries(COMMANDS[name].params).map(([param, field]) => [
+    field,
+    params[param],
+  ]);
+  const command: unknown = { command: name, ...Object.fromEntries(fields) };
+  if (check.Check(command)) return command;
+  throw new Error(`${name} lacks a parameter of ${COMMANDS[name].route}`);
+}
+
+/** A sentence or two; longer explanations belong behind a link in it. */
+const MAX_REASON = 1_000;
+
+export const CommandBodySchema = Type.Object(
+  {
+    reason: Type.String({
+      pattern: '\\S',
+      maxLength: MAX_REASON,
+      description: 'Why, for whoever reads the log.',
+    }),
+    expectedSeq: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'The `seq` of the subject as it was seen: 409 when it changed since.',
+      }),
+    ),
+  },
+  { examples: [{ reason: 'disk alarms on the canaries, OPS-4711' }] },
+);
+
+export const CommandAnswerSchema = Type.Object(
+  {
+    status: Type.Union([Type.Literal('applied'), Type.Literal('queued')], {
+      description:
+        '`queued`: durable, but not decided in time. Ask again with the same Idempotency-Key.',
+    }),
+    seqs: Type.Array(Type.Integer(), {
+      description: "Log rows that it led to, the command's own first; at most 1,000.",
+    }),
+  },
+  { examples: [{ status: 'applied', seqs: [1041, 1042] }] },
+);
+
+export type CommandBody = Static<typeof CommandBodySchema>;
+export type CommandAnswer = Static<typeof CommandAnswerSchema>;
