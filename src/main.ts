@@ -144,6 +144,7 @@ async function startApi(
         verdictWaitMs: config.verdictWaitMs,
         requestTimeoutMs: config.requestTimeoutSeconds * 1_000,
         maxParkedPolls: config.maxParkedPolls,
+        maxEventStreams: config.maxEventStreams,
         maxConnections: config.maxConnections,
       },
     },

@@ -126,6 +126,11 @@ export const METRICS = {
     labels: [],
     help: 'Dispatch long polls waiting on this replica.',
   },
+  muster_api_event_streams: {
+    type: 'gauge',
+    labels: [],
+    help: 'Streams of the event log open on this replica.',
+  },
   muster_api_offers_total: {
     type: 'counter',
     labels: [],

@@ -2,17 +2,20 @@
  * The HTTP application: plugins in their order, then routes. Handlers are thin; what they decide lives in
  * the reducer's read functions, what they know in committed rows.
  */
+import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { dispatchesSince } from '../db/offers.ts';
 import { writeMisses } from '../db/presence.ts';
+import { readTail } from '../eventlog/tail.ts';
 import type { ApiDeps } from './deps.ts';
 import { addErrors, answerClientError, answerFrameworkError } from './errors.ts';
 import { followDispatches } from './follow.ts';
 import { readRawBodies } from './body.ts';
 import { addIdentity } from './identity.ts';
 import { addMeasures } from './measures.ts';
+import { LogStreams } from './log-stream.ts';
 import { createMemory } from './memory.ts';
 import { Polls } from './polls.ts';
 import { addProtocol } from './protocol.ts';
@@ -20,6 +23,7 @@ import { addCommands } from './routes/commands.ts';
 import { addDispatch, offerer } from './routes/dispatch.ts';
 import { addEvents } from './routes/events.ts';
 import { addHeartbeat } from './routes/heartbeat.ts';
+import { addLog } from './routes/log.ts';
 import { addManifests } from './routes/manifests.ts';
 import { addOperator } from './routes/operator.ts';
 import { addProcess } from './routes/process.ts';
@@ -44,28 +48,20 @@ export interface ApiOptions {
 }
 
 export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api> {
-  const { requestTimeoutMs, maxConnections, maxParkedPolls } = deps.limits;
-  const app = fastify({
-    logger: false,
-    // Errors of the router must leave through the same door as all others.
-    frameworkErrors: answerFrameworkError,
-    clientErrorHandler: answerClientError,
-    routerOptions: { maxParamLength: 300 },
-    requestTimeout: requestTimeoutMs,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    http: {
-      headersTimeout: requestTimeoutMs,
-      connectionsCheckingInterval: Math.min(CHECK_EVERY_MS, requestTimeoutMs / 2),
-    },
-    forceCloseConnections: 'idle',
-  });
-  app.server.maxConnections = maxConnections;
+  const { maxParkedPolls, maxEventStreams } = deps.limits;
+  const app = createApp(deps.limits);
+  const endSilent = silentConnections(app);
   const { pool, replica } = deps;
   const memory = createMemory({
     ...deps,
     keepMisses: (hosts) => pool.run((sql) => writeMisses(sql, replica, hosts)),
   });
   const polls = new Polls({ ...deps, maxParked: maxParkedPolls, offer: offerer(deps) });
+  const streams = new LogStreams({
+    ...deps,
+    maxStreams: maxEventStreams,
+    read: (query) => pool.run((sql) => readTail(sql, query)),
+  });
   addErrors(app, deps, () => {
     memory.noteShed();
   });
@@ -87,6 +83,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
       addOperator(scope, deps);
       addCommands(scope, deps);
       addDispatch(scope, deps, polls);
+      addLog(scope, deps, streams);
     }
     done();
   });
@@ -107,7 +104,43 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
     async stop() {
       unfollow();
       polls.drain();
+      streams.stop();
+      endSilent();
       await app.close();
     },
+  };
+}
+
+function createApp({ requestTimeoutMs, maxConnections }: ApiDeps['limits']): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    // Errors of the router must leave through the same door as all others.
+    frameworkErrors: answerFrameworkError,
+    clientErrorHandler: answerClientError,
+    routerOptions: { maxParamLength: 300 },
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    http: {
+      headersTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(CHECK_EVERY_MS, requestTimeoutMs / 2),
+    },
+    forceCloseConnections: 'idle',
+  });
+  app.server.maxConnections = maxConnections;
+  return app;
+}
+
+/**
+ * Ends connections that never said a word (clients and balancers open some ahead of need). Node takes them
+ * for busy ones, and closing would wait for them.
+ */
+function silentConnections({ server }: FastifyInstance): () => void {
+  const open = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  return () => {
+    for (const socket of open) if (socket.bytesRead === 0) socket.destroy();
   };
 }

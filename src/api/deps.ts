@@ -52,6 +52,8 @@ export interface ApiLimits {
   /** Time a client has to send a whole request. */
   readonly requestTimeoutMs: number;
   readonly maxParkedPolls: number;
+  /** Streams of the event log. */
+  readonly maxEventStreams: number;
   readonly maxConnections: number;
 }
 

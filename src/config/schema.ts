@@ -221,6 +221,12 @@ export const ConfigSchema = Type.Object({
     [1, 200_000],
     'Dispatch polls waiting on this process; more is 503. Each costs some 20 kB, so 400 MB; two such replicas carry 40,000 hosts.',
   ),
+  maxEventStreams: whole(
+    'Limits',
+    1_000,
+    [1, 100_000],
+    'Streams of the event log open on this process; more is 503. Idle ones cost some 20 kB each, one whose reader is slow up to 0.3 MB.',
+  ),
   maxConnections: whole(
     'Limits',
     25_000,

@@ -96,6 +96,8 @@ describe('every route', () => {
       '/v1/agent/dispatch',
       '/v1/agent/events',
       '/v1/agent/heartbeat',
+      '/v1/events',
+      '/v1/events/stream',
       '/v1/fleet.resolved',
       '/v1/fleet.resolved/sig',
       '/v1/hosts',

@@ -138,6 +138,7 @@ export async function startReplica(
         verdictWaitMs: 2_000,
         requestTimeoutMs: 10_000,
         maxParkedPolls: 100,
+        maxEventStreams: 10,
         maxConnections: 1_000,
         ...limits,
       },
