@@ -49,7 +49,10 @@ const WORKER_STATEMENT_MS = 60_000;
 
 interface Kit {
   readonly config: Config;
+  /** As the API's role. */
   readonly database: DatabaseOptions;
+  /** As the role that may write the log. */
+  readonly leaderDatabase: DatabaseOptions;
   readonly replica: string;
   readonly version: string;
   readonly log: Logger;
@@ -99,6 +102,7 @@ export async function startServer(
 
 function makeKit(config: Config, replica: string, version: string, log: Logger): Kit {
   const database = { url: config.databaseUrl, schema: config.schema, name: `muster-${replica}` };
+  const leaderDatabase = { ...database, url: config.leaderDatabaseUrl ?? config.databaseUrl };
   const metrics = createMetrics();
   const listener = startListener(database, { logger: log, random: Math.random });
   const submitter = createSubmitter({
@@ -116,7 +120,7 @@ function makeKit(config: Config, replica: string, version: string, log: Logger):
     metrics,
     random: Math.random,
   });
-  return { config, database, replica, version, log, metrics, listener, submitter };
+  return { config, database, leaderDatabase, replica, version, log, metrics, listener, submitter };
 }
 
 /** The HTTP side of every process; one without the role `api` answers health and metrics only. */
@@ -183,9 +187,9 @@ function startRole(name: string, run: (signal: AbortSignal) => Promise<void>): P
 }
 
 function startLeading(kit: Kit, url: string): Part {
-  const { config, database, replica, version, listener, log, metrics } = kit;
+  const { config, leaderDatabase, replica, version, listener, log, metrics } = kit;
   const leader = createLeader({
-    database,
+    database: leaderDatabase,
     candidate: { holder: replica, address: config.publicAddress ?? url, version },
     settings: reducerSettings(config),
     batchRows: config.batchRows,
@@ -209,7 +213,7 @@ function reducerSettings(config: Config): Settings {
 }
 
 function startWorking(kit: Kit): Part {
-  const { config, database, listener, log, metrics } = kit;
+  const { config, leaderDatabase: database, listener, log, metrics } = kit;
   const { source, trustFile } = config;
   if (source === null || trustFile === null) throw new Error('the role workers needs a source');
   const pool = createPool(database, {

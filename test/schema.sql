@@ -54,6 +54,7 @@ table dispatch
   enqueued_at timestamp(3) with time zone not null
   suspended boolean not null
   ordinal bigint not null
+  lock_only boolean -- Never written. Whoever may UPDATE this column alone may lock the row FOR SHARE, and change nothing.
   constraint dispatch_pkey PRIMARY KEY (rollout_id, hostname)
   index CREATE INDEX dispatch_host ON dispatch USING btree (hostname)
   index CREATE INDEX dispatch_seq ON dispatch USING btree (seq)
@@ -104,6 +105,7 @@ table event_log partition by RANGE (seq)
   constraint event_log_pkey PRIMARY KEY (seq)
   constraint event_log_seq_check CHECK ((seq > 0))
   index CREATE INDEX event_log_host ON ONLY event_log USING btree (hostname, seq) WHERE (hostname IS NOT NULL)
+  index CREATE INDEX event_log_rare_kind ON ONLY event_log USING btree (kind, seq) WHERE (kind = ANY (ARRAY['leadership'::text, 'operator_command'::text, 'manifest_set'::text, 'verify_outcome'::text, 'rollout_event'::text, 'liveness'::text]))
   index CREATE INDEX event_log_rollout ON ONLY event_log USING btree (rollout_id, seq) WHERE (rollout_id IS NOT NULL)
   index CREATE INDEX event_log_ts ON ONLY event_log USING brin (ts)
   index CREATE UNIQUE INDEX event_log_pkey ON ONLY event_log USING btree (seq)
@@ -128,6 +130,7 @@ table event_log_p000000 FOR VALUES FROM ('0') TO ('1000000')
   constraint event_log_p000000_pkey PRIMARY KEY (seq)
   constraint event_log_seq_check CHECK ((seq > 0))
   index CREATE INDEX event_log_p000000_hostname_seq_idx ON event_log_p000000 USING btree (hostname, seq) WHERE (hostname IS NOT NULL)
+  index CREATE INDEX event_log_p000000_kind_seq_idx ON event_log_p000000 USING btree (kind, seq) WHERE (kind = ANY (ARRAY['leadership'::text, 'operator_command'::text, 'manifest_set'::text, 'verify_outcome'::text, 'rollout_event'::text, 'liveness'::text]))
   index CREATE INDEX event_log_p000000_rollout_id_seq_idx ON event_log_p000000 USING btree (rollout_id, seq) WHERE (rollout_id IS NOT NULL)
   index CREATE INDEX event_log_p000000_ts_idx ON event_log_p000000 USING brin (ts)
   index CREATE UNIQUE INDEX event_log_p000000_pkey ON event_log_p000000 USING btree (seq)
@@ -152,6 +155,7 @@ table event_log_p000001 FOR VALUES FROM ('1000000') TO ('2000000')
   constraint event_log_p000001_pkey PRIMARY KEY (seq)
   constraint event_log_seq_check CHECK ((seq > 0))
   index CREATE INDEX event_log_p000001_hostname_seq_idx ON event_log_p000001 USING btree (hostname, seq) WHERE (hostname IS NOT NULL)
+  index CREATE INDEX event_log_p000001_kind_seq_idx ON event_log_p000001 USING btree (kind, seq) WHERE (kind = ANY (ARRAY['leadership'::text, 'operator_command'::text, 'manifest_set'::text, 'verify_outcome'::text, 'rollout_event'::text, 'liveness'::text]))
   index CREATE INDEX event_log_p000001_rollout_id_seq_idx ON event_log_p000001 USING btree (rollout_id, seq) WHERE (rollout_id IS NOT NULL)
   index CREATE INDEX event_log_p000001_ts_idx ON event_log_p000001 USING brin (ts)
   index CREATE UNIQUE INDEX event_log_p000001_pkey ON event_log_p000001 USING btree (seq)
@@ -266,6 +270,22 @@ table leader_progress with (fillfactor=10)
   index CREATE UNIQUE INDEX leader_progress_pkey ON leader_progress USING btree (singleton)
   comment Not derived, one row: the last commit of the leader and when the clock alone next changes something.
 
+table log_detached
+  name text not null
+  first_seq bigint not null
+  last_seq bigint not null
+  first_ts timestamp(3) with time zone not null
+  last_ts timestamp(3) with time zone not null
+  predecessor_hash bytea not null -- Hash of the row before its first: 32 zero bytes before seq 1.
+  last_hash bytea not null
+  detached_at timestamp(3) with time zone not null default clock_timestamp()
+  exported_to text -- The file that holds its rows as compressed JSON lines; null while there is none.
+  constraint log_detached_last_hash_check CHECK ((length(last_hash) = 32))
+  constraint log_detached_pkey PRIMARY KEY (name)
+  constraint log_detached_predecessor_hash_check CHECK ((length(predecessor_hash) = 32))
+  index CREATE UNIQUE INDEX log_detached_pkey ON log_detached USING btree (name)
+  comment Not derived: partitions that retention has taken out of the log, and how the chain runs through them.
+
 table operator_key
   key text not null
   actor text not null
@@ -349,6 +369,33 @@ table schema_migration
   index CREATE UNIQUE INDEX schema_migration_pkey ON schema_migration USING btree (version)
   comment Which migrations were applied, and their SHA-256.
 
+table snapshot
+  seq bigint not null
+  hash bytea not null -- Of the log row seq: the chain goes on from here when the rows below are detached.
+  ts timestamp(3) with time zone not null
+  incarnation text not null
+  format integer not null
+  taken_at timestamp(3) with time zone not null default clock_timestamp()
+  folds_equal boolean -- True once the log was folded up to seq and found equal; null while nobody looked. Nothing is detached above such a snapshot.
+  constraint snapshot_hash_check CHECK ((length(hash) = 32))
+  constraint snapshot_pkey PRIMARY KEY (seq)
+  index CREATE UNIQUE INDEX snapshot_pkey ON snapshot USING btree (seq)
+  trigger CREATE CONSTRAINT TRIGGER "RI_ConstraintTrigger_a_17623" AFTER DELETE ON snapshot FROM snapshot_part NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION "RI_FKey_cascade_del"() enabled O
+  trigger CREATE CONSTRAINT TRIGGER "RI_ConstraintTrigger_a_17624" AFTER UPDATE ON snapshot FROM snapshot_part NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION "RI_FKey_noaction_upd"() enabled O
+  comment Not derived: states to start a replay from, each read in one transaction with the seq that it belongs to.
+
+table snapshot_part
+  seq bigint not null
+  family text not null
+  part integer not null
+  rows json not null
+  constraint snapshot_part_pkey PRIMARY KEY (seq, family, part)
+  constraint snapshot_part_seq_fkey FOREIGN KEY (seq) REFERENCES snapshot(seq) ON DELETE CASCADE
+  index CREATE UNIQUE INDEX snapshot_part_pkey ON snapshot_part USING btree (seq, family, part)
+  trigger CREATE CONSTRAINT TRIGGER "RI_ConstraintTrigger_c_17625" AFTER INSERT ON snapshot_part FROM snapshot NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION "RI_FKey_check_ins"() enabled O
+  trigger CREATE CONSTRAINT TRIGGER "RI_ConstraintTrigger_c_17626" AFTER UPDATE ON snapshot_part FROM snapshot NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION "RI_FKey_check_upd"() enabled O
+  comment Not derived: the rows of a snapshot, by family of state rows, in pieces.
+
 table verdict with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=20000)
   input_id bigint not null
   epoch bigint not null
@@ -374,6 +421,51 @@ END
 $function$
 
 -- Refuses every UPDATE, DELETE and TRUNCATE of the log.
+
+CREATE OR REPLACE FUNCTION event_log_detach_lowest()
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '{{schema}}', 'pg_temp'
+ SET lock_timeout TO '200ms'
+AS $function$
+DECLARE
+  size       CONSTANT bigint := 1000000;
+  part       bigint;
+  part_name  text;
+  kept_name  text;
+  low        event_log;
+  high       event_log;
+  before     bytea;
+BEGIN
+  PERFORM pg_advisory_xact_lock(x'4d55'::int + 16, ('event_log'::regclass::oid)::bigint::bit(32)::int);
+  SELECT min(substr(c.relname, 12)::bigint) INTO part FROM pg_inherits i
+    JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'event_log'::regclass;
+  part_name := format('event_log_p%s', lpad(part::text, 6, '0'));
+  kept_name := format('event_log_detached_p%s', lpad(part::text, 6, '0'));
+  IF NOT EXISTS (SELECT FROM event_log WHERE seq >= (part + 1) * size)
+     OR NOT EXISTS (SELECT FROM snapshot WHERE folds_equal AND seq >= (part + 1) * size - 1) THEN
+    RETURN NULL;
+  END IF;
+  SELECT * INTO STRICT low FROM event_log ORDER BY seq LIMIT 1;
+  SELECT * INTO STRICT high FROM event_log WHERE seq < (part + 1) * size ORDER BY seq DESC LIMIT 1;
+  SELECT last_hash INTO before FROM log_detached WHERE last_seq = low.seq - 1;
+  IF low.seq = 1 THEN before := decode(repeat('00', 32), 'hex'); END IF;
+  EXECUTE format('ALTER TABLE event_log DETACH PARTITION %I', part_name);
+  EXECUTE format('ALTER TABLE %I RENAME TO %I', part_name, kept_name);
+  -- Its row trigger was the parent's and went with it.
+  EXECUTE format('CREATE TRIGGER event_log_no_change BEFORE UPDATE OR DELETE ON %I
+                  FOR EACH ROW EXECUTE FUNCTION event_log_append_only()', kept_name);
+  EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER event_log_no_change', kept_name);
+  EXECUTE format('COMMENT ON TABLE %I IS %L', kept_name,
+                 format('Rows %s to %s of the event log, detached by retention; an owner may drop it.', low.seq, high.seq));
+  INSERT INTO log_detached (name, first_seq, last_seq, first_ts, last_ts, predecessor_hash, last_hash)
+    VALUES (kept_name, low.seq, high.seq, low.ts, high.ts, before, high.hash);
+  RETURN kept_name;
+END
+$function$
+
+-- Detaches the lowest partition of the log and returns its new name; null when it must stay.
 
 CREATE OR REPLACE FUNCTION event_log_make_partitions(through bigint)
  RETURNS integer

@@ -2,15 +2,19 @@
 import { loadDatabaseConfig } from '../config.ts';
 import { backoffMs, pause } from '../db/backoff.ts';
 import { databaseProblem, isAway } from '../db/errors.ts';
-import { migrate as migrateSchema } from '../db/migrate.ts';
+import { migrate as migrateSchema, type MigrationOutcome } from '../db/migrate.ts';
 import { EXIT, printJson, type Io } from './io.ts';
 
-export const migrateHelp = `muster migrate [--database-url URL] [--schema NAME] [--json]
+export const migrateHelp = `muster migrate [--database-url URL] [--schema NAME] [--roles [--role-prefix NAME]] [--json]
 
 Applies the migrations that the schema lacks, in order, and creates the schema if it is not there. Several
 may run at once: one works, the others wait and find nothing to do. The role needs CREATE on the database
 for a new schema, and must own an existing one. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too.
 A database that is away is waited for: a minute, saying so.
+
+--roles makes the roles NAME_owner, NAME_api, NAME_leader and NAME_readonly (NAME: the schema's) and grants each
+the least it needs; docs/database-roles.md says how to use them. It needs CREATEROLE, or roles that are there.
+Later runs renew the grants by themselves.
 
 Exit codes: 0 the schema is at this version; 1 it could not be brought there; 2 wrong settings.
 `;
@@ -21,19 +25,33 @@ export async function migrate(args: string[], io: Io): Promise<number> {
     return EXIT.ok;
   }
   const json = args.includes('--json');
-  const loaded = loadDatabaseConfig(args.filter((arg) => arg !== '--json'));
+  const { roles, prefix, rest } = roleFlags(args.filter((arg) => arg !== '--json'));
+  const loaded = loadDatabaseConfig(rest);
   if (!loaded.ok) return fail(io, json, EXIT.usage, loaded.problems.join('\n  - '));
   const { databaseUrl: url, schema } = loaded.config;
+  const options = roles ? { rolePrefix: prefix ?? schema } : {};
   try {
-    const { applied, version } = await whenThere(io, () =>
-      migrateSchema({ url, schema, name: 'muster-migrate' }),
+    const outcome = await whenThere(io, () =>
+      migrateSchema({ url, schema, name: 'muster-migrate' }, options),
     );
-    if (json) printJson(io, { ok: true, schema, version, applied });
-    else io.stdout.write(`${sentence(schema, version, applied)}\n`);
+    if (json) printJson(io, { ok: true, schema, ...outcome });
+    else io.stdout.write(`${sentence(schema, outcome)}\n`);
     return EXIT.ok;
   } catch (error) {
     return fail(io, json, EXIT.no, databaseProblem(error));
   }
+}
+
+/** `--role-prefix NAME` implies `--roles`; what is left are settings. */
+function roleFlags(args: readonly string[]): {
+  readonly roles: boolean;
+  readonly prefix: string | undefined;
+  readonly rest: string[];
+} {
+  const at = args.indexOf('--role-prefix');
+  const prefix = at < 0 ? undefined : (args[at + 1] ?? '');
+  const rest = args.filter((arg, i) => arg !== '--roles' && (at < 0 || (i !== at && i !== at + 1)));
+  return { roles: at >= 0 || args.includes('--roles'), prefix, rest };
 }
 
 /** A database that starts together with us takes seconds; whoever started us tries again after a minute. */
@@ -55,9 +73,10 @@ async function whenThere<T>(io: Io, work: () => Promise<T>): Promise<T> {
   }
 }
 
-function sentence(schema: string, version: number, applied: readonly string[]): string {
+function sentence(schema: string, { version, applied, roles }: MigrationOutcome): string {
   const done = applied.length === 0 ? 'nothing to do' : `applied ${applied.join(', ')}`;
-  return `schema ${schema} is at version ${String(version)}: ${done}`;
+  const granted = roles === null ? '' : `; granted to ${Object.values(roles).join(', ')}`;
+  return `schema ${schema} is at version ${String(version)}: ${done}${granted}`;
 }
 
 function fail(io: Io, json: boolean, code: number, problem: string): number {

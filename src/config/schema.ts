@@ -53,6 +53,15 @@ export const ConfigSchema = Type.Object({
       form: 'a postgres:// URL',
     },
   ),
+  leaderDatabaseUrl: Type.Union([Type.String({ pattern: '^postgres(ql)?://' }), Type.Null()], {
+    group: 'Database',
+    default: null,
+    secret: true,
+    example: 'postgres://muster_leader_1@db/muster',
+    form: 'a postgres:// URL',
+    description:
+      'PostgreSQL URL of the roles `leader` and `workers`, so that the API cannot write the log; see docs/database-roles.md. Unset: as `MUSTER_DATABASE_URL`.',
+  }),
   schema: text(
     'Database',
     'muster',

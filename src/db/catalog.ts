@@ -41,7 +41,7 @@ async function dumpTables(sql: Sql): Promise<string[]> {
       (SELECT coalesce(json_agg(pg_get_indexdef(i.indexrelid) ORDER BY pg_get_indexdef(i.indexrelid)), '[]')
         FROM pg_index i WHERE i.indrelid = c.oid) AS indexes,
       (SELECT coalesce(json_agg(pg_get_triggerdef(g.oid) || ' enabled ' || g.tgenabled::text ORDER BY g.tgname), '[]')
-        FROM pg_trigger g WHERE g.tgrelid = c.oid) AS triggers,
+        FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS triggers,
       coalesce(obj_description(c.oid, 'pg_class'), '(none)') AS comment
     FROM pg_class c
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')

@@ -11,6 +11,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { assertSchemaName, type DatabaseOptions, type Sql } from './driver.ts';
+import { appliedPrefix, applyRoles, type RoleNames } from './roles.ts';
 import { openSession, type Session } from './session.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -27,6 +28,14 @@ export interface MigrationOutcome {
   readonly applied: readonly string[];
   /** The schema's version now. */
   readonly version: number;
+  /** The roles that the schema's objects were granted to; null: everything belongs to one login. */
+  readonly roles: RoleNames | null;
+}
+
+export interface MigrateOptions {
+  readonly migrations?: readonly Migration[];
+  /** Make and grant the four roles under this prefix. Absent: renew what was granted before, if anything. */
+  readonly rolePrefix?: string;
 }
 
 /** DDL on our tables takes milliseconds; longer means that someone holds a lock. */
@@ -65,8 +74,9 @@ export function knownSchemaVersion(): number {
 
 export async function migrate(
   database: DatabaseOptions,
-  migrations: readonly Migration[] = packagedMigrations(),
+  options: MigrateOptions = {},
 ): Promise<MigrationOutcome> {
+  const { migrations = packagedMigrations(), rolePrefix } = options;
   assertSchemaName(database.schema);
   const session = await openSession(database, {
     role: 'migrate',
@@ -78,7 +88,8 @@ export async function migrate(
       (sql) =>
         sql`SELECT pg_advisory_lock(hashtextextended(${`muster migrate ${database.schema}`}, 0))`,
     );
-    return await applyMissing(session, database.schema, migrations);
+    const applied = await applyMissing(session, database.schema, migrations);
+    return { ...applied, roles: await grant(session, database.schema, rolePrefix) };
   } finally {
     await session.end();
   }
@@ -88,10 +99,10 @@ async function applyMissing(
   session: Session,
   schema: string,
   migrations: readonly Migration[],
-): Promise<MigrationOutcome> {
+): Promise<Omit<MigrationOutcome, 'roles'>> {
   await session.run(async (sql) => {
     await sql`SELECT set_config('lock_timeout', ${LOCK_TIMEOUT}, false)`;
-    await sql`CREATE SCHEMA IF NOT EXISTS ${sql(schema)}`;
+    await makeSchema(sql, schema);
     await sql`CREATE TABLE IF NOT EXISTS schema_migration (
       version    integer        NOT NULL PRIMARY KEY,
       name       text           NOT NULL,
@@ -113,6 +124,24 @@ async function applyMissing(
   }
   const newest = Math.max(0, ...known.keys(), ...migrations.map(({ version }) => version));
   return { applied, version: newest };
+}
+
+/** Asked first: CREATE SCHEMA IF NOT EXISTS needs CREATE on the database even where the schema is there. */
+async function makeSchema(sql: Sql, schema: string): Promise<void> {
+  const [found] = await sql<{ there: boolean }[]>`
+    SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = ${schema}) AS there`;
+  if (found?.there !== true) await sql`CREATE SCHEMA IF NOT EXISTS ${sql(schema)}`;
+}
+
+/** After every migration, since each may bring tables. */
+async function grant(
+  session: Session,
+  schema: string,
+  wanted: string | undefined,
+): Promise<RoleNames | null> {
+  const prefix = wanted ?? (await session.run((sql) => appliedPrefix(sql, schema)));
+  if (prefix === null) return null;
+  return inTransaction(session, (sql) => applyRoles(sql, schema, prefix));
 }
 
 async function appliedMigrations(session: Session): Promise<Map<number, string>> {

@@ -38,8 +38,10 @@ describe('migrate', () => {
   });
 
   it('refuses a file that was changed after it was applied', async () => {
-    const edited = packagedMigrations().map((one) => ({ ...one, checksum: 'edited' }));
-    await expect(migrate(database, edited)).rejects.toThrow('was changed after it was applied');
+    const migrations = packagedMigrations().map((one) => ({ ...one, checksum: 'edited' }));
+    await expect(migrate(database, { migrations })).rejects.toThrow(
+      'was changed after it was applied',
+    );
   });
 
   it('leaves the schema of the committed dump (UPDATE_SCHEMA=1 rewrites it)', async () => {
