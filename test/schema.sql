@@ -380,8 +380,6 @@ table snapshot
   constraint snapshot_hash_check CHECK ((length(hash) = 32))
   constraint snapshot_pkey PRIMARY KEY (seq)
   index CREATE UNIQUE INDEX snapshot_pkey ON snapshot USING btree (seq)
-  trigger CREATE CONSTRAINT TRIGGER "RI_ConstraintTrigger_a_17623" AFTER DELETE ON snapshot FROM snapshot_part NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION "RI_FKey_cascade_del"() enabled O
-  trigger CREATE CONSTRAINT TRIGGER "RI_ConstraintTrigger_a_17624" AFTER UPDATE ON snapshot FROM snapshot_part NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION "RI_FKey_noaction_upd"() enabled O
   comment Not derived: states to start a replay from, each read in one transaction with the seq that it belongs to.
 
 table snapshot_part
@@ -392,8 +390,6 @@ table snapshot_part
   constraint snapshot_part_pkey PRIMARY KEY (seq, family, part)
   constraint snapshot_part_seq_fkey FOREIGN KEY (seq) REFERENCES snapshot(seq) ON DELETE CASCADE
   index CREATE UNIQUE INDEX snapshot_part_pkey ON snapshot_part USING btree (seq, family, part)
-  trigger CREATE CONSTRAINT TRIGGER "RI_ConstraintTrigger_c_17625" AFTER INSERT ON snapshot_part FROM snapshot NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION "RI_FKey_check_ins"() enabled O
-  trigger CREATE CONSTRAINT TRIGGER "RI_ConstraintTrigger_c_17626" AFTER UPDATE ON snapshot_part FROM snapshot NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION "RI_FKey_check_upd"() enabled O
   comment Not derived: the rows of a snapshot, by family of state rows, in pieces.
 
 table verdict with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=20000)
