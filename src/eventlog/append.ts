@@ -20,7 +20,7 @@ export function chainEntries(
   let last = previous;
   return entries.map((entry) => {
     const { seq, kind, hostname, rolloutId, channel, actor, causedBy } = entry;
-    const payload = encodePayload(entry);
+    const payload = encodePayload(entry, { ts, hostname, rolloutId, channel });
     const row = { seq, ts, epoch, kind, hostname, rolloutId, channel, actor, causedBy, payload };
     const hash = chainHash(last, row);
     last = hash;

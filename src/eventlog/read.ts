@@ -39,7 +39,7 @@ export async function readLog(sql: Sql, query: LogQuery): Promise<LogRow[]> {
       caused_by AS "causedBy", payload
     FROM event_log WHERE seq > ${query.after} ${rollout} ${host}
     ORDER BY seq LIMIT ${query.limit}`;
-  return rows.map((row) => ({ ...row, ...decodePayload(row.payload) }));
+  return rows.map((row) => ({ ...row, ...decodePayload(row.payload, row) }));
 }
 
 /** A page of a walk over the whole log: some 5 MB, read in tens of milliseconds. */

@@ -82,8 +82,11 @@ export class Pass {
   private append(row: Row, causedBy: number | null): number {
     const { state } = this;
     const seq = state.headSeq + 1;
-    const changes = row.changes ?? [];
-    for (const change of changes) applyChange(state, change, seq);
+    const changes = (row.changes ?? []).map((change) => {
+      const real = withoutRepeats(state, change);
+      applyChange(state, real, seq);
+      return real;
+    });
     state.headSeq = seq;
     state.lastTs = this.now;
     this.entries.push({
@@ -116,4 +119,15 @@ export class Pass {
   heardAt(hostname: string): Time | null {
     return this.heard.get(hostname) ?? null;
   }
+}
+
+/** A record's change without the fields that have their value already: they would only lengthen the log. */
+function withoutRepeats(state: FleetState, change: Change): Change {
+  if (change.t !== 'record') return change;
+  const before = state.rollouts.get(change.rolloutId)?.records.get(change.hostname);
+  if (before === undefined) return change;
+  const set = Object.entries(change.set).filter(
+    ([field, value]) => Reflect.get(before, field) !== value,
+  );
+  return { ...change, set: Object.fromEntries(set) };
 }

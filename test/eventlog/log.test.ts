@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { audit, differences, foldWholeLog, verifyChain } from '../../src/eventlog/audit.ts';
 import { readLog } from '../../src/eventlog/read.ts';
 import { loadState } from '../../src/eventlog/state.ts';
+import type { Change } from '../../src/reducer/state/change.ts';
 import { dump, restore } from '../../src/reducer/state/rows-io.ts';
 import { decodePayload, encodePayload } from '../../src/wire/log.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -41,9 +42,7 @@ describe('the event log', () => {
       (sql) => sql`UPDATE host SET reported_closure = 'x' WHERE hostname = 'host-0001'`,
     );
     expect((await audit(run)).unequal).toEqual(['hosts']);
-    await tamper(
-      `UPDATE event_log SET payload = replace(payload::text, 'host-', 'hose-')::json WHERE seq = 7`,
-    );
+    await tamper(`UPDATE event_log SET payload = (payload::text || ' ')::json WHERE seq = 7`);
     expect((await verifyChain(run)).brokenAt).toBe(7);
     await tamper('DELETE FROM event_log WHERE seq = 5');
     expect(await verifyChain(run)).toMatchObject({ gapless: false, brokenAt: 6 });
@@ -92,14 +91,42 @@ describe('the event log', () => {
 
 describe('payloads', () => {
   const entry = { payload: { action: 'x' }, changes: [{ t: 'prune', rolloutId: 'r@1' }] } as const;
+  const ts = '2026-05-16T01:27:01.000Z';
+  const row = { ts, hostname: 'h', rolloutId: 'r@1', channel: 'r' };
 
   it('come back as they were', () => {
-    expect(decodePayload(JSON.parse(encodePayload(entry)))).toEqual(entry);
+    const changes: Change[] = [
+      { t: 'record', rolloutId: 'r@1', hostname: 'h', set: { lastAcceptedAt: ts, stuck: true } },
+      { t: 'record', rolloutId: 'r@2', hostname: 'h', set: { convergedAt: null, closed: null } },
+      { t: 'dispatch', rolloutId: 'r@1', hostname: 'h', set: null },
+      { t: 'host', hostname: 'h', set: { hold: { actor: 'a', reason: ts, at: ts } } },
+      { t: 'channel', channel: 'r', set: { signedAt: ts } },
+      { t: 'blocker', rolloutId: 'r@1', hosts: ['h'], gates: ['paused'], since: ts },
+    ];
+    const full = { payload: { note: true, hosts: ['h'], gates: ['paused'] }, changes };
+    const one = { payload: {}, changes: changes.slice(0, 1) };
+    for (const each of [entry, full, one, { payload: {}, changes: [] }])
+      expect(decodePayload(JSON.parse(encodePayload(each, row)), row)).toEqual(each);
+  });
+
+  it('do not repeat what the columns say', () => {
+    const set = { lastAcceptedAt: ts, lastEventSeq: 2 };
+    const changes: Change[] = [{ t: 'record', rolloutId: 'r@1', hostname: 'h', set }];
+    expect(encodePayload({ payload: {}, changes }, row)).toBe(
+      '{"v":1,"set":{"lastAcceptedAt":true,"lastEventSeq":2}}',
+    );
+    const held: Change = { t: 'blocker', rolloutId: 'r@1', hosts: ['h'], gates: ['p'], since: ts };
+    const facts = { gates: ['p'], hosts: ['h'] };
+    expect(encodePayload({ payload: facts, changes: [held, ...changes] }, row)).toBe(
+      '{"v":1,"gates":["p"],"hosts":["h"],"changes":[{"t":"blocker","since":true},{"set":{"lastAcceptedAt":true,"lastEventSeq":2}}]}',
+    );
+    expect(encodePayload({ payload: {}, changes: [] }, row)).toBe('{"v":1}');
   });
 
   it('keep their own names to themselves, and refuse what they do not know', () => {
-    expect(() => encodePayload({ ...entry, payload: { v: 2 } })).toThrow('reserved');
-    expect(() => decodePayload({ v: 2, changes: [] })).toThrow('unknown version');
-    expect(() => decodePayload({ v: 1, changes: [{ t: 'else' }] })).toThrow('unknown change');
+    expect(() => encodePayload({ ...entry, payload: { v: 2 } }, row)).toThrow('reserved');
+    expect(() => decodePayload({ v: 2, changes: [] }, row)).toThrow('unknown version');
+    expect(() => decodePayload({ v: 1, changes: [{ t: 'else' }] }, row)).toThrow('unknown change');
+    expect(() => decodePayload({ v: 1, changes: 'x' }, row)).toThrow('no list');
   });
 });

@@ -70,7 +70,7 @@ export class Checker {
     if (!chainHash(this.lastHash, row).equals(row.hash))
       this.note(`log: the chain breaks at ${String(row.seq)}`);
     this.lastHash = row.hash;
-    const decoded = decodePayload(JSON.parse(row.payload));
+    const decoded = decodePayload(JSON.parse(row.payload), row);
     return { ...row, ...decoded };
   }
 
