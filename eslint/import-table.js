@@ -88,6 +88,7 @@ const READ_FUNCTIONS = [
   'reducer/preview.ts',
   'reducer/planner/gates.ts',
   'reducer/read/heartbeat.ts',
+  'reducer/read/why.ts',
 ];
 
 /**

@@ -19,6 +19,7 @@ import { startListener, type Listener } from './db/listen.ts';
 import { acquireLock } from './db/lock.ts';
 import { createPool, type Pool } from './db/pool.ts';
 import { hasFleet } from './db/reads.ts';
+import { createFollower, type Follower } from './eventlog/follow.ts';
 import { createLeader } from './leader/leader.ts';
 import { createSubmitter, type Submitter } from './queue/submitter.ts';
 import type { Settings } from './reducer/settings.ts';
@@ -90,13 +91,19 @@ export async function startServer(
     max: config.apiConnections,
     statementMs: STATEMENT_MS,
   });
-  const api = await startApi(kit, pool, state, has('api'));
+  const committed = createFollower({
+    database: kit.database,
+    pool,
+    settings: reducerSettings(config),
+    clock: systemClock,
+  });
+  const api = await startApi(kit, { pool, committed }, state, has('api'));
   const leader = has('leader') ? startLeading(kit, api.url) : null;
   const workers = has('workers') ? startWorking(kit) : null;
   kit.log.info({ url: api.url, roles: config.roles }, 'listening');
   return {
     url: api.url,
-    stop: () => stopInOrder(kit, { state, api, leader, workers, pool }),
+    stop: () => stopInOrder(kit, { state, api, leader, workers, pool, committed }),
   };
 }
 
@@ -126,7 +133,7 @@ function makeKit(config: Config, replica: string, version: string, log: Logger):
 /** The HTTP side of every process; one without the role `api` answers health and metrics only. */
 async function startApi(
   kit: Kit,
-  pool: Pool,
+  { pool, committed }: { readonly pool: Pool; readonly committed: Follower },
   state: { readonly draining: boolean },
   serves: boolean,
 ): Promise<Api & { readonly url: string }> {
@@ -136,6 +143,7 @@ async function startApi(
       submit: (input, options) => submitter.submit(input, options),
       submitCommand: (request, options) => submitter.submitKeyed(request, options),
       pool,
+      committed,
       wake: { subscribe: (wake) => listener.on('out', wake) },
       clock: systemClock,
       log: sparing(log, systemClock),
@@ -281,12 +289,13 @@ interface Running {
   readonly leader: Part | null;
   readonly workers: Part | null;
   readonly pool: Pool;
+  readonly committed: Follower;
 }
 
 /** Runs the stop order under one deadline; resolves with the names of what did not stop. */
 async function stopInOrder(kit: Kit, running: Running): Promise<readonly string[]> {
   const { config, listener, submitter, log } = kit;
-  const { state, api, leader, workers, pool } = running;
+  const { state, api, leader, workers, pool, committed } = running;
   state.draining = true;
   const steps: readonly Part[] = [
     { name: 'drain delay', stop: () => delay(config.drainDelaySeconds * 1_000) },
@@ -298,6 +307,7 @@ async function stopInOrder(kit: Kit, running: Running): Promise<readonly string[
     {
       name: 'connections',
       stop: async () => {
+        committed.end();
         await Promise.all([submitter.end(), listener.stop(), pool.end()]);
       },
     },

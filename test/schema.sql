@@ -12,6 +12,7 @@ table artifact
   index CREATE INDEX artifact_hash ON artifact USING btree (hash)
   index CREATE UNIQUE INDEX artifact_current ON artifact USING btree (kind, name) WHERE current
   index CREATE UNIQUE INDEX artifact_pkey ON artifact USING btree (kind, name, hash)
+  trigger CREATE TRIGGER artifact_declares_hosts AFTER INSERT OR UPDATE ON artifact FOR EACH ROW WHEN (((new.kind = 'fleet'::text) AND new.current)) EXECUTE FUNCTION declare_hosts() enabled O
   comment Not derived: verified signed files, byte for byte, by hash; the log names them by hash.
 
 table channel
@@ -43,6 +44,15 @@ table dead_input
   constraint dead_input_pkey PRIMARY KEY (input_id)
   index CREATE UNIQUE INDEX dead_input_pkey ON dead_input USING btree (input_id)
   comment Not derived: inputs that could not be decided (undecodable, or a bug), kept with the error.
+
+table declared_host
+  hostname text not null
+  channel text not null
+  closure text -- What the host must run; null when the fleet declares none.
+  constraint declared_host_pkey PRIMARY KEY (hostname)
+  index CREATE INDEX declared_host_channel ON declared_host USING btree (channel, hostname)
+  index CREATE UNIQUE INDEX declared_host_pkey ON declared_host USING btree (hostname)
+  comment Not derived: the hosts of the fleet.resolved in force, from its artifact, for lists.
 
 table dispatch
   rollout_id text not null
@@ -242,6 +252,7 @@ table host_rollout with (fillfactor=80)
   rollback_failed boolean not null
   constraint host_rollout_pkey PRIMARY KEY (rollout_id, hostname)
   index CREATE INDEX host_rollout_host ON host_rollout USING btree (hostname)
+  index CREATE INDEX host_rollout_wave ON host_rollout USING btree (rollout_id, wave, hostname)
   index CREATE UNIQUE INDEX host_rollout_pkey ON host_rollout USING btree (rollout_id, hostname)
   comment Derived: one host's way through one rollout, mirrored from its agent's events.
 
@@ -404,6 +415,29 @@ table verdict with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshol
   index CREATE INDEX verdict_commit ON verdict USING btree (epoch, commit_no)
   index CREATE UNIQUE INDEX verdict_pkey ON verdict USING btree (input_id)
   comment Not derived: what became of inputs that someone waits for. Swept after minutes.
+
+CREATE OR REPLACE FUNCTION declare_hosts()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '{{schema}}', 'pg_temp'
+AS $function$
+BEGIN
+  WITH given AS MATERIALIZED (
+    SELECT h->>0 AS hostname, h->>1 AS channel, h->>2 AS closure
+    FROM json_array_elements(NEW.content->'hosts') AS h
+  ), gone AS (
+    DELETE FROM declared_host AS d
+    WHERE NOT EXISTS (SELECT FROM given WHERE given.hostname = d.hostname)
+  )
+  INSERT INTO declared_host AS d SELECT hostname, channel, closure FROM given
+  ON CONFLICT (hostname) DO UPDATE SET channel = excluded.channel, closure = excluded.closure
+    WHERE (d.channel, d.closure) IS DISTINCT FROM (excluded.channel, excluded.closure);
+  RETURN NULL;
+END
+$function$
+
+-- Keeps declared_host equal to the current fleet artifact.
 
 CREATE OR REPLACE FUNCTION event_log_append_only()
  RETURNS trigger

@@ -3,6 +3,7 @@
  * it accepts goes to the queue, whatever it answers comes from committed rows.
  */
 import type { Pool } from '../db/pool.ts';
+import type { Follower } from '../eventlog/follow.ts';
 import type { StoredInput } from '../wire/input.ts';
 import type { OperatorInput } from '../reducer/input.ts';
 import type { Verdict } from '../reducer/log.ts';
@@ -61,6 +62,8 @@ export interface ApiDeps {
   readonly submit: Submit;
   readonly submitCommand: SubmitCommand;
   readonly pool: Pool;
+  /** The committed state, for what explains and previews. */
+  readonly committed: Follower;
   readonly wake: WakeSource;
   readonly clock: Clock;
   readonly log: Logger;

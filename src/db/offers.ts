@@ -66,6 +66,35 @@ export async function offerDispatches(
     LEFT JOIN offered o ON o.rollout_id = n.rollout_id AND o.hostname = n.hostname`;
 }
 
+/** What was offered of the dispatches in force of these rollouts and hosts, and when these hosts were heard. */
+export interface ObservedRows {
+  readonly offers: readonly {
+    readonly rolloutId: string;
+    readonly hostname: string;
+    readonly firstOfferedAt: string;
+    readonly lastOfferedAt: string;
+  }[];
+  readonly heard: readonly { readonly hostname: string; readonly at: string }[];
+}
+
+export async function readObserved(
+  sql: Sql,
+  of: { readonly rollouts: readonly string[]; readonly hosts: readonly string[] },
+): Promise<ObservedRows> {
+  const rollouts = textArray(of.rollouts);
+  const hosts = textArray(of.hosts);
+  const offers = await sql<ObservedRows['offers'][number][]>`
+    SELECT o.rollout_id AS "rolloutId", o.hostname, o.first_offered_at AS "firstOfferedAt",
+      o.last_offered_at AS "lastOfferedAt"
+    FROM dispatch_offer o JOIN dispatch d USING (rollout_id, hostname)
+    WHERE o.rollout_id = ANY(${rollouts}::text[]) OR o.hostname = ANY(${hosts}::text[])
+    ORDER BY o.rollout_id, o.hostname`;
+  const heard = await sql<ObservedRows['heard'][number][]>`
+    SELECT hostname, heard_at AS at FROM presence WHERE hostname = ANY(${hosts}::text[])
+    ORDER BY hostname`;
+  return { offers: [...offers], heard: [...heard] };
+}
+
 /**
  * Hosts whose dispatches changed after `seq`, and the newest seq there is. The leader is the only writer
  * and commits in seq order, so nothing can appear below a seq that was once seen.

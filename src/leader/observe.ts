@@ -5,10 +5,8 @@
  */
 import type { Sql } from '../db/driver.ts';
 import { textArray } from '../db/literals.ts';
+import { readObserved } from '../db/offers.ts';
 import type { ObservationNeeds, Observed } from '../reducer/input.ts';
-
-type Offer = Observed['offers'][number];
-type Heard = Observed['heard'][number];
 
 export async function observe(sql: Sql, needs: ObservationNeeds): Promise<Observed> {
   const rollouts = textArray(needs.rollouts);
@@ -18,14 +16,5 @@ export async function observe(sql: Sql, needs: ObservationNeeds): Promise<Observ
     SELECT 1 FROM dispatch
     WHERE rollout_id = ANY(${rollouts}::text[]) OR hostname = ANY(${hosts}::text[])
     ORDER BY rollout_id, hostname FOR UPDATE`;
-  const offers = await sql<Offer[]>`
-    SELECT o.rollout_id AS "rolloutId", o.hostname, o.first_offered_at AS "firstOfferedAt",
-      o.last_offered_at AS "lastOfferedAt"
-    FROM dispatch_offer o JOIN dispatch d USING (rollout_id, hostname)
-    WHERE o.rollout_id = ANY(${rollouts}::text[]) OR o.hostname = ANY(${hosts}::text[])
-    ORDER BY o.rollout_id, o.hostname`;
-  const heard = await sql<Heard[]>`
-    SELECT hostname, heard_at AS at FROM presence WHERE hostname = ANY(${hosts}::text[])
-    ORDER BY hostname`;
-  return { offers: [...offers], heard: [...heard] };
+  return readObserved(sql, needs);
 }

@@ -2,10 +2,10 @@
  * "What would happen if …": the very planner that decides, run on the state and then undone row by row. No
  * second opinion, no side effect.
  */
-import type { Input } from './input.ts';
+import type { Input, ObservationNeeds } from './input.ts';
 import type { LogEntry, ReduceResult } from './log.ts';
 import { gatesHolding, heldAt } from './planner/gates.ts';
-import { reduce } from './reduce.ts';
+import { observationNeeds, reduce } from './reduce.ts';
 import { copyDirty } from './state/dirty.ts';
 import type { FleetState } from './state/state.ts';
 import type { Millis } from './time.ts';
@@ -19,6 +19,15 @@ export interface PlanPreview {
     readonly hostname: string;
     readonly gates: readonly string[];
   }[];
+}
+
+/** What must be looked up and given to `input` as `observed`, that its preview is what the leader would decide. */
+export function previewNeeds(
+  state: FleetState,
+  input: Input,
+  now: Millis,
+): ObservationNeeds | null {
+  return observationNeeds(state, input, now);
 }
 
 /** What `input` would become, were it reduced at `now`; the state is as before. */

@@ -144,16 +144,40 @@ export const CommandBodySchema = Type.Object(
 
 export const CommandAnswerSchema = Type.Object(
   {
-    status: Type.Union([Type.Literal('applied'), Type.Literal('queued')], {
+    status: Type.Union([Type.Literal('applied'), Type.Literal('queued'), Type.Literal('preview')], {
       description:
-        '`queued`: durable, but not decided in time. Ask again with the same Idempotency-Key.',
+        '`queued`: durable, but not decided in time; ask again with the same Idempotency-Key. `preview`: of a dry run; nothing happened.',
     }),
     seqs: Type.Array(Type.Integer(), {
       description: "Log rows that it led to, the command's own first; at most 1,000.",
     }),
+    asOfSeq: Type.Optional(
+      Type.Integer({ description: 'Of a dry run: the log row up to which this was true.' }),
+    ),
+    total: Type.Optional(Type.Integer({ description: 'Of a dry run: rows it would lead to.' })),
+    rows: Type.Optional(
+      Type.Array(
+        Type.Object({
+          kind: Type.String(),
+          host: Type.Optional(Type.String()),
+          rolloutId: Type.Optional(Type.String()),
+          channel: Type.Optional(Type.String()),
+          payload: Type.Unknown(),
+        }),
+        { description: 'Of a dry run: the first 200 log rows that it would lead to.' },
+      ),
+    ),
   },
   { examples: [{ status: 'applied', seqs: [1041, 1042] }] },
 );
+
+export const CommandQuerySchema = Type.Object({
+  dryRun: Type.Optional(
+    Type.Union([Type.Literal('true'), Type.Literal('false')], {
+      description: 'true: say what would happen, by the deciding code itself, and do nothing.',
+    }),
+  ),
+});
 
 export type CommandBody = Static<typeof CommandBodySchema>;
 export type CommandAnswer = Static<typeof CommandAnswerSchema>;

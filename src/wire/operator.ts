@@ -13,10 +13,16 @@ export const RolloutListSchema = Type.Object({
     Type.Object({
       rolloutId: Text,
       channel: Text,
+      seq: Type.Integer({ description: 'For `expectedSeq` of commands on this rollout.' }),
       state: Text,
       currentWave: Type.Integer(),
+      waves: Type.Integer({ description: 'How many waves it has.' }),
       createdAt: Instant,
-      hostStates: Type.Record(Text, Text, { description: 'Host name to its state.' }),
+      hostStates: Type.Optional(
+        Type.Record(Text, Text, {
+          description: 'Host name to its state; absent with hosts=false.',
+        }),
+      ),
     }),
   ),
   nextCursor: NextCursor,
@@ -31,11 +37,54 @@ export const RolloutHostsSchema = Type.Object({
       wave: Type.Integer(),
       targetClosureHash: Text,
       targetChannelRef: Text,
-      dispatchedAt: Instant,
+      state: Text,
+      closed: Type.Optional(Text),
+      dispatchedAt: Type.Optional(
+        Type.String({ description: 'RFC 3339, UTC. Absent: not dispatched (with all=true only).' }),
+      ),
+      soakDueAt: Type.Optional(Instant),
+      blocked: Type.Boolean({ description: 'Something holds it: /v1/hosts/{name} says what.' }),
       terminalState: Type.Optional(Text),
       terminalAt: Type.Optional(Instant),
     }),
-    { description: 'Hosts that were dispatched; all hosts and states are in /v1/rollouts.' },
+    {
+      description:
+        'In order of wave and name. Hosts that were dispatched; with all=true every host.',
+    },
+  ),
+  nextCursor: NextCursor,
+});
+
+export const LifecycleSchema = Type.Object({
+  rolloutId: Text,
+  seq: Type.Integer({ description: 'For `expectedSeq` of commands on this rollout.' }),
+  channel: Text,
+  channelRef: Text,
+  state: Text,
+  currentWave: Type.Integer(),
+  openedAt: Instant,
+  signedAt: Instant,
+  supersededAt: Type.Optional(Instant),
+  supersededBy: Type.Optional(Text),
+  terminalAt: Type.Optional(Instant),
+  failedAt: Type.Optional(Instant),
+  endedAt: Type.Optional(Instant),
+  exceptions: Type.Optional(
+    Type.Record(Text, Count, { description: 'Of a Terminal rollout: tolerated hosts, by reason.' }),
+  ),
+  policy: Text,
+  onHealthFailure: Text,
+  maxFailures: Type.Integer(),
+  blockers: Type.Array(Text, {
+    description: 'Reasons of the rollout as a whole; see its blockers.',
+  }),
+  waves: Type.Array(
+    Type.Object({
+      wave: Type.Integer(),
+      soakMinutes: Type.Number(),
+      hosts: Count,
+      states: Type.Record(Text, Count, { description: 'Hosts by state; `closed` ones apart.' }),
+    }),
   ),
 });
 
@@ -72,6 +121,8 @@ export const HostListSchema = Type.Object({
       pendingReboot: Type.Boolean(),
       quarantinedClosure: Type.Optional(Text),
       outstandingHealthFailures: Count,
+      reachability: Type.String({ description: 'never, reachable or unreachable.' }),
+      held: Type.Boolean({ description: 'An operator holds it.' }),
     }),
   ),
   nextCursor: NextCursor,
@@ -79,5 +130,6 @@ export const HostListSchema = Type.Object({
 
 export type RolloutList = Static<typeof RolloutListSchema>;
 export type RolloutHosts = Static<typeof RolloutHostsSchema>;
+export type Lifecycle = Static<typeof LifecycleSchema>;
 export type RolloutEvents = Static<typeof RolloutEventsSchema>;
 export type HostList = Static<typeof HostListSchema>;

@@ -5,11 +5,14 @@
 import { createHash } from 'node:crypto';
 import { Type } from '@sinclair/typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { readObserved } from '../../db/offers.ts';
 import type { OperatorInput } from '../../reducer/input.ts';
+import { previewInput, previewNeeds } from '../../reducer/preview.ts';
 import {
   COMMAND_NAMES,
   CommandAnswerSchema,
   CommandBodySchema,
+  CommandQuerySchema,
   commandOf,
   COMMANDS,
   FIELD_SCHEMAS,
@@ -20,7 +23,7 @@ import {
 import { problemCode, ProblemSchema } from '../../wire/problem.ts';
 import { storableText } from '../../wire/text.ts';
 import type { ApiDeps } from '../deps.ts';
-import { notAccepted, Refusal } from '../refusal.ts';
+import { fromDatabase, notAccepted, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';
 
 /** A reason of 1,000 characters, escaped, fits several times. */
@@ -45,6 +48,7 @@ function describe(name: CommandName) {
       Object.fromEntries(Object.entries(params).map(([p, field]) => [p, FIELD_SCHEMAS[field]])),
     ),
     headers: HeaderSchema,
+    querystring: CommandQuerySchema,
     body: CommandBodySchema,
     response: {
       200: CommandAnswerSchema,
@@ -74,7 +78,10 @@ export function addCommands(scope: Scope, deps: ApiDeps): void {
       { config: { audience: 'operator' }, bodyLimit: BODY_LIMIT, schema: describe(name) },
       async (request, reply) => {
         onlyKnown(request.query);
-        return carryOut(deps, inputOf(name, request), keyOf(request), reply);
+        const input = inputOf(name, request);
+        if (request.query['dryRun'] === 'true')
+          return fromDatabase(deps.log, () => preview(deps, input));
+        return carryOut(deps, input, keyOf(request), reply);
       },
     );
   }
@@ -82,7 +89,7 @@ export function addCommands(scope: Scope, deps: ApiDeps): void {
 
 /** A mistyped `dryRun` must not carry the command out. */
 function onlyKnown(query: Readonly<Record<string, unknown>>): void {
-  const [unknown] = Object.keys(query);
+  const unknown = Object.keys(query).find((name) => name !== 'dryRun');
   if (unknown === undefined) return;
   throw new Refusal('malformed', `there is no query parameter ${unknown.slice(0, 64)} here`);
 }
@@ -146,6 +153,35 @@ async function carryOut(
       return { status: 'applied', seqs: [...seqs] };
     }
   }
+}
+
+/** Rows of a preview: what a person reads, and what a page shows. */
+const MOST_PREVIEWED = 200;
+
+/** What the leader would decide now. What it would look up first is looked up here, without its locks. */
+async function preview(deps: ApiDeps, input: OperatorInput): Promise<CommandAnswer> {
+  const now = deps.clock.now();
+  const needs = await deps.committed.read((state) => previewNeeds(state, input, now));
+  const observed = needs === null ? null : await deps.pool.run((sql) => readObserved(sql, needs));
+  const seen = observed === null ? input : { ...input, observed };
+  const { result, asOfSeq } = await deps.committed.read((state) => ({
+    result: previewInput(state, seen, now),
+    asOfSeq: state.headSeq,
+  }));
+  const { verdict, entries } = result;
+  if (verdict.status === 'refused') throw new Refusal(problemCode(verdict.code), verdict.detail);
+  return {
+    ...{ status: 'preview', seqs: [], asOfSeq, total: entries.length },
+    rows: entries
+      .slice(0, MOST_PREVIEWED)
+      .map(({ kind, hostname, rolloutId, channel, payload }) => ({
+        kind,
+        payload,
+        ...(hostname === null ? {} : { host: hostname }),
+        ...(rolloutId === null ? {} : { rolloutId }),
+        ...(channel === null ? {} : { channel }),
+      })),
+  };
 }
 
 /** For people who wonder; the answer itself is the same. */

@@ -2,6 +2,8 @@
 import { buildApi, type Api } from '../../../src/api/app.ts';
 import type { ApiDeps, Submit, Submitted } from '../../../src/api/deps.ts';
 import { createPool, type Pool } from '../../../src/db/pool.ts';
+import { createFollower } from '../../../src/eventlog/follow.ts';
+import { DEFAULT_SETTINGS } from '../../../src/reducer/settings.ts';
 import type { StoredInput } from '../../../src/wire/input.ts';
 import { createMetrics, systemClock, type Clock } from '../../../src/telemetry.ts';
 import { silentLogger } from '../../support/installation.ts';
@@ -120,6 +122,7 @@ export async function startReplica(
         inputs.push(input);
         return queue(input, options);
       },
+      committed: createFollower({ database, pool, settings: DEFAULT_SETTINGS, clock: systemClock }),
       submitCommand: () => Promise.resolve({ status: 'queued', repeated: false }),
       wake: {
         subscribe(listener) {

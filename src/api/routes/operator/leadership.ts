@@ -1,0 +1,57 @@
+/** Who leads, and whether the queue keeps up. */
+import { listDeadInputs, readLeader, readQueue } from '../../../db/overview.ts';
+import { LeaderSchema, QueueSchema, type Leader, type Queue } from '../../../wire/overview.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { fromDatabase, Refusal } from '../../refusal.ts';
+import type { Scope } from '../../scope.ts';
+import { about, OPERATOR, present } from './reading.ts';
+
+/** More than any setting of the queue's limit; beyond it the exact number means nothing. */
+const MOST_COUNTED = 100_000;
+const MOST_DEAD = 20;
+
+export function addLeadership(scope: Scope, deps: ApiDeps): void {
+  const { log } = deps;
+  scope.get(
+    '/v1/leader',
+    { config: OPERATOR, schema: about('Who leads, since when, and its last commit', LeaderSchema) },
+    () => fromDatabase(log, () => leader(deps)),
+  );
+  scope.get(
+    '/v1/queue',
+    {
+      config: OPERATOR,
+      schema: about('What waits for the leader, and what it set aside', QueueSchema),
+    },
+    () => fromDatabase(log, () => queue(deps)),
+  );
+}
+
+async function leader({ pool }: ApiDeps): Promise<Leader> {
+  const row = await pool.run(readLeader);
+  if (row === null)
+    throw new Refusal('not-ready', 'no process has ever led; start one with the role leader');
+  const { headSeq, lastCommitAt, lastCommitMsAgo, ...term } = row;
+  return {
+    ...term,
+    headSeq: headSeq ?? 0,
+    ...present({
+      lastCommitAt,
+      lastCommitAgeSeconds: lastCommitMsAgo === null ? null : Math.max(0, lastCommitMsAgo) / 1_000,
+    }),
+  };
+}
+
+async function queue({ pool }: ApiDeps): Promise<Queue> {
+  const { rows, oldestMs, dead } = await pool.run((sql) => readQueue(sql, MOST_COUNTED));
+  const latest = dead === 0 ? [] : await pool.run((sql) => listDeadInputs(sql, MOST_DEAD));
+  return {
+    rows,
+    oldestSeconds: oldestMs / 1_000,
+    dead,
+    latestDead: latest.map(({ hostname, rolloutId, ...row }) => ({
+      ...row,
+      ...present({ hostname, rolloutId }),
+    })),
+  };
+}

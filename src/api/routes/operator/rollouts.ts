@@ -1,0 +1,269 @@
+/** Rollouts: all of them, one of them, its hosts, and its rows of the log. */
+import { Type } from '@sinclair/typebox';
+import {
+  countWaves,
+  listRolloutEvents,
+  listRolloutHosts,
+  listRollouts,
+  readRollout,
+  type RolloutRow,
+  type WaveCountRow,
+} from '../../../db/rollouts.ts';
+import { readIncarnation } from '../../../db/reads.ts';
+import { HOST_STATE_NAMES, ROLLOUT_STATE_NAMES } from '../../../wire/states.ts';
+import {
+  LifecycleSchema,
+  RolloutEventsSchema,
+  RolloutHostsSchema,
+  RolloutListSchema,
+  type Lifecycle,
+  type RolloutEvents,
+  type RolloutHosts,
+  type RolloutList,
+} from '../../../wire/operator.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { fromDatabase, Refusal } from '../../refusal.ts';
+import type { Scope } from '../../scope.ts';
+import {
+  about,
+  badCursor,
+  channelFilter,
+  choiceOf,
+  cursorOf,
+  isUnchanged,
+  limitOf,
+  numberCursor,
+  OPERATOR,
+  PAGE_PARAMS,
+  PageSchema,
+  partsOf,
+  present,
+  rolloutIdOf,
+  RolloutParams,
+  type Page,
+} from './reading.ts';
+
+const MOST_ROLLOUTS = 50;
+/** Hosts whose states one page names: some 1 MB. One rollout comes whole, however large. */
+const MOST_STATES = 20_000;
+const MOST_HOSTS = 1_000;
+const MOST_EVENTS = 1_000;
+
+const Flag = (description: string) =>
+  Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')], { description }));
+const ListQuery = Type.Object({
+  ...PAGE_PARAMS,
+  channel: Type.Optional(Type.String({ description: 'Of this channel only.' })),
+  state: Type.Optional(Type.String({ description: `One of ${ROLLOUT_STATE_NAMES.join(', ')}.` })),
+  hosts: Flag('false: without hostStates, which is much for large fleets.'),
+});
+const HostsQuery = Type.Object({
+  ...PAGE_PARAMS,
+  all: Flag('true: hosts that were not dispatched too.'),
+  wave: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000 })),
+  state: Type.Optional(Type.String({ description: `One of ${HOST_STATE_NAMES.join(', ')}.` })),
+});
+
+interface ListFilter extends Page {
+  readonly channel?: string;
+  readonly state?: string;
+  readonly hosts?: 'true' | 'false';
+}
+interface HostsFilter extends Page {
+  readonly all?: 'true' | 'false';
+  readonly wave?: number;
+  readonly state?: string;
+}
+
+export function addRollouts(scope: Scope, deps: ApiDeps): void {
+  const { log } = deps;
+  scope.get(
+    '/v1/rollouts',
+    {
+      config: OPERATOR,
+      schema: {
+        ...about('All rollouts, newest first', RolloutListSchema),
+        querystring: ListQuery,
+      },
+    },
+    (request, reply) =>
+      fromDatabase(log, async () =>
+        (await isUnchanged(deps, request, reply)) ? reply : rollouts(deps, request.query),
+      ),
+  );
+  scope.get(
+    '/v1/rollouts/:id/lifecycle',
+    {
+      config: OPERATOR,
+      schema: {
+        ...about('Where a rollout stands, wave by wave', LifecycleSchema),
+        params: RolloutParams,
+      },
+    },
+    (request, reply) =>
+      fromDatabase(log, async () => {
+        const id = rolloutIdOf(request.params.id);
+        return (await isUnchanged(deps, request, reply)) ? reply : lifecycle(deps, id);
+      }),
+  );
+  addOfRollout(scope, deps);
+}
+
+function addOfRollout(scope: Scope, deps: ApiDeps): void {
+  const { log } = deps;
+  scope.get(
+    '/v1/rollouts/:id/hosts',
+    {
+      config: OPERATOR,
+      schema: {
+        ...about('Hosts of a rollout, in order of wave and name', RolloutHostsSchema),
+        params: RolloutParams,
+        querystring: HostsQuery,
+      },
+    },
+    (request, reply) =>
+      fromDatabase(log, async () => {
+        const id = rolloutIdOf(request.params.id);
+        return (await isUnchanged(deps, request, reply))
+          ? reply
+          : rolloutHosts(deps, id, request.query);
+      }),
+  );
+  scope.get(
+    '/v1/rollouts/:id/events',
+    {
+      config: OPERATOR,
+      schema: {
+        ...about("A rollout's rows of the event log, in order", RolloutEventsSchema),
+        params: RolloutParams,
+        querystring: PageSchema,
+      },
+    },
+    (request) =>
+      fromDatabase(log, () => rolloutEvents(deps, rolloutIdOf(request.params.id), request.query)),
+  );
+}
+
+async function rollouts({ pool }: ApiDeps, query: ListFilter): Promise<RolloutList> {
+  const limit = limitOf(query, MOST_ROLLOUTS);
+  const filter = {
+    belowOrdinal: numberCursor(query.cursor, Number.MAX_SAFE_INTEGER),
+    limit,
+    channel: channelFilter(query.channel),
+    state: choiceOf('state', query.state, ROLLOUT_STATE_NAMES),
+    hosts: query.hosts === 'false' ? 0 : MOST_STATES,
+  };
+  const rows = await pool.run((sql) => listRollouts(sql, filter));
+  const last = rows.at(-1);
+  // A page may be short because its hosts are many.
+  const found = rows[0]?.found ?? 0;
+  const more = found === limit || rows.length < found;
+  return {
+    rollouts: rows.map((row) => ({
+      rolloutId: row.rollout_id,
+      seq: row.seq,
+      channel: row.channel,
+      state: row.state,
+      currentWave: row.current_wave,
+      waves: row.waves,
+      createdAt: row.opened_at,
+      ...present({ hostStates: row.host_states }),
+    })),
+    ...(last === undefined || !more ? {} : { nextCursor: String(last.ordinal) }),
+  };
+}
+
+async function mustRead({ pool }: ApiDeps, id: string): Promise<RolloutRow> {
+  const row = await pool.run((sql) => readRollout(sql, id));
+  if (row !== null) return row;
+  throw new Refusal('not-found', `there is no rollout ${id}`);
+}
+
+async function lifecycle(deps: ApiDeps, id: string): Promise<Lifecycle> {
+  const row = await mustRead(deps, id);
+  const counts = await deps.pool.run((sql) => countWaves(sql, id));
+  const { supersededAt, supersededBy, terminalAt, failedAt, endedAt, exceptions, ...rest } = row;
+  const { soakMinutes, blockers, ...plain } = rest;
+  return {
+    ...plain,
+    blockers: [...blockers],
+    ...present({ supersededAt, supersededBy, terminalAt, failedAt, endedAt, exceptions }),
+    waves: soakMinutes.map((soak, wave) => waveOf(counts, wave, soak)),
+  };
+}
+
+function waveOf(
+  counts: readonly WaveCountRow[],
+  wave: number,
+  soakMinutes: number,
+): Lifecycle['waves'][number] {
+  const own = counts.filter((row) => row.wave === wave);
+  return {
+    wave,
+    soakMinutes,
+    hosts: own.reduce((sum, { n }) => sum + n, 0),
+    states: Object.fromEntries(own.map(({ state, n }) => [state, n])),
+  };
+}
+
+async function rolloutHosts(deps: ApiDeps, id: string, query: HostsFilter): Promise<RolloutHosts> {
+  await mustRead(deps, id);
+  const limit = limitOf(query, MOST_HOSTS);
+  const [wave = '-1', hostname = ''] = partsOf(query.cursor, 2) ?? [];
+  if (!/^-?\d{1,4}$/.test(wave)) throw badCursor();
+  const rows = await deps.pool.run((sql) =>
+    listRolloutHosts(sql, id, {
+      above: [Number(wave), hostname],
+      limit,
+      all: query.all === 'true',
+      wave: query.wave ?? null,
+      state: choiceOf('state', query.state, HOST_STATE_NAMES),
+    }),
+  );
+  const last = rows.length === limit ? rows.at(-1) : undefined;
+  return {
+    rollout_id: id,
+    hosts: rows.map((row) => ({
+      host: row.hostname,
+      channel: row.channel,
+      wave: row.wave,
+      targetClosureHash: row.target_closure,
+      targetChannelRef: row.channel_ref,
+      state: row.state,
+      blocked: row.blocked,
+      ...present({ dispatchedAt: row.dispatched_at, soakDueAt: row.soak_due_at }),
+      ...present({ closed: row.closed }),
+      ...present({ terminalState: row.terminal_state, terminalAt: row.terminal_at }),
+    })),
+    ...(last === undefined ? {} : { nextCursor: cursorOf(last.wave, last.hostname) }),
+  };
+}
+
+/** A log cursor is `<incarnation>:<seq>`: a restored database is another log. */
+async function rolloutEvents(deps: ApiDeps, id: string, page: Page): Promise<RolloutEvents> {
+  await mustRead(deps, id);
+  const limit = limitOf(page, MOST_EVENTS);
+  const incarnation = (await deps.pool.run(readIncarnation)) ?? '';
+  const above = logCursor(page.cursor, incarnation);
+  const rows = await deps.pool.run((sql) => listRolloutEvents(sql, id, above, limit));
+  const last = rows.length === limit ? rows.at(-1) : undefined;
+  return {
+    rollout_id: id,
+    events: rows.map(({ seq, ts, kind, hostname, payload }) => ({
+      seq,
+      ts,
+      kind,
+      payload,
+      ...present({ host: hostname }),
+    })),
+    ...(last === undefined ? {} : { nextCursor: `${incarnation}:${String(last.seq)}` }),
+  };
+}
+
+function logCursor(cursor: string | undefined, incarnation: string): number {
+  if (cursor === undefined) return 0;
+  const [known, seq = ''] = cursor.split(/:(?=\d+$)/);
+  const above = numberCursor(seq, 0);
+  if (known === incarnation) return above;
+  throw new Refusal('stale-cursor', 'the database was restored since; start without a cursor');
+}

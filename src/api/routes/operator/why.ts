@@ -1,0 +1,216 @@
+/** Why hosts and rollouts do not move, and what would happen next: the core's pure read functions, asked. */
+import { Type } from '@sinclair/typebox';
+import { readHostSeen, type HostSeenRow } from '../../../db/hosts.ts';
+import { planPreview } from '../../../reducer/preview.ts';
+import type { FleetState } from '../../../reducer/state/state.ts';
+import { whyHost, whyRollout, type HostInRollout, type Why } from '../../../reducer/read/why.ts';
+import {
+  HostDetailSchema,
+  PlanSchema,
+  RolloutBlockersSchema,
+  type Blocker,
+  type HostDetail,
+  type Plan,
+  type RolloutBlockers,
+} from '../../../wire/why.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { fromDatabase, Refusal } from '../../refusal.ts';
+import type { Scope } from '../../scope.ts';
+import {
+  about,
+  hostnameOf,
+  isUnchanged,
+  OPERATOR,
+  present,
+  rolloutIdOf,
+  RolloutParams,
+} from './reading.ts';
+
+/** Names of one list in a plan: enough for a page, bounded for a fleet. */
+const MOST_PLANNED = 1_000;
+const EXAMPLES = 50;
+
+export function addWhy(scope: Scope, deps: ApiDeps): void {
+  const { log } = deps;
+  scope.get(
+    '/v1/hosts/:name',
+    {
+      config: OPERATOR,
+      schema: {
+        ...about(
+          'A host: where it stands, and every reason for which it does not move',
+          HostDetailSchema,
+        ),
+        params: Type.Object({ name: Type.String() }),
+      },
+    },
+    (request) => fromDatabase(log, () => hostDetail(deps, hostnameOf(request.params.name))),
+  );
+  scope.get(
+    '/v1/rollouts/:id/blockers',
+    {
+      config: OPERATOR,
+      schema: {
+        ...about('Why the hosts of a rollout do not move, aggregated', RolloutBlockersSchema),
+        params: RolloutParams,
+      },
+    },
+    (request, reply) =>
+      fromDatabase(log, async () => {
+        const id = rolloutIdOf(request.params.id);
+        if (await isUnchanged(deps, request, reply)) return reply;
+        return deps.committed.read((state) => rolloutBlockers(state, id, deps.clock.now()));
+      }),
+  );
+  scope.get(
+    '/v1/rollouts/:id/plan',
+    {
+      config: OPERATOR,
+      schema: {
+        ...about('What would be dispatched now, and what would hold every other host', PlanSchema),
+        params: RolloutParams,
+      },
+    },
+    (request) =>
+      fromDatabase(log, () => {
+        const id = rolloutIdOf(request.params.id);
+        return deps.committed.read((state) => planOf(state, id, deps.clock.now()));
+      }),
+  );
+}
+
+async function hostDetail(deps: ApiDeps, hostname: string): Promise<HostDetail> {
+  const [seen] = await deps.pool.run((sql) => readHostSeen(sql, hostname));
+  const now = deps.clock.now();
+  const { host, rollouts } = await deps.committed.read((state) => whyHost(state, hostname, now));
+  if (host === null && rollouts.length === 0 && seen === undefined) {
+    throw new Refusal('not-found', `host ${hostname} is neither declared nor was it ever heard`);
+  }
+  const [newest] = rollouts;
+  return {
+    hostname,
+    seq: host?.seq ?? 0,
+    reachability: host?.reachability ?? 'never',
+    ...present({ ...presenceOf(seen), hold: host?.hold ?? null }),
+    ...present({
+      currentClosureHash: host?.reportedClosure ?? null,
+      reachabilityAt: host?.reachabilityAt ?? null,
+    }),
+    blockers: (newest?.blockers ?? []).map(blockerOf),
+    rollouts: rollouts.map(inRolloutOf),
+  };
+}
+
+function presenceOf(seen: HostSeenRow | undefined) {
+  return {
+    channel: seen?.channel ?? null,
+    declaredClosureHash: seen?.declared ?? null,
+    lastCheckinAt: seen?.heardAt ?? null,
+    lastUptimeSecs: seen?.uptimeSecs ?? null,
+    agentVersion: seen?.agentVersion ?? null,
+  };
+}
+
+function inRolloutOf({
+  rollout,
+  record,
+  dispatch,
+  blockers,
+  failures,
+}: HostInRollout): HostDetail['rollouts'][number] {
+  return {
+    ...refOf(rollout),
+    seq: record.seq,
+    wave: record.wave,
+    state: record.state,
+    targetClosureHash: record.targetClosure,
+    lastEventSeq: record.lastEventSeq,
+    ...present({
+      currentClosureHash: record.currentClosure,
+      dispatchedAt: record.dispatchedAt,
+      dispatchAckedAt: record.dispatchAckedAt,
+      activationStartedAt: record.activationStartedAt,
+      activationCompletedAt: record.activationCompletedAt,
+      soakDueAt: record.soakDueAt,
+      convergedAt: record.convergedAt,
+      failedAt: record.failedAt,
+      policyApplied: record.policyApplied,
+      revertedAt: record.revertedAt,
+      revertedTo: record.revertedTo,
+      closed: record.closed,
+    }),
+    ...(record.unchanged ? { unchanged: true } : {}),
+    ...(record.cleared ? { cleared: true } : {}),
+    ...(dispatch === null
+      ? {}
+      : { dispatch: { enqueuedAt: dispatch.enqueuedAt, suspended: dispatch.suspended } }),
+    probes: Object.fromEntries(
+      Object.entries(record.probes).map(
+        ([name, { status, mode, lastObservedAt, failureReason }]) => [
+          name,
+          { status, mode, lastObservedAt, ...present({ failureReason }) },
+        ],
+      ),
+    ),
+    failures: failures.map(({ probeName, controlId, since }) => ({
+      probeName,
+      since,
+      ...(controlId === '' ? {} : { controlId }),
+    })),
+    blockers: blockers.map(blockerOf),
+  };
+}
+
+function blockerOf({ gate, key, since, because, releasedBy, behind }: Why): Blocker {
+  return {
+    ...{ gate, key, because, releasedBy, ...present({ since }) },
+    hosts: behind.map(({ hostname, state, doing }) => ({ hostname, doing, ...present({ state }) })),
+  };
+}
+
+function refOf(row: HostInRollout['rollout']) {
+  const { rolloutId, channel, state, currentWave } = row;
+  return { rolloutId, channel, rolloutState: state, currentWave };
+}
+
+function knownRollout(state: FleetState, id: string): HostInRollout['rollout'] {
+  const rollout = state.rollouts.get(id);
+  if (rollout !== undefined) return rollout.row;
+  throw new Refusal('not-found', `there is no rollout ${id}`);
+}
+
+function rolloutBlockers(state: FleetState, id: string, now: number): RolloutBlockers {
+  const row = knownRollout(state, id);
+  const why = whyRollout(state, id, now);
+  return {
+    ...refOf(row),
+    asOfSeq: state.headSeq,
+    rollout: (why?.rollout ?? []).map(blockerOf),
+    hosts: (why?.hosts ?? []).map((group) => ({
+      ...blockerOf(group.why),
+      held: group.count,
+      examples: [...group.held],
+    })),
+  };
+}
+
+function planOf(state: FleetState, id: string, now: number): Plan {
+  const row = knownRollout(state, id);
+  const { dispatched, blocked } = planPreview(state, now);
+  const granted = dispatched.filter((one) => one.rolloutId === id).map((one) => one.hostname);
+  const groups = new Map<string, { gates: string[]; held: number; examples: string[] }>();
+  for (const { rolloutId, hostname, gates } of blocked) {
+    if (rolloutId !== id) continue;
+    const key = gates.join(' ');
+    const group = groups.get(key) ?? { gates: [...gates], held: 0, examples: [] };
+    groups.set(key, group);
+    group.held += 1;
+    if (group.examples.length < EXAMPLES) group.examples.push(hostname);
+  }
+  return {
+    ...refOf(row),
+    asOfSeq: state.headSeq,
+    dispatched: { total: granted.length, hosts: granted.slice(0, MOST_PLANNED) },
+    blocked: [...groups.values()].sort((a, b) => b.held - a.held),
+  };
+}

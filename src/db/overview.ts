@@ -1,0 +1,133 @@
+/**
+ * Counts over the whole installation, for the overview and for metrics. Each statement walks at most one row
+ * a host, tens of milliseconds at 100,000; nobody asks more often than every few seconds.
+ */
+import type { Sql } from './driver.ts';
+
+export type Counts = Readonly<Record<string, number>>;
+
+interface Counted {
+  readonly name: string;
+  readonly n: number;
+}
+
+function toCounts(rows: readonly Counted[]): Counts {
+  return Object.fromEntries(rows.map(({ name, n }) => [name, n]));
+}
+
+/** Rollouts by state; tombstones are history. */
+export async function countRollouts(sql: Sql): Promise<Counts> {
+  return toCounts(
+    await sql<Counted[]>`
+      SELECT state AS name, count(*)::int AS n FROM rollout WHERE state <> 'Pruned'
+      GROUP BY 1 ORDER BY 1`,
+  );
+}
+
+/** Hosts by their state in the newest rollout of their channel. */
+export async function countHostStates(sql: Sql): Promise<Counts> {
+  return toCounts(
+    await sql<Counted[]>`
+      SELECT CASE WHEN r.closed IS NULL THEN r.state ELSE 'closed' END AS name, count(*)::int AS n
+      FROM host_rollout r JOIN channel c ON c.current_rollout_id = r.rollout_id
+      GROUP BY 1 ORDER BY 1`,
+  );
+}
+
+/** Declared hosts by whether they are heard. */
+export async function countReachability(sql: Sql): Promise<Counts> {
+  return toCounts(
+    await sql<Counted[]>`
+      SELECT coalesce(h.reachability, 'never') AS name, count(*)::int AS n
+      FROM declared_host d LEFT JOIN host h USING (hostname) GROUP BY 1 ORDER BY 1`,
+  );
+}
+
+/** Hosts that each gate or remark holds. */
+export async function countBlockers(sql: Sql): Promise<Counts> {
+  return toCounts(
+    await sql<Counted[]>`
+      SELECT split_part(key, ':', 1) AS name, count(*)::int AS n
+      FROM host_blocker, json_array_elements_text(gates) AS key GROUP BY 1 ORDER BY 1`,
+  );
+}
+
+export interface FleetOverviewRow {
+  readonly seq: number;
+  readonly ref: string | null;
+  readonly signedAt: string | null;
+  readonly fleetHash: string | null;
+  readonly rejectBefore: string | null;
+  readonly pause: unknown;
+  readonly headSeq: number;
+  readonly quarantines: number;
+  readonly deferrals: number;
+}
+
+/** Null before the first leader. */
+export async function readFleetOverview(sql: Sql): Promise<FleetOverviewRow | null> {
+  const [row] = await sql<FleetOverviewRow[]>`
+    SELECT coalesce(f.seq, 0) AS seq, f.ref, f.signed_at AS "signedAt", f.fleet_hash AS "fleetHash",
+      f.reject_before AS "rejectBefore", f.pause, p.head_seq AS "headSeq",
+      (SELECT count(*)::int FROM quarantine) AS quarantines,
+      (SELECT count(*)::int FROM host_rollout
+        WHERE state = 'Deferred' AND closed IS NULL) AS deferrals
+    FROM leader_progress p LEFT JOIN fleet f ON true`;
+  return row ?? null;
+}
+
+export interface LeaderRow {
+  readonly epoch: number;
+  readonly holder: string;
+  readonly address: string;
+  readonly version: string;
+  readonly since: string;
+  readonly incarnation: string;
+  readonly headSeq: number | null;
+  readonly lastCommitAt: string | null;
+  /** Milliseconds, by the database's clock. */
+  readonly lastCommitMsAgo: number | null;
+}
+
+/** Null before the first leader. */
+export async function readLeader(sql: Sql): Promise<LeaderRow | null> {
+  const [row] = await sql<LeaderRow[]>`
+    SELECT e.epoch, e.holder, e.address, e.version, e.since, e.incarnation,
+      p.head_seq AS "headSeq", p.at AS "lastCommitAt",
+      extract(epoch FROM clock_timestamp() - p.at)::float8 * 1000 AS "lastCommitMsAgo"
+    FROM epoch e LEFT JOIN leader_progress p ON true`;
+  return row ?? null;
+}
+
+export interface QueueRow {
+  /** Counted up to the given most. */
+  readonly rows: number;
+  readonly oldestMs: number;
+  readonly dead: number;
+}
+
+export async function readQueue(sql: Sql, most: number): Promise<QueueRow> {
+  const [row] = await sql<QueueRow[]>`
+    SELECT (SELECT count(*) FROM (SELECT FROM input_queue LIMIT ${most}) AS few)::int AS rows,
+      coalesce(greatest(0, (SELECT extract(epoch FROM clock_timestamp() - enqueued_at)::float8 * 1000
+        FROM input_queue ORDER BY id LIMIT 1)), 0) AS "oldestMs",
+      (SELECT count(*)::int FROM dead_input) AS dead`;
+  return row ?? { rows: 0, oldestMs: 0, dead: 0 };
+}
+
+export interface DeadInputRow {
+  readonly inputId: number;
+  readonly kind: string;
+  readonly hostname: string | null;
+  readonly rolloutId: string | null;
+  readonly error: string;
+  readonly diedAt: string;
+}
+
+/** The newest first. */
+export async function listDeadInputs(sql: Sql, limit: number): Promise<readonly DeadInputRow[]> {
+  return sql<DeadInputRow[]>`
+    SELECT input_id AS "inputId", kind, hostname, rollout_id AS "rolloutId",
+      split_part(error, chr(10), 1) AS error, died_at AS "diedAt"
+    FROM dead_input ORDER BY input_id DESC LIMIT ${limit}`;
+}

@@ -1,0 +1,169 @@
+/** Rollouts as operators list them. Walked by key, newest first. */
+import type { Sql } from './driver.ts';
+
+export interface RolloutListRow {
+  rollout_id: string;
+  seq: number;
+  channel: string;
+  state: string;
+  current_wave: number;
+  waves: number;
+  opened_at: string;
+  ordinal: number;
+  host_states: Record<string, string> | null;
+  /** Rollouts found up to the limit; more than rows when the hosts of these are enough for a page. */
+  found: number;
+}
+
+export interface RolloutFilter {
+  readonly belowOrdinal: number;
+  readonly limit: number;
+  readonly channel: string | null;
+  readonly state: string | null;
+  /** Include the state of every host, for as many rollouts as hold this many hosts together; 0: of none. */
+  readonly hosts: number;
+}
+
+/** Newest first, below an ordinal; at least one rollout of a page has all its hosts. */
+export async function listRollouts(sql: Sql, filter: RolloutFilter): Promise<RolloutListRow[]> {
+  const { belowOrdinal, limit, channel, state, hosts } = filter;
+  const states = sql`
+    (SELECT coalesce(json_object_agg(hr.hostname, hr.state ORDER BY hr.hostname), '{}')
+      FROM host_rollout hr WHERE hr.rollout_id = o.rollout_id)`;
+  const size = sql`
+    (SELECT count(*) FROM (SELECT FROM host_rollout hr WHERE hr.rollout_id = o.rollout_id
+      LIMIT ${hosts}) AS few)`;
+  return sql<RolloutListRow[]>`
+    SELECT o.rollout_id, o.seq, o.channel, o.state, o.current_wave, o.opened_at, o.ordinal,
+      json_array_length(o.plan->'soakMinutes') AS waves, o.found::int,
+      ${hosts === 0 ? sql`NULL::json` : states} AS host_states
+    FROM (
+      SELECT *, count(*) OVER () AS found,
+        ${hosts === 0 ? sql`0` : sql`sum(size) OVER (ORDER BY ordinal DESC) - size`} AS before
+      FROM (
+        SELECT *,
+        ${hosts === 0 ? sql`0` : size} AS size FROM rollout o
+        WHERE ordinal < ${belowOrdinal} AND state <> 'Pruned'
+          ${channel === null ? sql`` : sql`AND channel = ${channel}`}
+          ${state === null ? sql`` : sql`AND state = ${state}`}
+        ORDER BY ordinal DESC LIMIT ${limit}
+      ) sized
+    ) o
+    WHERE o.before <= 0 OR o.before < ${hosts}
+    ORDER BY o.ordinal DESC`;
+}
+
+export interface RolloutRow {
+  readonly rolloutId: string;
+  readonly seq: number;
+  readonly channel: string;
+  readonly channelRef: string;
+  readonly state: string;
+  readonly currentWave: number;
+  readonly openedAt: string;
+  readonly signedAt: string;
+  readonly supersededAt: string | null;
+  readonly supersededBy: string | null;
+  readonly terminalAt: string | null;
+  readonly failedAt: string | null;
+  readonly endedAt: string | null;
+  readonly exceptions: Record<string, number> | null;
+  readonly blockers: readonly string[];
+  /** Of `plan`. */
+  readonly policy: string;
+  readonly onHealthFailure: string;
+  readonly maxFailures: number;
+  readonly soakMinutes: readonly number[];
+}
+
+export async function readRollout(sql: Sql, rolloutId: string): Promise<RolloutRow | null> {
+  const [row] = await sql<RolloutRow[]>`
+    SELECT rollout_id AS "rolloutId", seq, channel, channel_ref AS "channelRef", state,
+      current_wave AS "currentWave", opened_at AS "openedAt", signed_at AS "signedAt",
+      superseded_at AS "supersededAt", superseded_by AS "supersededBy",
+      terminal_at AS "terminalAt", failed_at AS "failedAt", ended_at AS "endedAt", exceptions,
+      blockers, plan->>'policy' AS policy, plan->>'onHealthFailure' AS "onHealthFailure",
+      (plan->>'maxFailures')::int AS "maxFailures", plan->'soakMinutes' AS "soakMinutes"
+    FROM rollout WHERE rollout_id = ${rolloutId}`;
+  return row ?? null;
+}
+
+export interface WaveCountRow {
+  readonly wave: number;
+  readonly state: string;
+  readonly n: number;
+}
+
+/** How many hosts of each wave are in each state; closed records count as `closed`. */
+export async function countWaves(sql: Sql, rolloutId: string): Promise<readonly WaveCountRow[]> {
+  return sql<WaveCountRow[]>`
+    SELECT wave, CASE WHEN closed IS NULL THEN state ELSE 'closed' END AS state, count(*)::int AS n
+    FROM host_rollout WHERE rollout_id = ${rolloutId} GROUP BY 1, 2 ORDER BY 1, 2`;
+}
+
+export interface RolloutHostRow {
+  hostname: string;
+  channel: string;
+  wave: number;
+  state: string;
+  closed: string | null;
+  target_closure: string;
+  channel_ref: string;
+  dispatched_at: string | null;
+  soak_due_at: string | null;
+  terminal_state: string | null;
+  terminal_at: string | null;
+  blocked: boolean;
+}
+
+export interface RolloutHostFilter {
+  /** Above this wave and name. */
+  readonly above: readonly [wave: number, hostname: string];
+  readonly limit: number;
+  /** Hosts that were not dispatched too. */
+  readonly all: boolean;
+  readonly wave: number | null;
+  readonly state: string | null;
+}
+
+/** Hosts of a rollout in order of wave and name. */
+export async function listRolloutHosts(
+  sql: Sql,
+  rolloutId: string,
+  { above, limit, all, wave, state }: RolloutHostFilter,
+): Promise<RolloutHostRow[]> {
+  return sql<RolloutHostRow[]>`
+    SELECT hr.hostname, hr.channel, hr.wave, hr.state, hr.closed, hr.target_closure, o.channel_ref,
+      hr.dispatched_at, hr.soak_due_at,
+      CASE WHEN hr.state IN ('Converged', 'Failed', 'Reverted') THEN hr.state END AS terminal_state,
+      CASE hr.state WHEN 'Converged' THEN hr.converged_at WHEN 'Failed' THEN hr.failed_at
+        WHEN 'Reverted' THEN hr.reverted_at END AS terminal_at,
+      EXISTS (SELECT FROM host_blocker b
+        WHERE b.rollout_id = hr.rollout_id AND b.hostname = hr.hostname) AS blocked
+    FROM host_rollout hr JOIN rollout o ON o.rollout_id = hr.rollout_id
+    WHERE hr.rollout_id = ${rolloutId} AND (hr.wave, hr.hostname) > (${above[0]}, ${above[1]})
+      ${all ? sql`` : sql`AND hr.dispatched_at IS NOT NULL`}
+      ${wave === null ? sql`` : sql`AND hr.wave = ${wave}`}
+      ${state === null ? sql`` : sql`AND hr.state = ${state}`}
+    ORDER BY hr.wave, hr.hostname LIMIT ${limit}`;
+}
+
+export interface LogRow {
+  seq: number;
+  ts: string;
+  kind: string;
+  hostname: string | null;
+  payload: unknown;
+}
+
+/** A rollout's log rows in order, above a seq. */
+export async function listRolloutEvents(
+  sql: Sql,
+  rolloutId: string,
+  above: number,
+  limit: number,
+): Promise<LogRow[]> {
+  return sql<LogRow[]>`
+    SELECT seq, ts, kind, hostname, payload FROM event_log
+    WHERE rollout_id = ${rolloutId} AND seq > ${above} ORDER BY seq LIMIT ${limit}`;
+}

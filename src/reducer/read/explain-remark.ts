@@ -1,0 +1,108 @@
+/**
+ * Sentences for the keys that are no gates: remarks on a host that does not get on, and reasons for which a
+ * whole rollout does not. The gates explain themselves.
+ */
+import { limitOf } from '../planner/limit.ts';
+import { EXPLAIN_HOSTS } from '../planner/gates/gate.ts';
+import { budgetState } from '../state/flight.ts';
+import { waveOf, type FleetState, type RolloutState } from '../state/state.ts';
+import type { RecordRow } from '../state/rows.ts';
+
+export interface Remark {
+  readonly because: string;
+  readonly releasedBy: string;
+  readonly hosts: readonly string[];
+}
+
+/** Of one host; null for a key that is no remark. */
+export function explainRemark(
+  rollout: RolloutState,
+  record: RecordRow,
+  key: string,
+): Remark | null {
+  const hosts = [record.hostname];
+  switch (key) {
+    case 'rollback-failed':
+      return {
+        because: 'its rollback ended with an error: what it runs now is not known to be good',
+        releasedBy: 'a person mends the host; a write-off lets the rollout go on without it',
+        hosts,
+      };
+    case 'stuck-move':
+      return {
+        because: `it is heard, but its agent has said nothing of this move since ${record.lastAcceptedAt ?? 'its dispatch'}`,
+        releasedBy: 'the next event of this move, or a write-off',
+        hosts,
+      };
+    case 'probe-silent':
+      return {
+        because: `never reported: ${silentProbes(record)}`,
+        releasedBy: 'their results',
+        hosts,
+      };
+    case 'dispatch-refused':
+      return {
+        because: `dispatched at ${rollout.dispatches.get(record.hostname)?.enqueuedAt ?? 'an unknown time'}, offered and heard since, but not acknowledged`,
+        releasedBy: 'its acknowledgement; `withdraw` takes the dispatch back',
+        hosts,
+      };
+    default:
+      return null;
+  }
+}
+
+function silentProbes(record: RecordRow): string {
+  return (record.declaredProbes ?? [])
+    .filter((probe) => probe.mode === 'enforce' && !Object.hasOwn(record.probes, probe.probeName))
+    .map((probe) => probe.probeName)
+    .join(', ');
+}
+
+/** Of a whole rollout; null for a key that is no such reason. */
+export function explainRolloutBlocker(
+  state: FleetState,
+  rollout: RolloutState,
+  key: string,
+): Remark | null {
+  const [name = '', subject = ''] = key.split(':');
+  const wave = rollout.row.currentWave;
+  const tally = waveOf(rollout, wave);
+  switch (name) {
+    case 'fleet-silent':
+      return {
+        because: `${String(tally.reachable)} of ${String(tally.total)} hosts of wave ${String(wave)} and ${String(state.fleetReachable)} of ${String(state.fleetSize)} of the fleet are heard: with fewer than half, absence says nothing`,
+        releasedBy: 'half of the wave and half of the fleet are heard',
+        hosts: absent(state, tally.pending),
+      };
+    case 'wave-unproven':
+      return {
+        because: `no host of wave ${String(wave)} came through, and none was written off or cleared`,
+        releasedBy: 'one host of the wave converges, or an operator writes one off',
+        hosts: absent(state, tally.pending),
+      };
+    case 'budget-exceeded':
+      return exceeded(state, rollout, Number(subject));
+    default:
+      return null;
+  }
+}
+
+function exceeded(state: FleetState, rollout: RolloutState, index: number): Remark | null {
+  const budget = rollout.row.plan.budgets[index];
+  if (budget === undefined) return null;
+  const inFlight = [...budgetState(state, rollout, index).inFlight.keys()].sort();
+  return {
+    because: `${String(inFlight.length)} hosts in flight under ${budget.key}, which allows ${String(limitOf(budget) ?? 'any')}`,
+    releasedBy: 'enough of these hosts come through; nothing more is granted until then',
+    hosts: inFlight.slice(0, EXPLAIN_HOSTS),
+  };
+}
+
+function absent(state: FleetState, pending: ReadonlySet<string>): string[] {
+  const found: string[] = [];
+  for (const hostname of pending) {
+    if (found.length === EXPLAIN_HOSTS) break;
+    if (state.hosts.get(hostname)?.row.reachability !== 'reachable') found.push(hostname);
+  }
+  return found.sort();
+}

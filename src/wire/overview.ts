@@ -1,0 +1,136 @@
+/** The fleet at a glance: channels, counts, quarantines, deferrals, who leads, and how the queue fares. */
+import { Type, type Static } from '@sinclair/typebox';
+import { StopSchema } from './why.ts';
+
+const Text = Type.String();
+const Count = Type.Integer({ minimum: 0 });
+const Instant = Type.String({ description: 'RFC 3339, UTC.' });
+const NextCursor = Type.Optional(
+  Type.String({ description: 'Present when there is more: pass it as `cursor`.' }),
+);
+const Counts = (description: string) => Type.Record(Text, Count, { description });
+
+export const ChannelDetailSchema = Type.Object({
+  name: Text,
+  declared_ci_commit: Type.Optional(Text),
+  signed_at: Type.Optional(Instant),
+  freshness_window_minutes: Type.Number(),
+  seq: Type.Integer({ description: 'For `expectedSeq` of commands on this channel.' }),
+  currentRolloutId: Type.Optional(Text),
+  rolloutState: Type.Optional(Text),
+  waitingRef: Type.Optional(
+    Type.String({
+      description: 'finish-first: the newest ref that waits for the current rollout.',
+    }),
+  ),
+  pause: Type.Optional(StopSchema),
+  note: Type.Optional(
+    Type.String({ description: 'A standing remark, such as ref-already-ended.' }),
+  ),
+  hosts: Count,
+});
+
+export const ChannelListSchema = Type.Object({
+  channels: Type.Array(ChannelDetailSchema),
+  nextCursor: NextCursor,
+});
+
+export const FleetSchema = Type.Object(
+  {
+    seq: Type.Integer({ description: 'For `expectedSeq` of commands on the fleet.' }),
+    headSeq: Type.Integer({ description: 'The last row of the log.' }),
+    ref: Type.Optional(Text),
+    signedAt: Type.Optional(Instant),
+    fleetHash: Type.Optional(Text),
+    rejectBefore: Type.Optional(Instant),
+    pause: Type.Optional(StopSchema),
+    rollouts: Counts('Rollouts by state.'),
+    hosts: Counts('Hosts by their state in the newest rollout of their channel.'),
+    reachability: Counts('Declared hosts by whether they are heard.'),
+    blockers: Counts('Hosts that each gate holds; one host may be held by several.'),
+    quarantines: Count,
+    deferrals: Count,
+  },
+  {
+    examples: [
+      {
+        ...{ seq: 12, headSeq: 1042, ref: '0388fb62', signedAt: '2026-05-16T01:00:00.000Z' },
+        ...{
+          rollouts: { Active: 1, Superseded: 4 },
+          hosts: { Pending: 6, Soaking: 2, Converged: 2 },
+        },
+        reachability: { reachable: 9, unreachable: 1 },
+        blockers: { 'wave-promotion': 5, 'host-unreachable': 1 },
+        ...{ quarantines: 0, deferrals: 0 },
+      },
+    ],
+  },
+);
+
+export const QuarantineListSchema = Type.Object({
+  quarantines: Type.Array(
+    Type.Object({
+      channel: Text,
+      closure: Text,
+      seq: Type.Integer({ description: 'For `expectedSeq` of its clear.' }),
+      rolloutId: Text,
+      hostname: Type.String({ description: 'Where it failed.' }),
+      at: Instant,
+    }),
+  ),
+  nextCursor: NextCursor,
+});
+
+export const DeferralListSchema = Type.Object({
+  deferrals: Type.Array(
+    Type.Object({
+      hostname: Text,
+      rolloutId: Text,
+      channel: Text,
+      targetClosureHash: Text,
+      component: Type.Optional(Type.String({ description: 'What needs the reboot.' })),
+      deferredAt: Type.Optional(Instant),
+    }),
+    { description: 'Hosts that staged their release and wait for a reboot.' },
+  ),
+  nextCursor: NextCursor,
+});
+
+export const LeaderSchema = Type.Object({
+  epoch: Type.Integer({ description: 'Leadership term; it only grows.' }),
+  holder: Type.String({ description: 'The process that took the term.' }),
+  address: Text,
+  version: Text,
+  since: Instant,
+  incarnation: Type.String({ description: 'Changes when the database was restored or promoted.' }),
+  headSeq: Type.Integer({ description: 'The last row of the log.' }),
+  lastCommitAt: Type.Optional(Instant),
+  lastCommitAgeSeconds: Type.Optional(
+    Type.Number({ description: 'A leader commits every 15 s, if only a tick: more is a worry.' }),
+  ),
+});
+
+export const QueueSchema = Type.Object({
+  rows: Type.Integer({ description: 'Inputs that wait for the leader; counted up to 100,000.' }),
+  oldestSeconds: Type.Number({ description: 'Age of the oldest; 0 when none waits.' }),
+  dead: Type.Integer({ description: 'Inputs that could not be decided, kept in dead_input.' }),
+  latestDead: Type.Array(
+    Type.Object({
+      inputId: Type.Integer(),
+      kind: Text,
+      hostname: Type.Optional(Text),
+      rolloutId: Type.Optional(Text),
+      error: Text,
+      diedAt: Instant,
+    }),
+    { description: 'The newest first, 20 at the most.' },
+  ),
+});
+
+export type ChannelDetail = Static<typeof ChannelDetailSchema>;
+export type ChannelList = Static<typeof ChannelListSchema>;
+export type Fleet = Static<typeof FleetSchema>;
+export type QuarantineList = Static<typeof QuarantineListSchema>;
+export type DeferralList = Static<typeof DeferralListSchema>;
+export type Leader = Static<typeof LeaderSchema>;
+export type Queue = Static<typeof QueueSchema>;

@@ -1,0 +1,141 @@
+/** Why something does not move: what holds it, the numbers, the hosts behind it, and what would release it. */
+import { Type, type Static } from '@sinclair/typebox';
+
+const Text = Type.String();
+const Instant = Type.String({ description: 'RFC 3339, UTC.' });
+const Seq = Type.Integer({ description: 'The log row that last changed it.' });
+
+export const StopSchema = Type.Object({ actor: Text, reason: Text, at: Instant });
+
+export const BlockerSchema = Type.Object(
+  {
+    gate: Type.String({ description: 'Stable; decide by this.' }),
+    key: Type.String({ description: 'The gate with its subject: `disruption-budget:0`.' }),
+    since: Type.Optional(Instant),
+    because: Type.String({ description: 'A sentence with the numbers.' }),
+    releasedBy: Type.String({ description: 'What would release it.' }),
+    hosts: Type.Array(
+      Type.Object({
+        hostname: Text,
+        state: Type.Optional(Type.String({ description: 'Absent: not part of the rollout.' })),
+        doing: Type.String({ description: 'What it is at.' }),
+      }),
+      { description: 'The hosts behind it, 50 at the most.' },
+    ),
+  },
+  {
+    examples: [
+      {
+        gate: 'disruption-budget',
+        key: 'disruption-budget:0',
+        since: '2026-05-16T01:27:01.000Z',
+        because: '1 of 1 in flight under {"tags":["web"]}',
+        releasedBy: 'one of these hosts converges, fails for good or is closed',
+        hosts: [
+          { hostname: 'web-01', state: 'Soaking', doing: 'soaking until 2026-05-16T01:37:00.000Z' },
+        ],
+      },
+    ],
+  },
+);
+
+const RolloutRef = {
+  rolloutId: Text,
+  channel: Text,
+  rolloutState: Text,
+  currentWave: Type.Integer(),
+};
+
+export const HostDetailSchema = Type.Object({
+  hostname: Text,
+  seq: Type.Integer({ description: 'For `expectedSeq` of commands on this host; 0: never heard.' }),
+  channel: Type.Optional(Type.String({ description: 'Absent: no longer declared.' })),
+  declaredClosureHash: Type.Optional(Text),
+  currentClosureHash: Type.Optional(Text),
+  reachability: Text,
+  reachabilityAt: Type.Optional(Instant),
+  lastCheckinAt: Type.Optional(Instant),
+  lastUptimeSecs: Type.Optional(Type.Number()),
+  agentVersion: Type.Optional(Text),
+  hold: Type.Optional(StopSchema),
+  blockers: Type.Array(BlockerSchema, {
+    description: 'Every reason for which it does not move now, in its newest rollout.',
+  }),
+  rollouts: Type.Array(
+    Type.Object({
+      ...RolloutRef,
+      seq: Seq,
+      wave: Type.Integer(),
+      state: Text,
+      targetClosureHash: Text,
+      currentClosureHash: Type.Optional(Text),
+      dispatchedAt: Type.Optional(Instant),
+      dispatchAckedAt: Type.Optional(Instant),
+      activationStartedAt: Type.Optional(Instant),
+      activationCompletedAt: Type.Optional(Instant),
+      soakDueAt: Type.Optional(Instant),
+      convergedAt: Type.Optional(Instant),
+      failedAt: Type.Optional(Instant),
+      policyApplied: Type.Optional(Text),
+      revertedAt: Type.Optional(Instant),
+      revertedTo: Type.Optional(Text),
+      closed: Type.Optional(Text),
+      unchanged: Type.Optional(Type.Boolean()),
+      cleared: Type.Optional(Type.Boolean()),
+      lastEventSeq: Type.Integer(),
+      dispatch: Type.Optional(
+        Type.Object(
+          { enqueuedAt: Instant, suspended: Type.Boolean() },
+          { description: 'In force: it may move, and has not acknowledged yet.' },
+        ),
+      ),
+      probes: Type.Record(
+        Text,
+        Type.Object({
+          status: Text,
+          mode: Text,
+          lastObservedAt: Instant,
+          failureReason: Type.Optional(Text),
+        }),
+      ),
+      failures: Type.Array(
+        Type.Object({ probeName: Text, controlId: Type.Optional(Text), since: Instant }),
+        { description: 'Enforced probes and controls whose latest result is a failure.' },
+      ),
+      blockers: Type.Array(BlockerSchema),
+    }),
+    { description: 'Newest first; those that retention has pruned are in the log only.' },
+  ),
+});
+
+export const RolloutBlockersSchema = Type.Object({
+  ...RolloutRef,
+  asOfSeq: Type.Integer({ description: 'The log row up to which this is true.' }),
+  rollout: Type.Array(BlockerSchema, { description: 'Reasons of the rollout as a whole.' }),
+  hosts: Type.Array(
+    Type.Object({
+      ...BlockerSchema.properties,
+      held: Type.Integer({ description: 'How many hosts it holds.' }),
+      examples: Type.Array(Text, { description: 'The first of them by name, 50 at the most.' }),
+    }),
+    { description: 'Reasons of its hosts, the one that holds most first.' },
+  ),
+});
+
+export const PlanSchema = Type.Object({
+  ...RolloutRef,
+  asOfSeq: Type.Integer(),
+  dispatched: Type.Object({
+    total: Type.Integer(),
+    hosts: Type.Array(Text, { description: 'In order; 1,000 at the most.' }),
+  }),
+  blocked: Type.Array(
+    Type.Object({ gates: Type.Array(Text), held: Type.Integer(), examples: Type.Array(Text) }),
+    { description: 'Every other Pending host, by what would hold it after these dispatches.' },
+  ),
+});
+
+export type Blocker = Static<typeof BlockerSchema>;
+export type HostDetail = Static<typeof HostDetailSchema>;
+export type RolloutBlockers = Static<typeof RolloutBlockersSchema>;
+export type Plan = Static<typeof PlanSchema>;
