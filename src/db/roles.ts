@@ -41,13 +41,15 @@ export const GRANTS: Readonly<Record<string, Reach>> = {
   input_queue: { api: 'SELECT, INSERT', leader: 'SELECT, DELETE', readonly: 'SELECT' },
   verdict: { api: 'SELECT', leader: 'SELECT, INSERT, DELETE', readonly: 'SELECT' },
   dead_input: { api: 'SELECT', leader: 'SELECT, INSERT', readonly: 'SELECT' },
-  operator_key: { api: 'SELECT, INSERT, UPDATE', leader: 'SELECT, DELETE', readonly: '' },
+  operator_key: { api: 'SELECT, INSERT', leader: 'SELECT, DELETE', readonly: '' },
   presence: { api: 'SELECT, INSERT, UPDATE', leader: 'SELECT', readonly: 'SELECT' },
   dispatch_offer: { api: 'SELECT, INSERT, UPDATE', leader: 'SELECT, DELETE', readonly: 'SELECT' },
   artifact: { api: 'SELECT', leader: 'SELECT, INSERT, UPDATE', readonly: 'SELECT' },
   snapshot: { api: '', leader: 'SELECT, INSERT, UPDATE, DELETE', readonly: 'SELECT' },
   snapshot_part: { api: '', leader: 'SELECT, INSERT, DELETE', readonly: 'SELECT' },
   log_detached: { api: '', leader: 'SELECT, UPDATE (exported_to)', readonly: 'SELECT' },
+  // Written by the trigger of artifact, as the owner.
+  declared_host: SHOWN,
   schema_migration: SHOWN,
 };
 
