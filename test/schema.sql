@@ -1,12 +1,12 @@
 table artifact
-  kind text not null
-  name text not null
-  hash text not null
-  bytes bytea not null storage e
-  signature bytea not null
+  kind text not null -- fleet or manifest.
+  name text not null -- What it is served as.
+  hash text not null -- SHA-256 of its canonical bytes.
+  bytes bytea not null storage e -- As they were signed.
+  signature bytea not null -- Raw.
   content json not null -- What decisions need of the file, normalised.
-  signed_at timestamp(3) with time zone not null
-  verified_at timestamp(3) with time zone not null
+  signed_at timestamp(3) with time zone not null -- When.
+  verified_at timestamp(3) with time zone not null -- When it was verified here.
   current boolean not null -- The newest verified file of this name: the one that is served.
   constraint artifact_pkey PRIMARY KEY (kind, name, hash)
   index CREATE INDEX artifact_hash ON artifact USING btree (hash)
@@ -16,38 +16,38 @@ table artifact
   comment Not derived: verified signed files, byte for byte, by hash; the log names them by hash.
 
 table channel
-  channel text not null
-  seq bigint not null
-  declared_ref text
-  manifest_hash text
-  signed_at timestamp(3) with time zone
-  freshness_window double precision not null
-  current_rollout_id text
-  waiting_ref text
-  pause json
-  note text
+  channel text not null -- Name.
+  seq bigint not null -- Log row that last changed it.
+  declared_ref text -- Ref that the set in force declares.
+  manifest_hash text -- Verified manifest of that ref; null while there is none.
+  signed_at timestamp(3) with time zone -- When that manifest was signed.
+  freshness_window double precision not null -- Minutes for which it counts.
+  current_rollout_id text -- Newest rollout ever opened here.
+  waiting_ref text -- finish-first: ref that waits for it.
+  pause json -- Who paused the channel, when and why.
+  note text -- Standing remark for operators.
   constraint channel_pkey PRIMARY KEY (channel)
   index CREATE UNIQUE INDEX channel_pkey ON channel USING btree (channel)
   comment Derived: what each channel declares, which rollout is its newest, and its pause.
 
 table dead_input
-  input_id bigint not null
-  kind text not null
-  hostname text
-  rollout_id text
-  payload text not null
-  error text not null
-  replica text
-  enqueued_at timestamp(3) with time zone not null
-  died_at timestamp(3) with time zone not null
-  epoch bigint not null
+  input_id bigint not null -- Input it was.
+  kind text not null -- Kind of input.
+  hostname text -- Host that it is of.
+  rollout_id text -- Rollout that it names.
+  payload text not null -- The input, as text.
+  error text not null -- Why it could not be decided.
+  replica text -- Who waited.
+  enqueued_at timestamp(3) with time zone not null -- When it came.
+  died_at timestamp(3) with time zone not null -- When it was set aside.
+  epoch bigint not null -- Term that set it aside.
   constraint dead_input_pkey PRIMARY KEY (input_id)
   index CREATE UNIQUE INDEX dead_input_pkey ON dead_input USING btree (input_id)
   comment Not derived: inputs that could not be decided (undecodable, or a bug), kept with the error.
 
 table declared_host
-  hostname text not null
-  channel text not null
+  hostname text not null -- Host that the fleet in force declares.
+  channel text not null -- Its channel there.
   closure text -- What the host must run; null when the fleet declares none.
   constraint declared_host_pkey PRIMARY KEY (hostname)
   index CREATE INDEX declared_host_channel ON declared_host USING btree (channel, hostname)
@@ -55,15 +55,15 @@ table declared_host
   comment Not derived: the hosts of the fleet.resolved in force, from its artifact, for lists.
 
 table dispatch
-  rollout_id text not null
-  hostname text not null
-  seq bigint not null
-  channel text not null
-  target_closure text not null
-  soak_due_at timestamp(3) with time zone not null
-  enqueued_at timestamp(3) with time zone not null
-  suspended boolean not null
-  ordinal bigint not null
+  rollout_id text not null -- channel@ref.
+  hostname text not null -- Host.
+  seq bigint not null -- Log row that last changed it.
+  channel text not null -- Its channel.
+  target_closure text not null -- What the host is to run.
+  soak_due_at timestamp(3) with time zone not null -- End of its watch.
+  enqueued_at timestamp(3) with time zone not null -- When it was granted.
+  suspended boolean not null -- Holds its slot but is not offered.
+  ordinal bigint not null -- Of its rollout: only the newest of a host is offered.
   lock_only boolean -- Never written. Whoever may UPDATE this column alone may lock the row FOR SHARE, and change nothing.
   constraint dispatch_pkey PRIMARY KEY (rollout_id, hostname)
   index CREATE INDEX dispatch_host ON dispatch USING btree (hostname)
@@ -72,41 +72,41 @@ table dispatch
   comment Derived: permissions to move that are in force. A row goes when acked or withdrawn.
 
 table dispatch_offer with (fillfactor=80)
-  rollout_id text not null
-  hostname text not null
-  first_offered_at timestamp(3) with time zone not null
-  last_offered_at timestamp(3) with time zone not null
-  replica text not null
+  rollout_id text not null -- channel@ref.
+  hostname text not null -- Host.
+  first_offered_at timestamp(3) with time zone not null -- First time.
+  last_offered_at timestamp(3) with time zone not null -- Last time.
+  replica text not null -- Who offered it last.
   constraint dispatch_offer_pkey PRIMARY KEY (rollout_id, hostname)
   index CREATE INDEX dispatch_offer_host ON dispatch_offer USING btree (hostname)
   index CREATE UNIQUE INDEX dispatch_offer_pkey ON dispatch_offer USING btree (rollout_id, hostname)
   comment Not derived: which dispatches were handed to their agent, first and last.
 
 table epoch
-  singleton boolean not null default true
-  epoch bigint not null
-  holder text not null
-  address text not null
-  version text not null
-  since timestamp(3) with time zone not null
+  singleton boolean not null default true -- There is one row.
+  epoch bigint not null -- Term that leads.
+  holder text not null -- Process that leads.
+  address text not null -- Where it is reached.
+  version text not null -- Its version.
+  since timestamp(3) with time zone not null -- When it began.
   incarnation text not null -- Changes when the database was restored or promoted, so that readers of the log notice.
-  system_identifier text not null
-  timeline bigint not null
-  database_oid bigint not null
+  system_identifier text not null -- Of the cluster that the incarnation was made under.
+  timeline bigint not null -- Of that cluster then.
+  database_oid bigint not null -- Of that database.
   constraint epoch_pkey PRIMARY KEY (singleton)
   constraint epoch_singleton_check CHECK (singleton)
   index CREATE UNIQUE INDEX epoch_pkey ON epoch USING btree (singleton)
   comment One row: who leads. A writer transaction that does not find its own epoch here commits nothing.
 
 table event_log partition by RANGE (seq)
-  seq bigint not null
+  seq bigint not null -- 1, 2, 3 … in the order of commits, assigned by the leader.
   ts timestamp(3) with time zone not null -- The instant the input was decided at: the leader's clock, never earlier than the row before.
   epoch bigint not null -- Leadership term that wrote the row.
-  kind text not null
-  hostname text
-  rollout_id text
-  channel text
-  actor text
+  kind text not null -- What sort of row it is; decides the shape of payload.
+  hostname text -- Host that it is about; null when it is about none or several.
+  rollout_id text -- Rollout that it is about.
+  channel text -- Channel that it is about.
+  actor text -- Who acted: host, person or leader.
   caused_by bigint -- seq of the row that led to this one; null for an input's own row.
   payload json not null -- Facts of the row, format version v, and under changes the fields it assigned. json: the text is hashed.
   hash bytea not null -- sha256(previous hash, then each column, length-prefixed); of 32 zero bytes before seq 1.
@@ -118,6 +118,7 @@ table event_log partition by RANGE (seq)
   index CREATE INDEX event_log_rare_kind ON ONLY event_log USING btree (kind, seq) WHERE (kind = ANY (ARRAY['leadership'::text, 'operator_command'::text, 'manifest_set'::text, 'verify_outcome'::text, 'rollout_event'::text, 'liveness'::text]))
   index CREATE INDEX event_log_rollout ON ONLY event_log USING btree (rollout_id) WHERE (rollout_id IS NOT NULL)
   index CREATE INDEX event_log_ts ON ONLY event_log USING brin (ts)
+  index CREATE INDEX event_log_wide ON ONLY event_log USING btree (rollout_id, seq) WHERE (hostname IS NULL)
   index CREATE UNIQUE INDEX event_log_pkey ON ONLY event_log USING btree (seq)
   trigger CREATE TRIGGER event_log_no_change BEFORE DELETE OR UPDATE ON event_log FOR EACH ROW EXECUTE FUNCTION event_log_append_only() enabled A
   trigger CREATE TRIGGER event_log_no_truncate BEFORE TRUNCATE ON event_log FOR EACH STATEMENT EXECUTE FUNCTION event_log_append_only() enabled A
@@ -142,6 +143,7 @@ table event_log_p000000 FOR VALUES FROM ('0') TO ('1000000')
   index CREATE INDEX event_log_p000000_hostname_idx ON event_log_p000000 USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE INDEX event_log_p000000_kind_seq_idx ON event_log_p000000 USING btree (kind, seq) WHERE (kind = ANY (ARRAY['leadership'::text, 'operator_command'::text, 'manifest_set'::text, 'verify_outcome'::text, 'rollout_event'::text, 'liveness'::text]))
   index CREATE INDEX event_log_p000000_rollout_id_idx ON event_log_p000000 USING btree (rollout_id) WHERE (rollout_id IS NOT NULL)
+  index CREATE INDEX event_log_p000000_rollout_id_seq_idx ON event_log_p000000 USING btree (rollout_id, seq) WHERE (hostname IS NULL)
   index CREATE INDEX event_log_p000000_ts_idx ON event_log_p000000 USING brin (ts)
   index CREATE UNIQUE INDEX event_log_p000000_pkey ON event_log_p000000 USING btree (seq)
   trigger CREATE TRIGGER event_log_no_change BEFORE DELETE OR UPDATE ON event_log_p000000 FOR EACH ROW EXECUTE FUNCTION event_log_append_only() enabled A
@@ -167,6 +169,7 @@ table event_log_p000001 FOR VALUES FROM ('1000000') TO ('2000000')
   index CREATE INDEX event_log_p000001_hostname_idx ON event_log_p000001 USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE INDEX event_log_p000001_kind_seq_idx ON event_log_p000001 USING btree (kind, seq) WHERE (kind = ANY (ARRAY['leadership'::text, 'operator_command'::text, 'manifest_set'::text, 'verify_outcome'::text, 'rollout_event'::text, 'liveness'::text]))
   index CREATE INDEX event_log_p000001_rollout_id_idx ON event_log_p000001 USING btree (rollout_id) WHERE (rollout_id IS NOT NULL)
+  index CREATE INDEX event_log_p000001_rollout_id_seq_idx ON event_log_p000001 USING btree (rollout_id, seq) WHERE (hostname IS NULL)
   index CREATE INDEX event_log_p000001_ts_idx ON event_log_p000001 USING brin (ts)
   index CREATE UNIQUE INDEX event_log_p000001_pkey ON event_log_p000001 USING btree (seq)
   trigger CREATE TRIGGER event_log_no_change BEFORE DELETE OR UPDATE ON event_log_p000001 FOR EACH ROW EXECUTE FUNCTION event_log_append_only() enabled A
@@ -174,82 +177,82 @@ table event_log_p000001 FOR VALUES FROM ('1000000') TO ('2000000')
   comment Rows 1000000 to 1999999 of event_log.
 
 table fleet
-  singleton boolean not null default true
-  seq bigint not null
-  fleet_hash text
-  signed_at timestamp(3) with time zone
-  ref text
-  pause json
-  reject_before timestamp(3) with time zone
-  opened bigint not null
+  singleton boolean not null default true -- There is one row.
+  seq bigint not null -- Log row that last changed it.
+  fleet_hash text -- Of the fleet.resolved in force.
+  signed_at timestamp(3) with time zone -- When that was signed.
+  ref text -- What it declares.
+  pause json -- Who paused the fleet, when and why.
+  reject_before timestamp(3) with time zone -- Signatures before this are refused.
+  opened bigint not null -- Rollouts ever opened.
   constraint fleet_pkey PRIMARY KEY (singleton)
   constraint fleet_singleton_check CHECK (singleton)
   index CREATE UNIQUE INDEX fleet_pkey ON fleet USING btree (singleton)
   comment Derived, one row: the fleet.resolved in force and a fleet-wide pause.
 
 table host with (fillfactor=80)
-  hostname text not null
-  seq bigint not null
-  reported_closure text
-  reachability text not null
-  reachability_at timestamp(3) with time zone
-  hold json
-  settled_closure text
+  hostname text not null -- Name.
+  seq bigint not null -- Log row that last changed it.
+  reported_closure text -- What it last reported to run.
+  reachability text not null -- never, reachable or unreachable.
+  reachability_at timestamp(3) with time zone -- Since when.
+  hold json -- Who holds it back, when and why.
+  settled_closure text -- Closure of its latest finished record.
   constraint host_pkey PRIMARY KEY (hostname)
   index CREATE UNIQUE INDEX host_pkey ON host USING btree (hostname)
   comment Derived: what each host reports to run, whether it is heard, and an operator's hold.
 
 table host_blocker
-  rollout_id text not null
-  hostname text not null
-  seq bigint not null
-  gates json not null
-  since timestamp(3) with time zone not null
+  rollout_id text not null -- channel@ref.
+  hostname text not null -- Host.
+  seq bigint not null -- Log row that set it.
+  gates json not null -- Gate keys, sorted.
+  since timestamp(3) with time zone not null -- Since when by this set.
   constraint host_blocker_pkey PRIMARY KEY (rollout_id, hostname)
   index CREATE INDEX host_blocker_host ON host_blocker USING btree (hostname)
   index CREATE UNIQUE INDEX host_blocker_pkey ON host_blocker USING btree (rollout_id, hostname)
   comment Derived: which gates hold a pending host, since when.
 
 table host_rollout with (fillfactor=80)
-  rollout_id text not null
-  hostname text not null
-  seq bigint not null
-  channel text not null
-  wave integer not null
-  state text not null
-  target_closure text not null
-  current_closure_at_dispatch text
-  current_closure text
-  reverted_to text
-  dispatched_at timestamp(3) with time zone
-  dispatch_acked_at timestamp(3) with time zone
-  activation_started_at timestamp(3) with time zone
-  activation_completed_at timestamp(3) with time zone
-  activation_failed_at timestamp(3) with time zone
-  probe_observed_first_at timestamp(3) with time zone
-  probe_failure_first_at timestamp(3) with time zone
-  soak_due_at timestamp(3) with time zone
-  converged_at timestamp(3) with time zone
-  failed_at timestamp(3) with time zone
-  policy_applied text
-  reverted_at timestamp(3) with time zone
-  probes json not null
-  declared_probes json
-  last_event_seq bigint not null
-  synthesised text
-  closed text
-  highest_refused_seq bigint not null
-  last_refusal text
-  last_accepted_at timestamp(3) with time zone
-  completed_applied_at timestamp(3) with time zone
-  contradicted_by text
-  unchanged boolean not null
-  cleared boolean not null
-  was_offered boolean not null
-  target_sightings integer not null
-  synthesised_at timestamp(3) with time zone
-  stuck boolean not null
-  rollback_failed boolean not null
+  rollout_id text not null -- channel@ref.
+  hostname text not null -- Host.
+  seq bigint not null -- Log row that last changed it.
+  channel text not null -- Its channel.
+  wave integer not null -- Wave, from 0.
+  state text not null -- Where the host stands.
+  target_closure text not null -- What it is to run.
+  current_closure_at_dispatch text -- What it ran when it acknowledged.
+  current_closure text -- What it ran after its switch.
+  reverted_to text -- What it went back to.
+  dispatched_at timestamp(3) with time zone -- When it was allowed to move.
+  dispatch_acked_at timestamp(3) with time zone -- When its agent took that.
+  activation_started_at timestamp(3) with time zone -- By the agent.
+  activation_completed_at timestamp(3) with time zone -- By the agent, or synthesised.
+  activation_failed_at timestamp(3) with time zone -- By the agent.
+  probe_observed_first_at timestamp(3) with time zone -- By the agent.
+  probe_failure_first_at timestamp(3) with time zone -- By the agent.
+  soak_due_at timestamp(3) with time zone -- End of its watch.
+  converged_at timestamp(3) with time zone -- By the agent.
+  failed_at timestamp(3) with time zone -- By the agent.
+  policy_applied text -- What the agent did on failure.
+  reverted_at timestamp(3) with time zone -- By the agent.
+  probes json not null -- Latest result of each probe.
+  declared_probes json -- Probes it said it would run.
+  last_event_seq bigint not null -- Highest event seq applied.
+  synthesised text -- Why the control plane set the state itself.
+  closed text -- abandoned or written-off.
+  highest_refused_seq bigint not null -- Highest event seq refused above the last applied.
+  last_refusal text -- Latest refusals as seq:kind:code, so that equal ones are logged once.
+  last_accepted_at timestamp(3) with time zone -- When an event was last applied.
+  completed_applied_at timestamp(3) with time zone -- When the completion was applied; the wave soaks from here.
+  contradicted_by text -- Closure that a heartbeat reported after the completion, against it.
+  unchanged boolean not null -- It ran the target already.
+  cleared boolean not null -- An operator set its failure aside.
+  was_offered boolean not null -- A dispatch of it was once offered and then taken back.
+  target_sightings integer not null -- Heartbeats in a row that reported the target.
+  synthesised_at timestamp(3) with time zone -- When the state was synthesised.
+  stuck boolean not null -- Heard, but silent about its move for too long.
+  rollback_failed boolean not null -- Its rollback came back with an error.
   constraint host_rollout_pkey PRIMARY KEY (rollout_id, hostname)
   index CREATE INDEX host_rollout_host ON host_rollout USING btree (hostname)
   index CREATE INDEX host_rollout_wave ON host_rollout USING btree (rollout_id, wave, hostname)
@@ -257,39 +260,39 @@ table host_rollout with (fillfactor=80)
   comment Derived: one host's way through one rollout, mirrored from its agent's events.
 
 table input_queue with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=50000, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
-  id bigint not null generated always as identity
-  kind text not null
-  hostname text
-  rollout_id text
-  payload json not null
-  replica text
-  enqueued_at timestamp(3) with time zone not null default clock_timestamp()
+  id bigint not null generated always as identity -- Order of decision.
+  kind text not null -- Kind of input.
+  hostname text -- Host that it is of.
+  rollout_id text -- Rollout that it names.
+  payload json not null -- The input.
+  replica text -- Who waits for the verdict.
+  enqueued_at timestamp(3) with time zone not null default clock_timestamp() -- When.
   constraint input_queue_pkey PRIMARY KEY (id)
   index CREATE INDEX input_queue_host ON input_queue USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE UNIQUE INDEX input_queue_pkey ON input_queue USING btree (id)
   comment Not derived: accepted facts that the leader has not decided yet. Rows leave with the commit that decides them.
 
 table leader_progress with (fillfactor=10)
-  singleton boolean not null default true
-  epoch bigint not null
-  commit_no bigint not null
-  head_seq bigint not null
-  next_due_at timestamp(3) with time zone
-  at timestamp(3) with time zone not null
+  singleton boolean not null default true -- There is one row.
+  epoch bigint not null -- Term of the last commit.
+  commit_no bigint not null -- Number of that commit in its term.
+  head_seq bigint not null -- Last log row then.
+  next_due_at timestamp(3) with time zone -- When time alone next changes something.
+  at timestamp(3) with time zone not null -- When it was written.
   constraint leader_progress_pkey PRIMARY KEY (singleton)
   constraint leader_progress_singleton_check CHECK (singleton)
   index CREATE UNIQUE INDEX leader_progress_pkey ON leader_progress USING btree (singleton)
   comment Not derived, one row: the last commit of the leader and when the clock alone next changes something.
 
 table log_detached
-  name text not null
-  first_seq bigint not null
-  last_seq bigint not null
-  first_ts timestamp(3) with time zone not null
-  last_ts timestamp(3) with time zone not null
+  name text not null -- Table it is now.
+  first_seq bigint not null -- First row.
+  last_seq bigint not null -- Last row.
+  first_ts timestamp(3) with time zone not null -- Of the first row.
+  last_ts timestamp(3) with time zone not null -- Of the last row.
   predecessor_hash bytea not null -- Hash of the row before its first: 32 zero bytes before seq 1.
-  last_hash bytea not null
-  detached_at timestamp(3) with time zone not null default clock_timestamp()
+  last_hash bytea not null -- Of the last row.
+  detached_at timestamp(3) with time zone not null default clock_timestamp() -- When.
   exported_to text -- The file that holds its rows as compressed JSON lines; null while there is none.
   constraint log_detached_last_hash_check CHECK ((length(last_hash) = 32))
   constraint log_detached_pkey PRIMARY KEY (name)
@@ -298,95 +301,95 @@ table log_detached
   comment Not derived: partitions that retention has taken out of the log, and how the chain runs through them.
 
 table operator_key
-  key text not null
-  actor text not null
-  request_hash text not null
-  input_id bigint
-  answer json
-  at timestamp(3) with time zone not null default clock_timestamp()
+  key text not null -- Idempotency-Key.
+  actor text not null -- Who used it.
+  request_hash text not null -- Of the request: another body under the same key is refused.
+  input_id bigint -- Input that it became.
+  answer json -- What was answered.
+  at timestamp(3) with time zone not null default clock_timestamp() -- When.
   constraint operator_key_pkey PRIMARY KEY (key)
   index CREATE INDEX operator_key_at ON operator_key USING btree (at)
   index CREATE UNIQUE INDEX operator_key_pkey ON operator_key USING btree (key)
   comment Not derived: Idempotency-Keys of operator commands, kept seven days.
 
 unlogged table presence with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=20000, fillfactor=50)
-  hostname text not null
-  heard_at timestamp(3) with time zone not null
-  prev_heard_at timestamp(3) with time zone
-  closure text
-  agent_version text
-  uptime_secs double precision
-  last_event_seq_by_rollout json
-  last_non2xx_at timestamp(3) with time zone
-  replay_said text
-  replica text
+  hostname text not null -- Host.
+  heard_at timestamp(3) with time zone not null -- Last heard.
+  prev_heard_at timestamp(3) with time zone -- Heard before that.
+  closure text -- What it reported.
+  agent_version text -- Of its agent.
+  uptime_secs double precision -- Of the machine.
+  last_event_seq_by_rollout json -- What it says it has posted.
+  last_non2xx_at timestamp(3) with time zone -- When it was last answered with an error.
+  replay_said text -- Replay that it was asked for, so that it is asked once.
+  replica text -- Who heard it.
   constraint presence_pkey PRIMARY KEY (hostname)
   index CREATE UNIQUE INDEX presence_pkey ON presence USING btree (hostname)
   comment Not derived, unlogged: when each host was last heard. Losing it harms nobody.
 
 table probe_failure
-  rollout_id text not null
-  hostname text not null
-  probe_name text not null
-  control_id text not null
-  seq bigint not null
-  since timestamp(3) with time zone not null
+  rollout_id text not null -- channel@ref.
+  hostname text not null -- Host.
+  probe_name text not null -- Probe.
+  control_id text not null -- Control; empty for the probe itself.
+  seq bigint not null -- Log row that says so.
+  since timestamp(3) with time zone not null -- First failure.
   constraint probe_failure_pkey PRIMARY KEY (rollout_id, hostname, probe_name, control_id)
   index CREATE UNIQUE INDEX probe_failure_pkey ON probe_failure USING btree (rollout_id, hostname, probe_name, control_id)
   comment Derived: probes and controls whose latest result is an enforced failure.
 
 table quarantine
-  channel text not null
-  closure text not null
-  seq bigint not null
-  rollout_id text not null
-  hostname text not null
-  at timestamp(3) with time zone not null
+  channel text not null -- Where.
+  closure text not null -- What.
+  seq bigint not null -- Log row that put it there.
+  rollout_id text not null -- Where it failed.
+  hostname text not null -- On which host.
+  at timestamp(3) with time zone not null -- When.
   constraint quarantine_pkey PRIMARY KEY (channel, closure)
   index CREATE UNIQUE INDEX quarantine_pkey ON quarantine USING btree (channel, closure)
   comment Derived: closures that failed on a channel and are not dispatched again until cleared.
 
 table rollout
-  rollout_id text not null
-  seq bigint not null
-  channel text not null
-  channel_ref text not null
-  display_name text not null
-  manifest_hash text not null
-  signed_at timestamp(3) with time zone not null
-  state text not null
-  current_wave integer not null
-  ordinal bigint not null
-  opened_at timestamp(3) with time zone not null
-  superseded_at timestamp(3) with time zone
-  superseded_by text
-  terminal_at timestamp(3) with time zone
-  failed_at timestamp(3) with time zone
-  ended_at timestamp(3) with time zone
-  plan json not null
-  exceptions json
-  blockers json not null
+  rollout_id text not null -- channel@ref.
+  seq bigint not null -- Log row that last changed it.
+  channel text not null -- Its channel.
+  channel_ref text not null -- Its ref.
+  display_name text not null -- Name in its manifest.
+  manifest_hash text not null -- Manifest it last was verified under.
+  signed_at timestamp(3) with time zone not null -- When that was signed.
+  state text not null -- Where it stands.
+  current_wave integer not null -- Wave that may move, from 0.
+  ordinal bigint not null -- 1, 2, 3 … in order of opening, over the installation.
+  opened_at timestamp(3) with time zone not null -- When.
+  superseded_at timestamp(3) with time zone -- When a newer one took its place.
+  superseded_by text -- Which one.
+  terminal_at timestamp(3) with time zone -- When every wave had settled.
+  failed_at timestamp(3) with time zone -- When it halted.
+  ended_at timestamp(3) with time zone -- When superseded, cancelled or pruned.
+  plan json not null -- Everything it needs, pinned when it was opened.
+  exceptions json -- On Terminal: tolerated hosts by reason.
+  blockers json not null -- Why the whole of it does not move.
   constraint rollout_pkey PRIMARY KEY (rollout_id)
   index CREATE INDEX rollout_ordinal ON rollout USING btree (ordinal)
   index CREATE UNIQUE INDEX rollout_pkey ON rollout USING btree (rollout_id)
   comment Derived: one channel at one ref, with everything it needs pinned in plan.
 
 table schema_migration
-  version integer not null
-  name text not null
-  checksum text not null
-  applied_at timestamp(3) with time zone not null default clock_timestamp()
+  version integer not null -- Number of the file.
+  name text not null -- The file.
+  checksum text not null -- SHA-256 of the file.
+  applied_at timestamp(3) with time zone not null default clock_timestamp() -- When.
   constraint schema_migration_pkey PRIMARY KEY (version)
   index CREATE UNIQUE INDEX schema_migration_pkey ON schema_migration USING btree (version)
   comment Which migrations were applied, and their SHA-256.
 
 table snapshot
-  seq bigint not null
+  seq bigint not null -- Log row that the state belongs to.
   hash bytea not null -- Of the log row seq: the chain goes on from here when the rows below are detached.
-  ts timestamp(3) with time zone not null
-  incarnation text not null
-  format integer not null
-  taken_at timestamp(3) with time zone not null default clock_timestamp()
+  ts timestamp(3) with time zone not null -- Of that row.
+  incarnation text not null -- Of the database when it was taken.
+  format integer not null -- Of the parts.
+  taken_at timestamp(3) with time zone not null default clock_timestamp() -- When.
   folds_equal boolean -- True once the log was folded up to seq and found equal; null while nobody looked. Nothing is detached above such a snapshot.
   constraint snapshot_hash_check CHECK ((length(hash) = 32))
   constraint snapshot_pkey PRIMARY KEY (seq)
@@ -394,23 +397,23 @@ table snapshot
   comment Not derived: states to start a replay from, each read in one transaction with the seq that it belongs to.
 
 table snapshot_part
-  seq bigint not null
-  family text not null
-  part integer not null
-  rows json not null
+  seq bigint not null -- Snapshot that it is of.
+  family text not null -- Which rows of state.
+  part integer not null -- Piece of the family, from 0.
+  rows json not null -- A list of rows.
   constraint snapshot_part_pkey PRIMARY KEY (seq, family, part)
   constraint snapshot_part_seq_fkey FOREIGN KEY (seq) REFERENCES snapshot(seq) ON DELETE CASCADE
   index CREATE UNIQUE INDEX snapshot_part_pkey ON snapshot_part USING btree (seq, family, part)
   comment Not derived: the rows of a snapshot, by family of state rows, in pieces.
 
 table verdict with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=20000)
-  input_id bigint not null
-  epoch bigint not null
-  commit_no bigint not null
-  replica text not null
-  verdict json not null
-  seqs json not null
-  at timestamp(3) with time zone not null
+  input_id bigint not null -- Input it is of.
+  epoch bigint not null -- Term that decided.
+  commit_no bigint not null -- Commit that decided.
+  replica text not null -- Who waits for it.
+  verdict json not null -- What became of the input.
+  seqs json not null -- Log rows that it led to.
+  at timestamp(3) with time zone not null -- When.
   constraint verdict_pkey PRIMARY KEY (input_id)
   index CREATE INDEX verdict_commit ON verdict USING btree (epoch, commit_no)
   index CREATE UNIQUE INDEX verdict_pkey ON verdict USING btree (input_id)

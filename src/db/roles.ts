@@ -23,7 +23,7 @@ const DERIVED: Reach = {
 };
 const SHOWN: Reach = { api: 'SELECT', leader: 'SELECT', readonly: 'SELECT' };
 
-/** What each role may do with each table; '' is nothing. */
+/** What each role may do with each table or view; '' is nothing. */
 export const GRANTS: Readonly<Record<string, Reach>> = {
   event_log: { api: 'SELECT', leader: 'SELECT, INSERT', readonly: 'SELECT' },
   fleet: DERIVED,
@@ -44,6 +44,7 @@ export const GRANTS: Readonly<Record<string, Reach>> = {
   operator_key: { api: 'SELECT, INSERT', leader: 'SELECT, DELETE', readonly: '' },
   presence: { api: 'SELECT, INSERT, UPDATE', leader: 'SELECT', readonly: 'SELECT' },
   dispatch_offer: { api: 'SELECT, INSERT, UPDATE', leader: 'SELECT, DELETE', readonly: 'SELECT' },
+  declared_host: SHOWN,
   artifact: { api: 'SELECT', leader: 'SELECT, INSERT, UPDATE', readonly: 'SELECT' },
   snapshot: { api: '', leader: 'SELECT, INSERT, UPDATE, DELETE', readonly: 'SELECT' },
   snapshot_part: { api: '', leader: 'SELECT, INSERT, DELETE', readonly: 'SELECT' },
@@ -151,7 +152,7 @@ async function schemasOf(sql: Sql, schema: string): Promise<string[]> {
 async function tablesOf(sql: Sql, schema: string): Promise<string[]> {
   const rows = await sql<{ relname: string }[]>`
     SELECT relname FROM pg_class WHERE relnamespace = ${schema}::regnamespace
-      AND relkind IN ('r', 'p') AND NOT relispartition AND relname NOT LIKE 'event\\_log\\_%'`;
+      AND relkind IN ('r', 'p', 'v') AND NOT relispartition AND relname NOT LIKE 'event\\_log\\_%'`;
   return rows.map((row) => row.relname);
 }
 

@@ -54,7 +54,7 @@ async function tables(): Promise<string[]> {
   const rows = await pools.get('admin')?.run(
     (sql) => sql<{ relname: string }[]>`
       SELECT relname FROM pg_class WHERE relnamespace = 'muster'::regnamespace
-        AND relkind IN ('r', 'p') ORDER BY 1`,
+        AND relkind IN ('r', 'p', 'v') ORDER BY 1`,
   );
   return (rows ?? []).map(({ relname }) => relname);
 }

@@ -40,7 +40,7 @@ export function runScript(text: string): string {
   return `${out.join('\n').trimEnd()}\n`;
 }
 
-class Script extends Desk {
+export class Script extends Desk {
   private readonly fleet = new ScriptFleet();
   private content: ContentInForce | null = null;
   private ref = '';

@@ -1,0 +1,146 @@
+/** The schema of views: complete, commented, correct on scenarios, and open to the read-only role. */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createPool, type Pool } from '../../src/db/pool.ts';
+import { createRoleDatabase, type RoleDatabase } from '../support/roles.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { seed } from './support/seed.ts';
+
+const SCENARIOS = path.join(import.meta.dirname, '../reducer/scenarios');
+const pools: Pool[] = [];
+
+function open(url: string): Pool {
+  const database = { url, schema: 'muster', name: 'test' };
+  const pool = createPool(database, { role: 'test', max: 1, statementMs: 20_000 });
+  pools.push(pool);
+  return pool;
+}
+afterAll(() => Promise.all(pools.map((pool) => pool.end())));
+
+async function ask(pool: Pool, text: string): Promise<Record<string, unknown>[]> {
+  return [...(await pool.run((sql) => sql.unsafe<Record<string, unknown>[]>(text)))];
+}
+
+async function column(pool: Pool, text: string): Promise<unknown[]> {
+  return (await ask(pool, text)).flatMap((row) => Object.values(row));
+}
+
+describe('the catalog', () => {
+  it('has a comment on every table, column, view and function', async () => {
+    const pool = open((await createTestDatabase()).url);
+    const silent = await column(
+      pool,
+      `SELECT n.nspname || '.' || c.relname || coalesce('.' || a.attname, '')
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       LEFT JOIN LATERAL (SELECT attname, attnum FROM pg_attribute
+         WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+         UNION ALL SELECT NULL, 0) a ON true
+       WHERE n.nspname IN ('muster', 'muster_v1') AND c.relkind IN ('r', 'p', 'v')
+         AND NOT (c.relispartition AND a.attnum > 0)
+         AND coalesce(col_description(c.oid, a.attnum), CASE a.attnum WHEN 0 THEN obj_description(c.oid, 'pg_class') END) IS NULL
+       UNION ALL
+       SELECT p.oid::regprocedure::text FROM pg_proc p
+       WHERE p.pronamespace IN ('muster'::regnamespace, 'muster_v1'::regnamespace)
+         AND obj_description(p.oid, 'pg_proc') IS NULL
+       ORDER BY 1`,
+    );
+    expect(silent).toEqual([]);
+  });
+});
+
+describe('the read-only role', () => {
+  let database: RoleDatabase;
+  beforeAll(async () => {
+    database = await createRoleDatabase();
+  });
+  afterAll(() => database.drop());
+
+  it('reads every view and calls every function', async () => {
+    const pool = open(database.as('readonly'));
+    const views = await column(
+      pool,
+      `SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'muster_v1'::regnamespace AND c.relkind = 'v'`,
+    );
+    expect(views.length).toBeGreaterThan(10);
+    for (const view of views) await ask(pool, `SELECT * FROM muster_v1.${String(view)}`);
+    for (const call of [
+      `timeline('stable@1')`,
+      `host_history('web1')`,
+      `causes(7)`,
+      `state_at(7, 'stable@1')`,
+      `record_changes('stable@1', 7)`,
+      `verify_chain()`,
+    ])
+      await ask(pool, `SELECT * FROM muster_v1.${call}`);
+    await pool.end();
+    pools.splice(pools.indexOf(pool), 1);
+  });
+});
+
+describe('verify_chain', () => {
+  const scenario = readFileSync(path.join(SCENARIOS, '03-waves.txt'), 'utf8');
+
+  it('finds the first row that does not follow, in any range, and a gap', async () => {
+    const pool = open((await createTestDatabase()).url);
+    const { state } = await seed((statements) => pool.run(statements), scenario);
+    const chain = (args: string) => column(pool, `SELECT muster_v1.verify_chain(${args}) AS bad`);
+    const tamper = (text: string) =>
+      ask(pool, `ALTER TABLE event_log DISABLE TRIGGER ALL; ${text}`);
+    expect(state.headSeq).toBeGreaterThan(20);
+    expect(await chain('')).toEqual([null]);
+    expect(await chain('5, 9')).toEqual([null]);
+    await tamper(`UPDATE event_log SET payload = (payload::text || ' ')::json WHERE seq = 8`);
+    expect(await chain('')).toEqual([8]);
+    expect(await chain('1, 7')).toEqual([null]);
+    expect(await chain('9, 12')).toEqual([null]);
+    expect(await chain('2, 8')).toEqual([8]);
+    await tamper(`UPDATE event_log SET payload = trim(payload::text)::json WHERE seq = 8`);
+    for (const set of [`actor = 'x'`, `caused_by = 1`, `ts = ts + interval '1 ms'`, `epoch = 9`]) {
+      await tamper(`UPDATE event_log SET ${set} WHERE seq = 6`);
+      expect([set, await chain('')]).toEqual([set, [6]]);
+      await ask(pool, 'DELETE FROM event_log');
+      const clean = open((await createTestDatabase()).url);
+      await seed((statements) => clean.run(statements), scenario);
+      const rows = await ask(clean, 'SELECT to_json(l)::text AS row FROM event_log l ORDER BY seq');
+      for (const { row } of rows) {
+        await pool.run(
+          (sql) => sql`INSERT INTO event_log
+            SELECT * FROM json_populate_record(null::event_log, ${String(row)}::text::json)`,
+        );
+      }
+      expect(await chain('')).toEqual([null]);
+    }
+    await tamper('DELETE FROM event_log WHERE seq = 6');
+    expect(await chain('')).toEqual([6]);
+    expect(await chain('7')).toEqual([7]);
+  });
+});
+
+describe('state_at', () => {
+  it.each(readdirSync(SCENARIOS).filter((name) => /^(03|05|07|10|20|27|30|33|49)/.test(name)))(
+    'is the tables, at the head of %s',
+    async (name) => {
+      const pool = open((await createTestDatabase()).url);
+      const text = readFileSync(path.join(SCENARIOS, name), 'utf8');
+      const { state } = await seed((statements) => pool.run(statements), text);
+      const rollouts = await column(pool, `SELECT rollout_id FROM rollout WHERE state <> 'Pruned'`);
+      expect(rollouts.length).toBeGreaterThan(0);
+      for (const id of rollouts) {
+        const folded = await ask(
+          pool,
+          `SELECT host, wave, state, target_closure, current_closure, closed, dispatched_at, acked_at,
+             soak_due_at, converged_at, failed_at, reverted_at, last_event_seq
+           FROM muster_v1.state_at(${String(state.headSeq)}, '${String(id)}') ORDER BY host`,
+        );
+        const tables = await ask(
+          pool,
+          `SELECT host, wave, state, target_closure, current_closure, closed, dispatched_at, acked_at,
+             soak_due_at, converged_at, failed_at, reverted_at, last_event_seq
+           FROM muster_v1.host_rollouts WHERE rollout_id = '${String(id)}' ORDER BY host`,
+        );
+        expect(folded).toEqual(tables);
+      }
+    },
+  );
+});
