@@ -85,10 +85,9 @@ function pageOf(sql: Sql, filter: HostFilter) {
 /** Joins and the beginning of the WHERE clause, for names out of `d` or `s`. */
 function matching(sql: Sql, { prefix, reachability, state }: HostFilter, from: 'd' | 's') {
   const name = sql.unsafe(`${from}.hostname`);
+  const spoke = reachability === null ? sql`` : sql`LEFT JOIN host x ON x.hostname = ${name}`;
   const heard =
-    reachability === null
-      ? sql``
-      : sql`AND coalesce((SELECT x.reachability FROM host x WHERE x.hostname = ${name}), 'never') = ${reachability}`;
+    reachability === null ? sql`` : sql`AND coalesce(x.reachability, 'never') = ${reachability}`;
   const begins = prefix === null ? sql`` : sql`AND starts_with(${name}, ${prefix})`;
   const moving =
     state === null
@@ -96,7 +95,7 @@ function matching(sql: Sql, { prefix, reachability, state }: HostFilter, from: '
       : sql`JOIN channel c ON c.channel = d.channel
           JOIN host_rollout m ON m.rollout_id = c.current_rollout_id AND m.hostname = d.hostname
             AND m.state = ${state}`;
-  return sql`${moving} WHERE true ${heard} ${begins}`;
+  return sql`${moving} ${spoke} WHERE true ${heard} ${begins}`;
 }
 
 export interface HostSeenRow {

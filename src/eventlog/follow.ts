@@ -11,7 +11,7 @@ import { openSession } from '../db/session.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Pool } from '../db/pool.ts';
 import type { Settings } from '../reducer/settings.ts';
-import { restore, setContent } from '../reducer/state/rows-io.ts';
+import { restoring, setContent } from '../reducer/state/rows-io.ts';
 import { cleanDirty } from '../reducer/state/dirty.ts';
 import type { FleetState } from '../reducer/state/state.ts';
 import type { Clock } from '../telemetry.ts';
@@ -170,11 +170,20 @@ async function load({ database, settings }: FollowerOptions): Promise<FleetState
   try {
     return await inTransaction(session, async (sql) => {
       await sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`;
-      const state = restore(await loadState(sql), settings);
+      const state = await inSteps(restoring(await loadState(sql), settings));
       await declare(sql, state);
       return state;
     });
   } finally {
     await session.end();
+  }
+}
+
+/** Runs the steps and lets others run in between. */
+async function inSteps<T>(steps: Generator<undefined, T>): Promise<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    await new Promise(setImmediate);
   }
 }

@@ -28,20 +28,59 @@ import { emptyState, failureKey, quarantineKey, type FleetState, type StateRows 
 
 /** The state that `rows` describe. Its next pass plans everything; give it its content first. */
 export function restore(rows: StateRows, settings: Settings = DEFAULT_SETTINGS): FleetState {
+  const steps = restoring(rows, settings);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same in short steps, for callers with other things to do. */
+export function* restoring(rows: StateRows, settings: Settings): Generator<undefined, FleetState> {
   const state = emptyState(settings);
   putFleet(state, rows.fleet);
-  for (const row of rows.channels) putChannel(state, row.channel, row);
-  for (const row of rows.rollouts) putRollout(state, row.rolloutId, row);
-  for (const row of rows.hosts) putHost(state, row.hostname, row);
-  for (const row of rows.records) putRecord(state, row.rolloutId, row.hostname, row);
-  for (const row of rows.probeFailures) putProbeFailure(state, row, row);
-  for (const row of rows.dispatches) putDispatch(state, row.rolloutId, row.hostname, row);
-  for (const row of rows.quarantines) putQuarantine(state, row.channel, row.closure, row);
-  for (const row of rows.blockers) putBlocker(state, row.rolloutId, row.hostname, row);
+  yield* each(rows.channels, (row) => {
+    putChannel(state, row.channel, row);
+  });
+  yield* each(rows.rollouts, (row) => {
+    putRollout(state, row.rolloutId, row);
+  });
+  yield* each(rows.hosts, (row) => {
+    putHost(state, row.hostname, row);
+  });
+  yield* each(rows.records, (row) => {
+    putRecord(state, row.rolloutId, row.hostname, row);
+  });
+  yield* each(rows.probeFailures, (row) => {
+    putProbeFailure(state, row, row);
+  });
+  yield* each(rows.dispatches, (row) => {
+    putDispatch(state, row.rolloutId, row.hostname, row);
+  });
+  yield* each(rows.quarantines, (row) => {
+    putQuarantine(state, row.channel, row.closure, row);
+  });
+  yield* each(rows.blockers, (row) => {
+    putBlocker(state, row.rolloutId, row.hostname, row);
+  });
   state.headSeq = rows.headSeq;
   state.lastTs = rows.lastTs;
   state.dirty.all = true;
   return state;
+}
+
+/** Rows put in one step: a few milliseconds. */
+const STEP_ROWS = 1_000;
+
+function* each<Row>(rows: readonly Row[], put: (row: Row) => void): Generator<undefined> {
+  let left = STEP_ROWS;
+  for (const row of rows) {
+    put(row);
+    left -= 1;
+    if (left > 0) continue;
+    left = STEP_ROWS;
+    yield;
+  }
 }
 
 /** Puts the verified set in force under the state: declarations are not state, rows name them by hash. */

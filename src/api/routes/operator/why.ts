@@ -1,7 +1,7 @@
 /** Why hosts and rollouts do not move, and what would happen next: the core's pure read functions, asked. */
 import { Type } from '@sinclair/typebox';
 import { readHostSeen, type HostSeenRow } from '../../../db/hosts.ts';
-import { planPreview } from '../../../reducer/preview.ts';
+import { planPreview, type PlanPreview } from '../../../reducer/preview.ts';
 import type { FleetState } from '../../../reducer/state/state.ts';
 import { whyHost, whyRollout, type HostInRollout, type Why } from '../../../reducer/read/why.ts';
 import {
@@ -32,6 +32,7 @@ const EXAMPLES = 50;
 
 export function addWhy(scope: Scope, deps: ApiDeps): void {
   const { log } = deps;
+  const plan = planner();
   scope.get(
     '/v1/hosts/:name',
     {
@@ -74,7 +75,7 @@ export function addWhy(scope: Scope, deps: ApiDeps): void {
     (request) =>
       fromDatabase(log, () => {
         const id = rolloutIdOf(request.params.id);
-        return deps.committed.read((state) => planOf(state, id, deps.clock.now()));
+        return deps.committed.read((state) => plan(state, id, deps.clock.now()));
       }),
   );
 }
@@ -194,9 +195,25 @@ function rolloutBlockers(state: FleetState, id: string, now: number): RolloutBlo
   };
 }
 
-function planOf(state: FleetState, id: string, now: number): Plan {
+/** A plan of 100,000 hosts takes a quarter of a second: whoever asks for it in a row is shown the same. */
+const PLAN_MS = 5_000;
+
+type Planner = (state: FleetState, id: string, now: number) => Plan;
+
+/** One plan for all who ask of the same state within a few seconds. */
+function planner(): Planner {
+  let known: { readonly seq: number; readonly at: number; readonly plan: PlanPreview } | null =
+    null;
+  return (state, id, now) => {
+    if (known === null || known.seq !== state.headSeq || now - known.at > PLAN_MS) {
+      known = { seq: state.headSeq, at: now, plan: planPreview(state, now) };
+    }
+    return planOf(state, id, known.plan);
+  };
+}
+
+function planOf(state: FleetState, id: string, { dispatched, blocked }: PlanPreview): Plan {
   const row = knownRollout(state, id);
-  const { dispatched, blocked } = planPreview(state, now);
   const granted = dispatched.filter((one) => one.rolloutId === id).map((one) => one.hostname);
   const groups = new Map<string, { gates: string[]; held: number; examples: string[] }>();
   for (const { rolloutId, hostname, gates } of blocked) {
