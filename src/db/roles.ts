@@ -44,7 +44,6 @@ export const GRANTS: Readonly<Record<string, Reach>> = {
   operator_key: { api: 'SELECT, INSERT', leader: 'SELECT, DELETE', readonly: '' },
   presence: { api: 'SELECT, INSERT, UPDATE', leader: 'SELECT', readonly: 'SELECT' },
   dispatch_offer: { api: 'SELECT, INSERT, UPDATE', leader: 'SELECT, DELETE', readonly: 'SELECT' },
-  declared_host: SHOWN,
   artifact: { api: 'SELECT', leader: 'SELECT, INSERT, UPDATE', readonly: 'SELECT' },
   snapshot: { api: '', leader: 'SELECT, INSERT, UPDATE, DELETE', readonly: 'SELECT' },
   snapshot_part: { api: '', leader: 'SELECT, INSERT, DELETE', readonly: 'SELECT' },
