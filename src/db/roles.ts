@@ -49,6 +49,7 @@ export const GRANTS: Readonly<Record<string, Reach>> = {
   snapshot_part: { api: '', leader: 'SELECT, INSERT, DELETE', readonly: 'SELECT' },
   log_detached: { api: '', leader: 'SELECT, UPDATE (exported_to)', readonly: 'SELECT' },
   // Written by the trigger of artifact, as the owner.
+  declared_host: SHOWN,
   schema_migration: SHOWN,
 };
 
