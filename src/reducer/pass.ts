@@ -6,7 +6,8 @@
 import type { ObservationNeeds, Observed } from './input.ts';
 import type { LogEntry, LogKind } from './log.ts';
 import type { Change } from './state/change.ts';
-import { applyChange } from './state/apply.ts';
+import { SLICE_HOSTS, type Sliced } from './slices.ts';
+import { applyChange, applyInParts } from './state/apply.ts';
 import type { FleetState } from './state/state.ts';
 import { timeOf, type Millis, type Time } from './time.ts';
 
@@ -16,9 +17,11 @@ export interface Row {
   readonly rolloutId?: string | null;
   readonly channel?: string | null;
   readonly actor?: string | null;
-  readonly payload: Readonly<Record<string, unknown>>;
+  readonly payload: Facts;
   readonly changes?: readonly Change[];
 }
+
+type Facts = Readonly<Record<string, unknown>>;
 
 export class Pass {
   readonly entries: LogEntry[] = [];
@@ -31,6 +34,7 @@ export class Pass {
   private readonly offers = new Map<string, { first: Time; last: Time }>();
   private readonly heard = new Map<string, Time>();
 
+  private looked = 0;
   private readonly asked: { readonly rollouts: Set<string>; readonly hosts: Set<string> };
 
   /** `asked` is what `observed` speaks of: of other dispatches it says nothing, not that they were not offered. */
@@ -62,15 +66,23 @@ export class Pass {
   }
 
   /** Writes the input's own row now, with what it changes. */
-  write(changes: readonly Change[] = [], facts: Readonly<Record<string, unknown>> = {}): number {
+  write(changes: readonly Change[] = [], facts: Facts = {}): number {
+    this.rootSeq = this.append(this.takeRoot(changes, facts), null);
+    return this.rootSeq;
+  }
+
+  /** As `write`, for an input that changes as many hosts as a fleet may have. */
+  *writeMany(changes: readonly Change[], facts: Facts = {}): Sliced<number> {
+    this.rootSeq = yield* this.appendMany(this.takeRoot(changes, facts), null);
+    return this.rootSeq;
+  }
+
+  private takeRoot(changes: readonly Change[], facts: Facts): Row {
     if (this.root === null) throw new Error('an input must name its own row before it is written');
     const { root } = this;
     this.root = null;
-    const all = [...(root.changes ?? []), ...changes];
     const looked = this.observed === null ? {} : { observed: this.observed };
-    const payload = { ...root.payload, ...facts, ...looked };
-    this.rootSeq = this.append({ ...root, payload, changes: all }, null);
-    return this.rootSeq;
+    return { ...root, payload: { ...root.payload, ...facts, ...looked }, changes };
   }
 
   /** Appends a row that follows from the input (or from the row `causedBy`), and applies its changes. */
@@ -79,14 +91,43 @@ export class Pass {
     return this.append(row, causedBy ?? this.rootSeq);
   }
 
+  /** As `emit`, for a row that changes as many hosts as a fleet may have. */
+  *emitMany(row: Row, causedBy?: number): Sliced<number> {
+    if (this.rootSeq === null && this.root !== null) this.write();
+    return yield* this.appendMany(row, causedBy ?? this.rootSeq);
+  }
+
+  /** Counts a host that was looked at; true when it is time to give way. */
+  isSliceOver(): boolean {
+    this.looked += 1;
+    return this.looked % SLICE_HOSTS === 0;
+  }
+
   private append(row: Row, causedBy: number | null): number {
+    const seq = this.state.headSeq + 1;
+    const changes: Change[] = [];
+    for (const change of row.changes ?? []) {
+      const real = withoutRepeats(this.state, change);
+      applyChange(this.state, real, seq);
+      changes.push(real);
+    }
+    return this.log({ ...row, changes }, causedBy, seq);
+  }
+
+  private *appendMany(row: Row, causedBy: number | null): Sliced<number> {
+    const seq = this.state.headSeq + 1;
+    const changes: Change[] = [];
+    for (const change of row.changes ?? []) {
+      const real = withoutRepeats(this.state, change);
+      yield* applyInParts(this.state, real, seq);
+      changes.push(real);
+      if (this.isSliceOver()) yield;
+    }
+    return this.log({ ...row, changes }, causedBy, seq);
+  }
+
+  private log(row: Row & { changes: readonly Change[] }, causedBy: number | null, seq: number) {
     const { state } = this;
-    const seq = state.headSeq + 1;
-    const changes = (row.changes ?? []).map((change) => {
-      const real = withoutRepeats(state, change);
-      applyChange(state, real, seq);
-      return real;
-    });
     state.headSeq = seq;
     state.lastTs = this.now;
     this.entries.push({
@@ -98,7 +139,7 @@ export class Pass {
       actor: row.actor ?? null,
       causedBy,
       payload: row.payload,
-      changes,
+      changes: row.changes,
     });
     return seq;
   }

@@ -24,20 +24,32 @@ import { onOperatorCommand } from './inputs/operator.ts';
 import { isMoveOverdue } from './planner/moving.ts';
 import { planNext } from './planner/plan.ts';
 import { soakEnd } from './planner/settle.ts';
+import { finish, type Sliced } from './slices.ts';
+import { isClean } from './state/dirty.ts';
 import { isUnderway } from './rollout/step-rollout.ts';
 import type { FleetState } from './state/state.ts';
 import { millisOf, MINUTE, type Millis } from './time.ts';
 
 export function reduce(state: FleetState, input: Input, now: Millis): ReduceResult {
+  return finish(reduceSliced(state, input, now));
+}
+
+/**
+ * `reduce` for a caller who shares its thread: pauses now and then when the input concerns many hosts. The
+ * state is between two rows in a pause, and nobody else's: only the end of the computation makes it whole.
+ */
+export function* reduceSliced(state: FleetState, input: Input, now: Millis): Sliced<ReduceResult> {
   const observed = input.observed ?? null;
   const asked = observed === null ? null : observationNeeds(state, input, now);
   const pass = new Pass(state, now, observed, asked);
-  const verdict = dispatchInput(pass, input);
-  planNext(pass);
+  const outcome = dispatchInput(pass, input);
+  const verdict = 'next' in outcome ? yield* outcome : outcome;
+  if (!isClean(state.dirty)) yield* planNext(pass);
   return { entries: pass.entries, verdict };
 }
 
-function dispatchInput(pass: Pass, input: Input): Verdict {
+/** Inputs that may concern many hosts are judged in slices, all others at once. */
+function dispatchInput(pass: Pass, input: Input): Verdict | Sliced<Verdict> {
   switch (input.kind) {
     case 'AgentEvent':
       return onAgentEvent(pass, input);
@@ -119,7 +131,7 @@ function channelRollouts(state: FleetState, rolloutId: string): string[] {
 }
 
 function hasDispatch(state: FleetState, hostname: string): boolean {
-  for (const id of state.hosts.get(hostname)?.rollouts ?? []) {
+  for (const id of state.hosts.get(hostname)?.open ?? []) {
     if (state.rollouts.get(id)?.dispatches.has(hostname) === true) return true;
   }
   return false;
@@ -135,8 +147,9 @@ function tickNeeds(state: FleetState, now: Millis): ObservationNeeds | null {
         dispatch.suspended || now - millisOf(dispatch.enqueuedAt) >= refusedAfterMinutes * MINUTE;
       if (due) hosts.add(hostname);
     }
-    for (const record of rollout.records.values()) {
-      if (isMoveOverdue(record, state.settings, now)) hosts.add(record.hostname);
+    for (const hostname of rollout.moving) {
+      const record = rollout.records.get(hostname);
+      if (record !== undefined && isMoveOverdue(record, state.settings, now)) hosts.add(hostname);
     }
   }
   return needs([], [...hosts]);

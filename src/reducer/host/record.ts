@@ -56,6 +56,11 @@ export interface HostRecord {
   readonly closed: 'abandoned' | 'written-off' | null;
 }
 
+/** Not yet history: something may still come of it. */
+export function isOpen({ closed, state }: Pick<HostRecord, 'closed' | 'state'>): boolean {
+  return closed === null && state !== 'Converged' && state !== 'Reverted';
+}
+
 /** A record as it is before anything happened. */
 export function pendingRecord(
   id: Pick<HostRecord, 'rolloutId' | 'hostname' | 'channel' | 'wave' | 'targetClosure'>,

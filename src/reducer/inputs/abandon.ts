@@ -5,18 +5,13 @@ import type { RecordRow } from '../state/rows.ts';
 import type { RolloutState } from '../state/state.ts';
 
 export function abandonOlder(pass: Pass, newer: RolloutState, hostname: string): void {
-  for (const id of [...(pass.state.hosts.get(hostname)?.rollouts ?? [])].sort()) {
+  for (const id of pass.state.hosts.get(hostname)?.open ?? []) {
     const older = pass.state.rollouts.get(id);
     const record = older?.records.get(hostname);
     if (older === undefined || record === undefined || older.row.ordinal >= newer.row.ordinal)
       continue;
-    if (isOpen(record)) closeRecord(pass, older, record, 'abandoned');
+    closeRecord(pass, older, record, 'abandoned');
   }
-}
-
-/** Not yet history: something may still come of it. */
-export function isOpen(record: RecordRow): boolean {
-  return record.closed === null && record.state !== 'Converged' && record.state !== 'Reverted';
 }
 
 export function closeRecord(

@@ -136,8 +136,8 @@ function bookkeeping(pass: Pass, record: RecordRow, event: HostEvent): RecordSet
 
 /** Two heartbeats prove something only with no event of that host between them, in whatever rollout. */
 function forgetSightings(pass: Pass, { rolloutId, hostname }: RecordRow): Change[] {
-  const others = [...(pass.state.hosts.get(hostname)?.rollouts ?? [])].sort();
-  return others.flatMap((id): Change[] => {
+  const open = pass.state.hosts.get(hostname)?.open ?? [];
+  return open.flatMap((id): Change[] => {
     const other = pass.state.rollouts.get(id)?.records.get(hostname);
     if (id === rolloutId || other === undefined || other.targetSightings === 0) return [];
     return [{ t: 'record', rolloutId: id, hostname, set: UNSEEN }];

@@ -39,9 +39,9 @@ export function onHostReport(pass: Pass, input: HostReportInput): Verdict {
 
 function openRollouts(pass: Pass, hostname: string): RolloutState[] {
   const found: RolloutState[] = [];
-  for (const id of pass.state.hosts.get(hostname)?.rollouts ?? []) {
+  for (const id of pass.state.hosts.get(hostname)?.open ?? []) {
     const rollout = pass.state.rollouts.get(id);
-    if (rollout?.records.get(hostname)?.closed === null) found.push(rollout);
+    if (rollout !== undefined) found.push(rollout);
   }
   return found.sort((a, b) => b.row.ordinal - a.row.ordinal);
 }

@@ -11,6 +11,7 @@ import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
 import { isMoveOverdue, silentSince } from '../planner/moving.ts';
 import { isNews, noteRefusal } from './refusals.ts';
+import type { Sliced } from '../slices.ts';
 import { stepRollout } from '../rollout/step-rollout.ts';
 import type { RecordRow } from '../state/rows.ts';
 
@@ -18,11 +19,15 @@ const APPLIED: Verdict = { status: 'applied' };
 const NOOP: Verdict = { status: 'noop' };
 
 /** Time has passed: everything that depends on it is looked at again. */
-export function onTick(pass: Pass): Verdict {
+export function* onTick(pass: Pass): Sliced<Verdict> {
   pass.begin({ kind: 'plan_action', payload: { action: 'Tick' } });
   const stuck: RecordRow[] = [];
   for (const rollout of pass.state.live.values()) {
-    for (const record of rollout.records.values()) if (isStuck(pass, record)) stuck.push(record);
+    for (const hostname of rollout.moving) {
+      const record = rollout.records.get(hostname);
+      if (record !== undefined && isStuck(pass, record)) stuck.push(record);
+      if (pass.isSliceOver()) yield;
+    }
   }
   stuck.sort(byRolloutAndName);
   for (const record of stuck) markStuck(pass, record);
@@ -55,7 +60,7 @@ function markStuck(pass: Pass, record: RecordRow): void {
   });
 }
 
-export function onHostsUnreachable(pass: Pass, input: LivenessInput): Verdict {
+export function* onHostsUnreachable(pass: Pass, input: LivenessInput): Sliced<Verdict> {
   const lost = input.hosts.filter(({ hostname }) => {
     const row = pass.state.hosts.get(hostname)?.row;
     return row?.reachability === 'reachable' && (row.reachabilityAt ?? '') <= input.observedAt;
@@ -66,7 +71,7 @@ export function onHostsUnreachable(pass: Pass, input: LivenessInput): Verdict {
     hostname: lost.length === 1 ? (lost[0]?.hostname ?? null) : null,
     payload: { event: 'HostUnreachable', hosts: lost },
   });
-  pass.write(
+  yield* pass.writeMany(
     lost.map(({ hostname }) => ({
       t: 'host',
       hostname,
@@ -121,7 +126,7 @@ export function onTrustChanged(pass: Pass, input: TrustChangedInput): Verdict {
   return APPLIED;
 }
 
-export function onRetentionExpired(pass: Pass, input: RetentionInput): Verdict {
+export function* onRetentionExpired(pass: Pass, input: RetentionInput): Sliced<Verdict> {
   const { rolloutId } = input;
   const rollout = pass.state.rollouts.get(rolloutId);
   const set =
@@ -137,7 +142,7 @@ export function onRetentionExpired(pass: Pass, input: RetentionInput): Verdict {
     channel,
     payload: { event: 'RetentionExpired', from: state, to: 'Pruned' },
   });
-  pass.write([
+  yield* pass.writeMany([
     { t: 'prune', rolloutId },
     // A tombstone needs its id, not its host lists: there will be many.
     { t: 'rollout', rolloutId, set: { ...set, plan: { ...plan, budgets: [], unstaged: [] } } },

@@ -7,11 +7,11 @@ import type { OperatorCommand, OperatorInput } from '../input.ts';
 import type { RefusalCode, Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
 import { apply } from '../planner/progress.ts';
-import { withdraw } from '../planner/withdraw.ts';
+import { withdrawal } from '../planner/withdraw.ts';
 import type { Change } from '../state/change.ts';
 import type { RecordRow, Stop } from '../state/rows.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
-import { closeRecord, isOpen } from './abandon.ts';
+import { closeRecord } from './abandon.ts';
 
 export function onOperatorCommand(pass: Pass, input: OperatorInput): Verdict {
   const { actor, reason, command } = input;
@@ -191,24 +191,21 @@ function setHold(pass: Pass, hostname: string, hold: Stop | null): Verdict {
 function withdrawAll(pass: Pass, hostname: string): Verdict {
   const found = rolloutsOf(pass, hostname).filter((rollout) => rollout.dispatches.has(hostname));
   if (found.length === 0) return refused('not-found', `host ${hostname} has no dispatch in force`);
-  for (const rollout of found) withdraw(pass, rollout, [hostname], 'operator');
+  for (const rollout of found) pass.emit(withdrawal(pass, rollout, [hostname], 'operator'));
   return APPLIED;
 }
 
 function writeOff(pass: Pass, hostname: string): Verdict {
   const found = rolloutsOf(pass, hostname);
-  let closed = 0;
   for (const rollout of found) {
     const record = rollout.records.get(hostname);
-    if (record === undefined || !isOpen(record)) continue;
-    closeRecord(pass, rollout, record, 'written-off');
-    closed += 1;
+    if (record !== undefined) closeRecord(pass, rollout, record, 'written-off');
   }
-  return closed > 0 ? APPLIED : refused('not-found', `host ${hostname} has no open record`);
+  return found.length > 0 ? APPLIED : refused('not-found', `host ${hostname} has no open record`);
 }
 
-function rolloutsOf(pass: Pass, hostname: string): RolloutState[] {
-  return [...(pass.state.hosts.get(hostname)?.rollouts ?? [])]
-    .sort()
-    .flatMap((id) => pass.state.rollouts.get(id) ?? []);
+/** Those in which its record is open. */
+function rolloutsOf({ state }: Pass, hostname: string): RolloutState[] {
+  const open = state.hosts.get(hostname)?.open ?? [];
+  return open.flatMap((id) => state.rollouts.get(id) ?? []);
 }

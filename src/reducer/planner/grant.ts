@@ -6,30 +6,41 @@
 import { addMinutes } from '../time.ts';
 import type { Pass } from '../pass.ts';
 import { hasEnded } from '../rollout/states.ts';
+import type { Sliced } from '../slices.ts';
 import type { HostState, RolloutState } from '../state/state.ts';
 import type { RecordRow } from '../state/rows.ts';
 import { gatesHolding } from './gates.ts';
 import { remarksOn } from './remarks.ts';
 
+interface Group {
+  readonly rollout: RolloutState;
+  readonly gates: readonly string[];
+  readonly hosts: string[];
+}
+
 /** Blocker changes of one pass, grouped so that one row speaks for many hosts. */
 export class BlockerChanges {
-  private readonly groups = new Map<
-    string,
-    { rollout: RolloutState; gates: readonly string[]; hosts: string[] }
-  >();
+  private readonly groups = new Map<string, Group>();
+  private last: Group | null = null;
 
   add(rollout: RolloutState, hostname: string, gates: readonly string[]): void {
+    // The next host of a wave is most often held by what held the one before.
+    if (this.last?.rollout === rollout && isEqual(this.last.gates, gates)) {
+      this.last.hosts.push(hostname);
+      return;
+    }
     const key = `${rollout.row.rolloutId}\u0000${gates.join('\u0000')}`;
     const group = this.groups.get(key);
-    if (group === undefined) this.groups.set(key, { rollout, gates, hosts: [hostname] });
-    else group.hosts.push(hostname);
+    this.last = group ?? { rollout, gates, hosts: [] };
+    this.last.hosts.push(hostname);
+    if (group === undefined) this.groups.set(key, this.last);
   }
 
-  emit(pass: Pass): void {
+  *emit(pass: Pass): Sliced {
     for (const { rollout, gates, hosts } of this.groups.values()) {
       const { rolloutId, channel } = rollout.row;
       const since = gates.length === 0 ? null : pass.at;
-      pass.emit({
+      yield* pass.emitMany({
         kind: 'gate_decision',
         hostname: hosts.length === 1 ? (hosts[0] ?? null) : null,
         rolloutId,
@@ -65,8 +76,11 @@ export function judge(
 }
 
 function isNoted(rollout: RolloutState, hostname: string, keys: readonly string[]): boolean {
-  const noted = rollout.blockers.get(hostname)?.gates ?? [];
-  return noted.length === keys.length && noted.every((key, i) => key === keys[i]);
+  return isEqual(rollout.blockers.get(hostname)?.gates ?? [], keys);
+}
+
+function isEqual(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((key, i) => key === b[i]);
 }
 
 /** It already runs the target, was never offered it, and nothing else of it is under way. */
@@ -82,7 +96,7 @@ export function isUnchanged(
   }
   if (row.reachability !== 'reachable' || record.wasOffered || hasEnded(rollout.row.state))
     return false;
-  for (const id of host.rollouts) {
+  for (const id of host.open) {
     if (id !== record.rolloutId && isUnderWay(pass, id, record.hostname)) return false;
   }
   return true;
@@ -91,9 +105,8 @@ export function isUnchanged(
 function isUnderWay(pass: Pass, rolloutId: string, hostname: string): boolean {
   const other = pass.state.rollouts.get(rolloutId);
   const record = other?.records.get(hostname);
-  if (other === undefined || record === undefined || record.closed !== null) return false;
-  if (record.state === 'Pending') return other.dispatches.has(hostname);
-  return record.state !== 'Converged' && record.state !== 'Reverted';
+  if (other === undefined || record === undefined) return false;
+  return record.state !== 'Pending' || other.dispatches.has(hostname);
 }
 
 function convergeUnchanged(pass: Pass, rollout: RolloutState, record: RecordRow): void {

@@ -6,6 +6,7 @@ import type { ManifestContent, Selector } from '../content.ts';
 import type { Pass } from '../pass.ts';
 import { hasEnded } from '../rollout/states.ts';
 import { isHalted } from '../rollout/step-rollout.ts';
+import type { Sliced } from '../slices.ts';
 import type { PlannedHost } from '../state/change.ts';
 import type { ChannelRow, PinnedBudget, RolloutPlan } from '../state/rows.ts';
 import type { FleetState } from '../state/state.ts';
@@ -16,14 +17,14 @@ import { isEveryHostSettled } from './settle.ts';
 /** Minutes of soak where neither the policy nor the fleet's wave says. */
 const DEFAULT_SOAK_MINUTES = 60;
 
-export function openRollouts(pass: Pass, channels: Iterable<string>): void {
+export function* openRollouts(pass: Pass, channels: Iterable<string>): Sliced {
   for (const name of [...channels].sort()) {
     const channel = pass.state.channels.get(name);
-    if (channel !== undefined) considerChannel(pass, channel);
+    if (channel !== undefined) yield* considerChannel(pass, channel);
   }
 }
 
-function considerChannel(pass: Pass, channel: ChannelRow): void {
+function* considerChannel(pass: Pass, channel: ChannelRow): Sliced {
   const ref = channel.declaredRef;
   const id = ref === null ? null : `${channel.channel}@${ref}`;
   const manifest = id === null ? undefined : pass.state.manifests.get(id);
@@ -40,7 +41,7 @@ function considerChannel(pass: Pass, channel: ChannelRow): void {
     note(pass, channel, ref, null);
     return;
   }
-  openRollout(pass, channel, manifest);
+  yield* openRollout(pass, channel, manifest);
 }
 
 /** finish-first: the current rollout is let through before its successor opens. */
@@ -68,7 +69,7 @@ function note(
   });
 }
 
-function openRollout(pass: Pass, channel: ChannelRow, manifest: ManifestContent): void {
+function* openRollout(pass: Pass, channel: ChannelRow, manifest: ManifestContent): Sliced {
   const { rolloutId } = manifest;
   const predecessor = channel.currentRolloutId;
   const ordinal = pass.state.fleet.opened + 1;
@@ -78,7 +79,8 @@ function openRollout(pass: Pass, channel: ChannelRow, manifest: ManifestContent)
     h.waveIndex,
     h.targetClosure,
   ]);
-  const opened = pass.emit({
+  yield;
+  const opened = yield* pass.emitMany({
     kind: 'rollout_event',
     rolloutId,
     channel: channel.channel,

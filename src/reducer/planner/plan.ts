@@ -4,6 +4,8 @@
  * channel, wave and name. A pass over what was touched decides exactly what a pass over everything would.
  */
 import type { Pass } from '../pass.ts';
+import { hasEnded } from '../rollout/states.ts';
+import type { Sliced } from '../slices.ts';
 import { cleanDirty, isClean, markHost, type Dirty } from '../state/dirty.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
 import { hasRoom } from './gates/disruption-budget.ts';
@@ -18,27 +20,30 @@ const MAX_ROUNDS = 10_000;
 
 type Judged = Map<RolloutState, Set<string>>;
 
-export function planNext(pass: Pass): void {
+export function* planNext(pass: Pass): Sliced {
   for (let round = 0; !isClean(pass.state.dirty); round += 1) {
     if (round > MAX_ROUNDS) throw new Error('the plan does not settle');
-    planRound(pass);
+    yield* planRound(pass);
   }
 }
 
-function planRound(pass: Pass): void {
+function* planRound(pass: Pass): Sliced {
   const { state } = pass;
   const dirty = state.dirty;
   state.dirty = cleanDirty();
-  openRollouts(pass, dirty.all ? state.channels.keys() : dirty.channels);
+  const channels = dirty.all ? new Set(state.channels.keys()) : dirty.channels;
+  if (channels.size > 0) yield* openRollouts(pass, channels);
   for (const rollout of inOrder(state, dirty.all ? state.live.keys() : dirty.progress)) {
     advanceRollout(pass, rollout);
   }
   mergeFollowUps(state, dirty);
   const hosts = hostsToJudge(state, dirty);
-  for (const [rollout, names] of hosts) reviewDispatches(pass, rollout, names);
+  for (const [rollout, names] of hosts) {
+    if (rollout.dispatches.size > 0) yield* reviewDispatches(pass, rollout, names);
+  }
   // What was just taken back is a free slot already.
   for (const key of state.dirty.budgets) dirty.budgets.add(key);
-  judgeInOrder(pass, hosts, dirty);
+  yield* judgeInOrder(pass, hosts, dirty);
 }
 
 /** What opening and advancing touched is judged in this round too, so that no grant is made by a stale view. */
@@ -77,7 +82,13 @@ function hostsToJudge(state: FleetState, dirty: Dirty): Judged {
     if (known === undefined) found.set(rollout, new Set(names));
     else for (const name of names) known.add(name);
   };
-  if (dirty.all) for (const [id, rollout] of state.live) add(id, rollout.records.keys());
+  if (dirty.all) {
+    for (const [id, rollout] of state.live) {
+      add(id, rollout.moving);
+      // What waits in a rollout that ended waits for nothing: only what it handed out is looked at again.
+      add(id, hasEnded(rollout.row.state) ? rollout.dispatches.keys() : pendingOf(state, id));
+    }
+  }
   for (const id of dirty.rollouts) add(id, pendingOf(state, id));
   for (const [id, names] of dirty.hosts) add(id, names);
   for (const key of dirty.eased)
@@ -100,7 +111,7 @@ function* waitersInFlight(state: FleetState, key: string): Iterable<readonly [st
 }
 
 /** Judges the given hosts, and in between, where they are due, the hosts that waited for freed slots. */
-function judgeInOrder(pass: Pass, hosts: Judged, dirty: Dirty): void {
+function* judgeInOrder(pass: Pass, hosts: Judged, dirty: Dirty): Sliced {
   const changes = new BlockerChanges();
   const slots = new FreedSlots(pass.state, dirty.budgets, {
     isWhole: ({ row }) => dirty.all || dirty.rollouts.has(row.rolloutId),
@@ -110,20 +121,23 @@ function judgeInOrder(pass: Pass, hosts: Judged, dirty: Dirty): void {
   });
   for (const [rollout, names] of hosts) {
     for (const name of byWave(rollout, names)) {
-      slots.judgeBefore(rollout, name, (r, h) => {
-        judge(pass, r, h, changes);
-      });
+      while (slots.judgeNext(rollout, name, pass, changes)) if (pass.isSliceOver()) yield;
       judge(pass, rollout, name, changes);
+      if (pass.isSliceOver()) yield;
     }
   }
-  slots.judgeBefore(null, '', (r, h) => {
-    judge(pass, r, h, changes);
-  });
-  changes.emit(pass);
+  while (slots.judgeNext(null, '', pass, changes)) if (pass.isSliceOver()) yield;
+  yield* changes.emit(pass);
   slots.close();
 }
 
-function byWave(rollout: RolloutState, names: ReadonlySet<string>): string[] {
-  const wave = (name: string) => rollout.records.get(name)?.wave ?? 0;
-  return [...names].sort((a, b) => wave(a) - wave(b) || (a < b ? -1 : a > b ? 1 : 0));
+/** By wave, then by name. */
+function byWave(rollout: RolloutState, names: ReadonlySet<string>): Iterable<string> {
+  if (names.size < 2) return names;
+  const waves: string[][] = rollout.waves.map(() => []);
+  for (const name of names) {
+    const wave = rollout.records.get(name)?.wave ?? 0;
+    waves[Math.min(wave, waves.length - 1)]?.push(name);
+  }
+  return waves.flatMap((wave) => wave.sort());
 }

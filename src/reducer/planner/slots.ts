@@ -2,9 +2,11 @@
  * Hands slots that became free to those who wait for them, in the order in which a pass over everybody
  * would: by channel, rollout, wave and name. Only the next in each queue is looked at, however many wait.
  */
+import type { Pass } from '../pass.ts';
 import { noteQueue } from '../state/flight.ts';
 import type { BudgetState, FleetState, RolloutState } from '../state/state.ts';
 import type { WaiterQueue } from '../state/waiters.ts';
+import { judge, type BlockerChanges } from './grant.ts';
 
 export interface SlotRules {
   /** All its Pending hosts are judged in this pass anyway. */
@@ -48,21 +50,24 @@ export class FreedSlots {
     }
   }
 
-  /** Judges all who may have a slot and come before this host of `rollout`; before nobody: all. */
-  judgeBefore(
+  /**
+   * Judges the next who may have a slot and comes before this host of `rollout` (null: whoever it is); false
+   * when there is none.
+   */
+  judgeNext(
     rollout: RolloutState | null,
     hostname: string,
-    judge: (rollout: RolloutState, hostname: string) => void,
-  ): void {
-    if (this.lines.length === 0) return;
+    pass: Pass,
+    changes: BlockerChanges,
+  ): boolean {
+    if (this.lines.length === 0) return false;
+    const next = this.next();
+    if (next === null) return false;
     const wave = rollout?.records.get(hostname)?.wave ?? 0;
-    const limit = rollout === null ? null : { rollout, wave, hostname };
-    for (;;) {
-      const next = this.next();
-      if (next === null || (limit !== null && this.compare(next, limit) >= 0)) return;
-      this.step(next.line, next.hostname);
-      judge(next.rollout, next.hostname);
-    }
+    if (rollout !== null && this.compare(next, { rollout, wave, hostname }) >= 0) return false;
+    this.step(next.line, next.hostname);
+    judge(pass, next.rollout, next.hostname, changes);
+    return true;
   }
 
   /** Puts back those who still wait for what they waited for. */

@@ -3,8 +3,9 @@
  * offered may be running, so it keeps its slot and is only no longer offered. Whether it was offered is a
  * fact the leader looked up under lock; where nobody looked, the dispatch is treated as offered.
  */
-import type { Pass } from '../pass.ts';
+import type { Pass, Row } from '../pass.ts';
 import { dispatches as mayDispatch } from '../rollout/states.ts';
+import type { Sliced } from '../slices.ts';
 import type { Change } from '../state/change.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
 import type { DispatchRow } from '../state/rows.ts';
@@ -23,34 +24,42 @@ type Reason =
   | 'silent';
 
 /** Reviews these hosts' dispatches in one rollout. */
-export function reviewDispatches(
+export function* reviewDispatches(
   pass: Pass,
   rollout: RolloutState,
-  hostnames: Iterable<string>,
-): void {
+  hostnames: ReadonlySet<string>,
+): Sliced {
   const withdrawn = new Map<Reason, string[]>();
   const suspended = new Map<string, string[]>();
-  for (const hostname of [...hostnames].sort()) {
+  for (const hostname of dispatched(rollout, hostnames)) {
     const dispatch = rollout.dispatches.get(hostname);
     if (dispatch === undefined) continue;
+    if (pass.isSliceOver()) yield;
     const reason = whyNot(pass, rollout, dispatch);
     if (shouldWithdraw(pass, dispatch, reason)) add(withdrawn, reason ?? 'silent', hostname);
     else if (shouldSuspend(reason) !== dispatch.suspended) {
       add(suspended, shouldSuspend(reason) ? (reason ?? 'halted') : 'resumed', hostname);
     }
   }
-  for (const [reason, hosts] of withdrawn) withdraw(pass, rollout, hosts, reason);
-  for (const [reason, hosts] of suspended) suspend(pass, rollout, hosts, reason);
+  for (const [reason, hosts] of withdrawn)
+    yield* pass.emitMany(withdrawal(pass, rollout, hosts, reason));
+  for (const [reason, hosts] of suspended) yield* pass.emitMany(suspension(rollout, hosts, reason));
 }
 
-/** Removes the dispatches of `hosts`; their records may be dispatched again. */
-export function withdraw(
+/** Those of the hosts that have a dispatch in force, by name. */
+function dispatched({ dispatches }: RolloutState, hostnames: ReadonlySet<string>): string[] {
+  const [few, many] =
+    dispatches.size < hostnames.size ? [dispatches, hostnames] : [hostnames, dispatches];
+  return [...few.keys()].filter((hostname) => many.has(hostname)).sort();
+}
+
+/** The row that removes the dispatches of `hosts`; their records may be dispatched again. */
+export function withdrawal(
   pass: Pass,
   rollout: RolloutState,
   hosts: readonly string[],
   reason: string,
-  causedBy?: number,
-): number {
+): Row {
   const { rolloutId, channel } = rollout.row;
   const changes = hosts.flatMap((hostname): Change[] => {
     const offered = pass.offerOf(rolloutId, hostname) !== 'never';
@@ -69,28 +78,20 @@ export function withdraw(
   });
   const one = hosts.length === 1 ? (hosts[0] ?? null) : null;
   const payload = { action: 'WithdrawDispatch', reason, hosts };
-  return pass.emit(
-    { kind: 'plan_action', hostname: one, rolloutId, channel, payload, changes },
-    causedBy,
-  );
+  return { kind: 'plan_action', hostname: one, rolloutId, channel, payload, changes };
 }
 
-function suspend(
-  pass: Pass,
-  rollout: RolloutState,
-  hosts: readonly string[],
-  reason: string,
-): void {
+function suspension(rollout: RolloutState, hosts: readonly string[], reason: string): Row {
   const { rolloutId, channel } = rollout.row;
   const suspended = reason !== 'resumed';
-  pass.emit({
+  return {
     kind: 'plan_action',
     hostname: hosts.length === 1 ? (hosts[0] ?? null) : null,
     rolloutId,
     channel,
     payload: { action: suspended ? 'SuspendDispatch' : 'ResumeDispatch', reason, hosts },
     changes: hosts.map((hostname) => ({ t: 'dispatch', rolloutId, hostname, set: { suspended } })),
-  });
+  };
 }
 
 function whyNot(pass: Pass, rollout: RolloutState, dispatch: DispatchRow): Reason | null {

@@ -3,6 +3,7 @@
  */
 import { patchRecord } from '../host/step.ts';
 import { pendingRecord } from '../host/record.ts';
+import { finish, SLICE_HOSTS, type Sliced } from '../slices.ts';
 import type { LogEntry } from '../log.ts';
 import type { Change, PlannedHost, RecordSet } from './change.ts';
 import {
@@ -25,6 +26,33 @@ import { quarantineKey, type FleetState } from './state.ts';
 export function foldEntry(state: FleetState, entry: Pick<LogEntry, 'seq' | 'changes'>): void {
   for (const change of entry.changes) applyChange(state, change, entry.seq);
   state.headSeq = entry.seq;
+}
+
+/** `applyChange`, giving way now and then where the change speaks of many hosts. */
+export function* applyInParts(state: FleetState, change: Change, seq: number): Sliced {
+  switch (change.t) {
+    case 'records':
+      for (const hosts of parts(change.hosts)) {
+        applyChange(state, { ...change, hosts }, seq);
+        yield;
+      }
+      return;
+    case 'blocker':
+      for (const hosts of parts(change.hosts)) {
+        applyChange(state, { ...change, hosts }, seq);
+        yield;
+      }
+      return;
+    case 'prune':
+      yield* pruneRollout(state, change.rolloutId);
+      return;
+    default:
+      applyChange(state, change, seq);
+  }
+}
+
+function* parts<T>(items: readonly T[]): Iterable<readonly T[]> {
+  for (let at = 0; at < items.length; at += SLICE_HOSTS) yield items.slice(at, at + SLICE_HOSTS);
 }
 
 export function applyChange(state: FleetState, change: Change, seq: number): void {
@@ -66,7 +94,7 @@ export function applyChange(state: FleetState, change: Change, seq: number): voi
       applyBlocker(state, change, seq);
       return;
     case 'prune':
-      pruneRollout(state, change.rolloutId);
+      finish(pruneRollout(state, change.rolloutId));
   }
 }
 

@@ -92,9 +92,17 @@ export function markRecord(
   markEverywhere(state, hostname);
 }
 
-/** A host in all its rollouts: what it does in one holds it in the others. */
+/** A host in all rollouts where it is open: what it does in one holds it in the others. */
 export function markEverywhere(state: FleetState, hostname: string): void {
-  for (const id of state.hosts.get(hostname)?.rollouts ?? []) markHost(state.dirty, id, hostname);
+  for (const id of state.hosts.get(hostname)?.open ?? []) markHost(state.dirty, id, hostname);
+}
+
+/** Rollouts whose waves count a host that came or went; history waits for nobody. */
+export function markProgress(state: FleetState, rollouts: Iterable<string>): void {
+  for (const id of rollouts) {
+    const rollout = state.live.get(id);
+    if (rollout !== undefined && !hasEnded(rollout.row.state)) state.dirty.progress.add(id);
+  }
 }
 
 /** Whether absence says anything depends on how much of the whole fleet is heard. */

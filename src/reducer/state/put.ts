@@ -2,12 +2,14 @@
  * Replaces one row and keeps everything that is derived from it: counters, budgets, reverse indexes, and
  * the marks for the next planning pass. `null` removes. Nothing else in the core writes to the state.
  */
+import { isOpen } from '../host/record.ts';
+import { SLICE_HOSTS, type Sliced } from '../slices.ts';
 import { countsInFlight, pinLimits, setWaiting, updateInFlight } from './flight.ts';
-import { markHost } from './dirty.ts';
 import {
   markChannel,
   markChannelRollouts,
   markEverywhere,
+  markProgress,
   markRecord,
   markRollout,
   markUnderway,
@@ -20,9 +22,11 @@ import {
   quarantineKey,
   waveOf,
   type FleetState,
+  type HostState,
   type RolloutState,
 } from './state.ts';
 import { tally } from './tally.ts';
+import type { Time } from '../time.ts';
 import type {
   BlockerRow,
   ChannelRow,
@@ -37,9 +41,7 @@ import type {
 
 export function putFleet(state: FleetState, row: FleetRow): void {
   const before = state.fleet;
-  remember(state, () => {
-    putFleet(state, before);
-  });
+  if (state.undo !== null) remember(state.undo, putFleet, state, before);
   state.fleet = row;
   const held = (before.pause === null) !== (row.pause === null);
   if (held || before.rejectBefore !== row.rejectBefore) state.dirty.all = true;
@@ -47,9 +49,7 @@ export function putFleet(state: FleetState, row: FleetRow): void {
 
 export function putChannel(state: FleetState, name: string, row: ChannelRow | null): void {
   const before = state.channels.get(name) ?? null;
-  remember(state, () => {
-    putChannel(state, name, before);
-  });
+  if (state.undo !== null) remember(state.undo, putChannel, state, name, before);
   if (row === null) state.channels.delete(name);
   else state.channels.set(name, row);
   markChannel(state, name, before, row);
@@ -58,9 +58,7 @@ export function putChannel(state: FleetState, name: string, row: ChannelRow | nu
 export function putRollout(state: FleetState, id: string, row: RolloutRow | null): void {
   const entry = state.rollouts.get(id);
   const before = entry?.row ?? null;
-  remember(state, () => {
-    putRollout(state, id, before);
-  });
+  if (state.undo !== null) remember(state.undo, putRollout, state, id, before);
   // Another plan is another rollout to its indexes: one is opened, or pruned to a tombstone.
   if (entry !== undefined && row?.plan === entry.row.plan) entry.row = row;
   else {
@@ -91,12 +89,8 @@ export function putRecord(
   const before = rollout.records.get(hostname) ?? null;
   const wave = (row ?? before)?.wave ?? 0;
   const { outstanding, lastCompletion } = waveOf(rollout, wave);
-  remember(state, () => {
-    putRecord(state, rolloutId, hostname, before);
-    const restored = state.rollouts.get(rolloutId);
-    // The only counter that does not go back by itself: it is a maximum.
-    if (restored !== undefined) waveOf(restored, wave).lastCompletion = lastCompletion;
-  });
+  if (state.undo !== null)
+    remember(state.undo, restoreRecord, state, rolloutId, hostname, before, lastCompletion);
   const held = countsInFlight(rollout, hostname);
   if (before !== null) tallyRecord(state, rollout, before, -1);
   if (row === null) removeRecord(state, rollout, hostname);
@@ -105,11 +99,45 @@ export function putRecord(
     tallyRecord(state, rollout, row, 1);
     if (before === null) hostEntry(state, hostname).rollouts.add(rolloutId);
   }
+  noteOpen(state, rollout, hostname, before, row);
   updateInFlight(state, rollout, hostname, held);
   markRecord(state, rollout, hostname, before, row);
   if ((outstanding === 0) !== (waveOf(rollout, wave).outstanding === 0)) {
     state.dirty.rollouts.add(rolloutId);
   }
+}
+
+function restoreRecord(
+  state: FleetState,
+  rolloutId: string,
+  hostname: string,
+  row: RecordRow | null,
+  lastCompletion: Time | null,
+): void {
+  const rollout = state.rollouts.get(rolloutId);
+  const wave = (row ?? rollout?.records.get(hostname))?.wave ?? 0;
+  putRecord(state, rolloutId, hostname, row);
+  // The only counter that does not go back by itself: it is a maximum.
+  if (rollout !== undefined) waveOf(rollout, wave).lastCompletion = lastCompletion;
+}
+
+/** Keeps the short lists of what is open: a host's history must not make its next event slower. */
+function noteOpen(
+  state: FleetState,
+  rollout: RolloutState,
+  hostname: string,
+  before: RecordRow | null,
+  row: RecordRow | null,
+): void {
+  const isNow = row !== null && isOpen(row);
+  if (isNow && row.state !== 'Pending') rollout.moving.add(hostname);
+  else if (before !== null && before.state !== 'Pending') rollout.moving.delete(hostname);
+  if (isNow === (before !== null && isOpen(before))) return;
+  const host = state.hosts.get(hostname);
+  if (host === undefined) return;
+  const { rolloutId } = rollout.row;
+  const others = host.open.filter((id) => id !== rolloutId);
+  host.open = isNow ? [...others, rolloutId].sort() : others;
 }
 
 function removeRecord(state: FleetState, rollout: RolloutState, hostname: string): void {
@@ -121,19 +149,15 @@ function removeRecord(state: FleetState, rollout: RolloutState, hostname: string
 export function putHost(state: FleetState, hostname: string, row: HostRow): void {
   const entry = hostEntry(state, hostname);
   const before = entry.row;
-  remember(state, () => {
-    putHost(state, hostname, before);
-  });
+  if (state.undo !== null) remember(state.undo, putHost, state, hostname, before);
   const moved = (before.reachability === 'reachable') !== (row.reachability === 'reachable');
   const heard = isFleetHeard(state);
   if (moved) tallyHost(state, hostname, -1);
   entry.row = row;
   if (moved) tallyHost(state, hostname, 1);
   if (heard !== isFleetHeard(state)) markUnderway(state);
-  for (const id of entry.rollouts) {
-    markHost(state.dirty, id, hostname);
-    if (moved) state.dirty.progress.add(id);
-  }
+  markEverywhere(state, hostname);
+  if (moved) markProgress(state, entry.rollouts);
   forgetUnknownHost(state, hostname);
 }
 
@@ -147,9 +171,7 @@ export function putDispatch(
   if (rollout === undefined)
     throw new Error(`no rollout ${rolloutId} for the dispatch of ${hostname}`);
   const before = rollout.dispatches.get(hostname) ?? null;
-  remember(state, () => {
-    putDispatch(state, rolloutId, hostname, before);
-  });
+  if (state.undo !== null) remember(state.undo, putDispatch, state, rolloutId, hostname, before);
   const held = countsInFlight(rollout, hostname);
   if (row === null) rollout.dispatches.delete(hostname);
   else rollout.dispatches.set(hostname, row);
@@ -165,9 +187,7 @@ export function putQuarantine(
 ): void {
   const key = quarantineKey(channel, closure);
   const before = state.quarantines.get(key) ?? null;
-  remember(state, () => {
-    putQuarantine(state, channel, closure, before);
-  });
+  if (state.undo !== null) remember(state.undo, putQuarantine, state, channel, closure, before);
   if (row === null) state.quarantines.delete(key);
   else state.quarantines.set(key, row);
   markChannelRollouts(state, channel);
@@ -183,9 +203,7 @@ export function putProbeFailure(
     throw new Error(`no rollout ${at.rolloutId} for a probe of ${at.hostname}`);
   const key = failureKey(at.probeName, at.controlId);
   const before = rollout.failures.get(at.hostname)?.get(key) ?? null;
-  remember(state, () => {
-    putProbeFailure(state, at, before);
-  });
+  if (state.undo !== null) remember(state.undo, putProbeFailure, state, at, before);
   const record = rollout.records.get(at.hostname);
   const wave = record === undefined ? null : waveOf(rollout, record.wave);
   const had = wave?.outstanding ?? 0;
@@ -218,9 +236,7 @@ export function putBlocker(
   if (rollout === undefined)
     throw new Error(`no rollout ${rolloutId} for the blockers of ${hostname}`);
   const before = rollout.blockers.get(hostname) ?? null;
-  remember(state, () => {
-    putBlocker(state, rolloutId, hostname, before);
-  });
+  if (state.undo !== null) remember(state.undo, putBlocker, state, rolloutId, hostname, before);
   setWaiting(state, rollout, before, false);
   if (row === null) rollout.blockers.delete(hostname);
   else rollout.blockers.set(hostname, row);
@@ -249,16 +265,25 @@ function tallyHost(state: FleetState, hostname: string, by: 1 | -1): void {
 }
 
 /** Drops everything of a rollout but its row, which stays as a tombstone. */
-export function pruneRollout(state: FleetState, rolloutId: string): void {
+export function* pruneRollout(state: FleetState, rolloutId: string): Sliced {
   const rollout = state.rollouts.get(rolloutId);
   if (rollout === undefined) return;
-  for (const hostname of [...rollout.blockers.keys()]) putBlocker(state, rolloutId, hostname, null);
-  for (const hostname of [...rollout.dispatches.keys()])
-    putDispatch(state, rolloutId, hostname, null);
-  for (const failures of [...rollout.failures.values()]) {
-    for (const failure of [...failures.values()]) putProbeFailure(state, failure, null);
+  let hosts = 0;
+  for (const hostname of [...rollout.records.keys()]) {
+    pruneHost(state, rollout, hostname);
+    hosts += 1;
+    if (hosts % SLICE_HOSTS === 0) yield;
   }
-  for (const hostname of [...rollout.records.keys()]) putRecord(state, rolloutId, hostname, null);
+}
+
+/** Whatever hangs on a host's record, and the record last. */
+function pruneHost(state: FleetState, rollout: RolloutState, hostname: string): void {
+  const { rolloutId } = rollout.row;
+  if (rollout.blockers.has(hostname)) putBlocker(state, rolloutId, hostname, null);
+  if (rollout.dispatches.has(hostname)) putDispatch(state, rolloutId, hostname, null);
+  for (const failure of [...(rollout.failures.get(hostname)?.values() ?? [])])
+    putProbeFailure(state, failure, null);
+  putRecord(state, rolloutId, hostname, null);
 }
 
 export function freshHost(hostname: string): HostRow {
@@ -279,17 +304,23 @@ function forgetUnknownHost(state: FleetState, hostname: string): void {
   if (entry?.row.seq === 0 && entry.rollouts.size === 0) state.hosts.delete(hostname);
 }
 
-function hostEntry(
-  state: FleetState,
-  hostname: string,
-): { row: HostRow; readonly rollouts: Set<string> } {
+const NOWHERE: readonly string[] = [];
+
+function hostEntry(state: FleetState, hostname: string): HostState {
   const known = state.hosts.get(hostname);
   if (known !== undefined) return known;
-  const made = { row: freshHost(hostname), rollouts: new Set<string>() };
+  const made: HostState = { row: freshHost(hostname), rollouts: new Set(), open: NOWHERE };
   state.hosts.set(hostname, made);
   return made;
 }
 
-function remember(state: FleetState, restore: () => void): void {
-  state.undo?.push(restore);
+/** Called only for a preview: in earnest a row is put without making a closure, and there are many. */
+function remember<A extends readonly unknown[]>(
+  undo: (() => void)[],
+  put: (...args: A) => void,
+  ...args: A
+): void {
+  undo.push(() => {
+    put(...args);
+  });
 }

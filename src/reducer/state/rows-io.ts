@@ -2,6 +2,7 @@
 import type { FleetContent, ManifestContent } from '../content.ts';
 import type { LogEntry } from '../log.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../settings.ts';
+import { cleanDirty } from './dirty.ts';
 import {
   putBlocker,
   putChannel,
@@ -65,6 +66,8 @@ export function* restoring(rows: StateRows, settings: Settings): Generator<undef
   });
   state.headSeq = rows.headSeq;
   state.lastTs = rows.lastTs;
+  // One mark for everything says more, and costs less, than one for every row.
+  state.dirty = cleanDirty();
   state.dirty.all = true;
   return state;
 }

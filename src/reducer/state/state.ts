@@ -30,6 +30,8 @@ export interface RolloutState {
   /** By hostname, then by `failureKey`. */
   readonly failures: Map<string, Map<string, ProbeFailureRow>>;
   readonly waves: readonly WaveTally[];
+  /** Hosts whose record is open and no longer Pending. */
+  readonly moving: Set<string>;
   /** Keys of the budgets each host is in. */
   readonly hostBudgets: ReadonlyMap<string, readonly number[]>;
   /** By budget index: the hosts that nothing but this budget holds. */
@@ -41,6 +43,8 @@ export interface HostState {
   row: HostRow;
   /** Rollouts in which it has a record. */
   readonly rollouts: Set<string>;
+  /** Those of them in which its record is open, by id: few, however long the host's history. */
+  open: readonly string[];
 }
 
 /** Everything in flight under one selector, over all rollouts. */
@@ -157,6 +161,7 @@ export function newRolloutState(row: RolloutRow): RolloutState {
     blockers: new Map(),
     failures: new Map(),
     waves: row.plan.soakMinutes.map(() => emptyTally()),
+    moving: new Set(),
     hostBudgets,
     waiters: row.plan.budgets.map((_, index) => new WaiterQueue(row.rolloutId, index)),
     unstaged: new Set(row.plan.unstaged),

@@ -14,7 +14,7 @@ export const hostBusy: Gate = {
 
 function busyIn({ state, host, record }: Held): string[] {
   const found: string[] = [];
-  for (const id of host?.rollouts ?? []) {
+  for (const id of host?.open ?? []) {
     if (id === record.rolloutId) continue;
     const other = state.rollouts.get(id)?.records.get(record.hostname);
     if (other !== undefined && isBusy(other)) found.push(`${id} (${other.state})`);
