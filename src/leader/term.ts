@@ -32,6 +32,7 @@ import {
 import { fence, takeEpoch, type Candidate, type Term } from './election.ts';
 import { loadLeaderState, type Loaded } from './load.ts';
 import { observe } from './observe.ts';
+import { Turns } from './turns.ts';
 import { decide, decideInput, emptyWork, PoisonError, type Desk, type Work } from './work.ts';
 
 export interface TermOptions {
@@ -53,8 +54,6 @@ const TAKE_DEADLINE_MS = 20_000;
 const LOAD_DEADLINE_MS = 120_000;
 /** The safety net beneath notifications. */
 const POLL_MS = 500;
-/** Stretches of reduction between two chances for the event loop; the lock's ping must not stall 100 ms. */
-const SLICE_MS = 20;
 /** A batch ends early when it has taken this long, or led to this many rows (some 20 MB). */
 const BATCH_MS = 250;
 const BATCH_LOG_ROWS = 20_000;
@@ -150,15 +149,13 @@ export class LeaderTerm {
   private async reduceBatch(batch: readonly ClaimedInput[]): Promise<Work | null> {
     const work = emptyWork();
     const began = performance.now();
-    let sliceFrom = began;
+    const turns = new Turns();
     try {
       for (const claimed of batch) {
         await decide(this.desk, work, claimed);
         const now = performance.now();
         if (now - began > BATCH_MS || work.rows.length > BATCH_LOG_ROWS) break;
-        if (now - sliceFrom < SLICE_MS) continue;
-        await new Promise(setImmediate);
-        sliceFrom = performance.now();
+        await turns.giveWhenDue();
       }
       return work;
     } catch (error) {

@@ -7,9 +7,10 @@ import type { ClaimedInput, NewVerdict } from '../queue/claim.ts';
 import { openInput, type Opened } from '../queue/open-input.ts';
 import type { Input, Observed, ObservationNeeds } from '../reducer/input.ts';
 import type { LogEntry, Verdict } from '../reducer/log.ts';
-import { observationNeeds, reduce } from '../reducer/reduce.ts';
+import { observationNeeds, reduceSliced } from '../reducer/reduce.ts';
 import type { FleetState } from '../reducer/state/state.ts';
 import { timeOf, type Millis } from '../reducer/time.ts';
+import { inTurns, Turns } from './turns.ts';
 
 export interface DeadInput {
   readonly input: ClaimedInput;
@@ -67,6 +68,8 @@ export class PoisonError extends Error {
   }
 }
 
+/** Log rows hashed at once: some milliseconds. */
+const ROWS_AT_ONCE = 256;
 /** Log rows of one input that its verdict names; a manifest set may lead to thousands. */
 const SEQS_IN_VERDICT = 1_000;
 
@@ -104,12 +107,15 @@ export async function decideInput(
   const now = Math.max(desk.now(), state.lastTs);
   const needs = observationNeeds(state, input, now);
   const seen = needs === null ? input : { ...input, observed: await look(desk, work, needs) };
-  const { entries, verdict } = attempt(inputId, () => reduce(state, seen, now));
-  const rows = chainEntries(entries, timeOf(now), desk.epoch, desk.headHash);
-  for (const row of rows) work.rows.push(row);
-  for (const entry of entries) work.entries.push(entry);
-  noteTakenBack(work, entries);
-  desk.headHash = rows.at(-1)?.hash ?? desk.headHash;
+  const turns = new Turns();
+  const { entries, verdict } = await attempt(
+    inputId,
+    inTurns(reduceSliced(state, seen, now), turns),
+  );
+  for (let at = 0; at < entries.length; at += ROWS_AT_ONCE) {
+    if (at > 0) await turns.giveWhenDue();
+    addRows(desk, work, entries.slice(at, at + ROWS_AT_ONCE), now);
+  }
   if (input.kind === 'Tick' || input.kind === 'LeaderStarted') desk.tickedAt = now;
   return { entries, verdict };
 }
@@ -131,9 +137,17 @@ function dispatchKey(of: { readonly rolloutId: string; readonly hostname: string
   return `${of.rolloutId}\u0000${of.hostname}`;
 }
 
-function attempt<T>(inputId: number, reduceIt: () => T): T {
+function addRows(desk: Desk, work: Work, entries: readonly LogEntry[], now: Millis): void {
+  const rows = chainEntries(entries, timeOf(now), desk.epoch, desk.headHash);
+  for (const row of rows) work.rows.push(row);
+  for (const entry of entries) work.entries.push(entry);
+  noteTakenBack(work, entries);
+  desk.headHash = rows.at(-1)?.hash ?? desk.headHash;
+}
+
+async function attempt<T>(inputId: number, reducing: Promise<T>): Promise<T> {
   try {
-    return reduceIt();
+    return await reducing;
   } catch (error) {
     throw new PoisonError(inputId, error);
   }

@@ -7,16 +7,19 @@ import type { ManifestSetInput } from '../input.ts';
 import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
 import type { Change } from '../state/change.ts';
+import type { Sliced } from '../slices.ts';
 import { setContent } from '../state/rows-io.ts';
 
-export function onManifestSet(pass: Pass, input: ManifestSetInput): Verdict {
+export function* onManifestSet(pass: Pass, input: ManifestSetInput): Sliced<Verdict> {
   const { fleet, manifests } = input;
   const changes = [
     ...fleetChanges(pass, fleet),
     ...channelChanges(pass, fleet, manifests),
     ...resigned(pass, manifests),
   ];
+  yield;
   setContent(pass.state, fleet, manifests);
+  yield;
   pass.begin({
     kind: 'manifest_set',
     payload: {

@@ -23,6 +23,10 @@ export class BlockerChanges {
   private readonly groups = new Map<string, Group>();
   private last: Group | null = null;
 
+  get isEmpty(): boolean {
+    return this.last === null;
+  }
+
   add(rollout: RolloutState, hostname: string, gates: readonly string[]): void {
     // The next host of a wave is most often held by what held the one before.
     if (this.last?.rollout === rollout && isEqual(this.last.gates, gates)) {

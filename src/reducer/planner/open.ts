@@ -73,7 +73,7 @@ function* openRollout(pass: Pass, channel: ChannelRow, manifest: ManifestContent
   const { rolloutId } = manifest;
   const predecessor = channel.currentRolloutId;
   const ordinal = pass.state.fleet.opened + 1;
-  const plan = planOf(pass.state, manifest);
+  const plan = yield* planOf(pass.state, manifest);
   const hosts: PlannedHost[] = manifest.hostSet.map((h) => [
     h.hostname,
     h.waveIndex,
@@ -128,7 +128,7 @@ function supersede(
   );
 }
 
-function planOf(state: FleetState, manifest: ManifestContent): RolloutPlan {
+function* planOf(state: FleetState, manifest: ManifestContent): Sliced<RolloutPlan> {
   const { content } = state;
   const name = content?.channels.get(manifest.channel)?.rolloutPolicy ?? '';
   const policy = content?.policies.get(name);
@@ -143,7 +143,7 @@ function planOf(state: FleetState, manifest: ManifestContent): RolloutPlan {
       { length: waves },
       (_, i) => policy?.waves[i]?.soakMinutes ?? staged[i]?.soakMinutes ?? DEFAULT_SOAK_MINUTES,
     ),
-    budgets: pinBudgets(manifest),
+    budgets: yield* pinBudgets(manifest),
     unstaged: unstagedHosts(state, manifest),
   };
 }
@@ -168,15 +168,20 @@ function unstagedHosts(state: FleetState, manifest: ManifestContent): string[] {
  * Pinned are the limit as it comes out for all the budget's hosts, and of these the rollout's own: a budget
  * over the whole fleet would otherwise be kept once for every channel.
  */
-function pinBudgets(manifest: ManifestContent): PinnedBudget[] {
+function* pinBudgets(manifest: ManifestContent): Sliced<PinnedBudget[]> {
   const own = new Set(manifest.hostSet.map((host) => host.hostname));
-  return manifest.budgets.map((budget) => ({
-    key: selectorKey(budget.selector),
-    selector: budget.selector,
-    hosts: budget.hosts.filter((hostname) => own.has(hostname)),
-    maxInFlight: limitOf(budget),
-    maxInFlightPct: null,
-  }));
+  const pinned: PinnedBudget[] = [];
+  for (const budget of manifest.budgets) {
+    yield;
+    pinned.push({
+      key: selectorKey(budget.selector),
+      selector: budget.selector,
+      hosts: budget.hosts.filter((hostname) => own.has(hostname)),
+      maxInFlight: limitOf(budget),
+      maxInFlightPct: null,
+    });
+  }
+  return pinned;
 }
 
 /** A readable text that is equal exactly for equal selectors. */

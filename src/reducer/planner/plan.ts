@@ -39,16 +39,22 @@ function* planRound(pass: Pass): Sliced {
   mergeFollowUps(state, dirty);
   const hosts = hostsToJudge(state, dirty);
   for (const [rollout, names] of hosts) {
-    if (rollout.dispatches.size > 0) yield* reviewDispatches(pass, rollout, names);
+    if (isAnyDispatched(rollout, names)) yield* reviewDispatches(pass, rollout, names);
   }
   // What was just taken back is a free slot already.
   for (const key of state.dirty.budgets) dirty.budgets.add(key);
   yield* judgeInOrder(pass, hosts, dirty);
 }
 
+function isAnyDispatched({ dispatches }: RolloutState, names: ReadonlySet<string>): boolean {
+  if (dispatches.size > 0) for (const name of names) if (dispatches.has(name)) return true;
+  return false;
+}
+
 /** What opening and advancing touched is judged in this round too, so that no grant is made by a stale view. */
 function mergeFollowUps(state: FleetState, dirty: Dirty): void {
   const fresh = state.dirty;
+  if (isClean(fresh)) return;
   state.dirty = cleanDirty();
   for (const channel of fresh.channels) state.dirty.channels.add(channel);
   for (const id of fresh.progress) state.dirty.progress.add(id);
@@ -75,6 +81,10 @@ function byChannel(a: RolloutState, b: RolloutState): number {
 
 function hostsToJudge(state: FleetState, dirty: Dirty): Judged {
   const found: Judged = new Map();
+  for (const [id, names] of dirty.hosts) {
+    const rollout = state.live.get(id);
+    if (rollout !== undefined) found.set(rollout, names);
+  }
   const add = (id: string, names: Iterable<string>) => {
     const rollout = state.live.get(id);
     if (rollout === undefined) return;
@@ -90,10 +100,9 @@ function hostsToJudge(state: FleetState, dirty: Dirty): Judged {
     }
   }
   for (const id of dirty.rollouts) add(id, pendingOf(state, id));
-  for (const [id, names] of dirty.hosts) add(id, names);
   for (const key of dirty.eased)
     for (const [id, name] of waitersInFlight(state, key)) add(id, [name]);
-  return new Map([...found].sort(([a], [b]) => byChannel(a, b)));
+  return found.size < 2 ? found : new Map([...found].sort(([a], [b]) => byChannel(a, b)));
 }
 
 function* pendingOf(state: FleetState, rolloutId: string): Iterable<string> {
@@ -113,22 +122,26 @@ function* waitersInFlight(state: FleetState, key: string): Iterable<readonly [st
 /** Judges the given hosts, and in between, where they are due, the hosts that waited for freed slots. */
 function* judgeInOrder(pass: Pass, hosts: Judged, dirty: Dirty): Sliced {
   const changes = new BlockerChanges();
-  const slots = new FreedSlots(pass.state, dirty.budgets, {
-    isWhole: ({ row }) => dirty.all || dirty.rollouts.has(row.rolloutId),
-    isTaken: (rollout, hostname) => hosts.get(rollout)?.has(hostname) ?? false,
-    hasRoom: (rollout, index, hostname) => hasRoom(pass.state, rollout, index, hostname),
-    comesFirst: byChannel,
-  });
+  const slots = dirty.budgets.size === 0 ? null : freedSlots(pass.state, hosts, dirty);
   for (const [rollout, names] of hosts) {
     for (const name of byWave(rollout, names)) {
-      while (slots.judgeNext(rollout, name, pass, changes)) if (pass.isSliceOver()) yield;
+      while (slots?.judgeNext(rollout, name, pass, changes)) if (pass.isSliceOver()) yield;
       judge(pass, rollout, name, changes);
       if (pass.isSliceOver()) yield;
     }
   }
-  while (slots.judgeNext(null, '', pass, changes)) if (pass.isSliceOver()) yield;
-  yield* changes.emit(pass);
-  slots.close();
+  while (slots?.judgeNext(null, '', pass, changes)) if (pass.isSliceOver()) yield;
+  if (!changes.isEmpty) yield* changes.emit(pass);
+  slots?.close();
+}
+
+function freedSlots(state: FleetState, hosts: Judged, dirty: Dirty): FreedSlots {
+  return new FreedSlots(state, dirty.budgets, {
+    isWhole: ({ row }) => dirty.all || dirty.rollouts.has(row.rolloutId),
+    isTaken: (rollout, hostname) => hosts.get(rollout)?.has(hostname) ?? false,
+    hasRoom: (rollout, index, hostname) => hasRoom(state, rollout, index, hostname),
+    comesFirst: byChannel,
+  });
 }
 
 /** By wave, then by name. */

@@ -1,8 +1,8 @@
 /**
  * Applies the changes of log rows. The leader after deciding, a replay without deciding: the same function.
  */
-import { patchRecord } from '../host/step.ts';
 import { pendingRecord } from '../host/record.ts';
+import { patchRecord } from '../host/step.ts';
 import { finish, SLICE_HOSTS, type Sliced } from '../slices.ts';
 import type { LogEntry } from '../log.ts';
 import type { Change, PlannedHost, RecordSet } from './change.ts';

@@ -146,14 +146,6 @@ export function failureKey(probeName: string, controlId: string): string {
 }
 
 export function newRolloutState(row: RolloutRow): RolloutState {
-  const hostBudgets = new Map<string, number[]>();
-  row.plan.budgets.forEach((budget, index) => {
-    for (const hostname of budget.hosts) {
-      const known = hostBudgets.get(hostname);
-      if (known === undefined) hostBudgets.set(hostname, [index]);
-      else known.push(index);
-    }
-  });
   return {
     row,
     records: new Map(),
@@ -162,11 +154,28 @@ export function newRolloutState(row: RolloutRow): RolloutState {
     failures: new Map(),
     waves: row.plan.soakMinutes.map(() => emptyTally()),
     moving: new Set(),
-    hostBudgets,
+    hostBudgets: budgetsByHost(row),
     waiters: row.plan.budgets.map((_, index) => new WaiterQueue(row.rolloutId, index)),
     unstaged: new Set(row.plan.unstaged),
   };
 }
+
+/** Most hosts are in the same few budgets, so they share the list that says so. */
+function budgetsByHost({ plan }: RolloutRow): ReadonlyMap<string, readonly number[]> {
+  const found = new Map<string, readonly number[]>();
+  plan.budgets.forEach((budget, index) => {
+    const extended = new Map<readonly number[], readonly number[]>();
+    for (const hostname of budget.hosts) {
+      const before = found.get(hostname) ?? NO_BUDGETS;
+      let after = extended.get(before);
+      if (after === undefined) extended.set(before, (after = [...before, index]));
+      found.set(hostname, after);
+    }
+  });
+  return found;
+}
+
+const NO_BUDGETS: readonly number[] = [];
 
 export function isReachable(state: FleetState, hostname: string): boolean {
   return state.hosts.get(hostname)?.row.reachability === 'reachable';

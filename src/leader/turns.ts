@@ -1,0 +1,28 @@
+/**
+ * Long work beside a lock that must be pinged: after every stretch of it the event loop gets a turn. One
+ * input may concern every host of a fleet and take a second.
+ */
+import type { Sliced } from '../reducer/slices.ts';
+
+/** Stretch of work between two turns of the event loop; the lock's ping must not stall for 100 ms. */
+export const STRETCH_MS = 20;
+
+export class Turns {
+  private since = performance.now();
+
+  /** Lets others run, when the stretch has been long enough. */
+  async giveWhenDue(): Promise<void> {
+    if (performance.now() - this.since < STRETCH_MS) return;
+    await new Promise(setImmediate);
+    this.since = performance.now();
+  }
+}
+
+/** Runs work to its end, with a turn for others after each stretch; a small one takes none. */
+export async function inTurns<T>(work: Sliced<T>, turns: Turns): Promise<T> {
+  for (;;) {
+    const slice = work.next();
+    if (slice.done === true) return slice.value;
+    await turns.giveWhenDue();
+  }
+}
