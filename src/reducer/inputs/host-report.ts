@@ -99,11 +99,11 @@ function notePending(
   host: HostRow,
   input: HostReportInput,
 ): void {
-  if (hasEnded(rollout.row.state)) return;
   if (wasOffered(pass, rollout, record)) {
     sight(pass, rollout, record, input, 'acknowledgement-lost');
     return;
   }
+  if (hasEnded(rollout.row.state)) return;
   const isRecovered =
     input.currentClosure === record.targetClosure && isWithoutHistory(pass, record, host);
   if (!isRecovered) {
@@ -117,13 +117,15 @@ function notePending(
   else synthesise(pass, rollout, record, input, 'recovered');
 }
 
-/** The control plane never saw this host do anything: it may have lost its database. */
+/** The control plane never saw this host do anything, nor gave it anything to do: it may have lost its database. */
 function isWithoutHistory(pass: Pass, record: RecordRow, host: HostRow): boolean {
   if (host.settledClosure !== null) return false;
   for (const id of pass.state.hosts.get(record.hostname)?.rollouts ?? []) {
-    const other = pass.state.rollouts.get(id)?.records.get(record.hostname);
-    if (other !== undefined && other.lastEventSeq > 0) return false;
-    if (other !== undefined && other.synthesised !== null) return false;
+    const rollout = pass.state.rollouts.get(id);
+    const other = rollout?.records.get(record.hostname);
+    if (rollout === undefined || other === undefined) continue;
+    if (other.lastEventSeq > 0 || other.synthesised !== null) return false;
+    if (wasOffered(pass, rollout, other)) return false;
   }
   return true;
 }

@@ -9,7 +9,7 @@ import type { Sliced } from '../slices.ts';
 import type { Change } from '../state/change.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
 import type { DispatchRow } from '../state/rows.ts';
-import { millisOf, MINUTE } from '../time.ts';
+import { millisOf, MINUTE, type Time } from '../time.ts';
 import { isUnchanged } from './grant.ts';
 
 type Reason =
@@ -115,9 +115,17 @@ function shouldWithdraw(pass: Pass, dispatch: DispatchRow, reason: Reason | null
   const offer = pass.offerOf(dispatch.rolloutId, dispatch.hostname);
   if (offer === null) return false;
   if (offer === 'never') return reason !== null;
-  const heard = pass.heardAt(dispatch.hostname) ?? offer.last;
+  const heard = pass.heardAt(dispatch.hostname) ?? lastSign(pass, dispatch, offer.last);
   const grace = pass.state.settings.deliveredGraceMinutes * MINUTE;
-  return pass.now - millisOf(heard) > grace;
+  return heard !== null && pass.now - millisOf(heard) > grace;
+}
+
+/** Where nobody knows when a host was heard: one that counts as there is; one that is lost was, until it was. */
+function lastSign({ state }: Pass, { hostname }: DispatchRow, offered: Time): Time | null {
+  const row = state.hosts.get(hostname)?.row;
+  if (row?.reachability === 'reachable') return null;
+  const lost = row?.reachabilityAt ?? offered;
+  return lost > offered ? lost : offered;
 }
 
 // An unreachable host that was offered its dispatch may come back for it; one that runs the target may say so.

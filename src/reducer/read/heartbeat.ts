@@ -59,7 +59,7 @@ function mayMoveRecord(record: HeardRecord, closure: string): boolean {
   const onTarget = closure === record.targetClosure;
   switch (record.state) {
     case 'Pending':
-      return onTarget && !hasEnded(record.rolloutState);
+      return onTarget && (!hasEnded(record.rolloutState) || record.dispatchedAt !== null);
     case 'Activating':
     case 'Deferred':
       return onTarget;

@@ -4,7 +4,7 @@ import type { Input } from '../../../src/reducer/input.ts';
 import type { LogEntry } from '../../../src/reducer/log.ts';
 import { foldEntry } from '../../../src/reducer/state/apply.ts';
 import { dump, restore, setContent } from '../../../src/reducer/state/rows-io.ts';
-import { emptyState, type FleetState } from '../../../src/reducer/state/state.ts';
+import { emptyState, type FleetState, type StateRows } from '../../../src/reducer/state/state.ts';
 
 export interface ContentInForce {
   readonly fleet: FleetContent;
@@ -19,11 +19,25 @@ export function fold(entries: readonly LogEntry[], lastTs: number): FleetState {
   return state;
 }
 
-/** A takeover: the rows are read back, the set in force is put under them. */
+/** A takeover: the rows are read back, last first (no table keeps an order), the set in force is put under them. */
 export function takenOver(state: FleetState, content: ContentInForce | null): FleetState {
-  const restored = restore(structuredClone(dump(state)));
+  const restored = restore(backwards(structuredClone(dump(state))));
   if (content !== null) setContent(restored, content.fleet, content.manifests);
   return restored;
+}
+
+function backwards(rows: StateRows): StateRows {
+  return {
+    ...rows,
+    channels: rows.channels.toReversed(),
+    rollouts: rows.rollouts.toReversed(),
+    records: rows.records.toReversed(),
+    hosts: rows.hosts.toReversed(),
+    dispatches: rows.dispatches.toReversed(),
+    quarantines: rows.quarantines.toReversed(),
+    probeFailures: rows.probeFailures.toReversed(),
+    blockers: rows.blockers.toReversed(),
+  };
 }
 
 /** The set of the last manifest input in these. */
@@ -50,6 +64,9 @@ export function indexes(state: FleetState): unknown {
         pending: [...wave.pending].sort(),
       })),
     ]),
-    hosts: [...state.hosts].map(([name, host]) => [name, [...host.rollouts].sort()]).sort(),
+    moving: rollouts.map(([id, rollout]) => [id, [...rollout.moving].sort()]),
+    hosts: [...state.hosts]
+      .map(([name, host]) => [name, [...host.rollouts].sort(), host.open])
+      .sort(),
   };
 }

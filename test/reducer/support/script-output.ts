@@ -82,6 +82,7 @@ function renderRollout(rollout: RolloutState, only: readonly string[]): string[]
   ];
   const hosts = [...rollout.records.values()]
     .filter(({ hostname }) => only.length === 0 || only.includes(hostname))
+    .sort((a, b) => (a.hostname < b.hostname ? -1 : 1))
     .map((record) => relative(`  ${renderRecord(rollout, record)}`));
   return [facts.join(' · '), ...hosts];
 }
