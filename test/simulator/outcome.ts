@@ -59,10 +59,16 @@ export function setRight({ data: { tables } }: Database): OperatorCommand[] {
     const isOlder = !rolloutId.endsWith(`@${String(tables.fleet.ref)}`);
     if (stuck && closed === null && isOlder) found.push({ command: 'CancelRollout', rolloutId });
   }
-  // A predecessor that is let finish first, but whose manifest agents no longer take.
-  for (const { rolloutId, gates } of tables.blockers.values()) {
-    const isRefused = gates.some((gate) => REFUSED.includes(gate));
-    if (isRefused) found.push({ command: 'CancelRollout', rolloutId });
+  // A predecessor that is let finish first, but whose manifest agents no longer take; then what it had
+  // handed out, whose slot stays with a host that is heard and may be running it.
+  for (const { rolloutId, hostname, gates } of tables.blockers.values()) {
+    if (!gates.some((gate) => REFUSED.includes(gate))) continue;
+    const hasEnded = ENDED.includes(tables.rollouts.get(rolloutId)?.state ?? '');
+    found.push(
+      hasEnded
+        ? { command: 'WithdrawDispatch', hostname }
+        : { command: 'CancelRollout', rolloutId },
+    );
   }
   return found;
 }
