@@ -5,6 +5,7 @@
 import type { Input, ObservationNeeds } from './input.ts';
 import type { LogEntry, ReduceResult } from './log.ts';
 import { gatesHolding, heldAt } from './planner/gates.ts';
+import { byChannel } from './planner/plan.ts';
 import { observationNeeds, reduce } from './reduce.ts';
 import { copyDirty } from './state/dirty.ts';
 import type { FleetState } from './state/state.ts';
@@ -13,7 +14,7 @@ import type { Millis } from './time.ts';
 export interface PlanPreview {
   /** Hosts that would be dispatched now, in order. */
   readonly dispatched: readonly { readonly rolloutId: string; readonly hostname: string }[];
-  /** Every other Pending host, with the gates that would hold it after these grants. */
+  /** Every other Pending host, in the planner's order, with the gates that would hold it after these grants. */
   readonly blocked: readonly {
     readonly rolloutId: string;
     readonly hostname: string;
@@ -52,9 +53,10 @@ function grantOf(entry: LogEntry): { rolloutId: string; hostname: string }[] {
 
 function blockedHosts(state: FleetState, now: Millis): PlanPreview['blocked'] {
   const blocked: { rolloutId: string; hostname: string; gates: readonly string[] }[] = [];
-  for (const [rolloutId, rollout] of state.live) {
+  for (const rollout of [...state.live.values()].sort(byChannel)) {
+    const { rolloutId } = rollout.row;
     for (const wave of rollout.waves) {
-      for (const hostname of wave.pending) {
+      for (const hostname of [...wave.pending].sort()) {
         if (rollout.dispatches.has(hostname)) continue;
         const held = heldAt(state, rolloutId, hostname, now);
         if (held !== null) blocked.push({ rolloutId, hostname, gates: gatesHolding(held) });

@@ -74,7 +74,8 @@ function inOrder(state: FleetState, ids: Iterable<string>): RolloutState[] {
   return found.sort(byChannel);
 }
 
-function byChannel(a: RolloutState, b: RolloutState): number {
+/** The order of rollouts: by channel, then by age. */
+export function byChannel(a: RolloutState, b: RolloutState): number {
   if (a.row.channel !== b.row.channel) return a.row.channel < b.row.channel ? -1 : 1;
   return a.row.ordinal - b.row.ordinal;
 }

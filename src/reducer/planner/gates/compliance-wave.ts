@@ -5,20 +5,21 @@ export const complianceWave: Gate = {
   name: 'compliance-wave',
   keys: (held) => (outstanding(held) > 0 ? ['compliance-wave'] : OPEN),
   explain: (held) => {
-    const hosts: string[] = [];
-    for (const hostname of held.rollout.failures.keys()) {
-      const record = held.rollout.records.get(hostname);
-      if (record !== undefined && record.wave < held.record.wave && hosts.length < EXPLAIN_HOSTS) {
-        hosts.push(hostname);
-      }
-    }
+    const hosts = [...held.rollout.failures.keys()].filter((name) => counts(held, name)).sort();
     return {
       because: `${String(outstanding(held))} enforced failures outstanding in waves before ${String(held.record.wave)}`,
       releasedBy: 'these probes or controls pass',
-      hosts,
+      hosts: hosts.slice(0, EXPLAIN_HOSTS),
     };
   },
 };
+
+/** Whose failures count: an open record of an earlier wave that runs the release. */
+function counts({ rollout, record }: Held, hostname: string): boolean {
+  const other = rollout.records.get(hostname);
+  if (other === undefined || other.closed !== null || other.wave >= record.wave) return false;
+  return other.state === 'Soaking' || other.state === 'Converged';
+}
 
 function outstanding({ rollout, record }: Held): number {
   let sum = 0;

@@ -13,7 +13,6 @@ export const wavePromotion: Gate = {
     const { counts, total } = waveOf(rollout, current);
     const waiting: string[] = [];
     for (const other of rollout.records.values()) {
-      if (waiting.length === EXPLAIN_HOSTS) break;
       if (other.wave === current && other.closed === null && UNFINISHED.includes(other.state)) {
         waiting.push(other.hostname);
       }
@@ -22,7 +21,7 @@ export const wavePromotion: Gate = {
     return {
       because: `it is in wave ${String(record.wave)}; wave ${String(current)} has ${String(counts.converged)} of ${String(total)} hosts converged and a soak of ${soak} minutes`,
       releasedBy: `wave ${String(current)} is done`,
-      hosts: waiting,
+      hosts: waiting.sort().slice(0, EXPLAIN_HOSTS),
     };
   },
 };
