@@ -80,8 +80,10 @@ describe('mayChange', () => {
   });
 
   it('no recovery of a Pending host in a rollout that ended', () => {
-    const ended = record({ state: 'Pending', rolloutState: 'Superseded' });
+    const ended = record({ state: 'Pending', rolloutState: 'Superseded', dispatchedAt: null });
     expect(mayChange(host([ended]), report())).toBe(false);
+    const dispatched = { ...ended, dispatchedAt: '2026-05-16T00:00:00.000Z' };
+    expect(mayChange(host([dispatched]), report())).toBe(true);
   });
 
   it('a contradiction of Soaking is said once, and taken back once', () => {

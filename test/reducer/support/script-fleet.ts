@@ -4,7 +4,8 @@ import { timeOf, type Millis } from '../../../src/reducer/time.ts';
 
 interface Channel {
   readonly waves: { hosts: string[]; soakMinutes: number }[];
-  readonly unstaged: string[];
+  /** In no wave of the fleet, with the wave that the manifest gives them all the same. */
+  readonly unstaged: Map<string, number>;
   readonly options: ReadonlyMap<string, string>;
 }
 
@@ -23,7 +24,7 @@ export class ScriptFleet {
     const [name = '', ...rest] = args;
     switch (verb) {
       case 'channel':
-        this.channels.set(name, { waves: [], unstaged: [], options: optionsOf(rest) });
+        this.channels.set(name, { waves: [], unstaged: new Map(), options: optionsOf(rest) });
         return true;
       case 'wave':
         this.channel(name).waves.push({
@@ -32,7 +33,9 @@ export class ScriptFleet {
         });
         return true;
       case 'unstaged':
-        this.channel(name).unstaged.push(...rest);
+        for (const host of rest.filter((word) => !word.includes('='))) {
+          this.channel(name).unstaged.set(host, Number(optionsOf(rest).get('wave') ?? 0));
+        }
         return true;
       case 'budget': {
         const hosts = rest.filter((word) => !word.includes('='));
@@ -58,7 +61,7 @@ export class ScriptFleet {
 
   private hostsOf(name: string): string[] {
     const { waves, unstaged } = this.channel(name);
-    return [...waves.flatMap((wave) => wave.hosts), ...unstaged].sort();
+    return [...waves.flatMap((wave) => wave.hosts), ...unstaged.keys()].sort();
   }
 
   allHosts(): string[] {
@@ -116,7 +119,7 @@ export class ScriptFleet {
     closure: (host: string) => string,
     signedAt: string,
   ): ManifestContent {
-    const { waves } = this.channel(channel);
+    const { waves, unstaged } = this.channel(channel);
     return {
       rolloutId: `${channel}@${ref}`,
       hash: `manifest-${ref}`,
@@ -127,7 +130,7 @@ export class ScriptFleet {
       hostSet: this.hostsOf(channel).map((hostname) => ({
         hostname,
         waveIndex: Math.max(
-          0,
+          unstaged.get(hostname) ?? 0,
           waves.findIndex(({ hosts }) => hosts.includes(hostname)),
         ),
         targetClosure: closure(hostname),

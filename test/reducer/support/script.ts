@@ -3,12 +3,12 @@
  * Lines at the margin are the script; indented lines are output, and are written anew on every run.
  *
  *     channel stable rollback finish-first max-failures=1 window=1440
- *     wave stable soak=5 web1 web2          · unstaged stable odd1
+ *     wave stable soak=5 web1 web2          · unstaged stable odd1 wave=1
  *     budget all max=1                      · budget web pct=50 web1 web2
  *     edge web2 after web1                  · channel-edge apps after infra
  *     declare 1 web1=c0                     · resign · forget (the set lacks the manifest)
  *     heartbeat web1 c0 names states=2      · silent web1 · offer web1
- *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 (a malformed event)
+ *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
  *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · trust reject · retire stable@1
  *     show · plan · explain web1
  */
@@ -17,9 +17,10 @@ import { explain } from '../../../src/reducer/planner/gates.ts';
 import { planPreview } from '../../../src/reducer/preview.ts';
 import type { ReduceResult } from '../../../src/reducer/log.ts';
 import type { RecordRow } from '../../../src/reducer/state/rows.ts';
-import { emptyState } from '../../../src/reducer/state/state.ts';
+import { freshRecord } from '../../../src/reducer/state/apply.ts';
+import { emptyState, type FleetState } from '../../../src/reducer/state/state.ts';
 import { MINUTE, timeOf } from '../../../src/reducer/time.ts';
-import { Desk } from './desk.ts';
+import { Desk, type Claimed } from './desk.ts';
 import { EPOCH } from './fleet-spec.ts';
 import { takenOver, type ContentInForce } from './replay.ts';
 import { scriptEvent } from './script-event.ts';
@@ -27,9 +28,15 @@ import { optionsOf, ScriptFleet } from './script-fleet.ts';
 import { relative, renderEntry, renderState, renderVerdict } from './script-output.ts';
 import { takeover } from './world.ts';
 
+/** Whoever watches a scenario: each input before it is reduced, and what it became. */
+export interface Watcher {
+  readonly before: (state: FleetState, claimed: Claimed) => void;
+  readonly after: (state: FleetState, claimed: Claimed, result: ReduceResult) => void;
+}
+
 /** The text with all output written anew. */
-export function runScript(text: string): string {
-  const script = new Script();
+export function runScript(text: string, watcher?: Watcher): string {
+  const script = new Script(watcher);
   const out: string[] = [];
   for (const line of text.split('\n')) {
     if (line.startsWith('    ')) continue;
@@ -46,8 +53,21 @@ export class Script extends Desk {
   private ref = '';
   private overrides = new Map<string, string>();
 
-  constructor() {
+  private readonly watcher: Watcher | undefined;
+
+  constructor(watcher?: Watcher) {
     super(EPOCH);
+    this.watcher = watcher;
+  }
+
+  protected override before(claimed: Claimed): void {
+    this.watcher?.before(this.state, claimed);
+  }
+
+  override feed(input: Input): ReduceResult {
+    const result = super.feed(input);
+    this.watcher?.after(this.state, { input, now: this.now }, result);
+    return result;
   }
 
   run(line: string): string[] {
@@ -144,7 +164,8 @@ export class Script extends Desk {
       }
       case 'bad': {
         const { rolloutId, lastEventSeq } = this.record(subject, options.get('in'));
-        const refused = { code: 'malformed' as const, detail: 'event: no time', excerpt: '{}' };
+        const code = refusedAtTheEdge(options.get('code'));
+        const refused = { code, detail: 'event: no time', excerpt: '{}' };
         return {
           kind: 'RefusedEvent',
           hostname: subject,
@@ -175,6 +196,17 @@ export class Script extends Desk {
       }
       case 'takeover':
         return takeover(1);
+      case 'stranger': {
+        const rolloutId = words[0] ?? '';
+        const event = scriptEvent(
+          'ack',
+          [],
+          new Map(),
+          freshRecord(rolloutId, '', [subject, 0, ''], 0),
+          at,
+        );
+        return { kind: 'AgentEvent', hostname: subject, rolloutId, event };
+      }
       case 'trust':
         return { kind: 'TrustChanged', rejectBefore: subject === 'reject' ? at : null };
       case 'retire':
@@ -222,6 +254,10 @@ export class Script extends Desk {
       throw new Error(`${hostname} has no record in ${rolloutId ?? 'any rollout'}`);
     return found;
   }
+}
+
+function refusedAtTheEdge(code: string | undefined): 'malformed' | 'unknown-kind' | 'too-large' {
+  return code === 'unknown-kind' || code === 'too-large' ? code : 'malformed';
 }
 
 function commandOf(name: string, subject: string, closure: string): OperatorCommand {

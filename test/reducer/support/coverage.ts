@@ -1,0 +1,70 @@
+/** What the scenarios showed: each thing that happened in one of them, as a short text. */
+import { isSynthesisedSoaking } from '../../../src/reducer/host/step.ts';
+import type { Input } from '../../../src/reducer/input.ts';
+import type { LogEntry, ReduceResult, Verdict } from '../../../src/reducer/log.ts';
+import type { FleetState } from '../../../src/reducer/state/state.ts';
+import type { Claimed } from './desk.ts';
+import type { Watcher } from './script.ts';
+
+export class Seen implements Watcher {
+  readonly all = new Set<string>();
+  private from = '';
+
+  readonly before = (state: FleetState, { input }: Claimed): void => {
+    this.from = standing(state, input);
+  };
+
+  readonly after = (state: FleetState, { input }: Claimed, result: ReduceResult): void => {
+    const verdict = wordOf(result.verdict);
+    if (input.kind === 'AgentEvent') {
+      const to = result.verdict.status === 'applied' ? standing(state, input) : verdict;
+      this.all.add(`${this.from} ${input.event.kind} → ${to}`);
+    }
+    this.all.add(`verdict ${verdict}`);
+    if (input.kind === 'OperatorCommand') this.all.add(`${input.command.command} ${verdict}`);
+    for (const entry of result.entries) for (const word of wordsOf(entry)) this.all.add(word);
+  };
+}
+
+function wordOf(verdict: Verdict): string {
+  return verdict.status === 'refused' ? verdict.code : verdict.status;
+}
+
+/** Where the record stands that an event speaks of. */
+function standing(state: FleetState, input: Input): string {
+  if (input.kind !== 'AgentEvent') return '';
+  const record = state.rollouts.get(input.rolloutId)?.records.get(input.hostname);
+  if (record === undefined) return 'nobody';
+  if (record.closed !== null) return 'closed';
+  return isSynthesisedSoaking(record) ? 'guessed' : record.state;
+}
+
+function wordsOf({ kind, payload }: LogEntry): string[] {
+  switch (kind) {
+    case 'rollout_event':
+      return [`${text(payload['event'])}: ${text(payload['from'])} → ${text(payload['to'])}`];
+    case 'plan_action':
+      return [`${text(payload['action'])} ${text(payload['reason'])}`.trim()];
+    case 'gate_decision':
+      return namesOf(payload['gates']);
+    case 'transition':
+      return ['synthesised', 'closed', 'unchanged'].flatMap((fact) =>
+        payload[fact] === undefined ? [] : [`${fact} ${text(payload[fact])}`],
+      );
+    default:
+      return [];
+  }
+}
+
+/** Each gate alone, and each two of them at once. */
+function namesOf(gates: unknown): string[] {
+  const keys = Array.isArray(gates) ? gates.map((key) => text(key).replace(/:.*/, '')) : [];
+  const names = [...new Set(keys)].sort();
+  if (names.length === 1) return [`only ${names.join('')}`];
+  return names.flatMap((a, i) => names.slice(i + 1).map((b) => `${a} and ${b}`));
+}
+
+function text(value: unknown): string {
+  if (value === undefined || value === null) return '';
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
