@@ -109,7 +109,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['src/cli/**', 'test/**', 'bench/**', 'scripts/**'],
+    files: ['src/cli/**', 'test/**', 'bench/**', 'scripts/**', 'docker/**'],
     rules: { 'no-console': 'off' },
   },
   {

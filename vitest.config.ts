@@ -8,10 +8,10 @@
 import { defineConfig } from 'vitest/config';
 import SummaryReporter from './test/support/summary-reporter.ts';
 
-const unit = ['reducer', 'wire', 'trust', 'agent', 'config', 'house', 'simulator'].map(
+const unit = ['reducer', 'wire', 'trust', 'agent', 'config', 'chart', 'house', 'simulator'].map(
   (d) => `test/${d}/**/*.test.ts`,
 );
-const processes = ['e2e', 'faults', 'cli'].map((d) => `test/${d}/**/*.test.ts`);
+const processes = ['e2e', 'faults', 'cli', 'deploy'].map((d) => `test/${d}/**/*.test.ts`);
 const setupFiles = ['test/support/after-file.ts'];
 
 export default defineConfig({

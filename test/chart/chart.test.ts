@@ -1,0 +1,147 @@
+/** The chart, without a cluster: lint, rendering, Kubernetes' schemas, and what must hold of each object. */
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ConfigSchema } from '../../src/config/schema.ts';
+import { at, CHART, helm, HELM, one, render, type Rendered } from './support/helm.ts';
+import { schemaCheck } from './support/schemas.ts';
+
+const VALUES = readdirSync(path.join(CHART, 'ci')).map((file) => file.replace('-values.yaml', ''));
+const POD = 'spec.template.spec';
+const CONTAINER = `${POD}.containers.0`;
+
+function workloads(objects: readonly Rendered[]): Rendered[] {
+  return objects.filter(({ kind }) => kind === 'Deployment' || kind === 'Job');
+}
+
+function refusal(...sets: readonly string[]): string {
+  try {
+    render('default', ...sets);
+    return 'rendered';
+  } catch (error) {
+    return String((error as { stderr?: unknown }).stderr);
+  }
+}
+
+describe.skipIf(HELM === null)('chart', () => {
+  describe.each(VALUES)('with ci/%s-values.yaml', (values) => {
+    it('passes lint --strict', () => {
+      const file = path.join(CHART, 'ci', `${values}-values.yaml`);
+      expect(helm('lint', '--strict', CHART, '--values', file)).toContain('0 chart(s) failed');
+    });
+
+    it.each(['1.36', '1.37'])('renders what Kubernetes %s accepts', (version) => {
+      const check = schemaCheck(version);
+      const objects = render(values);
+      expect(objects.length).toBeGreaterThan(4);
+      expect(objects.flatMap(check)).toEqual([]);
+    });
+
+    it('renders each object once, labelled as of this release', () => {
+      const objects = render(values);
+      const ids = objects.map((o) => `${o.kind}/${o.metadata.name}`);
+      expect(ids).toEqual([...new Set(ids)]);
+      for (const { metadata } of objects) {
+        expect(metadata.labels).toMatchObject({ 'app.kubernetes.io/instance': 'rel' });
+      }
+    });
+
+    it('runs pods that the level `restricted` admits, without a token of the API', () => {
+      for (const object of [...workloads(render(values)), one(render(values), 'Pod')]) {
+        const pod = at(object, object.kind === 'Pod' ? 'spec' : POD);
+        expect(pod).toMatchObject({
+          automountServiceAccountToken: false,
+          enableServiceLinks: false,
+          securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+          containers: [
+            {
+              securityContext: {
+                allowPrivilegeEscalation: false,
+                readOnlyRootFilesystem: true,
+                capabilities: { drop: ['ALL'] },
+              },
+              resources: { requests: { cpu: expect.anything() as unknown }, limits: {} },
+            },
+          ],
+        });
+      }
+    });
+
+    it('stops longer than the stop deadline, and leaves the Service before the drain delay is over', () => {
+      for (const object of render(values).filter(({ kind }) => kind === 'Deployment')) {
+        const settings = at(one(render(values), 'ConfigMap', 'rel-muster'), 'data') as Record<
+          string,
+          string
+        >;
+        const deadline = Number(
+          settings['MUSTER_STOP_DEADLINE_SECONDS'] ??
+            ConfigSchema.properties.stopDeadlineSeconds.default,
+        );
+        expect(at(object, `${POD}.terminationGracePeriodSeconds`)).toBeGreaterThan(deadline);
+        const probe = at(object, `${CONTAINER}.readinessProbe`) as Record<string, number>;
+        const seconds = (probe['failureThreshold'] ?? 0) * (probe['periodSeconds'] ?? 0);
+        expect(seconds).toBeLessThan(ConfigSchema.properties.drainDelaySeconds.default as number);
+      }
+    });
+
+    it('never asks the database whether a process lives', () => {
+      for (const object of render(values).filter(({ kind }) => kind === 'Deployment')) {
+        expect(at(object, `${CONTAINER}.livenessProbe.httpGet.path`)).toBe('/healthz');
+        expect(at(object, `${CONTAINER}.startupProbe.httpGet.path`)).toBe('/healthz');
+        expect(at(object, `${CONTAINER}.readinessProbe.httpGet.path`)).toBe('/readyz');
+      }
+    });
+
+    it('has no Secret of its own', () => {
+      expect(render(values).filter(({ kind }) => kind === 'Secret')).toEqual([]);
+    });
+  });
+
+  it('migrates before everything else, leaning on nothing that the release makes', () => {
+    const job = one(render('split'), 'Job');
+    expect(job.metadata.annotations).toMatchObject({
+      'helm.sh/hook': 'pre-install,pre-upgrade',
+      'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
+    });
+    expect(at(job, `${CONTAINER}.envFrom`)).toBeUndefined();
+    expect(at(job, `${POD}.restartPolicy`)).toBe('Never');
+    expect(at(job, `${CONTAINER}.args`)).toEqual(['migrate', '--roles']);
+    expect(JSON.stringify(at(job, `${CONTAINER}.env`))).toContain('"key":"owner"');
+  });
+
+  it('splits roles: who serves has no login that leads, and scaling never adds a leader', () => {
+    const objects = render('split');
+    const api = one(objects, 'Deployment', 'rel-muster-api');
+    const control = one(objects, 'Deployment', 'rel-muster-control');
+    expect(JSON.stringify(at(api, CONTAINER))).not.toContain('MUSTER_LEADER_DATABASE_URL');
+    expect(JSON.stringify(at(control, CONTAINER))).toContain('MUSTER_LEADER_DATABASE_URL');
+    expect(at(one(objects, 'HorizontalPodAutoscaler'), 'spec.scaleTargetRef.name')).toBe(
+      'rel-muster-api',
+    );
+    expect(at(api, 'spec.replicas')).toBeUndefined();
+    expect(at(control, 'spec.replicas')).toBe(2);
+    const selector = at(one(objects, 'Service', 'rel-muster'), 'spec.selector');
+    expect(at(api, 'spec.template.metadata.labels')).toMatchObject(selector as object);
+    expect(at(control, 'spec.template.metadata.labels')).not.toMatchObject(selector as object);
+  });
+
+  it('replaces pods when settings change', () => {
+    const checksum = (...sets: readonly string[]): unknown =>
+      at(one(render('default', ...sets), 'Deployment'), 'spec.template.metadata.annotations');
+    expect(checksum()).toEqual(checksum());
+    expect(checksum('settings={"logLevel":"debug"}')).not.toEqual(checksum());
+  });
+
+  it.each([
+    ['database.existingSecret=""', 'database.existingSecret is required'],
+    ['trust.existingConfigMap=""', 'trust.existingConfigMap or trust.json is required'],
+    ['source.url=""', 'source.url is required'],
+    ['replicaCount=3', "additional properties 'replicaCount' not allowed"],
+    ['settings={"logLevle":"info"}', "additional properties 'logLevle' not allowed"],
+    ['settings={"databaseUrl":"postgres://u:p@h/d"}', "'databaseUrl' not allowed"],
+    ['settings={"pollSeconds":0}', 'minimum'],
+    ['antiAffinity="strong"', 'antiAffinity'],
+  ])('refuses --set %s', (set, reason) => {
+    expect(refusal(set)).toContain(reason);
+  });
+});

@@ -1,0 +1,111 @@
+/** What the chart's pods run: commands, environment and probes of the rendered objects, as local processes. */
+import { describe, expect, it } from 'vitest';
+import { freePort } from '../../src/cli/dev/free-port.ts';
+import { at, HELM, one, render, type Rendered } from '../chart/support/helm.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { imageDefaults, runContainer, untilOk, type Container } from './support/container.ts';
+import { mountRelease } from './support/release.ts';
+
+interface Variable {
+  readonly name: string;
+  readonly value?: string;
+  readonly valueFrom?: {
+    readonly secretKeyRef?: object;
+    readonly fieldRef?: { readonly fieldPath: string };
+  };
+}
+
+interface Pod {
+  readonly spec: Readonly<Record<string, unknown>>;
+  readonly container: {
+    readonly command?: string[];
+    readonly args?: string[];
+    readonly env?: Variable[];
+    readonly [probe: string]: unknown;
+  };
+}
+
+function podOf(object: Rendered): Pod {
+  const spec = at(object, object.kind === 'Pod' ? 'spec' : 'spec.template.spec') as Pod['spec'];
+  return { spec, container: at(spec, 'containers.0') as Pod['container'] };
+}
+
+/** Variables as the kubelet would set them: `fields` and the database's URL are the cluster's to know. */
+function variables(
+  { container }: Pod,
+  from: Readonly<Record<string, string>>,
+  databaseUrl: string,
+): Record<string, string> {
+  const env: Record<string, string> = { ...from };
+  for (const { name, value, valueFrom } of container.env ?? []) {
+    if (value !== undefined)
+      env[name] = value.replace(/\$\((\w+)\)/g, (_, of: string) => env[of] ?? '');
+    else if (valueFrom?.secretKeyRef !== undefined) env[name] = databaseUrl;
+    else env[name] = valueFrom?.fieldRef?.fieldPath === 'metadata.name' ? 'pod-0' : '127.0.0.1';
+  }
+  return env;
+}
+
+async function probe(
+  { container }: Pod,
+  name: string,
+  port: number,
+  running: Container,
+): Promise<void> {
+  const path = at(container, `${name}.httpGet.path`);
+  await untilOk(`http://127.0.0.1:${port}${String(path)}`, running);
+}
+
+describe.skipIf(HELM === null).each(['default', 'split', 'small'])(
+  'ci/%s-values.yaml',
+  (values) => {
+    it('runs', async () => {
+      const objects = render(values, 'migrations.args=[]', 'database.schema="muster"');
+      const { url: databaseUrl } = await createTestDatabase({ empty: true });
+      const release = await mountRelease(values);
+      const image = imageDefaults();
+      const data = at(one(objects, 'ConfigMap', 'rel-muster'), 'data') as Record<string, string>;
+
+      const job = podOf(one(objects, 'Job'));
+      const migrate = [...image.entrypoint, ...(job.container.args ?? [])];
+      const migration = runContainer(migrate, variables(job, {}, databaseUrl));
+      expect([await migration.exit(), migration.log()]).toEqual([
+        0,
+        expect.stringContaining('applied'),
+      ]);
+
+      const running: [Container, number][] = [];
+      for (const deployment of objects.filter(({ kind }) => kind === 'Deployment')) {
+        const pod = podOf(deployment);
+        const port = await freePort();
+        const env = variables(pod, data, databaseUrl);
+        env['MUSTER_LISTEN_HOST'] = '127.0.0.1';
+        env['MUSTER_LISTEN_PORT'] = String(port);
+        env['MUSTER_SOURCE'] = release.source;
+        env['MUSTER_TRUST_FILE'] = release.trustFile;
+        delete env['MUSTER_SOURCE_TOKEN']; // for a URL only
+        const serve = runContainer([...image.entrypoint, ...(pod.container.args ?? [])], env);
+        await probe(pod, 'startupProbe', port, serve);
+        await probe(pod, 'livenessProbe', port, serve);
+        running.push([serve, port]);
+      }
+      for (const [container, port] of running) {
+        await untilOk(`http://127.0.0.1:${port}/readyz`, container);
+        expect(container.log()).not.toContain('these variables set nothing');
+      }
+      await helmTest(objects, running[0]?.[1] ?? 0);
+      for (const [container] of running) container.process.kill('SIGTERM');
+      for (const [container] of running) expect(await container.exit()).toBe(0);
+    });
+  },
+);
+
+/** The hook's own command, towards the pod instead of its Service. */
+async function helmTest(objects: readonly Rendered[], port: number): Promise<void> {
+  const { container } = podOf(one(objects, 'Pod'));
+  const [url = ''] = container.args ?? [];
+  expect(url).toMatch(/^http:\/\/rel-muster:8080\/readyz$/);
+  const local = url.replace('rel-muster:8080', `127.0.0.1:${port}`);
+  const test = runContainer([...(container.command ?? []), local], {});
+  expect([await test.exit(), test.log()]).toEqual([0, expect.stringContaining('200')]);
+}

@@ -1,0 +1,19 @@
+/** A signed release of a few hosts, and the trust file for it, as a mounted directory would hold them. */
+import path from 'node:path';
+import { developmentTrust, releaseOf } from '../../../src/cli/dev/release.ts';
+import { makeScratchDir } from '../../support/scratch.ts';
+import { oneWave } from '../../e2e/support/one-wave.ts';
+
+export interface MountedRelease {
+  readonly dir: string;
+  readonly source: string;
+  readonly trustFile: string;
+}
+
+export async function mountRelease(name: string): Promise<MountedRelease> {
+  const dir = makeScratchDir(name);
+  const { key, trustFile } = developmentTrust(dir);
+  const release = releaseOf(dir, oneWave(['a', 'b', 'c'], 'a'.repeat(40), 1), key);
+  await release.sign(Date.now());
+  return { dir, source: path.resolve(release.source), trustFile };
+}
