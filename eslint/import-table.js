@@ -34,7 +34,12 @@ export const TABLE = {
     packages: [],
     node: ['crypto', 'events'],
   },
-  eventlog: { rooms: ['db', 'wire', 'reducer', 'telemetry'], packages: [], node: ['crypto'] },
+  // Files, because a detached partition may be written to one, and read from it for ever.
+  eventlog: {
+    rooms: ['db', 'wire', 'reducer', 'telemetry'],
+    packages: [],
+    node: ['crypto', 'fs', 'fs/promises', 'readline', 'stream', 'stream/promises', 'zlib'],
+  },
   // `wire`, because what lies in the queue was written by another version and is decoded again.
   leader: {
     rooms: ['db', 'queue', 'eventlog', 'reducer', 'wire', 'telemetry'],

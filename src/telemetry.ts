@@ -14,6 +14,15 @@ export interface Logger {
   child(bindings: Record<string, unknown>): Logger;
 }
 
+/** Says nothing: for commands that tell their user themselves. */
+export const silent: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silent,
+};
+
 /** How long a warning that was said is not said again: an outage of 10 s is two lines, not thousands. */
 const ONCE_IN_MS = 10_000;
 

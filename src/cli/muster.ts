@@ -27,6 +27,20 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
     },
   ],
   [
+    'log',
+    {
+      summary: 'check the hash chain of the event log',
+      load: async () => (await import('./log.ts')).log,
+    },
+  ],
+  [
+    'replay',
+    {
+      summary: 'fold the event log: verify the tables, look back, decide again, rebuild',
+      load: async () => (await import('./replay.ts')).replay,
+    },
+  ],
+  [
     'dev',
     {
       summary: 'run a whole installation on this machine, with a simulated fleet',

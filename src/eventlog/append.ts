@@ -1,12 +1,13 @@
 /** Writing the log: rows become chained, and one statement inserts a batch. Only the leader calls this. */
 import type { Sql } from '../db/driver.ts';
 import { byteaArray, numberArray, textArray } from '../db/literals.ts';
-import type { LogEntry } from '../reducer/log.ts';
+import type { LogEntry, LogKind } from '../reducer/log.ts';
 import type { Time } from '../reducer/time.ts';
 import { encodePayload } from '../wire/log.ts';
 import { chainHash, type ChainRow } from './chain.ts';
 
 export interface NewRow extends ChainRow {
+  readonly kind: LogKind;
   readonly hash: Buffer;
 }
 

@@ -41,20 +41,3 @@ export async function readLog(sql: Sql, query: LogQuery): Promise<LogRow[]> {
     ORDER BY seq LIMIT ${query.limit}`;
   return rows.map((row) => ({ ...row, ...decodePayload(row.payload, row) }));
 }
-
-/** A page of a walk over the whole log: some 5 MB, read in tens of milliseconds. */
-const WALK_ROWS = 5_000;
-
-/** Every row from the first to the head, in pages. */
-export async function* walkLog(
-  run: <T>(read: (sql: Sql) => Promise<T>) => Promise<T>,
-): AsyncGenerator<LogRow[]> {
-  let after = 0;
-  for (;;) {
-    const page = await run((sql) => readLog(sql, { after, limit: WALK_ROWS }));
-    const last = page.at(-1);
-    if (last === undefined) return;
-    after = last.seq;
-    yield page;
-  }
-}

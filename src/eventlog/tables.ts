@@ -210,10 +210,17 @@ export function selectList<Row>(table: Table<Row>): string {
     .join(', ');
 }
 
-function recordset(fields: readonly (readonly [string, string])[]): string {
+function recordsetOf(fields: readonly (readonly [string, string])[], json: string): string {
   const columns = fields.map(([field, type]) => `"${field}" ${type}`).join(', ');
-  return `json_to_recordset($1::text::json) AS r(${columns})`;
+  return `json_to_recordset(${json}) AS r(${columns})`;
 }
+
+/** Rows of a table out of a JSON list, as `r`. */
+export function recordset<Row>(table: Table<Row>, json: string): string {
+  return recordsetOf(Object.entries<ColumnType>(table.columns), json);
+}
+
+const PARAMETER = '$1::text::json';
 
 function upsertText<Row>(table: Table<Row>): string {
   const fields = Object.entries<ColumnType>(table.columns);
@@ -221,14 +228,14 @@ function upsertText<Row>(table: Table<Row>): string {
   const keys = table.key.length === 0 ? ['singleton'] : table.key.map(columnName);
   const sets = names.filter((name) => !keys.includes(name)).map((n) => `${n} = EXCLUDED.${n}`);
   return `INSERT INTO ${table.name} (${names.join(', ')})
-    SELECT ${fields.map(([field]) => `r."${field}"`).join(', ')} FROM ${recordset(fields)}
+    SELECT ${fields.map(([field]) => `r."${field}"`).join(', ')} FROM ${recordsetOf(fields, PARAMETER)}
     ON CONFLICT (${keys.join(', ')}) DO UPDATE SET ${sets.join(', ')}`;
 }
 
 function removeText<Row>(name: string, table: Table<Row>): string {
   const fields = table.key.map((field) => [field, table.columns[field]] as const);
   const match = table.key.map((field) => `t.${columnName(field)} = r."${field}"`).join(' AND ');
-  return `DELETE FROM ${name} t USING ${recordset(fields)} WHERE ${match}`;
+  return `DELETE FROM ${name} t USING ${recordsetOf(fields, PARAMETER)} WHERE ${match}`;
 }
 
 const texts = new WeakMap<object, { readonly upsert: string; readonly remove: string }>();

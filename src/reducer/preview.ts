@@ -66,18 +66,33 @@ function blockedHosts(state: FleetState, now: Millis): PlanPreview['blocked'] {
   return blocked;
 }
 
-function undone<T>(state: FleetState, act: () => T): T {
+/** Reduces for good when `keep` likes what `input` became; else the state is as before. */
+export function reduceIf(
+  state: FleetState,
+  input: Input,
+  now: Millis,
+  keep: (result: ReduceResult) => boolean,
+): ReduceResult {
+  return undone(state, () => reduce(state, input, now), keep);
+}
+
+function undone<T>(state: FleetState, act: () => T, keep: (result: T) => boolean = () => false): T {
   const { headSeq, lastTs, dirty, content, manifests, gatedBy, gatesOf } = state;
   const { fleetSize, fleetReachable } = state;
   state.dirty = copyDirty(dirty);
   const undo: (() => void)[] = [];
   state.undo = undo;
+  let kept = false;
   try {
-    return act();
+    const result = act();
+    kept = keep(result);
+    return result;
   } finally {
     state.undo = null;
-    for (const restore of undo.reverse()) restore();
-    Object.assign(state, { headSeq, lastTs, dirty, content, manifests, gatedBy, gatesOf });
-    Object.assign(state, { fleetSize, fleetReachable });
+    if (!kept) {
+      for (const restore of undo.reverse()) restore();
+      Object.assign(state, { headSeq, lastTs, dirty, content, manifests, gatedBy, gatesOf });
+      Object.assign(state, { fleetSize, fleetReachable });
+    }
   }
 }

@@ -29,6 +29,7 @@ export function onHostReport(pass: Pass, input: HostReportInput): Verdict {
       closure: input.currentClosure,
       agentVersion: input.agentVersion,
       lastEventSeqByRollout: input.lastEventSeqByRollout,
+      ...(input.rolloutId === null ? {} : { rolloutId: input.rolloutId }),
     },
   });
   const row = pass.state.hosts.get(hostname)?.row ?? freshHost(hostname);

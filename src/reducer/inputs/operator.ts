@@ -19,7 +19,7 @@ export function onOperatorCommand(pass: Pass, input: OperatorInput): Verdict {
     kind: 'operator_command',
     actor,
     ...subjectOf(command),
-    payload: { command, reason },
+    payload: { command, reason, ...expectation(input) },
   });
   const seq = seqOf(pass, command);
   const verdict =
@@ -33,6 +33,10 @@ export function onOperatorCommand(pass: Pass, input: OperatorInput): Verdict {
     pass.write([], { verdict: 'refused', code: verdict.code, detail: verdict.detail });
   }
   return verdict;
+}
+
+function expectation({ expectedSeq }: OperatorInput): { readonly expectedSeq?: number } {
+  return expectedSeq === null ? {} : { expectedSeq };
 }
 
 const APPLIED: Verdict = { status: 'applied' };

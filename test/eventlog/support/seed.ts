@@ -49,17 +49,14 @@ async function store(run: Run, { trace, state }: Script): Promise<void> {
   );
 }
 
-async function storeContent(
-  run: Run,
-  fleet: FleetContent,
-  manifests: readonly ManifestContent[],
-): Promise<void> {
+/** The artifacts of a set, as the verifier would store them. */
+export function asStored(fleet: FleetContent, manifests: readonly ManifestContent[]) {
   const lists = (value: object): string =>
     JSON.stringify({ v: 1, ...value }, (_, member: unknown) =>
       member instanceof Map ? [...member] : member,
     );
   const hosts = [...fleet.hosts].map(([name, h]) => [name, h.channel, h.closureHash]);
-  const files = [
+  return [
     {
       kind: 'fleet',
       name: 'fleet.resolved',
@@ -73,7 +70,14 @@ async function storeContent(
       content: lists({ ...manifest, contentHash: '' }),
     })),
   ];
-  for (const { kind, name, hash, content } of files) {
+}
+
+async function storeContent(
+  run: Run,
+  fleet: FleetContent,
+  manifests: readonly ManifestContent[],
+): Promise<void> {
+  for (const { kind, name, hash, content } of asStored(fleet, manifests)) {
     await run(
       (sql) => sql`
         INSERT INTO artifact (kind, name, hash, bytes, signature, content, signed_at, verified_at, current)

@@ -122,7 +122,7 @@ export class ScriptFleet {
     const { waves, unstaged } = this.channel(channel);
     return {
       rolloutId: `${channel}@${ref}`,
-      hash: `manifest-${ref}`,
+      hash: `manifest-${channel}-${ref}-${signedAt}`,
       displayName: `${channel} ${ref}`,
       channel,
       channelRef: ref,

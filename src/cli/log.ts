@@ -1,0 +1,131 @@
+/** `muster log verify`: is the hash chain whole, and does it still hold a checkpoint that was kept elsewhere? */
+import type { Sql } from '../db/driver.ts';
+import { databaseProblem } from '../db/errors.ts';
+import { replay } from '../eventlog/replay.ts';
+import { readHead } from '../eventlog/state.ts';
+import { DATABASE_OPTIONS, databaseOf, withSession } from './log/connect.ts';
+import { pagesOf } from './log/pages.ts';
+import { EXIT, parseOptions, printJson, UsageError, type Io } from './io.ts';
+
+export const logHelp = `muster log verify [--checkpoint LINE] [--archive FILE …] [--json]
+                  [--database-url URL] [--schema NAME]
+
+Walks the whole event log and recomputes its hash chain: a row that was changed, removed or put in between shows.
+A log that was rewritten from end to end has a whole chain too; only a checkpoint that was kept elsewhere tells.
+
+  --checkpoint TEXT   incarnation:seq:hash, as the process log and MUSTER_CHECKPOINT_TO hold them; may be repeated
+  --archive FILE      exported partitions that are no longer in the database, in order; may be repeated
+  --json              one line of JSON
+
+Exit code: 0 whole, 1 not, 2 could not look.
+`;
+
+const OPTIONS = {
+  ...DATABASE_OPTIONS,
+  checkpoint: { type: 'string', multiple: true, default: [] as string[] },
+  archive: { type: 'string', multiple: true, default: [] as string[] },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+interface Checkpoint {
+  readonly incarnation: string;
+  readonly seq: number;
+  readonly hash: string;
+}
+
+export async function log(args: string[], io: Io): Promise<number> {
+  const [verb, ...rest] = args;
+  if (verb === undefined || verb === '--help' || verb === '-h') {
+    io.stdout.write(logHelp);
+    return verb === undefined ? EXIT.usage : EXIT.ok;
+  }
+  try {
+    if (verb !== 'verify') throw new UsageError(`there is no "log ${verb}"; see muster log --help`);
+    return await verify(rest, io);
+  } catch (error) {
+    const problem = error instanceof UsageError ? error.message : databaseProblem(error);
+    io.stderr.write(`muster log: ${problem}\n`);
+    if (args.includes('--json')) printJson(io, { ok: false, error: problem });
+    return EXIT.usage;
+  }
+}
+
+async function verify(args: string[], io: Io): Promise<number> {
+  const { values } = parseOptions({ args, options: OPTIONS });
+  if (values.help) {
+    io.stdout.write(logHelp);
+    return EXIT.ok;
+  }
+  const checkpoints = values.checkpoint.map(parseCheckpoint);
+  const found = await withSession(databaseOf(values), async ({ run }) => {
+    const base = values.archive.length > 0 ? null : await run(readBase);
+    const head = await run(readHead);
+    const pages = pagesOf({
+      archives: values.archive,
+      run,
+      after: base?.seq ?? 0,
+      through: head.seq,
+    });
+    const kept = new Map<number, string>();
+    const wanted = new Set(checkpoints.map(({ seq }) => seq));
+    const walked = await replay(noting(pages, wanted, kept), { from: base, fold: false });
+    return { ...walked, from: (base?.seq ?? 0) + 1, kept };
+  });
+  const broken = checkpoints.filter(({ seq, hash }) => found.kept.get(seq) !== hash);
+  return report(io, values.json, { ...found, broken });
+}
+
+/** Keeps the hashes that checkpoints speak of. */
+async function* noting<Row extends { readonly seq: number; readonly hash: Buffer }>(
+  pages: AsyncIterable<Row[]>,
+  wanted: ReadonlySet<number>,
+  kept: Map<number, string>,
+): AsyncGenerator<Row[]> {
+  for await (const page of pages) {
+    for (const { seq, hash } of page) if (wanted.has(seq)) kept.set(seq, hash.toString('hex'));
+    yield page;
+  }
+}
+
+/** The row before the first one that is left; null when none was detached. */
+async function readBase(sql: Sql): Promise<{ seq: number; hash: Buffer } | null> {
+  const [row] = await sql<{ seq: number; hash: Buffer }[]>`
+    SELECT last_seq AS seq, last_hash AS hash FROM log_detached ORDER BY last_seq DESC LIMIT 1`;
+  return row ?? null;
+}
+
+function parseCheckpoint(text: string): Checkpoint {
+  const match = /^([\w-]+):(\d+):([0-9a-f]{64})$/.exec(text.trim());
+  const [, incarnation, seq, hash] = match ?? [];
+  if (incarnation === undefined || seq === undefined || hash === undefined)
+    throw new UsageError('a checkpoint is incarnation:seq:hash, the hash 64 hexadecimal digits');
+  return { incarnation, seq: Number(seq), hash };
+}
+
+interface Findings {
+  readonly rows: number;
+  readonly from: number;
+  readonly seq: number;
+  readonly hash: Uint8Array;
+  readonly missing: number | null;
+  readonly brokenAt: number | null;
+  readonly broken: readonly Checkpoint[];
+}
+
+function report(io: Io, json: boolean, found: Findings): number {
+  const { rows, from, seq, missing, brokenAt, broken } = found;
+  const ok = missing === null && brokenAt === null && broken.length === 0;
+  const hash = Buffer.from(found.hash).toString('hex');
+  if (json)
+    printJson(io, { ok, rows, from, head: seq, hash, missing, brokenAt, checkpoints: broken });
+  else {
+    if (missing !== null) io.stdout.write(`row ${missing} is missing\n`);
+    if (brokenAt !== null)
+      io.stdout.write(`row ${brokenAt} does not follow from the one before it\n`);
+    for (const one of broken)
+      io.stdout.write(`row ${one.seq} is not what the checkpoint says: the log was rewritten\n`);
+    if (ok) io.stdout.write(`rows ${from} to ${seq} are a whole chain; its head is ${hash}\n`);
+  }
+  return ok ? EXIT.ok : EXIT.no;
+}

@@ -1,0 +1,81 @@
+/** `muster replay`: the log folded again, to verify the tables, to look back, to decide again, to rebuild. */
+import { databaseProblem } from '../db/errors.ts';
+import { EXIT, parseOptions, printJson, UsageError, type Io } from './io.ts';
+import { DATABASE_OPTIONS } from './log/connect.ts';
+import { rebuild, redecide, show, verify, type Wishes } from './log/replays.ts';
+
+export const replayHelp = `muster replay --verify | --at SEQ|TIME | --redecide | --rebuild  [options]
+
+  --verify          fold the log and compare with every derived table; reports the first difference
+  --at SEQ|TIME     the fleet as it was after that row, or at that RFC 3339 time
+  --redecide        run the reducer of this Muster over the logged inputs, and report what it would decide otherwise
+  --rebuild         write the derived tables anew from the log; no process may lead meanwhile
+
+  --archive FILE    rows of an exported partition (.jsonl.gz) before those in the database, in order; may be repeated
+  --from-snapshot   begin at the newest snapshot that will do. Without it: at seq 1, or at a snapshot when the
+                    rows before it were detached and no archive gives them
+  --limit N         report at most so many differences (default 20)
+  --json            one line of JSON
+  --database-url URL, --schema NAME   as MUSTER_DATABASE_URL and MUSTER_SCHEMA
+
+Exit code: 0 equal (or done), 1 differences, 2 could not look.
+`;
+
+const OPTIONS = {
+  ...DATABASE_OPTIONS,
+  verify: { type: 'boolean', default: false },
+  at: { type: 'string' },
+  redecide: { type: 'boolean', default: false },
+  rebuild: { type: 'boolean', default: false },
+  archive: { type: 'string', multiple: true, default: [] as string[] },
+  'from-snapshot': { type: 'boolean', default: false },
+  limit: { type: 'string', default: '20' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+export async function replay(args: string[], io: Io): Promise<number> {
+  try {
+    const { values } = parseOptions({ args, options: OPTIONS });
+    if (values.help) {
+      io.stdout.write(replayHelp);
+      return EXIT.ok;
+    }
+    const wishes: Wishes = {
+      database: values,
+      archives: values.archive,
+      fromSnapshot: values['from-snapshot'],
+      limit: limitOf(values.limit),
+      json: values.json,
+    };
+    return await chosen(values)(wishes, io);
+  } catch (error) {
+    const problem = error instanceof UsageError ? error.message : databaseProblem(error);
+    io.stderr.write(`muster replay: ${problem}\n`);
+    if (args.includes('--json')) printJson(io, { ok: false, error: problem });
+    return EXIT.usage;
+  }
+}
+
+type Values = ReturnType<typeof parseOptions<{ options: typeof OPTIONS }>>['values'];
+
+function chosen(values: Values): (wishes: Wishes, io: Io) => Promise<number> {
+  const { at } = values;
+  const found = [
+    ...(values.verify ? [verify] : []),
+    ...(at === undefined ? [] : [(wishes: Wishes, io: Io) => show(wishes, at, io)]),
+    ...(values.redecide ? [redecide] : []),
+    ...(values.rebuild ? [rebuild] : []),
+  ];
+  const [only, ...more] = found;
+  if (only === undefined || more.length > 0) {
+    throw new UsageError('give one of --verify, --at, --redecide and --rebuild; see --help');
+  }
+  return only;
+}
+
+function limitOf(text: string): number {
+  const limit = Number(text);
+  if (Number.isSafeInteger(limit) && limit > 0) return limit;
+  throw new UsageError('--limit takes a number of differences from 1');
+}

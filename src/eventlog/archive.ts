@@ -1,0 +1,85 @@
+/**
+ * Log rows in files: compressed JSON lines, one row each with its payload as text and its hash, so that the
+ * chain can be checked and the rows folded without any database. A file is written under another name and
+ * moved when it is whole; what exists is complete.
+ */
+import { createReadStream, createWriteStream } from 'node:fs';
+import { rename } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip, createGzip } from 'node:zlib';
+import { LOG_KINDS } from '../wire/log-event.ts';
+import { isJsonObject } from '../wire/text.ts';
+import type { StoredRow } from './stored.ts';
+
+/** Rows of a page when a file is read. */
+const PAGE_ROWS = 5_000;
+
+/** Writes pages of rows to a file; returns how many. */
+export async function writeArchive(
+  path: string,
+  pages: AsyncIterable<readonly StoredRow[]>,
+): Promise<number> {
+  let rows = 0;
+  const lines = async function* (): AsyncGenerator<string> {
+    for await (const page of pages) {
+      rows += page.length;
+      yield page
+        .map((row) => `${JSON.stringify({ ...row, hash: row.hash.toString('hex') })}\n`)
+        .join('');
+    }
+  };
+  const partial = `${path}.partial`;
+  await pipeline(Readable.from(lines()), createGzip(), createWriteStream(partial));
+  await rename(partial, path);
+  return rows;
+}
+
+/** The rows of a file, in pages; throws on what is no archive, naming the line. */
+export async function* readArchive(path: string): AsyncGenerator<StoredRow[]> {
+  const input = createReadStream(path).pipe(createGunzip());
+  let page: StoredRow[] = [];
+  let line = 0;
+  for await (const text of createInterface({ input, crlfDelay: Infinity })) {
+    line += 1;
+    page.push(parseRow(text, `${path}, line ${line}`));
+    if (page.length < PAGE_ROWS) continue;
+    yield page;
+    page = [];
+  }
+  yield page;
+}
+
+function parseRow(text: string, where: string): StoredRow {
+  const value: unknown = JSON.parse(text);
+  if (!isJsonObject(value)) throw new Error(`${where} is no row of a log`);
+  const required = <T>(name: string, read: (of: unknown) => T | null): T => {
+    const found = read(value[name]);
+    if (found === null) throw new Error(`${where} is no row of a log: ${name}`);
+    return found;
+  };
+  const kind = LOG_KINDS.find((name) => name === value['kind']);
+  if (kind === undefined) throw new Error(`${where} is of an unknown kind: this Muster is too old`);
+  return {
+    kind,
+    seq: required('seq', asNumber),
+    ts: required('ts', asText),
+    epoch: required('epoch', asNumber),
+    hostname: asText(value['hostname']),
+    rolloutId: asText(value['rolloutId']),
+    channel: asText(value['channel']),
+    actor: asText(value['actor']),
+    causedBy: asNumber(value['causedBy']),
+    payload: required('payload', asText),
+    hash: Buffer.from(required('hash', asText), 'hex'),
+  };
+}
+
+function asText(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+function asNumber(value: unknown): number | null {
+  return typeof value === 'number' ? value : null;
+}

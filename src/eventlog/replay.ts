@@ -1,0 +1,150 @@
+/**
+ * Replaying the log: chain and fold in one walk, from empty or from a snapshot, and comparing what was folded
+ * with what the tables hold. Nothing is decided here; `redecide.ts` does that.
+ */
+import { foldEntry } from '../reducer/state/apply.ts';
+import { emptyState, type FleetState, type StateRows } from '../reducer/state/state.ts';
+import { millisOf } from '../reducer/time.ts';
+import { chainHash, GENESIS } from './chain.ts';
+import { openRow, type StoredRow } from './stored.ts';
+
+/** Where a replay begins: a state, and the hash of the row that it belongs to. */
+export interface Start {
+  readonly rows: StateRows;
+  readonly hash: Uint8Array;
+}
+
+export interface Replayed {
+  readonly state: FleetState;
+  /** Rows walked. */
+  readonly rows: number;
+  /** The last row walked; where it began when there was none. */
+  readonly seq: number;
+  readonly hash: Uint8Array;
+  /** The first seq that is missing; null when none is. */
+  readonly missing: number | null;
+  /** The first seq whose hash does not follow; null when all do. */
+  readonly brokenAt: number | null;
+}
+
+export interface ReplayOptions {
+  /** The row before the first; null: from the beginning. */
+  readonly from: { readonly seq: number; readonly hash: Uint8Array } | null;
+  /** False: only the chain. */
+  readonly fold: boolean;
+  /** The state at `from`; is changed. Absent: empty. */
+  readonly state?: FleetState;
+}
+
+/** Walks `pages`, which must begin after `from`. */
+export async function replay(
+  pages: AsyncIterable<readonly StoredRow[]>,
+  { from, fold, state = emptyState() }: ReplayOptions,
+): Promise<Replayed> {
+  let hash: Uint8Array = from?.hash ?? GENESIS;
+  let seq = from?.seq ?? 0;
+  let rows = 0;
+  let missing: number | null = null;
+  let brokenAt: number | null = null;
+  for await (const page of pages) {
+    for (const row of page) {
+      if (row.seq !== seq + 1) missing ??= seq + 1;
+      if (brokenAt === null && !chainHash(hash, row).equals(row.hash)) brokenAt = row.seq;
+      hash = row.hash;
+      seq = row.seq;
+      rows += 1;
+      if (fold) foldRow(state, row);
+    }
+  }
+  return { state, rows, seq, hash, missing, brokenAt };
+}
+
+function foldRow(state: FleetState, row: StoredRow): void {
+  foldEntry(state, openRow(row));
+  state.lastTs = millisOf(row.ts);
+}
+
+export interface Difference {
+  /** Family of rows, such as `records`. */
+  readonly family: string;
+  /** What the row is of. */
+  readonly key: string;
+  /** Field that differs; null: one side has no such row. */
+  readonly field: string | null;
+  readonly folded: unknown;
+  readonly stored: unknown;
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Which fields name a row, by family. */
+const KEY_OF: Readonly<Record<string, readonly string[]>> = {
+  channels: ['channel'],
+  rollouts: ['rolloutId'],
+  records: ['rolloutId', 'hostname'],
+  hosts: ['hostname'],
+  dispatches: ['rolloutId', 'hostname'],
+  quarantines: ['channel', 'closure'],
+  probeFailures: ['rolloutId', 'hostname', 'probeName', 'controlId'],
+  blockers: ['rolloutId', 'hostname'],
+};
+
+/** Every field in which two states differ, in a fixed order, at most `limit` of them. */
+export function compare(folded: StateRows, stored: StateRows, limit = Infinity): Difference[] {
+  const found: Difference[] = [];
+  const left = families(folded);
+  const right = families(stored);
+  for (const [family, rows] of left) {
+    compareFamily(family, rows, right.get(family) ?? new Map<string, Row>(), found);
+    if (found.length >= limit) return found.slice(0, limit);
+  }
+  return found;
+}
+
+function families(rows: StateRows): Map<string, Map<string, Row>> {
+  const { headSeq, lastTs, fleet, ...lists } = rows;
+  const one = (row: Row): Map<string, Row> => new Map([['', row]]);
+  return new Map([
+    ['head', one({ headSeq, lastTs })],
+    ['fleet', one({ ...fleet })],
+    ...Object.entries(lists).map(([family, list]): [string, Map<string, Row>] => {
+      const keyed = list.map((row): [string, Row] => {
+        const fields: Row = { ...row };
+        return [(KEY_OF[family] ?? []).map((name) => String(fields[name])).join(' '), fields];
+      });
+      return [family, new Map(keyed)];
+    }),
+  ]);
+}
+
+function compareFamily(
+  family: string,
+  folded: ReadonlyMap<string, Row>,
+  stored: ReadonlyMap<string, Row>,
+  found: Difference[],
+): void {
+  for (const key of new Set([...folded.keys(), ...stored.keys()])) {
+    const a = folded.get(key);
+    const b = stored.get(key);
+    if (a === undefined || b === undefined) {
+      found.push({ family, key, field: null, folded: a ?? null, stored: b ?? null });
+      continue;
+    }
+    for (const field of new Set([...Object.keys(a), ...Object.keys(b)])) {
+      if (sorted(a[field]) === sorted(b[field])) continue;
+      found.push({ family, key, field, folded: a[field], stored: b[field] });
+    }
+  }
+}
+
+/** As text with sorted keys: the order of fields means nothing. */
+export function sorted(value: unknown): string | undefined {
+  return JSON.stringify(sortKeys(value));
+}
+
+function sortKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, sortKeys(inner)]));
+}

@@ -1,0 +1,103 @@
+/**
+ * Snapshots: the derived tables as they were at one seq, read and stored in one transaction with that seq and
+ * its hash. A replay starts from one, and retention detaches nothing above one that was folded and found
+ * equal. They are copied from table to table inside PostgreSQL, so that they cost this process nothing.
+ */
+import type { Sql } from '../db/driver.ts';
+import { emptyFleetRow, type StateRows } from '../reducer/state/state.ts';
+import { millisOf } from '../reducer/time.ts';
+import type { Start } from './replay.ts';
+import {
+  BLOCKER,
+  CHANNEL,
+  DISPATCH,
+  FLEET,
+  HOST,
+  PROBE_FAILURE,
+  QUARANTINE,
+  RECORD,
+  recordset,
+  ROLLOUT,
+  selectList,
+  type Table,
+} from './tables.ts';
+
+const FORMAT = 1;
+/** Some 5 MB of text a part. */
+const ROWS_PER_PART = 5_000;
+
+/** Each family's part statement. */
+const PARTS = [
+  partText('fleet', FLEET),
+  partText('channels', CHANNEL),
+  partText('rollouts', ROLLOUT),
+  partText('records', RECORD),
+  partText('hosts', HOST),
+  partText('dispatches', DISPATCH),
+  partText('quarantines', QUARANTINE),
+  partText('probeFailures', PROBE_FAILURE),
+  partText('blockers', BLOCKER),
+];
+
+function partText<Row>(family: keyof StateRows, table: Table<Row>): string {
+  return `INSERT INTO snapshot_part (seq, family, part, rows)
+    SELECT $1::text::bigint, '${family}', n / ${ROWS_PER_PART}, json_agg(row_to_json(r)) FROM (
+      SELECT (row_number() OVER () - 1)::integer AS n, s
+      FROM (SELECT ${selectList(table)} FROM ${table.name}) s
+    ) q (n, r) GROUP BY 3`;
+}
+
+/** In a REPEATABLE READ transaction of the caller's. Null: the log is empty, or this seq has one. */
+export async function takeSnapshot(sql: Sql): Promise<number | null> {
+  const [taken] = await sql<{ seq: number }[]>`
+    INSERT INTO snapshot (seq, hash, ts, incarnation, format)
+    SELECT l.seq, l.hash, l.ts, e.incarnation, ${FORMAT}
+    FROM (SELECT seq, hash, ts FROM event_log ORDER BY seq DESC LIMIT 1) l, epoch e
+    ON CONFLICT DO NOTHING RETURNING seq`;
+  if (taken === undefined) return null;
+  for (const part of PARTS) await sql.unsafe(part, [String(taken.seq)]);
+  return taken.seq;
+}
+
+/** The newest snapshot at or below a seq; null when there is none. */
+export async function loadSnapshot(sql: Sql, atMost: number): Promise<Start | null> {
+  const [found] = await sql<{ seq: number; ts: string; hash: Buffer; format: number }[]>`
+    SELECT seq, ts, hash, format FROM snapshot
+    WHERE seq <= ${Math.min(atMost, Number.MAX_SAFE_INTEGER)} ORDER BY seq DESC LIMIT 1`;
+  if (found === undefined) return null;
+  if (found.format !== FORMAT) throw new Error(`snapshot ${found.seq} is of an unknown format`);
+  const { seq, ts, hash } = found;
+  const family = <Row extends object>(name: keyof StateRows, table: Table<Row>): Promise<Row[]> =>
+    readFamily(sql, seq, name, table);
+  const [fleet] = await family('fleet', FLEET);
+  const rows: StateRows = {
+    headSeq: seq,
+    lastTs: millisOf(ts),
+    fleet: fleet ?? emptyFleetRow(),
+    channels: await family('channels', CHANNEL),
+    rollouts: await family('rollouts', ROLLOUT),
+    records: await family('records', RECORD),
+    hosts: await family('hosts', HOST),
+    dispatches: await family('dispatches', DISPATCH),
+    quarantines: await family('quarantines', QUARANTINE),
+    probeFailures: await family('probeFailures', PROBE_FAILURE),
+    blockers: await family('blockers', BLOCKER),
+  };
+  return { rows, hash };
+}
+
+/** By their types, so that every value comes as the table itself would give it. */
+async function readFamily<Row extends object>(
+  sql: Sql,
+  seq: number,
+  family: string,
+  table: Table<Row>,
+): Promise<Row[]> {
+  const columns = Object.keys(table.columns).map((field) => `r."${field}"`);
+  const rows = await sql.unsafe<Row[]>(
+    `SELECT ${columns.join(', ')} FROM snapshot_part p, ${recordset(table, 'p.rows')}
+     WHERE p.seq = $1::text::bigint AND p.family = $2 ORDER BY p.part`,
+    [String(seq), family],
+  );
+  return [...rows];
+}
