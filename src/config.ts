@@ -5,6 +5,7 @@
  */
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
+import { CLIENT_VARIABLES } from './config/client.ts';
 import { ConfigSchema } from './config/schema.ts';
 
 export type Config = Static<typeof ConfigSchema>;
@@ -216,7 +217,7 @@ const SERVICE_LINK = /_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_\w+)?)$/;
 
 /** Variables of our prefix that set nothing: misspelt, most likely. Named at start, never refused. */
 export function unknownVariables(env: Environment = process.env): string[] {
-  const known = new Set([...SCHEMAS.keys()].map(envName));
+  const known = new Set<string>([...[...SCHEMAS.keys()].map(envName), ...CLIENT_VARIABLES]);
   return Object.keys(env).filter(
     (name) => name.startsWith('MUSTER_') && !known.has(name) && !SERVICE_LINK.test(name),
   );

@@ -6,12 +6,16 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 
 export interface Io {
-  stdout: { write(text: string): unknown };
+  /** The last two are there on a terminal. */
+  stdout: { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
   stderr: { write(text: string): unknown };
 }
 
-/** 0: done; 1: the answer is no; 2: the question could not be asked (usage, unreadable file). */
-export const EXIT = { ok: 0, no: 1, usage: 2 } as const;
+/**
+ * 0: done; 1: the answer is no; 2: the question could not be asked (usage, unreadable file). Of operator
+ * commands: 3: not allowed; 4: the control plane cannot be reached or is not ready; 5: accepted, undecided.
+ */
+export const EXIT = { ok: 0, no: 1, usage: 2, denied: 3, unavailable: 4, undecided: 5 } as const;
 
 /** A mistake of the caller's, in a sentence that says what to do. Ends a command with exit code 2. */
 export class UsageError extends Error {}

@@ -4,6 +4,7 @@
  * server and a database driver first.
  */
 import { EXIT, type Io } from './io.ts';
+import type { OperatorNoun } from './operate/command.ts';
 
 type Run = (args: string[], io: Io) => Promise<number>;
 interface Command {
@@ -70,23 +71,41 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ],
 ]);
 
-function help(): string {
-  const rows = [...COMMANDS].map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
-  return `muster COMMAND [options]\n\n${rows.join('\n')}\n\nmuster COMMAND --help tells more.\n`;
+/** Commands for operators are many, and have a list of their own. */
+async function nouns(): Promise<readonly OperatorNoun[]> {
+  return (await import('./operate/nouns.ts')).NOUNS;
+}
+
+async function help(): Promise<string> {
+  const row = (name: string, summary: string): string => `  ${name.padEnd(12)}${summary}\n`;
+  const own = [...COMMANDS].map(([name, { summary }]) => row(name, summary)).join('');
+  const operator = (await nouns()).map(({ noun, about }) => row(noun, about)).join('');
+  return `muster COMMAND [options]\n\n${own}\nOperating, over HTTP:\n\n${operator}${row('completion', 'a script for bash, zsh or fish')}\nmuster COMMAND --help tells more.\n`;
 }
 
 async function main([name, ...args]: string[], io: Io): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    io.stdout.write(help());
+    io.stdout.write(await help());
     return name === undefined ? EXIT.usage : EXIT.ok;
   }
   const command = COMMANDS.get(name);
-  if (command === undefined) {
-    io.stderr.write(`muster: there is no command "${name}"\n\n${help()}`);
-    return EXIT.usage;
+  if (command !== undefined) return (await command.load())(args, io);
+  if (name === 'completion') {
+    const { completion } = await import('./operate/completion.ts');
+    return completion(args, io, [...COMMANDS.keys(), name]);
   }
-  return (await command.load())(args, io);
+  if ((await nouns()).some(({ noun }) => noun === name)) {
+    const { operate } = await import('./operate/operate.ts');
+    return operate(name)(args, io);
+  }
+  io.stderr.write(`muster: there is no command "${name}"\n\n${await help()}`);
+  return EXIT.usage;
 }
 
+// A reader that has seen enough (`| head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(process.exitCode ?? EXIT.ok);
+});
 // exitCode, not exit(): output to a pipe may still be on its way.
 process.exitCode = await main(process.argv.slice(2), process);

@@ -1,0 +1,199 @@
+/**
+ * The control plane over HTTP, for people and scripts. Every failure becomes a sentence that says what to do
+ * and an exit code; answers are checked before anyone relies on their shape.
+ */
+import type { Static, TSchema } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import type { ClientConfig } from '../../config/client.ts';
+import { ProblemSchema } from '../../wire/problem.ts';
+import { EXIT } from '../io.ts';
+
+/** Ends a command: what is wrong, what to do, and how to exit. */
+export class OperateError extends Error {
+  override readonly name = 'OperateError';
+  readonly exitCode: number;
+  /** Stable, for `--json`. */
+  readonly code: string;
+
+  constructor(message: string, exitCode: number, code: string) {
+    super(message);
+    this.exitCode = exitCode;
+    this.code = code;
+  }
+}
+
+export interface PostOptions {
+  readonly key: string | null;
+  readonly query?: Readonly<Record<string, string>>;
+}
+
+export interface Client {
+  readonly url: string;
+  get<T extends TSchema>(schema: T, path: string, query?: Query): Promise<Static<T>>;
+  /** A command; tried again under its key when the control plane is away for a moment. */
+  post<T extends TSchema>(
+    schema: T,
+    path: string,
+    body: object,
+    options: PostOptions,
+  ): Promise<Static<T>>;
+  /** The lines of an event stream, until the signal. */
+  lines(path: string, query: Query, signal: AbortSignal): AsyncGenerator<string>;
+}
+
+type Sent = Pick<RequestInit, 'method' | 'body' | 'signal'> & {
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+export type Query = Readonly<Record<string, string | number | undefined>>;
+
+/** A page of a large fleet takes a tenth of a second; a first explanation some seconds. */
+const TIMEOUT_MS = 30_000;
+/** A leader hands over, a database restarts: seconds. */
+const ATTEMPTS = 4;
+const LONGEST_PAUSE_MS = 5_000;
+
+export function createClient(config: ClientConfig, token: string | null): Client {
+  const headers: Record<string, string> = { accept: 'application/json' };
+  if (token !== null) headers['authorization'] = `Bearer ${token}`;
+  // Believed by development servers on this machine only, and sent to no other.
+  else if (isLoopback(config.url)) headers['x-muster-dev-identity'] = `operator:${config.user}`;
+  const send = (path: string, init: Sent): Promise<Response> =>
+    answered(config, path, { ...init, headers: { ...headers, ...init.headers } });
+  return {
+    url: config.url,
+    async get(schema, path, query = {}) {
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      return decode(schema, path, await send(withQuery(path, query), { signal }));
+    },
+    async post(schema, path, body, { key, query = {} }) {
+      const init = {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: {
+          'content-type': 'application/json',
+          ...(key === null ? {} : { 'idempotency-key': key }),
+        },
+      };
+      const response = await persistently(() =>
+        send(withQuery(path, query), { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
+      );
+      return decode(schema, path, response);
+    },
+    async *lines(path, query, signal) {
+      const accept = { headers: { accept: 'text/event-stream' } };
+      const response = await send(withQuery(path, query), { ...accept, signal });
+      if (response.body !== null) yield* linesOf(response.body, signal);
+    },
+  };
+}
+
+function isLoopback(url: string): boolean {
+  const { hostname } = new URL(url);
+  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
+}
+
+function withQuery(path: string, query: Query): string {
+  const given = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) given.set(name, String(value));
+  }
+  return given.size === 0 ? path : `${path}?${given.toString()}`;
+}
+
+async function answered(config: ClientConfig, path: string, init: RequestInit): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(`${config.url}${path}`, init);
+  } catch (error) {
+    if (init.signal?.aborted === true && init.signal.reason instanceof Error) {
+      if (init.signal.reason.name !== 'TimeoutError') throw error;
+      throw unavailable(`${config.url} did not answer in time; try again, or look at /readyz`);
+    }
+    throw unavailable(
+      `cannot reach ${config.url} (${causeOf(error)}; from ${config.from}): is it running, and is the address right? Give --url, MUSTER_URL or --profile`,
+    );
+  }
+  if (response.ok) return response;
+  throw await refusal(response, path);
+}
+
+function unavailable(message: string): OperateError {
+  return new OperateError(message, EXIT.unavailable, 'unavailable');
+}
+
+function causeOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'no answer';
+  const { cause } = error;
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string'
+    ? cause.code
+    : error.message;
+}
+
+/** What a status other than 2xx means to the caller of a command. */
+function exitOf(status: number): number {
+  if (status === 401 || status === 403) return EXIT.denied;
+  if (status === 400 || status === 413 || status === 415) return EXIT.usage;
+  if (status === 429 || status >= 500) return EXIT.unavailable;
+  return EXIT.no;
+}
+
+async function refusal(response: Response, path: string): Promise<OperateError> {
+  const body: unknown = await response.json().catch(() => null);
+  const { status } = response;
+  if (!Value.Check(ProblemSchema, body)) {
+    const message = `${path} answered ${String(status)} without saying why: is this a Muster, or something in front of one?`;
+    return new OperateError(message, exitOf(status), 'no-problem');
+  }
+  const hint = status === 401 ? '. Give --token, MUSTER_TOKEN or a profile with one' : '';
+  const error = new OperateError(`${body.detail}${hint}`, exitOf(status), body.code);
+  const after = Number(response.headers.get('retry-after'));
+  return Object.assign(error, { retryMs: status === 503 && after > 0 ? after * 1_000 : null });
+}
+
+/** Sends again while the control plane is away: the key makes that safe. */
+async function persistently(send: () => Promise<Response>): Promise<Response> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await send();
+    } catch (error) {
+      const away = error instanceof OperateError && error.exitCode === EXIT.unavailable;
+      if (!away || attempt === ATTEMPTS || error.code === 'internal') throw error;
+      const asked = 'retryMs' in error && typeof error.retryMs === 'number' ? error.retryMs : 500;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(asked, LONGEST_PAUSE_MS)));
+    }
+  }
+}
+
+async function decode<T extends TSchema>(
+  schema: T,
+  path: string,
+  response: Response,
+): Promise<Static<T>> {
+  const body: unknown = await response.json().catch(() => null);
+  if (Value.Check(schema, body)) return body;
+  const message = `the answer of ${path} is not of this version; use the \`muster\` of the control plane's version`;
+  throw new OperateError(message, EXIT.unavailable, 'other-version');
+}
+
+async function* linesOf(
+  body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  const reader = body.getReader();
+  let rest = '';
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const lines = (rest + decoder.decode(value, { stream: true })).split('\n');
+      rest = lines.pop() ?? '';
+      yield* lines;
+    }
+  } catch (error) {
+    if (!signal.aborted) throw unavailable(`the stream broke off (${causeOf(error)})`);
+  } finally {
+    reader.cancel().catch(() => undefined); // it is over either way
+  }
+}

@@ -1,0 +1,121 @@
+/** Verbs that send a command: each asks for a reason, may be tried dry, and is safe to repeat under its key. */
+import { randomUUID } from 'node:crypto';
+import {
+  CommandAnswerSchema,
+  COMMANDS,
+  type CommandAnswer,
+  type CommandName,
+} from '../../wire/command.ts';
+import { EXIT, UsageError } from '../io.ts';
+import { printObject, type Desk, type Options, type OperatorVerb } from './command.ts';
+import { commandPath, rolloutId } from './paths.ts';
+
+const OPTIONS: Options = {
+  reason: { value: 'TEXT', short: 'r', about: 'why, for whoever reads the log (required)' },
+  'expected-seq': { value: 'N', about: 'refuse if the subject changed since this seq' },
+  'dry-run': { about: 'show what would happen, and do nothing' },
+  key: {
+    value: 'KEY',
+    about: 'Idempotency-Key, to ask again about a command that was sent before',
+  },
+};
+
+/** How long an undecided command is asked about again: a leader's handover takes seconds. */
+const PATIENCE_MS = 15_000;
+const ASK_AGAIN_MS = 500;
+
+export interface CommandVerb {
+  readonly verb: string;
+  readonly command: CommandName;
+  readonly args: readonly string[];
+  readonly example: string;
+}
+
+export function commandVerb({ verb, command, args, example }: CommandVerb): OperatorVerb {
+  return {
+    verb,
+    args,
+    about: COMMANDS[command].summary,
+    options: OPTIONS,
+    examples: [`${example} --reason 'disk alarms, OPS-4711'`, `${example} -r 'what if' --dry-run`],
+    run: (desk) => send(desk, command, args),
+  };
+}
+
+async function send(desk: Desk, command: CommandName, names: readonly string[]): Promise<number> {
+  const { client, options } = desk;
+  const { reason, key } = options;
+  if (typeof reason !== 'string' || reason.trim() === '') {
+    throw new UsageError("give a reason: --reason 'why'");
+  }
+  const values = await Promise.all(
+    names.map((name) => {
+      const value = desk.args[name] ?? '';
+      return name === 'rollout' ? rolloutId(client, value) : Promise.resolve(value);
+    }),
+  );
+  const path = commandPath(command, values);
+  const body = { reason, ...expectation(options['expected-seq']) };
+  if (options['dry-run'] === true) {
+    const query = { dryRun: 'true' };
+    return preview(desk, await client.post(CommandAnswerSchema, path, body, { key: null, query }));
+  }
+  const used = typeof key === 'string' ? key : randomUUID();
+  const answer = await decided(desk, path, body, used);
+  return report(desk, [command, ...values].join(' '), answer, used);
+}
+
+function expectation(given: string | boolean | undefined): { expectedSeq?: number } {
+  if (typeof given !== 'string') return {};
+  if (!/^\d{1,16}$/.test(given)) throw new UsageError('--expected-seq is a whole number');
+  return { expectedSeq: Number(given) };
+}
+
+async function decided(
+  { client, now, signal }: Desk,
+  path: string,
+  body: object,
+  key: string,
+): Promise<CommandAnswer> {
+  const until = now() + PATIENCE_MS;
+  for (;;) {
+    const answer = await client.post(CommandAnswerSchema, path, body, { key });
+    if (answer.status !== 'queued' || now() >= until || signal.aborted) return answer;
+    await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+  }
+}
+
+function report(desk: Desk, what: string, answer: CommandAnswer, key: string): number {
+  const { io, json, paint } = desk;
+  const queued = answer.status === 'queued';
+  if (json) printObject(desk, { ...answer, key });
+  else if (queued) {
+    io.stderr.write(
+      `muster: accepted and durable, but no leader has decided it yet. Ask again with --key ${key}\n`,
+    );
+  } else {
+    const seqs = answer.seqs.length;
+    const others = seqs > 1 ? ` and ${String(seqs - 1)} that follow from it` : '';
+    io.stdout.write(
+      `${paint('good', 'done')}  ${what}  (log row ${String(answer.seqs[0] ?? '-')}${others})\n`,
+    );
+  }
+  return queued ? EXIT.undecided : EXIT.ok;
+}
+
+function preview(desk: Desk, answer: CommandAnswer): number {
+  const { io, json, paint } = desk;
+  if (json) {
+    printObject(desk, answer);
+    return EXIT.ok;
+  }
+  const rows = answer.rows ?? [];
+  io.stdout.write(
+    `${paint('bold', 'dry run')}: nothing happened; it would write ${String(answer.total ?? rows.length)} log rows:\n`,
+  );
+  for (const { kind, host, rolloutId: rollout, channel, payload } of rows) {
+    const where = [rollout ?? channel, host].filter((part) => part !== undefined).join(' ');
+    io.stdout.write(`  ${kind}  ${where}  ${paint('dim', JSON.stringify(payload))}\n`);
+  }
+  return EXIT.ok;
+}

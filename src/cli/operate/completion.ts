@@ -1,0 +1,90 @@
+/** `muster completion SHELL`: what a shell needs to complete commands, verbs and options. */
+import { EXIT, type Io } from '../io.ts';
+import { COMMON, type OperatorNoun } from './command.ts';
+import { NOUNS } from './nouns.ts';
+
+export const completionHelp = `muster completion bash|zsh|fish
+
+Prints a script that completes commands, verbs and options.
+
+Examples:
+  muster completion bash > /etc/bash_completion.d/muster
+  source <(muster completion zsh)
+  muster completion fish > ~/.config/fish/completions/muster.fish
+`;
+
+/** `others` are the commands that do not operate: serve, migrate and so on. */
+export function completion(args: readonly string[], io: Io, others: readonly string[]): number {
+  const script = scriptOf(args[0], others);
+  if (script !== null) io.stdout.write(script);
+  else if (args.includes('--help') || args.includes('-h')) io.stdout.write(completionHelp);
+  else io.stderr.write(`muster: completion is for bash, zsh or fish\n\n${completionHelp}`);
+  return script !== null || args.includes('--help') || args.includes('-h') ? EXIT.ok : EXIT.usage;
+}
+
+function scriptOf(shell: string | undefined, others: readonly string[]): string | null {
+  switch (shell) {
+    case 'bash':
+      return bash(others);
+    case 'zsh':
+      return `#compdef muster\nautoload -U +X bashcompinit && bashcompinit\n${bash(others)}`;
+    case 'fish':
+      return fish(others);
+    default:
+      return null;
+  }
+}
+
+function flags(noun: OperatorNoun): string[] {
+  const own = noun.verbs.flatMap(({ options }) => Object.keys(options));
+  return [...new Set([...own, ...Object.keys(COMMON)])].map((name) => `--${name}`);
+}
+
+function verbs(noun: OperatorNoun): string[] {
+  return noun.verbs.map(({ verb }) => verb).filter((verb) => verb !== '');
+}
+
+function bash(others: readonly string[]): string {
+  const words = [...NOUNS.map(({ noun }) => noun), ...others].join(' ');
+  const cases = NOUNS.map(
+    (noun) =>
+      `    ${noun.noun}) verbs="${verbs(noun).join(' ')}"; flags="${flags(noun).join(' ')}" ;;`,
+  );
+  return `_muster() {
+  local word="\${COMP_WORDS[COMP_CWORD]}" verbs="" flags=""
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "${words}" -- "$word"))
+    return
+  fi
+  case "\${COMP_WORDS[1]}" in
+${cases.join('\n')}
+    completion) verbs="bash zsh fish" ;;
+  esac
+  case "$word" in
+    -*) COMPREPLY=($(compgen -W "$flags" -- "$word")) ;;
+    *) if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "$verbs" -- "$word")); fi ;;
+  esac
+}
+complete -F _muster muster
+`;
+}
+
+function fish(others: readonly string[]): string {
+  const first = NOUNS.map(({ noun, about }) => fishLine('__fish_use_subcommand', noun, about));
+  const rest = others.map((name) => fishLine('__fish_use_subcommand', name, ''));
+  const second = NOUNS.flatMap((noun) => {
+    const inside = `__fish_seen_subcommand_from ${noun.noun}`;
+    return [
+      ...noun.verbs
+        .filter(({ verb }) => verb !== '')
+        .map(({ verb, about }) => fishLine(inside, verb, about)),
+      ...flags(noun).map((flag) => `complete -c muster -f -n '${inside}' -l ${flag.slice(2)}`),
+    ];
+  });
+  return `${[...first, ...rest, ...second].join('\n')}\n`;
+}
+
+function fishLine(when: string, word: string, about: string): string {
+  const said = about === '' ? '' : ` -d '${about.replaceAll("'", "\\'")}'`;
+  return `complete -c muster -f -n '${when}' -a ${word}${said}`;
+}

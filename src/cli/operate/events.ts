@@ -1,0 +1,113 @@
+/** `muster events tail`: the log, as it grows. */
+import { LogEventSchema, LogPageSchema, type LogEvent } from '../../wire/log-event.ts';
+import { Value } from '@sinclair/typebox/value';
+import { isJsonObject } from '../../wire/text.ts';
+import { EXIT } from '../io.ts';
+import { numberOption, textOption, type Desk, type OperatorNoun } from './command.ts';
+import { OperateError } from './client.ts';
+import { clip } from './show.ts';
+
+export const EVENTS: OperatorNoun = {
+  noun: 'events',
+  about: 'the event log: every decision and what led to it',
+  verbs: [
+    {
+      verb: 'tail',
+      args: [],
+      about: 'The newest rows, and with --follow those to come',
+      options: {
+        follow: { short: 'f', about: 'go on with what is committed from now on' },
+        lines: { value: 'N', short: 'n', about: 'the newest N rows first (default 20)' },
+        rollout: { value: 'ID', about: 'of this rollout only' },
+        host: { value: 'NAME', about: 'of this host only' },
+        kind: { value: 'KIND', about: 'of this kind only, such as operator_command' },
+      },
+      examples: [
+        'muster events tail -f',
+        'muster events tail --kind operator_command -n 5',
+        'muster events tail --host web-01 --json | jq -c .payload',
+      ],
+      run: tail,
+    },
+  ],
+};
+
+/** Between two attempts at a stream that broke off. */
+const RETRY_MS = 1_000;
+
+async function tail(desk: Desk): Promise<number> {
+  const filter = {
+    rollout: textOption(desk, 'rollout'),
+    host: textOption(desk, 'host'),
+    kind: textOption(desk, 'kind'),
+  };
+  const last = numberOption(desk, 'lines', 20);
+  const page = await desk.client.get(LogPageSchema, '/v1/events', { ...filter, last });
+  for (const event of page.events) print(desk, event);
+  if (desk.options['follow'] === true) await follow(desk, filter, page.cursor);
+  return EXIT.ok;
+}
+
+function print(desk: Desk, event: LogEvent): void {
+  desk.io.stdout.write(desk.json ? `${JSON.stringify(event)}\n` : eventLine(desk, event, 0));
+}
+
+/** From where the page ended, through every break, without losing or repeating a row. */
+async function follow(
+  desk: Desk,
+  filter: Readonly<Record<string, string | undefined>>,
+  from: string,
+): Promise<void> {
+  let after = from;
+  let said = '';
+  while (!hasSeenEnough(desk)) {
+    try {
+      for await (const line of desk.client.lines(
+        '/v1/events/stream',
+        { ...filter, after },
+        desk.signal,
+      )) {
+        said = '';
+        if (line.startsWith('id: ')) after = line.slice(4);
+        else if (line.startsWith('data: ')) printData(desk, line.slice(6));
+      }
+    } catch (error) {
+      if (hasSeenEnough(desk)) return;
+      if (!(error instanceof OperateError) || error.exitCode !== EXIT.unavailable) throw error;
+      if (error.message !== said) desk.io.stderr.write(`muster: ${error.message}; trying on\n`);
+      said = error.message;
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+/** A function, because it changes while we wait. */
+function hasSeenEnough({ signal }: Desk): boolean {
+  return signal.aborted;
+}
+
+/** Rows, and remarks of the stream itself (another incarnation, rows that are gone). */
+function printData(desk: Desk, text: string): void {
+  const data: unknown = JSON.parse(text);
+  if (Value.Check(LogEventSchema, data)) print(desk, data);
+  else desk.io.stderr.write(`muster: the stream says ${text}\n`);
+}
+
+/** One row as one line; `depth` steps below what caused it. */
+export function eventLine({ paint, columns }: Desk, event: LogEvent, depth: number): string {
+  const { seq, ts, kind, rolloutId, channel, host, actor, causedBy } = event;
+  const who = [rolloutId ?? channel, host].filter((part) => part !== undefined).join(' ');
+  const head = `${String(seq).padStart(7)}  ${ts.slice(0, 19).replace('T', ' ')}  ${'  '.repeat(depth)}${kind}`;
+  const by = actor !== undefined && actor !== host ? ` by ${actor}` : '';
+  const cause = causedBy === undefined ? '' : ` ←${String(causedBy)}`;
+  const text = `${who}${by}${cause}  ${factsOf(event.payload)}`;
+  const room = columns === null ? Infinity : Math.max(20, columns - head.length - 2);
+  return `${head}  ${paint('dim', clip(text, room))}\n`;
+}
+
+/** What the row says, without what it assigned. */
+function factsOf(payload: unknown): string {
+  if (!isJsonObject(payload)) return '';
+  const { v: _version, changes: _changes, ...facts } = payload;
+  return JSON.stringify(facts);
+}

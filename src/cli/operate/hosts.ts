@@ -1,0 +1,157 @@
+/** `muster host …`: where a host stands, every reason for which it does not move, and how to hold or release it. */
+import { HostListSchema } from '../../wire/operator.ts';
+import { LogPageSchema } from '../../wire/log-event.ts';
+import { HostDetailSchema, type Blocker, type HostDetail } from '../../wire/why.ts';
+import { EXIT } from '../io.ts';
+import { numberOption, printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
+import { commandVerb, type CommandVerb } from './commanding.ts';
+import { eventLine } from './events.ts';
+import { pathOf } from './paths.ts';
+import { age, table, toneOf, type Cell } from './show.ts';
+
+const HOST = ['host'];
+
+const verbOf = (verb: string, command: CommandVerb['command']) =>
+  commandVerb({ verb, command, args: HOST, example: `muster host ${verb} web-01` });
+
+export const HOSTS: OperatorNoun = {
+  noun: 'host',
+  about: 'one machine and its agent',
+  verbs: [
+    {
+      verb: 'list',
+      args: [],
+      about: 'Hosts by name',
+      options: {
+        channel: { value: 'NAME', about: 'declared on this channel' },
+        state: { value: 'STATE', about: 'in this state in the newest rollout of its channel' },
+        reachability: { value: 'HOW', about: 'never, reachable or unreachable' },
+        prefix: { value: 'TEXT', about: 'whose name begins so' },
+        limit: { value: 'N', about: 'this many (default 100)' },
+      },
+      examples: ['muster host list --state Failed', 'muster host list --prefix web- --json'],
+      run: list,
+    },
+    {
+      verb: 'show',
+      args: HOST,
+      about: 'Where it stands in each of its rollouts',
+      options: {},
+      examples: ['muster host show web-01'],
+      run: show,
+    },
+    {
+      verb: 'explain',
+      args: HOST,
+      about:
+        'Every reason for which it does not move, with numbers and hosts; exit code 1 when there is one',
+      options: {},
+      examples: ['muster host explain web-01', 'muster host explain web-01 --json | jq .[].gate'],
+      run: explain,
+    },
+    {
+      verb: 'history',
+      args: HOST,
+      about: 'Its rows of the log, oldest first',
+      options: { limit: { value: 'N', about: 'the newest N rows (default 50)' } },
+      examples: ['muster host history web-01 --limit 10'],
+      run: history,
+    },
+    verbOf('hold', 'HoldHost'),
+    verbOf('release', 'ReleaseHost'),
+    verbOf('withdraw', 'WithdrawDispatch'),
+    verbOf('write-off', 'WriteOffHost'),
+  ],
+};
+
+async function list(desk: Desk): Promise<number> {
+  const { client, io, now } = desk;
+  const found = await client.get(HostListSchema, '/v1/hosts', {
+    limit: numberOption(desk, 'limit', 100),
+    channel: textOption(desk, 'channel'),
+    state: textOption(desk, 'state'),
+    reachability: textOption(desk, 'reachability'),
+    prefix: textOption(desk, 'prefix'),
+  });
+  if (desk.json) {
+    printObject(desk, found);
+    return EXIT.ok;
+  }
+  const rows = found.hosts.map((host): (string | Cell)[] => [
+    { text: host.rolloutState ?? '-', tone: toneOf(host.rolloutState ?? '') },
+    { text: host.reachability, tone: toneOf(host.reachability) },
+    age(host.lastCheckinAt, now()),
+    host.channel === '' ? '-' : host.channel,
+    host.held ? { text: 'held', tone: 'warn' } : '-',
+    host.hostname,
+  ]);
+  io.stdout.write(table(['STATE', 'AGENT', 'HEARD', 'CHANNEL', 'HOLD', 'HOST'], rows, desk));
+  if (found.nextCursor !== undefined) {
+    io.stderr.write('muster: there are more; give --limit, or narrow the list\n');
+  }
+  return EXIT.ok;
+}
+
+function hostOf(desk: Desk): Promise<HostDetail> {
+  return desk.client.get(HostDetailSchema, pathOf('hosts', desk.args['host'] ?? ''));
+}
+
+async function show(desk: Desk): Promise<number> {
+  const host = await hostOf(desk);
+  const { io, paint, now } = desk;
+  if (desk.json) {
+    printObject(desk, host);
+    return EXIT.ok;
+  }
+  const line = (name: string, text: string): void => {
+    io.stdout.write(`${paint('dim', name.padEnd(10))}${text}\n`);
+  };
+  io.stdout.write(`${paint('bold', host.hostname)}\n`);
+  line('channel', host.channel ?? 'not declared');
+  line(
+    'agent',
+    `${paint(toneOf(host.reachability), host.reachability)}, heard ${age(host.lastCheckinAt, now())} ago`,
+  );
+  line('runs', host.currentClosureHash ?? 'unknown');
+  line('declared', host.declaredClosureHash ?? 'nothing');
+  if (host.hold !== undefined) line('held', `by ${host.hold.actor}: ${host.hold.reason}`);
+  const rows = host.rollouts.map((one): (string | Cell)[] => {
+    const state = one.closed ?? one.state;
+    return [
+      { text: state, tone: toneOf(state) },
+      String(one.wave),
+      age(one.dispatchedAt, now()),
+      { text: one.blockers.map(({ key }) => key).join(' ') || '-' },
+      one.rolloutId,
+    ];
+  });
+  io.stdout.write(`\n${table(['STATE', 'WAVE', 'DISPATCHED', 'HELD BY', 'ROLLOUT'], rows, desk)}`);
+  return EXIT.ok;
+}
+
+async function explain(desk: Desk): Promise<number> {
+  const { blockers, hostname, rollouts } = await hostOf(desk);
+  const { io } = desk;
+  if (desk.json) printObject(desk, blockers);
+  else if (blockers.length === 0) {
+    const [newest] = rollouts;
+    const stands =
+      newest === undefined ? 'it is in no rollout' : `it is ${newest.state} in ${newest.rolloutId}`;
+    io.stdout.write(`nothing holds ${hostname}: ${stands}\n`);
+  } else for (const blocker of blockers) io.stdout.write(blockerText(desk, blocker));
+  return blockers.length === 0 ? EXIT.ok : EXIT.no;
+}
+
+function blockerText({ paint, now }: Desk, blocker: Blocker): string {
+  const { key, because, since, releasedBy, hosts } = blocker;
+  const behind = hosts.map(({ hostname, doing }) => `    ${hostname}  ${paint('dim', doing)}\n`);
+  return `${paint('warn', key)}  since ${age(since, now())}: ${because}\n    released when: ${releasedBy}\n${behind.join('')}`;
+}
+
+async function history(desk: Desk): Promise<number> {
+  const query = { host: desk.args['host'], last: numberOption(desk, 'limit', 50) };
+  const page = await desk.client.get(LogPageSchema, '/v1/events', query);
+  if (desk.json) printObject(desk, page.events);
+  else for (const event of page.events) desk.io.stdout.write(eventLine(desk, event, 0));
+  return EXIT.ok;
+}

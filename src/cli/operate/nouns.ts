@@ -1,0 +1,17 @@
+/** Every operator command of `muster`, once: dispatch, help and completion read this list. */
+import type { OperatorNoun } from './command.ts';
+import { EVENTS } from './events.ts';
+import { HOSTS } from './hosts.ts';
+import { CHANNELS, FLEET, QUARANTINES } from './others.ts';
+import { ROLLOUTS } from './rollouts.ts';
+import { STATUS } from './status.ts';
+
+export const NOUNS: readonly OperatorNoun[] = [
+  STATUS,
+  ROLLOUTS,
+  CHANNELS,
+  FLEET,
+  HOSTS,
+  QUARANTINES,
+  EVENTS,
+];

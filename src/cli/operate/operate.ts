@@ -1,0 +1,151 @@
+/** Runs an operator command: options, profile, client, the verb itself, and errors as sentences or JSON. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  clientConfigPath,
+  loadClientConfig,
+  wantsColour,
+  type ClientConfig,
+} from '../../config/client.ts';
+import { environment, type Environment } from '../../config.ts';
+import { errorCode, EXIT, parseOptions, UsageError, type Io } from '../io.ts';
+import { createClient, OperateError } from './client.ts';
+import {
+  COMMON,
+  helpOf,
+  nounHelp,
+  parseConfig,
+  usageOf,
+  type Desk,
+  type OperatorNoun,
+  type OperatorVerb,
+} from './command.ts';
+import { NOUNS } from './nouns.ts';
+import { painter } from './show.ts';
+
+/** `muster NOUN …` as a function of its arguments. */
+export function operate(name: string): (args: string[], io: Io) => Promise<number> {
+  return (args, io) => runNoun(name, args, io, environment());
+}
+
+export async function runNoun(
+  name: string,
+  args: readonly string[],
+  io: Io,
+  env: Environment,
+): Promise<number> {
+  const noun = NOUNS.find((one) => one.noun === name);
+  if (noun === undefined) throw new Error(`no operator command ${name}`);
+  const json = args.includes('--json');
+  try {
+    const found = verbOf(noun, args, io);
+    return typeof found === 'number' ? found : await runVerb(noun, found, io, env);
+  } catch (error) {
+    return complain(io, json, error);
+  }
+}
+
+interface Found {
+  readonly verb: OperatorVerb;
+  readonly rest: readonly string[];
+}
+
+function verbOf(noun: OperatorNoun, args: readonly string[], io: Io): Found | number {
+  const [only] = noun.verbs;
+  if (only?.verb === '') return { verb: only, rest: args };
+  const [given, ...rest] = args;
+  const verb = noun.verbs.find((one) => one.verb === given);
+  if (verb !== undefined) return { verb, rest };
+  if (given === undefined || given === '--help' || given === '-h') {
+    io.stdout.write(nounHelp(noun));
+    return given === undefined ? EXIT.usage : EXIT.ok;
+  }
+  const known = noun.verbs.map((one) => one.verb).join(', ');
+  throw new UsageError(`muster ${noun.noun} has no verb ${given}; it has ${known}`);
+}
+
+async function runVerb(
+  noun: OperatorNoun,
+  { verb, rest }: Found,
+  io: Io,
+  env: Environment,
+): Promise<number> {
+  const { values, positionals } = parseOptions({
+    args: [...rest],
+    options: parseConfig({ ...verb.options, ...COMMON }),
+    allowPositionals: true,
+    strict: true,
+  });
+  if (values['help'] === true) {
+    io.stdout.write(helpOf(noun.noun, verb));
+    return EXIT.ok;
+  }
+  if (positionals.length !== verb.args.length) {
+    throw new UsageError(`write ${usageOf(noun.noun, verb)}; --help tells more`);
+  }
+  const options = values as Desk['options'];
+  const { config, token } = await configOf(options, env);
+  const stop = new AbortController();
+  const onInterrupt = (): void => {
+    stop.abort();
+  };
+  process.once('SIGINT', onInterrupt);
+  const terminal = io.stdout.isTTY === true;
+  try {
+    return await verb.run({
+      ...{ io, options, signal: stop.signal, json: options['json'] === true },
+      client: createClient(config, token),
+      paint: painter(terminal && options['no-color'] !== true && wantsColour(env)),
+      columns: terminal ? (io.stdout.columns ?? 80) : null,
+      now: () => Date.now(),
+      args: Object.fromEntries(verb.args.map((name, i) => [name, positionals[i] ?? ''])),
+    });
+  } finally {
+    process.removeListener('SIGINT', onInterrupt);
+  }
+}
+
+async function configOf(
+  options: Desk['options'],
+  env: Environment,
+): Promise<{ readonly config: ClientConfig; readonly token: string | null }> {
+  const text = (name: string): string | undefined => {
+    const value = options[name];
+    return typeof value === 'string' ? value : undefined;
+  };
+  const file = clientConfigPath(env);
+  const content = file === null ? null : await readIfThere(file);
+  const flags = { url: text('url'), token: text('token'), profile: text('profile') };
+  const loaded = loadClientConfig(flags, env, content);
+  if (!loaded.ok) throw new UsageError(loaded.problems.join('; '));
+  const { config } = loaded;
+  if (config.tokenFile === null) return { config, token: config.token };
+  const from = path.resolve(path.dirname(file ?? '.'), config.tokenFile);
+  const token = await readIfThere(from);
+  if (token === null) throw new UsageError(`the profile's tokenFile ${from} is not there`);
+  return { config, token: token.trim() };
+}
+
+async function readIfThere(file: string): Promise<string | null> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return null;
+    throw new UsageError(`cannot read ${file} (${errorCode(error)}): check its permissions`);
+  }
+}
+
+/** Says what went wrong and returns the exit code; a fault of our own is thrown on. */
+function complain(io: Io, json: boolean, error: unknown): number {
+  const known =
+    error instanceof OperateError
+      ? error
+      : error instanceof UsageError
+        ? new OperateError(error.message, EXIT.usage, 'usage')
+        : null;
+  if (known === null) throw error;
+  const { message, code, exitCode } = known;
+  if (json) io.stdout.write(`${JSON.stringify({ error: code, detail: message })}\n`);
+  else io.stderr.write(`muster: ${message}\n`);
+  return exitCode;
+}

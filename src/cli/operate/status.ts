@@ -1,0 +1,118 @@
+/** `muster status`: the whole fleet on one screen. Exit code 1 when something needs a person. */
+import { RolloutListSchema } from '../../wire/operator.ts';
+import {
+  ChannelListSchema,
+  FleetSchema,
+  LeaderSchema,
+  QueueSchema,
+  type ChannelDetail,
+  type Fleet,
+  type Leader,
+  type Queue,
+} from '../../wire/overview.ts';
+import { EXIT } from '../io.ts';
+import { printObject, type Desk, type OperatorNoun } from './command.ts';
+import { age, counts, table, toneOf, type Cell } from './show.ts';
+
+export const STATUS: OperatorNoun = {
+  noun: 'status',
+  about: 'the fleet on one screen',
+  verbs: [
+    {
+      verb: '',
+      args: [],
+      about: 'The fleet on one screen; with --check, exit code 1 when something needs a person',
+      options: { check: { about: 'exit with 1 when there are alarms' } },
+      examples: ['muster status', 'muster status --check --json | jq .alarms'],
+      run: status,
+    },
+  ],
+};
+
+/** Three ticks without a commit: nobody leads, or the leader is stuck. */
+const SILENT_SECS = 45;
+/** Far beyond what a handover leaves behind. */
+const LATE_SECS = 30;
+
+async function status(desk: Desk): Promise<number> {
+  const { client, options } = desk;
+  const [fleet, leader, queue, channels, live] = await Promise.all([
+    client.get(FleetSchema, '/v1/fleet'),
+    client.get(LeaderSchema, '/v1/leader'),
+    client.get(QueueSchema, '/v1/queue'),
+    client.get(ChannelListSchema, '/v1/channels', { limit: 1_000 }),
+    client.get(RolloutListSchema, '/v1/rollouts', { hosts: 'false', limit: 50 }),
+  ]);
+  const alarms = alarmsOf(fleet, leader, queue, channels.channels);
+  if (desk.json) printObject(desk, { alarms, fleet, leader, queue, ...channels, ...live });
+  else print(desk, { fleet, leader, queue, channels: channels.channels, alarms });
+  return options['check'] === true && alarms.length > 0 ? EXIT.no : EXIT.ok;
+}
+
+function alarmsOf(
+  fleet: Fleet,
+  leader: Leader,
+  queue: Queue,
+  channels: readonly ChannelDetail[],
+): string[] {
+  const alarms: string[] = [];
+  const silent = leader.lastCommitAgeSeconds ?? 0;
+  if (silent > SILENT_SECS)
+    alarms.push(`no commit for ${String(Math.round(silent))} s: nobody leads`);
+  if (queue.oldestSeconds > LATE_SECS) {
+    alarms.push(`an input has waited for ${String(Math.round(queue.oldestSeconds))} s`);
+  }
+  if (queue.dead > 0) alarms.push(`${String(queue.dead)} inputs could not be decided (dead_input)`);
+  if (fleet.pause !== undefined) {
+    alarms.push(`the fleet is paused by ${fleet.pause.actor}: ${fleet.pause.reason}`);
+  }
+  for (const { name, pause, rolloutState, note, currentRolloutId } of channels) {
+    if (pause !== undefined)
+      alarms.push(`channel ${name} is paused by ${pause.actor}: ${pause.reason}`);
+    if (rolloutState === 'Failed' || rolloutState === 'Reverted') {
+      alarms.push(
+        `rollout ${currentRolloutId ?? name} is ${rolloutState}; see muster rollout show ${name}`,
+      );
+    }
+    if (note !== undefined) alarms.push(`channel ${name}: ${note}`);
+  }
+  if (fleet.quarantines > 0) alarms.push(`${String(fleet.quarantines)} closures are quarantined`);
+  return alarms;
+}
+
+interface Screen {
+  readonly fleet: Fleet;
+  readonly leader: Leader;
+  readonly queue: Queue;
+  readonly channels: readonly ChannelDetail[];
+  readonly alarms: readonly string[];
+}
+
+function print(desk: Desk, { fleet, leader, queue, channels, alarms }: Screen): void {
+  const { io, paint, now } = desk;
+  const line = (name: string, text: string): void => {
+    io.stdout.write(`${paint('dim', name.padEnd(10))}${text}\n`);
+  };
+  line(
+    'leader',
+    `${leader.holder}, epoch ${String(leader.epoch)}, for ${age(leader.since, now())}`,
+  );
+  line(
+    'queue',
+    `${String(queue.rows)} waiting, ${String(queue.dead)} dead; log at ${String(fleet.headSeq)}`,
+  );
+  line('release', `${fleet.ref ?? 'none'}, signed ${age(fleet.signedAt, now())} ago`);
+  line('hosts', counts(fleet.reachability));
+  line('states', counts(fleet.hosts));
+  line('held by', counts(fleet.blockers));
+  io.stdout.write('\n');
+  const rows = channels.map((channel): (string | Cell)[] => [
+    channel.name,
+    { text: channel.rolloutState ?? '-', tone: toneOf(channel.rolloutState ?? '') },
+    channel.pause === undefined ? '-' : { text: 'paused', tone: 'warn' },
+    String(channel.hosts),
+    channel.currentRolloutId ?? '-',
+  ]);
+  io.stdout.write(table(['CHANNEL', 'ROLLOUT', 'PAUSE', 'HOSTS', 'ID'], rows, desk));
+  for (const alarm of alarms) io.stdout.write(`${paint('bad', '!')} ${alarm}\n`);
+}

@@ -1,0 +1,305 @@
+/** The operator commands of `muster`, over HTTP against a whole server: what they print, and how they exit. */
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { completion } from '../../src/cli/operate/completion.ts';
+import { helpOf, nounHelp } from '../../src/cli/operate/command.ts';
+import { NOUNS } from '../../src/cli/operate/nouns.ts';
+import { runNoun } from '../../src/cli/operate/operate.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { EDGE, REF, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
+import { startNode } from '../support/processes.ts';
+import { run, temporaryDirectory, type Outcome } from './support.ts';
+
+let server: HttpServer;
+const STABLE = `stable@${REF}`;
+const MUSTER = path.resolve('dist/cli/muster.js');
+
+beforeAll(async () => {
+  const { url } = await createTestDatabase();
+  server = await startHttpServer(url);
+  await until(
+    async () => await (await server.call('GET', '/v1/rollouts', { as: 'operator:ada' })).text(),
+    (text) => text.includes(EDGE),
+  );
+  for (const hostname of ['web-01', 'web-04', 'canary-01']) {
+    const body = { hostname, current_closure: 'old', at: new Date().toISOString() };
+    await server.call('POST', '/v1/agent/heartbeat', { as: `agent:${hostname}`, body });
+  }
+});
+afterAll(() => server.stop());
+
+/** `muster LINE`, as a function, against the server. */
+function muster(line: string, env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+  const [noun = '', ...args] = words(line);
+  const all = { MUSTER_URL: server.url, USER: 'ada', ...env };
+  return run((rest, io) => runNoun(noun, rest, io, all), ...args);
+}
+
+/** As a shell would, where examples need one: quotes, and nothing after a pipe. */
+function words(line: string): string[] {
+  const command = line.split(/ [|>] /)[0] ?? '';
+  const found = command.match(/'[^']*'|\S+/g) ?? [];
+  return found.map((word) => word.replaceAll("'", ''));
+}
+
+describe('a command', () => {
+  it('says which log row it became, and is refused with exit code 1', async () => {
+    const paused = await muster("channel pause edge --reason 'disk alarms'");
+    expect(paused).toMatchObject({ code: 0, stderr: '' });
+    expect(paused.stdout).toMatch(/^done {2}PauseChannel edge {2}\(log row \d+/);
+    const again = await muster('channel pause edge -r again');
+    expect(again).toMatchObject({ code: 1, stdout: '' });
+    expect(again.stderr).toBe('muster: channel edge is already paused\n');
+    expect((await muster('channel pause edge -r again --json')).json).toEqual({
+      error: 'illegal-command',
+      detail: 'channel edge is already paused',
+    });
+    expect((await muster('status --check')).code).toBe(1);
+    expect((await muster('status')).stdout).toContain('paused by ada: disk alarms');
+    expect(await muster('channel resume edge -r over')).toMatchObject({ code: 0 });
+  });
+
+  it('under the same key is answered alike', async () => {
+    const first = await muster('host hold web-01 -r look --key k-1 --json');
+    const again = await muster('host hold web-01 -r look --key k-1 --json');
+    expect(JSON.parse(first.stdout)).toEqual(JSON.parse(again.stdout));
+    expect(first.code).toBe(0);
+    expect((await muster('host hold web-01 -r other --key k-1')).stderr).toMatch(/was used/);
+    await muster('host release web-01 -r seen');
+  });
+
+  it('says what is missing', async () => {
+    const wrong: Readonly<Record<string, RegExp>> = {
+      'channel pause edge': /give a reason/,
+      'channel pause': /write muster channel pause CHANNEL/,
+      'channel stop edge': /no verb stop; it has list, show, pause, resume/,
+      'rollout list --colour': /Unknown option '--colour'/,
+      'rollout list --limit 0': /--limit is a whole number/,
+      'fleet pause -r x --expected-seq soon': /--expected-seq is a whole number/,
+      'status --url nowhere': /--url is "nowhere", not an address/,
+      'status --profile prod': /no config file, and so no profile prod/,
+    };
+    for (const [line, message] of Object.entries(wrong)) {
+      const { code, stderr } = await muster(line);
+      expect([line, code]).toEqual([line, 2]);
+      expect(stderr).toMatch(message);
+    }
+    expect((await muster('rollout')).code).toBe(2);
+    expect((await muster('rollout --help')).code).toBe(0);
+  });
+
+  it('tells apart who may not, and what is not there', async () => {
+    const away = await muster('status --url http://127.0.0.1:9');
+    expect(away.code).toBe(4);
+    expect(away.stderr).toMatch(/cannot reach .* from --url\): is it running/);
+    expect((await muster('status --token x')).code).toBe(3);
+    expect((await muster('status --token x')).stderr).toMatch(/Give --token, MUSTER_TOKEN/);
+    expect((await muster('host show nobody')).code).toBe(1);
+    expect((await muster('rollout show nowhere')).code).toBe(1);
+  });
+});
+
+describe('a reader', () => {
+  it('is told why a host does not move, and what would release it', async () => {
+    const { code, stdout } = await muster('host explain web-01');
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/wave-promotion:1 {2}since \d+[sm]: it is in wave 1; wave 0 has 0 of 1/);
+    expect(stdout).toContain(
+      '    released when: wave 0 is done\n    web-04  held by channel-edges:edge',
+    );
+    const json = JSON.parse((await muster('host explain web-01 --json')).stdout) as object[];
+    expect(json).toEqual(
+      expect.arrayContaining([expect.objectContaining({ gate: 'wave-promotion' })]),
+    );
+  });
+
+  it('sees a rollout wave by wave, by its id or its channel', async () => {
+    const byChannel = await muster('rollout show stable --hosts');
+    expect(byChannel.stdout).toContain(STABLE);
+    expect(byChannel.stdout).toMatch(/▶ wave 0 {2}·{24} {8}0\/1 {2}soak 5m {2}Pending 1/);
+    expect(byChannel.stdout).toMatch(/Pending {2}blocked {2}db-01/);
+    expect((await muster(`rollout show ${STABLE} --hosts`)).stdout).toContain('▶ wave 0');
+  });
+
+  it('sees what led to what', async () => {
+    const { stdout } = await muster('rollout trace edge --limit 5');
+    expect(stdout).toMatch(/^ +\d+ {2}20\d\d-\d\d-\d\d [\d:]+ +\w+ {2}edge@/);
+  });
+});
+
+describe('profiles', () => {
+  const at = temporaryDirectory();
+
+  it('name the address and the token; flags and variables win', async () => {
+    const home = { XDG_CONFIG_HOME: at('config'), MUSTER_URL: '' };
+    await mkdir(at('config/muster'), { recursive: true });
+    const profiles = { here: { url: server.url }, there: { url: server.url, tokenFile: 'token' } };
+    await writeFile(at('config/muster/config.json'), JSON.stringify({ default: 'here', profiles }));
+    expect((await muster('channel list', home)).code).toBe(0);
+    expect((await muster('channel list --profile there', home)).stderr).toMatch(
+      /tokenFile .* is not/,
+    );
+    await writeFile(at('config/muster/token'), 'secret\n');
+    expect((await muster('channel list --profile there', home)).code).toBe(3);
+    expect((await muster('channel list', { ...home, MUSTER_PROFILE: 'there' })).code).toBe(3);
+    expect((await muster('channel list --profile none', home)).stderr).toMatch(
+      /it has here, there/,
+    );
+    const elsewhere = { ...home, MUSTER_URL: 'http://127.0.0.1:9' };
+    expect((await muster('channel list', elsewhere)).stderr).toMatch(/from MUSTER_URL/);
+  });
+});
+
+describe('a process', () => {
+  it('watches a rollout until it ends, and says how', async () => {
+    const args = [MUSTER, 'rollout', 'watch', 'edge', '--json'];
+    const child = startNode(args, { env: { MUSTER_URL: server.url, USER: 'ada' } });
+    let said = '';
+    child.stdout.on('data', (data: Buffer) => (said += data.toString()));
+    await until(
+      () => Promise.resolve(said),
+      (text) => text.includes('"state":"Opening"'),
+    );
+    await muster('rollout cancel edge -r enough');
+    const [code] = (await once(child, 'exit')) as [number | null];
+    expect(code).toBe(1);
+    expect(said.trimEnd().split('\n').at(-1)).toContain('"state":"Cancelled"');
+  }, 20_000);
+
+  it('follows the log from where its page ended', async () => {
+    const args = [
+      MUSTER,
+      'events',
+      'tail',
+      '-f',
+      '-n',
+      '1',
+      '--kind',
+      'operator_command',
+      '--json',
+    ];
+    const child = startNode(args, { env: { MUSTER_URL: server.url, USER: 'ada' } });
+    let said = '';
+    child.stdout.on('data', (data: Buffer) => (said += data.toString()));
+    await until(
+      () => Promise.resolve(said),
+      (text) => text.includes('operator_command'),
+    );
+    await muster('fleet pause -r first');
+    await muster('fleet resume -r second');
+    await until(
+      () => Promise.resolve(said),
+      (text) => text.includes('second'),
+    );
+    const rows = said
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { seq: number });
+    expect(rows.map(({ seq }) => seq)).toEqual([...new Set(rows.map(({ seq }) => seq))]);
+    child.kill('SIGINT');
+    const [code] = (await once(child, 'exit')) as [number | null];
+    expect(code).toBe(0);
+  }, 20_000);
+
+  it('uses no colour where nobody looks, and lists its commands', async () => {
+    const child = startNode([MUSTER, 'help'], { env: {} });
+    let said = '';
+    child.stdout.on('data', (data: Buffer) => (said += data.toString()));
+    await once(child, 'exit');
+    for (const { noun } of NOUNS) expect(said).toContain(`  ${noun} `);
+    expect((await muster('status')).stdout).not.toContain('\u001b');
+  }, 20_000);
+});
+
+describe('help and completion', () => {
+  it('documents every command as it is', async () => {
+    const blocks = NOUNS.flatMap((noun) => [
+      `## muster ${noun.noun}\n`,
+      ...(noun.verbs.length === 1 ? [] : [fence(nounHelp(noun))]),
+      ...noun.verbs.map((verb) => fence(helpOf(noun.noun, verb))),
+    ]);
+    const page = [INTRODUCTION, ...blocks].join('\n');
+    await expect(page).toMatchFileSnapshot('../../docs/cli.md');
+  });
+
+  it('completes commands, verbs and options', () => {
+    const out = { stdout: '', stderr: '' };
+    const io = {
+      stdout: { write: (text: string) => (out.stdout += text) },
+      stderr: { write: (text: string) => (out.stderr += text) },
+    };
+    for (const shell of ['bash', 'zsh', 'fish']) {
+      expect(completion([shell], io, ['serve'])).toBe(0);
+    }
+    for (const { noun } of NOUNS) expect(out.stdout).toContain(noun);
+    expect(completion(['tcsh'], io, [])).toBe(2);
+  });
+});
+
+// Last: examples cancel and write off.
+describe('every example of the help', () => {
+  const examples = NOUNS.flatMap(({ verbs }) => verbs.flatMap((verb) => verb.examples))
+    // These go on until they are stopped; they have tests of their own below.
+    .filter((line) => !/watch|tail -f/.test(line))
+    .map((line) => [line.replace('0388fb62', REF)] as const);
+
+  it.each(examples)('%s', async (line) => {
+    const { code, stdout, stderr } = await muster(line.replace(/^muster /, ''));
+    // A command may be refused as things stand; it may not be misunderstood.
+    expect([line, stderr, [0, 1].includes(code)]).toEqual([line, stderr, true]);
+    expect(stdout + stderr).not.toBe('');
+  });
+});
+
+function fence(text: string): string {
+  return `\`\`\`text\n${text.trimEnd()}\n\`\`\`\n`;
+}
+
+const INTRODUCTION = `# The command line
+
+\`muster status\`, \`rollout\`, \`channel\`, \`fleet\`, \`host\`, \`quarantine\` and \`events\` speak to the control plane
+over HTTP, and to nothing else. Tables are for people; \`--json\` is for machines. Colours appear on terminals
+only. This page is printed from the commands themselves, and a test runs every example
+(\`npx vitest run --project processes test/cli/operate.test.ts -u\` rewrites it).
+
+## Where, and who you are
+
+A flag wins over a variable, a variable over the profile:
+
+| what | flag | variable | in the profile |
+|---|---|---|---|
+| address | \`--url\` | \`MUSTER_URL\` | \`url\` |
+| token | \`--token\` | \`MUSTER_TOKEN\` | \`token\`, or \`tokenFile\`: a path from the config file's folder |
+| profile | \`--profile\` | \`MUSTER_PROFILE\` | \`default\` names it |
+
+Profiles are in \`$XDG_CONFIG_HOME/muster/config.json\`, or \`~/.config/muster/config.json\`:
+
+\`\`\`json
+{
+  "default": "prod",
+  "profiles": {
+    "prod": { "url": "https://muster.example.com", "tokenFile": "prod.token" },
+    "laptop": { "url": "http://127.0.0.1:7070" }
+  }
+}
+\`\`\`
+
+Without any of these the address is that of \`muster dev\`, \`http://127.0.0.1:7070\`. A control plane with a
+certificate of your own: set \`NODE_EXTRA_CA_CERTS\` to the CA's file.
+
+## Exit codes
+
+| code | meaning |
+|---|---|
+| 0 | done; of \`rollout watch\`: Terminal; of \`host explain\`: nothing holds it |
+| 1 | refused, not there, or the answer is no |
+| 2 | wrong usage |
+| 3 | not allowed: no token, or one without the role |
+| 4 | the control plane cannot be reached, or is not ready |
+| 5 | accepted and durable, but no leader has decided it: ask again with the \`--key\` it names |
+
+Commands are safe to repeat: each is sent under an Idempotency-Key (\`--key\` to choose it), and while the
+control plane is away for a moment it is sent again by itself.
+`;
