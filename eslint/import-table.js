@@ -38,7 +38,7 @@ export const TABLE = {
   eventlog: {
     rooms: ['db', 'wire', 'reducer', 'telemetry'],
     packages: [],
-    node: ['crypto', 'fs', 'fs/promises', 'readline', 'stream', 'stream/promises', 'zlib'],
+    node: ['crypto', 'fs', 'fs/promises', 'path', 'readline', 'stream', 'stream/promises', 'zlib'],
   },
   // `wire`, because what lies in the queue was written by another version and is decoded again.
   leader: {

@@ -20,6 +20,7 @@ import { acquireLock } from './db/lock.ts';
 import { createPool, type Pool } from './db/pool.ts';
 import { hasFleet } from './db/reads.ts';
 import { createFollower, type Follower } from './eventlog/follow.ts';
+import { keepLog } from './eventlog/keep.ts';
 import { createLeader } from './leader/leader.ts';
 import { createSubmitter, type Submitter } from './queue/submitter.ts';
 import type { Settings } from './reducer/settings.ts';
@@ -244,6 +245,14 @@ function startWorking(kit: Kit): Part {
     heartbeatMs: config.heartbeatSeconds * 1_000,
     tickMs: config.tickSeconds * 1_000,
     retentionDays: config.retentionDays,
+    logKeeper: {
+      log: keepLog(database, pool),
+      everyMs: config.checkpointMinutes * 60_000,
+      checkpointTo: config.checkpointTo,
+      keepDays: config.logRetentionDays === 0 ? null : config.logRetentionDays,
+      mostBytes: config.logRetentionGb === 0 ? null : config.logRetentionGb * 1024 ** 3,
+      exportDir: config.logExportDir,
+    },
     acquire: (signal: AbortSignal) =>
       acquireLock(
         { database, name: 'workers', listener, logger: log, random: Math.random },

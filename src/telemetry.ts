@@ -154,7 +154,7 @@ export const METRICS = {
   muster_worker_runs_total: {
     type: 'counter',
     labels: ['worker', 'outcome'],
-    help: 'Runs of each worker (manifests, liveness, tick, retention) that went ok or failed.',
+    help: 'Runs of each worker (manifests, liveness, tick, retention, log) that went ok or failed.',
   },
   muster_verifications_total: {
     type: 'counter',

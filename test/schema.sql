@@ -470,6 +470,7 @@ DECLARE
   low        event_log;
   high       event_log;
   before     bytea;
+  reader     text;
 BEGIN
   PERFORM pg_advisory_xact_lock(x'4d55'::int + 16, ('event_log'::regclass::oid)::bigint::bit(32)::int);
   SELECT min(substr(c.relname, 12)::bigint) INTO part FROM pg_inherits i
@@ -490,6 +491,13 @@ BEGIN
   EXECUTE format('CREATE TRIGGER event_log_no_change BEFORE UPDATE OR DELETE ON %I
                   FOR EACH ROW EXECUTE FUNCTION event_log_append_only()', kept_name);
   EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER event_log_no_change', kept_name);
+  FOR reader IN
+    SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+    FROM pg_class c, aclexplode(c.relacl) a
+    WHERE c.oid = 'event_log'::regclass AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner
+  LOOP
+    EXECUTE format('GRANT SELECT ON %I TO %s', kept_name, reader);
+  END LOOP;
   EXECUTE format('COMMENT ON TABLE %I IS %L', kept_name,
                  format('Rows %s to %s of the event log, detached by retention; an owner may drop it.', low.seq, high.seq));
   INSERT INTO log_detached (name, first_seq, last_seq, first_ts, last_ts, predecessor_hash, last_hash)
@@ -540,6 +548,14 @@ END
 $function$
 
 -- Makes the partitions that hold seqs up to the given one; returns how many were new.
+
+CREATE OR REPLACE FUNCTION event_log_partition_rows()
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$SELECT 1000000::bigint$function$
+
+-- How many seqs one partition of the log holds.
 
 CREATE OR REPLACE FUNCTION fence(mine bigint)
  RETURNS void

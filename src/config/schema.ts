@@ -4,7 +4,8 @@
  */
 import { Type } from '@sinclair/typebox';
 
-type Group = 'Database' | 'Process' | 'Manifests' | 'Hosts and graces' | 'Limits' | 'Stopping';
+type Group =
+  'Event log' | 'Database' | 'Process' | 'Manifests' | 'Hosts and graces' | 'Limits' | 'Stopping';
 
 const ROLES = ['api', 'leader', 'workers'] as const;
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -192,6 +193,35 @@ export const ConfigSchema = Type.Object({
     30,
     [0.01, 3_650],
     'Days after which an ended rollout is pruned from the state. The event log keeps it.',
+  ),
+
+  logRetentionDays: decimal(
+    'Event log',
+    0,
+    [0, 36_500],
+    'Days after which a partition of the log (a million rows) is detached; 0: never. Detached partitions stay tables until an owner drops them.',
+  ),
+  logRetentionGb: decimal(
+    'Event log',
+    0,
+    [0, 1_000_000],
+    'Size of the log, with indexes, beyond which its oldest partition is detached; 0: any. An event costs about half a kilobyte.',
+  ),
+  logExportDir: optional(
+    'Event log',
+    'Folder to which detached partitions are written as compressed JSON lines that `muster replay` reads. Unset: they are not.',
+    { example: '/var/lib/muster/log' },
+  ),
+  checkpointMinutes: decimal(
+    'Event log',
+    10,
+    [0.01, 1_440],
+    'How often the head of the log is said, and old partitions are looked for. What a rewriting of the whole log could hide is what happened since the last one.',
+  ),
+  checkpointTo: optional(
+    'Event log',
+    'File to which each checkpoint `incarnation:seq:hash` is appended, or http(s) URL to which it is posted; `muster log verify --checkpoint` takes it. Unset: the process log only.',
+    { example: '/var/log/muster/checkpoints' },
   ),
 
   verdictWaitMs: whole(

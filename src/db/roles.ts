@@ -58,6 +58,7 @@ const LEADER_FUNCTIONS = [
   'fence(bigint)',
   'event_log_make_partitions(bigint)',
   'event_log_detach_lowest()',
+  'event_log_partition_rows()',
 ];
 
 const NAMES = ['owner', 'api', 'leader', 'readonly'] as const;

@@ -131,7 +131,8 @@ function compareFamily(
       continue;
     }
     for (const field of new Set([...Object.keys(a), ...Object.keys(b)])) {
-      if (sorted(a[field]) === sorted(b[field])) continue;
+      // Most are plain and equal; only what is nested is worth a text.
+      if (a[field] === b[field] || sorted(a[field]) === sorted(b[field])) continue;
       found.push({ family, key, field, folded: a[field], stored: b[field] });
     }
   }

@@ -28,10 +28,20 @@ export interface WalkOptions {
 const PAGE_ROWS = 5_000;
 
 /** Pages in order of seq; the last may be empty. */
-export async function* walkStored(run: Run, options: WalkOptions): AsyncGenerator<StoredRow[]> {
+export function walkStored(run: Run, options: WalkOptions): AsyncGenerator<StoredRow[]> {
+  return walk(run, 'event_log', options);
+}
+
+/** The rows of a partition that was detached. */
+export function pagesOfTable(run: Run, table: string): AsyncGenerator<StoredRow[]> {
+  return walk(run, table, { after: 0, through: Infinity });
+}
+
+async function* walk(run: Run, table: string, options: WalkOptions): AsyncGenerator<StoredRow[]> {
   const { through, pageRows = PAGE_ROWS } = options;
+  const bound = Math.min(through, Number.MAX_SAFE_INTEGER);
   const read = (after: number): Promise<StoredRow[]> =>
-    run((sql) => readStored(sql, after, Math.min(through, Number.MAX_SAFE_INTEGER), pageRows));
+    run((sql) => readStored(sql, table, { after, through: bound, limit: pageRows }));
   let page = await read(options.after);
   for (;;) {
     const last = page.at(-1);
@@ -45,14 +55,13 @@ export async function* walkStored(run: Run, options: WalkOptions): AsyncGenerato
 
 async function readStored(
   sql: Sql,
-  after: number,
-  through: number,
-  limit: number,
+  table: string,
+  { after, through, limit }: { after: number; through: number; limit: number },
 ): Promise<StoredRow[]> {
   const rows = await sql<StoredRow[]>`
     SELECT seq, ts, epoch, kind, hostname, rollout_id AS "rolloutId", channel, actor,
       caused_by AS "causedBy", payload::text AS payload, hash
-    FROM event_log WHERE seq > ${after} AND seq <= ${through} ORDER BY seq LIMIT ${limit}`;
+    FROM ${sql(table)} WHERE seq > ${after} AND seq <= ${through} ORDER BY seq LIMIT ${limit}`;
   return [...rows];
 }
 

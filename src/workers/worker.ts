@@ -27,7 +27,7 @@ export interface Task {
   readonly nudge?: (signal: AbortSignal) => Promise<void>;
 }
 
-export type WorkerName = 'manifests' | 'liveness' | 'tick' | 'retention';
+export type WorkerName = 'manifests' | 'liveness' | 'tick' | 'retention' | 'log';
 
 /** A failing task waits twice as long each time, to at most this: a source that is away is asked twice a minute. */
 const MAX_BACKOFF_MS = 30_000;

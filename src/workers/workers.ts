@@ -8,6 +8,7 @@ import { readAccepted, storeArtifacts } from '../db/artifacts.ts';
 import { isTickQueued, readNextDue, readSilentHosts } from '../db/housekeeping.ts';
 import type { Pool } from '../db/pool.ts';
 import { liveness } from './liveness.ts';
+import { logKeeper, type LogKeeperOptions } from './log-keeper.ts';
 import { manifestPoll } from './manifest-poll.ts';
 import { retention } from './retention.ts';
 import type { Source } from './source.ts';
@@ -29,6 +30,7 @@ export interface WorkersOptions {
   readonly heartbeatMs: number;
   readonly tickMs: number;
   readonly retentionDays: number;
+  readonly logKeeper: LogKeeperOptions;
   /** Waits for the workers' lock; rejects at the signal. */
   readonly acquire: (signal: AbortSignal) => Promise<HeldLock>;
   /** Resolves when a leader has committed something. */
@@ -80,6 +82,7 @@ function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
       committed: options.committed,
     }),
     retention(context, { pool, retentionDays: options.retentionDays }),
+    logKeeper(context, options.logKeeper),
   ];
 }
 

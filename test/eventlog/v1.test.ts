@@ -114,6 +114,15 @@ describe('verify_chain', () => {
     await tamper('DELETE FROM event_log WHERE seq = 6');
     expect(await chain('')).toEqual([6]);
     expect(await chain('7')).toEqual([7]);
+    await tamper('DELETE FROM event_log WHERE seq < 9');
+    const notes = await column(
+      pool,
+      `SELECT DISTINCT cause_note FROM muster_v1.events WHERE caused_by < 9`,
+    );
+    expect(notes).toEqual(['before retention']);
+    expect(
+      await column(pool, `SELECT cause_note FROM muster_v1.events WHERE caused_by > 9`),
+    ).toContain(null);
   });
 });
 

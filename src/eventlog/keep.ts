@@ -1,0 +1,171 @@
+/**
+ * Keeping the log bounded and provable: checkpoints of its head, snapshots that are folded and compared, and
+ * partitions that leave it. The worker `log` says when; nothing here deletes a row.
+ */
+import path from 'node:path';
+import type { DatabaseOptions, Sql } from '../db/driver.ts';
+import { sqlState } from '../db/errors.ts';
+import type { Pool } from '../db/pool.ts';
+import { openSession } from '../db/session.ts';
+import { inTransaction } from '../db/transaction.ts';
+import { dump, restore } from '../reducer/state/rows-io.ts';
+import { emptyState } from '../reducer/state/state.ts';
+import { writeArchive } from './archive.ts';
+import { compare, replay } from './replay.ts';
+import { loadSnapshot, takeSnapshot } from './snapshot.ts';
+import { pagesOfTable, walkStored } from './stored.ts';
+
+export interface Checkpoint {
+  readonly incarnation: string;
+  readonly seq: number;
+  /** Hexadecimal. */
+  readonly hash: string;
+}
+
+export interface Bounds {
+  /** Rows of a partition are due when all are older. */
+  readonly before: string | null;
+  /** The lowest partition is due when the log is larger. */
+  readonly mostBytes: number | null;
+}
+
+export interface LogKeeping {
+  /** The head; null before the first row. */
+  checkpoint(): Promise<Checkpoint | null>;
+  /** Stores a snapshot when none was taken for `rows` rows; its seq, or null. */
+  snapshot(rows: number): Promise<number | null>;
+  /** Is the lowest partition full, left behind by the head, and beyond the bounds? */
+  isDue(bounds: Bounds): Promise<boolean>;
+  /** Folds up to a new snapshot and compares; the first difference in words, or null when all is equal. */
+  prove(): Promise<string | null>;
+  /** The name of the table that was the lowest partition; null when it must stay, or somebody reads the log. */
+  detach(): Promise<string | null>;
+  /** Writes a detached table to a file of this folder; returns its path. */
+  export(name: string, folder: string): Promise<string>;
+  /** Removes snapshots that nothing needs any more. */
+  sweep(): Promise<number>;
+}
+
+/** Copying the tables of 100,000 hosts takes seconds. */
+const SNAPSHOT_MS = 120_000;
+/** Rows of one stretch of folding: some 10 ms, since a leader may share this process. */
+const SLICE_ROWS = 500;
+/** A partition was wanted while somebody held the log: tried again at the next run. */
+const LOCK_NOT_AVAILABLE = '55P03';
+
+export function keepLog(database: DatabaseOptions, pool: Pool): LogKeeping {
+  const run: Pool['run'] = (statements) => pool.run(statements);
+  return {
+    checkpoint: () => run(readCheckpoint),
+    snapshot: async (rows) =>
+      (await run((sql) => lacksSnapshot(sql, rows))) ? take(database) : null,
+    isDue: (bounds) => run((sql) => isDue(sql, bounds)),
+    prove: () => prove(database, pool),
+    detach: () => detach(pool),
+    export: (name, folder) => exportTable(pool, name, folder),
+    sweep: () => run(sweepSnapshots),
+  };
+}
+
+async function readCheckpoint(sql: Sql): Promise<Checkpoint | null> {
+  const [row] = await sql<Checkpoint[]>`
+    SELECT e.incarnation, l.seq, encode(l.hash, 'hex') AS hash
+    FROM epoch e, (SELECT seq, hash FROM event_log ORDER BY seq DESC LIMIT 1) l`;
+  return row ?? null;
+}
+
+async function lacksSnapshot(sql: Sql, rows: number): Promise<boolean> {
+  const [row] = await sql<{ lacks: boolean }[]>`
+    SELECT coalesce((SELECT seq FROM event_log ORDER BY seq DESC LIMIT 1), 0)
+      >= coalesce((SELECT max(seq) FROM snapshot), 0) + ${rows} AS lacks`;
+  return row?.lacks === true;
+}
+
+async function take(database: DatabaseOptions): Promise<number | null> {
+  const options = { role: 'snapshot', settings: {}, deadlineMs: SNAPSHOT_MS };
+  const session = await openSession(database, options);
+  try {
+    return await inTransaction(session, async (sql) => {
+      await sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`;
+      return takeSnapshot(sql);
+    });
+  } finally {
+    await session.end();
+  }
+}
+
+/** The lowest partition, its newest row, and the size of all. */
+async function isDue(sql: Sql, { before, mostBytes }: Bounds): Promise<boolean> {
+  const [row] = await sql<{ lastTs: string | null; bytes: number; left: boolean }[]>`
+    WITH part AS (
+      SELECT min(substr(c.relname, 12)::bigint) AS n, sum(pg_total_relation_size(c.oid))::float8 AS bytes
+      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+      WHERE i.inhparent = 'event_log'::regclass
+    )
+    SELECT bytes, (SELECT ts FROM event_log WHERE seq < (n + 1) * event_log_partition_rows() ORDER BY seq DESC LIMIT 1) AS "lastTs",
+      EXISTS (SELECT FROM event_log WHERE seq >= (n + 1) * event_log_partition_rows()) AS left
+    FROM part`;
+  if (row?.lastTs === undefined || row.lastTs === null || !row.left) return false;
+  return (before !== null && row.lastTs < before) || (mostBytes !== null && row.bytes > mostBytes);
+}
+
+async function prove(database: DatabaseOptions, pool: Pool): Promise<string | null> {
+  await take(database); // null: nothing was committed since the last one, which is then the one
+  const base = await pool.run((sql) => newestProven(sql));
+  const target = await pool.run((sql) => loadSnapshot(sql, Infinity));
+  if (target === null) return null;
+  const through = target.rows.headSeq;
+  const after = base?.rows.headSeq ?? 0;
+  const pages = walkStored((read) => pool.run(read), { after, through, pageRows: SLICE_ROWS });
+  const walked = await replay(pages, {
+    fold: true,
+    from: base === null ? null : { seq: after, hash: base.hash },
+    state: base === null ? emptyState() : restore(base.rows),
+  });
+  const bad = walked.missing ?? walked.brokenAt;
+  if (bad !== null) return `the log is not whole at ${bad}`;
+  if (walked.seq !== through)
+    return `the log ends at ${walked.seq}, before the snapshot ${through}`;
+  const [first] = compare(dump(walked.state), target.rows, 1);
+  if (first !== undefined) return `${first.family} ${first.key} ${first.field ?? ''} differs`;
+  await pool.run((sql) => sql`UPDATE snapshot SET folds_equal = true WHERE seq = ${through}`);
+  return null;
+}
+
+async function newestProven(sql: Sql): ReturnType<typeof loadSnapshot> {
+  const [row] = await sql<{ seq: number | null }[]>`
+    SELECT max(seq) AS seq FROM snapshot WHERE folds_equal`;
+  return row?.seq === undefined || row.seq === null ? null : loadSnapshot(sql, row.seq);
+}
+
+async function detach(pool: Pool): Promise<string | null> {
+  try {
+    const [row] = await pool.run(
+      (sql) => sql<{ name: string | null }[]>`SELECT event_log_detach_lowest() AS name`,
+    );
+    return row?.name ?? null;
+  } catch (error) {
+    if (sqlState(error) === LOCK_NOT_AVAILABLE) return null;
+    throw error;
+  }
+}
+
+async function exportTable(pool: Pool, name: string, folder: string): Promise<string> {
+  const file = path.join(folder, `${name.replace('event_log_detached_', 'event-log-')}.jsonl.gz`);
+  await writeArchive(
+    file,
+    pagesOfTable((read) => pool.run(read), name),
+  );
+  await pool.run((sql) => sql`UPDATE log_detached SET exported_to = ${file} WHERE name = ${name}`);
+  return file;
+}
+
+/** What stays: the newest two, and the lowest proven one that the rest of the log goes on from. */
+async function sweepSnapshots(sql: Sql): Promise<number> {
+  const gone = await sql`
+    DELETE FROM snapshot WHERE seq NOT IN (SELECT seq FROM snapshot ORDER BY seq DESC LIMIT 2)
+      AND seq NOT IN (SELECT max(seq) FROM snapshot WHERE folds_equal)
+      AND seq NOT IN (SELECT coalesce(min(seq), 0) FROM snapshot
+        WHERE folds_equal AND seq + 1 >= (SELECT coalesce(min(l.seq), 1) FROM event_log l))`;
+  return gone.count;
+}

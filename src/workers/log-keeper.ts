@@ -1,0 +1,110 @@
+/**
+ * Watches over the log itself: says its head now and then, to be kept elsewhere, so that a log rewritten from
+ * end to end is noticed; takes snapshots; and detaches what is beyond its bounds, but only below a snapshot
+ * that was folded from the log and found equal, and never the partition that the head is in.
+ */
+import { appendFile } from 'node:fs/promises';
+import type { Task, WorkerContext } from './worker.ts';
+
+/** What it needs of the log; `src/eventlog/keep.ts` has it. */
+export interface LogParts {
+  checkpoint(): Promise<{
+    readonly incarnation: string;
+    readonly seq: number;
+    readonly hash: string;
+  } | null>;
+  snapshot(rows: number): Promise<number | null>;
+  isDue(bounds: {
+    readonly before: string | null;
+    readonly mostBytes: number | null;
+  }): Promise<boolean>;
+  prove(): Promise<string | null>;
+  detach(): Promise<string | null>;
+  export(name: string, folder: string): Promise<string>;
+  sweep(): Promise<number>;
+}
+
+export interface LogKeeperOptions {
+  readonly log: LogParts;
+  readonly everyMs: number;
+  /** A file, to which a line is appended, or an http(s) URL, to which it is posted; null: the process log only. */
+  readonly checkpointTo: string | null;
+  /** Null: for ever. */
+  readonly keepDays: number | null;
+  /** Null: any size. */
+  readonly mostBytes: number | null;
+  /** Folder for detached partitions; null: they stay tables. */
+  readonly exportDir: string | null;
+}
+
+const DAY_MS = 24 * 60 * 60_000;
+/** One a partition: a replay folds half a million rows on the average, some ten seconds. */
+const ROWS_PER_SNAPSHOT = 1_000_000;
+/** Whoever takes checkpoints takes them at once; we have other work. */
+const POST_MS = 10_000;
+
+export function logKeeper(context: WorkerContext, options: LogKeeperOptions): Task {
+  let said = 0;
+  return {
+    name: 'log',
+    everyMs: options.everyMs,
+    async run(signal) {
+      said = await sayHead(context, options, said);
+      await options.log.snapshot(ROWS_PER_SNAPSHOT);
+      await detachOld(context, options, signal);
+    },
+  };
+}
+
+async function sayHead(
+  { log: logger }: WorkerContext,
+  { log, checkpointTo }: LogKeeperOptions,
+  said: number,
+): Promise<number> {
+  const head = await log.checkpoint();
+  if (head === null || head.seq === said) return said;
+  logger.info(
+    { checkpoint: `${head.incarnation}:${head.seq}:${head.hash}` },
+    'head of the event log',
+  );
+  if (checkpointTo !== null)
+    await sendTo(checkpointTo, `${head.incarnation}:${head.seq}:${head.hash}`);
+  return head.seq;
+}
+
+async function sendTo(place: string, line: string): Promise<void> {
+  if (!/^https?:/.test(place)) {
+    await appendFile(place, `${line}\n`);
+    return;
+  }
+  const response = await fetch(place, {
+    method: 'POST',
+    body: `${line}\n`,
+    headers: { 'content-type': 'text/plain' },
+    signal: AbortSignal.timeout(POST_MS),
+  });
+  if (!response.ok) throw new Error(`checkpoints are refused with ${response.status}`);
+}
+
+async function detachOld(
+  { log: logger, clock }: WorkerContext,
+  { log, keepDays, mostBytes, exportDir }: LogKeeperOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  if (keepDays === null && mostBytes === null) return;
+  const before = keepDays === null ? null : new Date(clock.now() - keepDays * DAY_MS).toISOString();
+  let proven = false;
+  while (!signal.aborted && (await log.isDue({ before, mostBytes }))) {
+    if (!proven) {
+      const wrong = await log.prove();
+      if (wrong !== null)
+        throw new Error(`nothing is detached, since the fold is not the state: ${wrong}`);
+      proven = true;
+    }
+    const name = await log.detach();
+    if (name === null) return;
+    const file = exportDir === null ? null : await log.export(name, exportDir);
+    logger.info({ name, file }, 'a partition of the event log was detached');
+  }
+  if (proven) await log.sweep();
+}

@@ -1,0 +1,185 @@
+/** Checkpoints, snapshots and detaching, on a log whose partitions hold 10,000 rows instead of a million. */
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { log as logCommand } from '../../src/cli/log.ts';
+import { replay as replayCommand } from '../../src/cli/replay.ts';
+import { migrate, packagedMigrations } from '../../src/db/migrate.ts';
+import { createPool, type Pool } from '../../src/db/pool.ts';
+import { openSession } from '../../src/db/session.ts';
+import { keepLog, type LogKeeping } from '../../src/eventlog/keep.ts';
+import { createMetrics, systemClock } from '../../src/telemetry.ts';
+import { logKeeper, type LogKeeperOptions } from '../../src/workers/log-keeper.ts';
+import type { WorkerContext } from '../../src/workers/worker.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { silentLogger } from '../support/installation.ts';
+import { writeFleetLog } from './support/fleet-log.ts';
+
+let url: string;
+let pool: Pool;
+let keeping: LogKeeping;
+let folder: string;
+
+beforeAll(async () => {
+  ({ url } = await createTestDatabase({ empty: true }));
+  const database = { url, schema: 'muster', name: 'test' };
+  const migrations = packagedMigrations().map((one) => ({
+    ...one,
+    // Not the microseconds of the chain.
+    sql: one.sql.replaceAll(/(?<!FROM ts\) \* )1000000/g, '10000'),
+  }));
+  await migrate(database, { migrations });
+  pool = createPool(database, { role: 'test', max: 3, statementMs: 20_000 });
+  await writeFleetLog((statements) => pool.run(statements), { hosts: 200, rows: 25_000 });
+  await pool.run(
+    (sql) => sql`INSERT INTO epoch (epoch, holder, address, version, since, incarnation,
+        system_identifier, timeline, database_oid)
+      VALUES (1, 'a', 'http://a', '1', now(), 'i1', '', 0, 0)`,
+  );
+  keeping = keepLog(database, pool);
+  folder = mkdtempSync(path.join(inject('scratchDir'), 'log-'));
+}, 60_000);
+afterAll(() => pool.end());
+
+const lines: string[] = [];
+const context: WorkerContext = {
+  submit: () => Promise.resolve(),
+  log: silentLogger(lines),
+  metrics: createMetrics(),
+  clock: systemClock,
+  random: () => 0.5,
+};
+
+function keeper(options: Partial<LogKeeperOptions>) {
+  const usual = { checkpointTo: null, keepDays: null, mostBytes: null, exportDir: null };
+  const task = logKeeper(context, { log: keeping, everyMs: 1, ...usual, ...options });
+  return () => task.run(new AbortController().signal);
+}
+
+async function one<T>(text: string): Promise<T | undefined> {
+  const [row] = await pool.run((sql) => sql.unsafe<{ value: T }[]>(text));
+  return row?.value;
+}
+
+async function command(run: typeof replayCommand, ...args: string[]): Promise<unknown> {
+  let out = '';
+  const io = { stdout: { write: (text: string) => (out += text) }, stderr: process.stderr };
+  await run([...args, '--json', '--database-url', url], io);
+  return JSON.parse(out);
+}
+
+const attached = () =>
+  one<number>(`SELECT count(*)::int AS value FROM muster_v1.log_partitions
+    WHERE attached AND from_seq < 20000`);
+
+describe('checkpoints', () => {
+  it('go to the process log and to a file, once for each head', async () => {
+    const file = path.join(folder, 'checkpoints');
+    const run = keeper({ checkpointTo: file });
+    await run();
+    await run();
+    const head = await keeping.checkpoint();
+    const line = `${head?.incarnation ?? ''}:${String(head?.seq)}:${head?.hash ?? ''}`;
+    expect(readFileSync(file, 'utf8')).toBe(`${line}\n`);
+    expect(lines.filter((said) => said.includes(line))).toHaveLength(1);
+    expect(await command(logCommand, 'verify', '--checkpoint', line)).toMatchObject({ ok: true });
+  });
+
+  it('are posted to a URL, and again when it refused', async () => {
+    const bodies: string[] = [];
+    let status = 500;
+    const server = createServer((request, response) => {
+      request.setEncoding('utf8').on('data', (text: string) => bodies.push(text));
+      request.on('end', () => response.writeHead(status).end());
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : 0;
+    const run = keeper({ checkpointTo: `http://127.0.0.1:${String(port)}/` });
+    await expect(run()).rejects.toThrow('refused with 500');
+    status = 204;
+    await run();
+    server.close();
+    expect(bodies).toHaveLength(2);
+    expect(bodies[1]).toMatch(/^i1:\d+:[0-9a-f]{64}\n$/);
+  });
+});
+
+describe('retention', () => {
+  it('keeps everything within its bounds', async () => {
+    await keeper({})();
+    await keeper({ keepDays: 36_500, mostBytes: 1e15 })();
+    expect(await attached()).toBe(2);
+  });
+
+  it('detaches nothing while the tables are not the fold', async () => {
+    await pool.run(
+      (sql) => sql`UPDATE host SET reported_closure = 'x' WHERE hostname = 'edge-00001'`,
+    );
+    const run = keeper({ keepDays: 0.01 });
+    await expect(run()).rejects.toThrow('hosts edge-00001 reportedClosure differs');
+    expect(await attached()).toBe(2);
+    expect(await keeping.detach()).toBeNull();
+    await command(replayCommand, '--rebuild');
+    // The refused snapshot is of the damaged tables, at the same seq.
+    await pool.run((sql) => sql`DELETE FROM snapshot`);
+  });
+
+  it('waits for nobody who reads the log', async () => {
+    const reader = await openSession(
+      { url, schema: 'muster', name: 'test' },
+      { role: 'reader', settings: {}, deadlineMs: 5_000 },
+    );
+    await reader.run((sql) => sql`BEGIN`);
+    await reader.run((sql) => sql`SELECT count(*) FROM event_log`);
+    await keeper({ keepDays: 0.01 })();
+    expect(await attached()).toBe(2);
+    await reader.end();
+  });
+
+  it('detaches whole partitions below a proven snapshot, and exports them', async () => {
+    const early = await one<string>(`SELECT json_agg(s ORDER BY host)::text AS value
+      FROM muster_v1.state_at(9000, (SELECT min(rollout_id) FROM event_log WHERE seq = 8000)) s`);
+    expect(early).not.toBeNull();
+    await keeper({ mostBytes: 1, exportDir: folder })();
+    expect(await attached()).toBe(0);
+    const tables =
+      await one<string>(`SELECT string_agg(name || ':' || from_seq || '-' || to_seq, ' ' ORDER BY name)
+      AS value FROM muster_v1.log_partitions WHERE NOT attached`);
+    expect(tables).toBe('event_log_detached_p000000:1-9999 event_log_detached_p000001:10000-19999');
+    expect(await one(`SELECT muster_v1.verify_chain() AS value`)).toBeNull();
+    expect(await keeping.detach()).toBeNull(); // the head's
+  });
+
+  it('leaves a log that still verifies, with and without its archives', async () => {
+    const files = ['event-log-p000000', 'event-log-p000001'].flatMap((name) => [
+      '--archive',
+      path.join(folder, `${name}.jsonl.gz`),
+    ]);
+    expect(await command(replayCommand, '--verify')).toMatchObject({ ok: true });
+    const whole = await command(replayCommand, '--verify', ...files);
+    expect(whole).toMatchObject({
+      ok: true,
+      rows: await one(`SELECT max(seq) AS value FROM event_log`),
+    });
+    expect(await command(logCommand, 'verify')).toMatchObject({ ok: true, from: 20_000 });
+    expect(await command(logCommand, 'verify', ...files)).toMatchObject({ ok: true, from: 1 });
+  });
+
+  it('leaves detached rows that nobody can change', async () => {
+    for (const text of ['UPDATE', 'DELETE', 'TRUNCATE']) {
+      const table = 'event_log_detached_p000000';
+      const statement =
+        text === 'UPDATE'
+          ? `UPDATE ${table} SET epoch = 2`
+          : text === 'DELETE'
+            ? `DELETE FROM ${table}`
+            : `TRUNCATE ${table}`;
+      for (const how of ['', 'SET session_replication_role = replica; ']) {
+        await expect(pool.run((sql) => sql.unsafe(how + statement))).rejects.toThrow('append only');
+      }
+    }
+  });
+});
