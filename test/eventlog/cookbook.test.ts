@@ -1,0 +1,77 @@
+/**
+ * Every query of the cookbook runs, as the read-only role, on the story of cookbook/story.txt, and answers as
+ * cookbook/answers.json says. UPDATE_ANSWERS=1 writes that file: read its diff against the story.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createPool, type Pool } from '../../src/db/pool.ts';
+import { createRoleDatabase, type RoleDatabase } from '../support/roles.ts';
+import { seed } from './support/seed.ts';
+
+const HERE = path.join(import.meta.dirname, 'cookbook');
+const ANSWERS = path.join(HERE, 'answers.json');
+const TEXT = readFileSync(path.join(import.meta.dirname, '../../docs/sql-cookbook.md'), 'utf8');
+
+const recipes = TEXT.split(/^### /m)
+  .slice(1)
+  .flatMap((part) => {
+    const question = part.slice(0, part.indexOf('\n'));
+    const query = /^```sql\n([^]*?)^```/m.exec(part)?.[1];
+    return query === undefined ? [] : [{ question, query }];
+  });
+
+let database: RoleDatabase;
+let pool: Pool;
+let admin: Pool;
+const answers: Record<string, string[]> = {};
+
+beforeAll(async () => {
+  database = await createRoleDatabase();
+  const options = { role: 'test', max: 1, statementMs: 10_000 };
+  admin = createPool({ url: database.url, schema: 'muster', name: 'test' }, options);
+  await seed(
+    (statements) => admin.run(statements),
+    readFileSync(path.join(HERE, 'story.txt'), 'utf8'),
+  );
+  pool = createPool({ url: database.as('readonly'), schema: 'public', name: 'test' }, options);
+});
+afterAll(async () => {
+  if (process.env['UPDATE_ANSWERS'] === '1') {
+    writeFileSync(ANSWERS, `${JSON.stringify(answers, null, 2)}\n`);
+  }
+  await admin.end();
+  await pool.end();
+  await database.drop();
+});
+
+/** One line a row; what depends on the clock of this machine is left out. */
+function line(row: Readonly<Record<string, unknown>>): string {
+  return Object.entries(row)
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(' ');
+}
+
+it('has at least twenty questions', () => {
+  expect(recipes.length).toBeGreaterThanOrEqual(20);
+  expect(new Set(recipes.map(({ question }) => question)).size).toBe(recipes.length);
+});
+
+it.each(recipes)('$question', async ({ question, query }) => {
+  const rows = await pool.run((sql) => sql.unsafe<Record<string, unknown>[]>(query));
+  answers[question] = rows.map(line);
+  if (process.env['UPDATE_ANSWERS'] === '1') return;
+  const known = JSON.parse(readFileSync(ANSWERS, 'utf8')) as Record<string, string[]>;
+  expect(answers[question]).toEqual(known[question]);
+});
+
+it('would have found a grant beyond a budget', async () => {
+  const query = recipes.find(({ question }) => question.startsWith('Was a dispatch ever granted'));
+  await admin.run(
+    (sql) => sql`UPDATE rollout
+      SET plan = replace(plan::text, '"maxInFlight":2', '"maxInFlight":1')::json`,
+  );
+  const rows = await pool.run((sql) => sql.unsafe<{ seq: number }[]>(query?.query ?? ''));
+  // db2 beside db1, web1 while db2 soaks, web3 beside web2, db2 beside db1, and again after its absence …
+  expect(rows.map(({ seq }) => seq)).toEqual([16, 31, 44, 66, 121, 136, 148]);
+});
