@@ -253,6 +253,7 @@ function startWorking(kit: Kit): Part {
       mostBytes: config.logRetentionGb === 0 ? null : config.logRetentionGb * 1024 ** 3,
       exportDir: config.logExportDir,
     },
+    agentFreshnessMinutes: config.agentFreshnessMinutes,
     acquire: (signal: AbortSignal) =>
       acquireLock(
         { database, name: 'workers', listener, logger: log, random: Math.random },

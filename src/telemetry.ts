@@ -83,6 +83,8 @@ interface MetricSpec {
   readonly help: string;
   /** Histograms only: upper bounds, in seconds unless the name says otherwise. */
   readonly buckets?: readonly number[];
+  /** Set by the one process that works, of the whole installation; absent in all others. */
+  readonly measured?: true;
 }
 
 /** From a cached read (0.5 ms) to an agent's own timeout (10 s), and the longest poll (60 s). */
@@ -154,7 +156,7 @@ export const METRICS = {
   muster_worker_runs_total: {
     type: 'counter',
     labels: ['worker', 'outcome'],
-    help: 'Runs of each worker (manifests, liveness, tick, retention, log) that went ok or failed.',
+    help: 'Runs of each worker (manifests, liveness, tick, retention, log, measure) that went ok or failed.',
   },
   muster_verifications_total: {
     type: 'counter',
@@ -236,6 +238,60 @@ export const METRICS = {
     help: 'From winning the lock to the first commit, the loading of the state included.',
     buckets: SECONDS,
   },
+  muster_rollouts: {
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Rollouts by state; pruned ones are not counted.',
+    measured: true,
+  },
+  muster_rollout_idle_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'Longest time since anything moved in a rollout that is under way, not paused, and has nobody switching or soaking, beyond the soak of its wave.',
+    measured: true,
+  },
+  muster_hosts: {
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Hosts by their state in the newest rollout of their channel; `closed` were written off or moved on.',
+    measured: true,
+  },
+  muster_hosts_heard: {
+    type: 'gauge',
+    labels: ['reachability'],
+    help: 'Declared hosts by whether they are heard: never, reachable, unreachable.',
+    measured: true,
+  },
+  muster_hosts_blocked: {
+    type: 'gauge',
+    labels: ['gate'],
+    help: 'Hosts that each gate or remark holds; one host may be held by several.',
+    measured: true,
+  },
+  muster_pauses: {
+    type: 'gauge',
+    labels: ['scope'],
+    help: 'Pauses in force: of the fleet, of channels.',
+    measured: true,
+  },
+  muster_manifest_fresh_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'Seconds until the first manifest is too old to be dispatched by; negative: it is already.',
+    measured: true,
+  },
+  muster_database_oldest_xmin_transactions: {
+    type: 'gauge',
+    labels: [],
+    help: "Transactions begun since the oldest snapshot that somebody holds: vacuum cleans nothing newer. Others' sessions are seen only with pg_read_all_stats.",
+    measured: true,
+  },
+  muster_database_oldest_transaction_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: "Age of the oldest open transaction in the database. Others' sessions are seen only with pg_read_all_stats.",
+    measured: true,
+  },
 } as const satisfies Readonly<Record<string, MetricSpec>>;
 
 type Specs = typeof METRICS;
@@ -246,6 +302,10 @@ type OfType<T extends MetricSpec['type']> = {
 export type CounterName = OfType<'counter'>;
 export type GaugeName = OfType<'gauge'>;
 export type HistogramName = OfType<'histogram'>;
+/** Gauges of the whole installation, set by the one process that works. */
+export const MEASURED: readonly GaugeName[] = Object.entries(METRICS).flatMap(([name, spec]) =>
+  'measured' in spec ? [name as GaugeName] : [],
+);
 type LabelName<Name extends MetricName> = Specs[Name]['labels'][number];
 /** Exactly the labels that the list names; `{}` where it names none. */
 export type LabelsOf<Name extends MetricName> = [LabelName<Name>] extends [never]
@@ -257,6 +317,8 @@ export interface Metrics {
   count<Name extends CounterName>(name: Name, labels: LabelsOf<Name>, by?: number): void;
   set<Name extends GaugeName>(name: Name, labels: LabelsOf<Name>, value: number): void;
   observe<Name extends HistogramName>(name: Name, labels: LabelsOf<Name>, value: number): void;
+  /** Forgets a gauge's values: nobody measures it here any more. */
+  clear(name: GaugeName): void;
 }
 
 /** The metrics of one process and their text for `/metrics`. */
@@ -290,11 +352,18 @@ function build(registry: Registry, specs: Readonly<Record<string, MetricSpec>>):
 export function createMetrics(): MetricsRegistry {
   const registry = new Registry();
   const { counters, gauges, histograms } = build(registry, METRICS);
+  const forget = (name: GaugeName): void => {
+    gauges.get(name)?.reset();
+    // Without labels a reset leaves a 0 behind, which would be a measurement.
+    if (METRICS[name].labels.length === 0) gauges.get(name)?.remove();
+  };
+  for (const name of MEASURED) forget(name);
   return {
     contentType: registry.contentType,
     expose: () => registry.metrics(),
     count: (name, labels, by = 1) => counters.get(name)?.inc({ ...labels }, by),
     set: (name, labels, value) => gauges.get(name)?.set({ ...labels }, value),
     observe: (name, labels, value) => histograms.get(name)?.observe({ ...labels }, value),
+    clear: forget,
   };
 }

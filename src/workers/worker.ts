@@ -25,9 +25,11 @@ export interface Task {
   run(signal: AbortSignal): Promise<void>;
   /** Resolves early when there is reason to run before the interval is over. */
   readonly nudge?: (signal: AbortSignal) => Promise<void>;
+  /** Called once when it runs no more. */
+  stopped?(): void;
 }
 
-export type WorkerName = 'manifests' | 'liveness' | 'tick' | 'retention' | 'log';
+export type WorkerName = 'manifests' | 'liveness' | 'tick' | 'retention' | 'log' | 'measure';
 
 /** A failing task waits twice as long each time, to at most this: a source that is away is asked twice a minute. */
 const MAX_BACKOFF_MS = 30_000;

@@ -9,6 +9,7 @@ import { isTickQueued, readNextDue, readSilentHosts } from '../db/housekeeping.t
 import type { Pool } from '../db/pool.ts';
 import { liveness } from './liveness.ts';
 import { logKeeper, type LogKeeperOptions } from './log-keeper.ts';
+import { measure } from './measure.ts';
 import { manifestPoll } from './manifest-poll.ts';
 import { retention } from './retention.ts';
 import type { Source } from './source.ts';
@@ -31,6 +32,8 @@ export interface WorkersOptions {
   readonly tickMs: number;
   readonly retentionDays: number;
   readonly logKeeper: LogKeeperOptions;
+  /** Minutes: what agents accept at the most. */
+  readonly agentFreshnessMinutes: number;
   /** Waits for the workers' lock; rejects at the signal. */
   readonly acquire: (signal: AbortSignal) => Promise<HeldLock>;
   /** Resolves when a leader has committed something. */
@@ -57,7 +60,9 @@ export async function runWorkers(
     }
     context.log.info({}, 'this process works: manifests, liveness, ticks, retention');
     const until = AbortSignal.any([signal, lock.lost]);
-    await Promise.all(tasks(context, options).map((task) => runTask(task, context, until)));
+    const running = tasks(context, options);
+    await Promise.all(running.map((task) => runTask(task, context, until)));
+    for (const task of running) task.stopped?.();
     await lock.release().catch(() => undefined);
   }
 }
@@ -83,6 +88,7 @@ function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
     }),
     retention(context, { pool, retentionDays: options.retentionDays }),
     logKeeper(context, options.logKeeper),
+    measure(context, options),
   ];
 }
 

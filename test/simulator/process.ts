@@ -169,4 +169,5 @@ export const NO_METRICS: Metrics = {
   count: () => undefined,
   set: () => undefined,
   observe: () => undefined,
+  clear: () => undefined,
 };

@@ -38,8 +38,11 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
       config,
       schema: { summary: 'Prometheus metrics', tags: ['process'], produces: ['text/plain'] },
     },
-    async (_request, reply) =>
-      reply.type(deps.metrics.contentType).send(await deps.metrics.expose()),
+    async (_request, reply) => {
+      // Looks at the queue, whose gauges would else stay as they were when an input last came.
+      await deps.readiness().catch(() => null);
+      return reply.type(deps.metrics.contentType).send(await deps.metrics.expose());
+    },
   );
   scope.get('/openapi.json', { config, schema: { hide: true } }, () =>
     describeErrors(scope.swagger()),

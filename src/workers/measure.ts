@@ -1,0 +1,74 @@
+/**
+ * Counts the fleet for metrics. Only the process that works does it, so that many replicas do not count the
+ * same rows; when it stops working its numbers go, and another process's take their place.
+ */
+import {
+  countBlockers,
+  countHostStates,
+  countReachability,
+  countRollouts,
+  type Counts,
+} from '../db/overview.ts';
+import { countPauses, readFreshness, readHorizon, readLongestIdle } from '../db/measure.ts';
+import type { Pool } from '../db/pool.ts';
+import { MEASURED, type GaugeName, type Metrics } from '../telemetry.ts';
+import type { Task, WorkerContext } from './worker.ts';
+
+export interface MeasureOptions {
+  readonly pool: Pool;
+  /** Minutes: what agents accept at the most. */
+  readonly agentFreshnessMinutes: number;
+}
+
+/** A quarter of a second of the database's time at 100,000 hosts; alerts wait for minutes. */
+const EVERY_MS = 15_000;
+
+export function measure({ metrics }: WorkerContext, options: MeasureOptions): Task {
+  const { pool, agentFreshnessMinutes } = options;
+  return {
+    name: 'measure',
+    everyMs: EVERY_MS,
+    async run() {
+      await countFleet(metrics, pool);
+      metrics.set('muster_rollout_idle_seconds', {}, await pool.run(readLongestIdle));
+      const fresh = await pool.run((sql) => readFreshness(sql, agentFreshnessMinutes));
+      if (fresh === null) metrics.clear('muster_manifest_fresh_seconds');
+      else metrics.set('muster_manifest_fresh_seconds', {}, fresh);
+      const { transactions, seconds } = await pool.run(readHorizon);
+      metrics.set('muster_database_oldest_xmin_transactions', {}, transactions);
+      metrics.set('muster_database_oldest_transaction_seconds', {}, seconds);
+    },
+    stopped() {
+      for (const name of MEASURED) metrics.clear(name);
+    },
+  };
+}
+
+async function countFleet(metrics: Metrics, pool: Pool): Promise<void> {
+  replace(metrics, 'muster_rollouts', await pool.run(countRollouts), (state, n) => {
+    metrics.set('muster_rollouts', { state }, n);
+  });
+  replace(metrics, 'muster_hosts', await pool.run(countHostStates), (state, n) => {
+    metrics.set('muster_hosts', { state }, n);
+  });
+  replace(metrics, 'muster_hosts_heard', await pool.run(countReachability), (reachability, n) => {
+    metrics.set('muster_hosts_heard', { reachability }, n);
+  });
+  replace(metrics, 'muster_hosts_blocked', await pool.run(countBlockers), (gate, n) => {
+    metrics.set('muster_hosts_blocked', { gate }, n);
+  });
+  replace(metrics, 'muster_pauses', { ...(await pool.run(countPauses)) }, (scope, n) => {
+    metrics.set('muster_pauses', { scope }, n);
+  });
+}
+
+/** What is there no more must not stay as it was last counted. */
+function replace(
+  metrics: Metrics,
+  name: GaugeName,
+  counts: Counts,
+  set: (value: string, n: number) => void,
+): void {
+  metrics.clear(name);
+  for (const [value, n] of Object.entries(counts)) set(value, n);
+}

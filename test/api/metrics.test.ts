@@ -1,0 +1,128 @@
+/** What Prometheus is told: the fleet's numbers by the one process that works, and nothing stale by the others. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createPool, type Pool } from '../../src/db/pool.ts';
+import { readFreshness, readHorizon, readLongestIdle } from '../../src/db/measure.ts';
+import { createMetrics, MEASURED } from '../../src/telemetry.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { EDGE, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
+
+let url: string;
+let pool: Pool;
+let working: HttpServer;
+let other: HttpServer;
+
+beforeAll(async () => {
+  ({ url } = await createTestDatabase());
+  const options = { role: 't', max: 1, statementMs: 5_000 };
+  pool = createPool({ url, schema: 'muster', name: 'test' }, options);
+  // Measuring begins with a whole fleet: the next look is 15 s away.
+  const before = await startHttpServer(url);
+  await until(
+    async () => (await before.call('GET', '/v1/rollouts', { as: 'operator:ada' })).text(),
+    (text) => text.includes(EDGE),
+  );
+  await before.stop();
+  working = await startHttpServer(url);
+  other = await startHttpServer(url, { MUSTER_ROLES: 'api' });
+});
+afterAll(async () => {
+  await Promise.all([working.stop(), other.stop()]);
+  await pool.end();
+});
+
+const scrape = async (of: HttpServer): Promise<string> => (await of.call('GET', '/metrics')).text();
+
+/** Samples by series, such as `muster_rollouts{state="Opening"}`. */
+function samples(text: string): Map<string, number> {
+  const lines = text.split('\n').filter((line) => line.startsWith('muster_'));
+  return new Map(
+    lines.map((line) => {
+      const at = line.lastIndexOf(' ');
+      return [line.slice(0, at), Number(line.slice(at + 1))];
+    }),
+  );
+}
+
+describe('the numbers of the fleet', () => {
+  it('come from the process that works, and from no other', async () => {
+    const text = await until(
+      () => scrape(working),
+      (seen) => seen.includes('muster_rollouts{') && seen.includes('\nmuster_leader_leading 1\n'),
+    );
+    const seen = samples(text);
+    expect(seen.get('muster_leader_leading')).toBe(1);
+    expect(seen.get('muster_rollout_idle_seconds')).toBeGreaterThanOrEqual(0);
+    expect(seen.get('muster_pauses{scope="fleet"}')).toBe(0);
+    expect(seen.get('muster_queue_rows')).toBe(0);
+    expect(seen.get('muster_database_oldest_transaction_seconds')).toBeGreaterThanOrEqual(0);
+    const others = samples(await scrape(other));
+    expect(others.get('muster_leader_leading')).toBe(0);
+    for (const name of MEASURED) {
+      expect([...others.keys()].filter((series) => series.startsWith(name))).toEqual([]);
+    }
+  });
+
+  it('go when nobody measures them any more', async () => {
+    const metrics = createMetrics();
+    metrics.set('muster_rollouts', { state: 'Active' }, 3);
+    metrics.set('muster_rollout_idle_seconds', {}, 7);
+    expect(samples(await metrics.expose()).get('muster_rollout_idle_seconds')).toBe(7);
+    for (const name of MEASURED) metrics.clear(name);
+    const left = [...samples(await metrics.expose()).keys()];
+    expect(left.filter((series) => series.startsWith('muster_rollout'))).toEqual([]);
+  });
+});
+
+describe('what is measured', () => {
+  const withRollout = async (soak: number, openedAgo: string): Promise<void> => {
+    await pool.run(async (sql) => {
+      await sql`DELETE FROM rollout WHERE rollout_id = 'edge@1dle'`;
+      await sql`
+        INSERT INTO rollout (rollout_id, seq, channel, channel_ref, display_name, manifest_hash,
+          signed_at, state, current_wave, ordinal, opened_at, plan, blockers)
+        VALUES ('edge@1dle', 1, 'edge', '1dle', 'x', 'h', now(), 'Active', 0, 99,
+          now() - ${openedAgo}::interval, ${JSON.stringify({ soakMinutes: [soak] })}::text::json, '[]')`;
+    });
+  };
+
+  it('is idle what does not move beyond its soak, unless it is paused', async () => {
+    await until(
+      () => pool.run((sql) => sql`SELECT FROM channel WHERE channel = 'edge'`),
+      (rows) => rows.length === 1,
+    );
+    await withRollout(0, '2 hours');
+    expect(await pool.run(readLongestIdle)).toBeGreaterThan(7_100);
+    await withRollout(180, '2 hours');
+    expect(await pool.run(readLongestIdle)).toBeLessThan(60);
+    await withRollout(0, '2 hours');
+    const pause = JSON.stringify({ actor: 'a', reason: 'b', at: new Date().toISOString() });
+    await pool.run(
+      (sql) => sql`UPDATE channel SET pause = ${pause}::text::json WHERE channel = 'edge'`,
+    );
+    expect(await pool.run(readLongestIdle)).toBeLessThan(60);
+    await pool.run((sql) => sql`DELETE FROM rollout WHERE rollout_id = 'edge@1dle'`);
+  });
+
+  it('is fresh what agents and channels still accept', async () => {
+    const signed = async (ago: string, minutes: number): Promise<number> => {
+      await pool.run(async (sql) => {
+        await sql`UPDATE fleet SET signed_at = now()`;
+        await sql`UPDATE channel SET signed_at = now() - ${ago}::interval, freshness_window = 120`;
+      });
+      return (await pool.run((sql) => readFreshness(sql, minutes))) ?? NaN;
+    };
+    expect(Math.round(await signed('10 minutes', 60))).toBeCloseTo(51 * 60, -1);
+    expect(Math.round(await signed('90 minutes', 60))).toBeCloseTo(-29 * 60, -1);
+    expect(Math.round(await signed('90 minutes', 1_000))).toBeCloseTo(31 * 60, -1);
+  });
+
+  it('is old what a session keeps open', async () => {
+    const options = { role: 'idler', max: 1, statementMs: 5_000 };
+    const idler = createPool({ url, schema: 'muster', name: 'idler' }, options);
+    await idler.run((sql) => sql`BEGIN ISOLATION LEVEL REPEATABLE READ`.simple());
+    await idler.run((sql) => sql`SELECT count(*) FROM rollout`.simple());
+    for (let i = 0; i < 5; i += 1) await pool.run((sql) => sql`SELECT pg_current_xact_id()`);
+    expect((await pool.run(readHorizon)).transactions).toBeGreaterThanOrEqual(5);
+    await idler.end();
+  });
+});

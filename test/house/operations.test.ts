@@ -1,0 +1,161 @@
+/** Alerts, dashboard, runbooks and the page of metrics say what the code has: `npx vitest run test/house -u` rewrites the page. */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parser } from '@prometheus-io/lezer-promql';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { NOUNS } from '../../src/cli/operate/nouns.ts';
+import { METRICS } from '../../src/telemetry.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
+
+interface Rule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly labels: { readonly severity: string };
+  readonly annotations: {
+    readonly summary: string;
+    readonly description: string;
+    readonly runbook_url: string;
+  };
+}
+
+const { groups } = parse(read('chart/files/alerts.yaml')) as {
+  groups: readonly { readonly rules: readonly Rule[] }[];
+};
+const rules = groups.flatMap((group) => group.rules);
+const pages = (): string[] => readdirSync(path.join(ROOT, 'docs/operations'));
+
+/** What Prometheus sees of each metric: a histogram is three series, and has the label `le`. */
+function seriesLabels(name: string): readonly string[] | null {
+  const histogram = /_(bucket|sum|count)$/;
+  for (const [metric, spec] of Object.entries(METRICS)) {
+    if (name === metric && spec.type !== 'histogram') return spec.labels;
+    if (spec.type !== 'histogram' || name.replace(histogram, '') !== metric || name === metric)
+      continue;
+    return name.endsWith('_bucket') ? [...spec.labels, 'le'] : spec.labels;
+  }
+  return null;
+}
+
+/** Every complaint about an expression: syntax, metrics that are not there, labels that they lack. */
+function complaints(expr: string): string[] {
+  const found: string[] = [];
+  const metrics: string[] = [];
+  const labels: string[] = [];
+  parser.parse(expr).iterate({
+    enter: ({ type, from, to }) => {
+      const text = expr.slice(from, to);
+      if (type.isError) found.push(`does not parse at ${String(from)}`);
+      if (type.name === 'VectorSelector') metrics.push(/^\w*/.exec(text)?.[0] ?? '');
+      if (type.name === 'LabelName') labels.push(text);
+    },
+  });
+  if (metrics.length === 0) found.push('names no metric');
+  for (const name of metrics) if (seriesLabels(name) === null) found.push(`no metric ${name}`);
+  const known = new Set(metrics.flatMap((name) => seriesLabels(name) ?? []));
+  for (const label of labels) if (!known.has(label)) found.push(`no label ${label}`);
+  return found;
+}
+
+describe('alerts', () => {
+  it.each(rules.map((rule) => [rule.alert, rule] as const))('%s is sound', (_name, rule) => {
+    expect([rule.expr, complaints(rule.expr)]).toEqual([rule.expr, []]);
+    expect(rule.labels.severity).toMatch(/^(critical|warning|info)$/);
+    expect(rule.annotations.summary).not.toBe('');
+    const page = read(rule.annotations.runbook_url);
+    for (const part of [rule.alert, '## What it means', '## Look', '## Do']) {
+      expect(page).toContain(part);
+    }
+  });
+
+  it('cover what an operator is promised, and every page has its alert', () => {
+    const named = rules.map((rule) => path.basename(rule.annotations.runbook_url)).sort();
+    expect(named).toEqual(
+      pages()
+        .filter((page) => page !== 'README.md')
+        .sort(),
+    );
+    const index = read('docs/operations/README.md');
+    for (const { alert } of rules) expect(index).toContain(`\`${alert}\``);
+  });
+
+  it('would be found wrong', () => {
+    expect(complaints('sum(muster_no_such_metric)')).toEqual(['no metric muster_no_such_metric']);
+    expect(complaints('sum by (host) (muster_rollouts)')).toEqual(['no label host']);
+    expect(complaints('muster_leader_commit_seconds > 1')).not.toEqual([]);
+    expect(complaints('sum(muster_rollouts')).not.toEqual([]);
+  });
+});
+
+describe('runbooks', () => {
+  it('link only to what is there', () => {
+    for (const page of pages()) {
+      for (const [, link = ''] of read(`docs/operations/${page}`).matchAll(/\]\(([^)#]+)\)/g)) {
+        if (link.startsWith('http')) continue;
+        expect(() => read(path.join('docs/operations', link))).not.toThrow();
+      }
+    }
+  });
+});
+
+describe('commands in runbooks', () => {
+  it('are commands of muster', () => {
+    const known = new Set(
+      NOUNS.flatMap(({ noun, verbs }) => verbs.map(({ verb }) => `${noun} ${verb}`.trim())),
+    );
+    for (const one of ['migrate', 'verify']) known.add(one);
+    for (const page of pages()) {
+      for (const [, command = ''] of read(`docs/operations/${page}`).matchAll(
+        /`muster ([^`]*)`/g,
+      )) {
+        const [noun = '', verb = ''] = command.split(' ');
+        expect([page, known.has(noun) || known.has(`${noun} ${verb}`)]).toEqual([page, true]);
+      }
+    }
+  });
+});
+
+describe('the dashboard', () => {
+  interface Panel {
+    readonly title: string;
+    readonly targets?: readonly { readonly expr: string }[];
+  }
+  const { panels } = JSON.parse(read('chart/files/dashboard.json')) as { panels: readonly Panel[] };
+
+  it('asks only for metrics and labels that there are', () => {
+    const asked = panels.flatMap(({ title, targets = [] }) =>
+      targets.map(({ expr }) => [title, expr, complaints(expr)] as const),
+    );
+    expect(asked.length).toBeGreaterThan(20);
+    expect(asked.filter(([, , wrong]) => wrong.length > 0)).toEqual([]);
+  });
+});
+
+describe('docs/metrics.md', () => {
+  it('is printed from the list of metrics', async () => {
+    const rows = Object.entries(METRICS).map(([name, spec]) => {
+      const measured = 'measured' in spec ? ' *One process.*' : '';
+      const labels = spec.labels.map((label) => `\`${label}\``).join(', ') || '–';
+      return `| \`${name}\` | ${spec.type} | ${labels} | ${spec.help}${measured} |`;
+    });
+    await expect(`${INTRODUCTION}${rows.join('\n')}\n`).toMatchFileSnapshot(
+      '../../docs/metrics.md',
+    );
+  });
+});
+
+const INTRODUCTION = `# Metrics
+
+\`GET /metrics\` of every process, in Prometheus' text format. Labels never hold a host, a rollout or free text:
+their values are few, whatever the fleet does. What is marked *One process* is counted over the whole
+installation by the one process that works, and absent in all others: aggregate it with \`max\`.
+
+Alerts are in \`chart/files/alerts.yaml\`, each with [a page](operations/README.md) that says what to do; a dashboard
+for Grafana is \`chart/files/dashboard.json\`. This page is printed from \`src/telemetry.ts\`
+(\`npx vitest run --project unit test/house -u\` rewrites it).
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+`;
