@@ -4,7 +4,7 @@
  * big-endian length and its UTF-8 text (length ffffffff: null), in the order of `columnsOf`, `ts` as integer
  * microseconds. Plain enough to be recomputed in SQL with int4send and sha256.
  */
-import { createHash, type Hash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { millisOf } from '../reducer/time.ts';
 
 /** What is hashed of a row. */
@@ -25,27 +25,34 @@ export interface ChainRow {
 /** Before seq 1. */
 export const GENESIS: Buffer = Buffer.alloc(32);
 
-const NULL_LENGTH = Buffer.from('ffffffff', 'hex');
-
 function columnsOf(row: ChainRow): readonly (string | number | null)[] {
   const micros = millisOf(row.ts) * 1_000;
   const { seq, epoch, kind, hostname, rolloutId, channel, actor, causedBy, payload } = row;
   return [seq, micros, epoch, kind, hostname, rolloutId, channel, actor, causedBy, payload];
 }
 
-function feed(hash: Hash, value: string | number | null): void {
-  if (value === null) {
-    hash.update(NULL_LENGTH);
-    return;
-  }
-  const bytes = Buffer.from(String(value), 'utf8');
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(bytes.length);
-  hash.update(length).update(bytes);
+/** Reused for every row: gathering what is hashed in one place halves the cost of the chain. */
+let scratch = Buffer.alloc(64 * 1_024);
+
+const NULL_LENGTH = 0xffff_ffff;
+/** A length, and at most three bytes for each unit of a text. */
+const most = (text: string): number => 4 + 3 * text.length;
+
+function put(at: number, value: string | number | null): number {
+  if (value === null) return scratch.writeUInt32BE(NULL_LENGTH, at);
+  const text = typeof value === 'number' ? String(value) : value;
+  const bytes = scratch.write(text, at + 4, 'utf8');
+  scratch.writeUInt32BE(bytes, at);
+  return at + 4 + bytes;
 }
 
 export function chainHash(previous: Uint8Array, row: ChainRow): Buffer {
-  const hash = createHash('sha256').update(previous);
-  for (const value of columnsOf(row)) feed(hash, value);
-  return hash.digest();
+  const columns = columnsOf(row);
+  let room = previous.length;
+  for (const value of columns) room += typeof value === 'string' ? most(value) : 24;
+  if (room > scratch.length) scratch = Buffer.alloc(room * 2);
+  scratch.set(previous);
+  let end = previous.length;
+  for (const value of columns) end = put(end, value);
+  return hash('sha256', scratch.subarray(0, end), 'buffer');
 }

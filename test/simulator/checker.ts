@@ -14,6 +14,7 @@ import type { AgentEventInput, RefusedEventInput } from '../../src/reducer/input
 import { millisOf } from '../../src/reducer/time.ts';
 import type { NewRow } from '../../src/eventlog/append.ts';
 import { decodePayload } from '../../src/wire/log.ts';
+import { payloadProblem } from '../../src/wire/log-payload.ts';
 import { broken, isWaveDone, recordsOf } from '../reducer/support/rules.ts';
 import type { Batch, Database } from './database.ts';
 import { keyOf } from './tables.ts';
@@ -71,6 +72,8 @@ export class Checker {
       this.note(`log: the chain breaks at ${String(row.seq)}`);
     this.lastHash = row.hash;
     const decoded = decodePayload(JSON.parse(row.payload), row);
+    const problem = payloadProblem(row.kind, decoded.payload);
+    if (problem !== null) this.note(`log: row ${String(row.seq)} of no known shape: ${problem}`);
     return { ...row, ...decoded };
   }
 
