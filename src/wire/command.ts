@@ -112,10 +112,20 @@ export function commandOf(
   name: CommandName,
   params: Readonly<Record<string, string>>,
 ): OperatorCommand {
-  const fields = Object.entries(COMMANDS[name].params).map(([param, field]) => [
-    field,
-    params[param],
-  ]);
+  const subjects: Partial<Record<Field, string>> = {};
+  for (const [param, field] of Object.entries(COMMANDS[name].params)) {
+    const value = params[param];
+    if (value !== undefined) subjects[field] = value;
+  }
+  return commandAbout(name, subjects);
+}
+
+/** The command `name` about what `subjects` says of its fields; others are left out. */
+export function commandAbout(
+  name: CommandName,
+  subjects: Readonly<Partial<Record<Field, string>>>,
+): OperatorCommand {
+  const fields = Object.values(COMMANDS[name].params).map((field) => [field, subjects[field]]);
   const command: unknown = { command: name, ...Object.fromEntries(fields) };
   if (check.Check(command)) return command;
   throw new Error(`${name} lacks a parameter of ${COMMANDS[name].route}`);

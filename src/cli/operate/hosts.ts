@@ -138,6 +138,10 @@ async function explain(desk: Desk): Promise<number> {
     const stands =
       newest === undefined ? 'it is in no rollout' : `it is ${newest.state} in ${newest.rolloutId}`;
     io.stdout.write(`nothing holds ${hostname}: ${stands}\n`);
+    for (const { probeName, controlId, since } of newest?.failures ?? []) {
+      const what = controlId === undefined ? probeName : `${probeName} ${controlId}`;
+      io.stdout.write(`    ${what} fails since ${since}\n`);
+    }
   } else for (const blocker of blockers) io.stdout.write(blockerText(desk, blocker));
   return blockers.length === 0 ? EXIT.ok : EXIT.no;
 }

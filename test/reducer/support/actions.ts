@@ -3,6 +3,7 @@
  * next thing"); it becomes an input only against the state that is there, so that histories get deep
  * instead of being refused at the first step. Nonsense is part of it, in smaller doses.
  */
+import { COMMAND_NAMES, commandAbout } from '../../../src/wire/command.ts';
 import fc from 'fast-check';
 import type { HostEvent, HostEventKind } from '../../../src/reducer/host/events.ts';
 import type { OperatorCommand } from '../../../src/reducer/input.ts';
@@ -218,19 +219,9 @@ export function operatorCommand(
   const rolloutId = rolloutIds[choice % Math.max(1, rolloutIds.length)] ?? 'a@none';
   const channel = choice % 2 === 0 ? 'a' : 'b';
   const quarantine = quarantines[choice % Math.max(1, quarantines.length)];
-  const commands: readonly OperatorCommand[] = [
-    { command: 'PauseChannel', channel },
-    { command: 'ResumeChannel', channel },
-    { command: 'PauseFleet' },
-    { command: 'ResumeFleet' },
-    { command: 'CancelRollout', rolloutId },
-    { command: 'ClearRollout', rolloutId },
-    { command: 'ClearRollout', rolloutId },
-    { command: 'ClearQuarantine', ...(quarantine ?? { channel, closure: 'none' }) },
-    { command: 'HoldHost', hostname },
-    { command: 'ReleaseHost', hostname },
-    { command: 'WithdrawDispatch', hostname },
-    { command: 'WriteOffHost', hostname },
-  ];
-  return commands[choice % commands.length] ?? { command: 'PauseFleet' };
+  // Halts are common here: clearing one is drawn twice as often.
+  const names = [...COMMAND_NAMES, 'ClearRollout'] as const;
+  const name = names[choice % names.length] ?? 'PauseFleet';
+  const subject = { rolloutId, hostname, channel, closure: 'none' };
+  return commandAbout(name, name === 'ClearQuarantine' ? { ...subject, ...quarantine } : subject);
 }
