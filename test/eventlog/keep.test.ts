@@ -6,42 +6,53 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { log as logCommand } from '../../src/cli/log.ts';
 import { replay as replayCommand } from '../../src/cli/replay.ts';
-import { migrate, packagedMigrations } from '../../src/db/migrate.ts';
+import { packagedMigrations } from '../../src/db/migrate.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { openSession } from '../../src/db/session.ts';
 import { keepLog, type LogKeeping } from '../../src/eventlog/keep.ts';
 import { createMetrics, systemClock } from '../../src/telemetry.ts';
 import { logKeeper, type LogKeeperOptions } from '../../src/workers/log-keeper.ts';
 import type { WorkerContext } from '../../src/workers/worker.ts';
-import { createTestDatabase } from '../support/database.ts';
 import { silentLogger } from '../support/installation.ts';
+import { createRoleDatabase, type RoleDatabase } from '../support/roles.ts';
 import { writeFleetLog } from './support/fleet-log.ts';
 
 let url: string;
 let pool: Pool;
+let leading: Pool;
+let roles: RoleDatabase;
 let keeping: LogKeeping;
 let folder: string;
 
 beforeAll(async () => {
-  ({ url } = await createTestDatabase({ empty: true }));
-  const database = { url, schema: 'muster', name: 'test' };
   const migrations = packagedMigrations().map((one) => ({
     ...one,
     // Not the microseconds of the chain.
     sql: one.sql.replaceAll(/(?<!FROM ts\) \* )1000000/g, '10000'),
   }));
-  await migrate(database, { migrations });
-  pool = createPool(database, { role: 'test', max: 3, statementMs: 20_000 });
+  roles = await createRoleDatabase(migrations);
+  ({ url } = roles);
+  pool = createPool(
+    { url, schema: 'muster', name: 'test' },
+    { role: 'test', max: 3, statementMs: 20_000 },
+  );
   await writeFleetLog((statements) => pool.run(statements), { hosts: 200, rows: 25_000 });
   await pool.run(
     (sql) => sql`INSERT INTO epoch (epoch, holder, address, version, since, incarnation,
         system_identifier, timeline, database_oid)
       VALUES (1, 'a', 'http://a', '1', now(), 'i1', '', 0, 0)`,
   );
-  keeping = keepLog(database, pool);
+  // The keeping is done as the role that the product gives it.
+  const database = { url: roles.as('leader'), schema: 'muster', name: 'test' };
+  leading = createPool(database, { role: 'test', max: 2, statementMs: 20_000 });
+  keeping = keepLog(database, leading);
   folder = mkdtempSync(path.join(inject('scratchDir'), 'log-'));
 }, 60_000);
-afterAll(() => pool.end());
+afterAll(async () => {
+  await leading.end();
+  await pool.end();
+  await roles.drop();
+});
 
 const lines: string[] = [];
 const context: WorkerContext = {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { replay } from '../../src/cli/replay.ts';
 import { audit } from '../../src/eventlog/audit.ts';
 import { readLog } from '../../src/eventlog/read.ts';
 import { loadState } from '../../src/eventlog/state.ts';
@@ -10,10 +11,11 @@ import { startReplica, type Replica } from '../support/installation.ts';
 import { declareFleet, heartbeat, journey, type SmallFleet } from '../support/small-fleet.ts';
 
 let a: Replica;
+let url: string;
 let fleet: SmallFleet;
 
 beforeEach(async () => {
-  const { url } = await createTestDatabase();
+  ({ url } = await createTestDatabase());
   a = startReplica(url, 'a');
   await a.lead();
   fleet = await declareFleet(a.pool, 3, 'abc2');
@@ -78,6 +80,16 @@ describe('the event log', () => {
     const { rolloutId } = fleet;
     const mine = await a.pool.run((sql) => readLog(sql, { after: 0, limit: 1_000, rolloutId }));
     expect(mine).toEqual(all.filter((row) => row.rolloutId === rolloutId));
+  });
+
+  it('holds all that its decisions needed: decided again, nothing differs', async () => {
+    await a.lead(); // takes over, and plans everything
+    await a.submitter.submit(heartbeat('host-0001'), { waitMs: 5_000 });
+    await a.resign();
+    let out = '';
+    const io = { stdout: { write: (text: string) => (out += text) }, stderr: process.stderr };
+    expect(await replay(['--redecide', '--json', '--database-url', url], io)).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ ok: true, differing: 0, skippedCount: 0 });
   });
 
   it('state loaded from the tables is the state that was folded', async () => {

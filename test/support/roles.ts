@@ -1,7 +1,7 @@
 /** A test database with its four roles, and a login in each, all of names that no other test has. */
 import { randomBytes } from 'node:crypto';
 import postgres from 'postgres';
-import { migrate } from '../../src/db/migrate.ts';
+import { migrate, type Migration } from '../../src/db/migrate.ts';
 import { roleNames } from '../../src/db/roles.ts';
 import { createTestDatabase } from './database.ts';
 
@@ -14,10 +14,14 @@ export interface RoleDatabase {
   drop(): Promise<void>;
 }
 
-export async function createRoleDatabase(): Promise<RoleDatabase> {
-  const { url } = await createTestDatabase();
+/** `migrations`: others than the packaged ones, into an empty database. */
+export async function createRoleDatabase(migrations?: readonly Migration[]): Promise<RoleDatabase> {
+  const { url } = await createTestDatabase({ empty: migrations !== undefined });
   const prefix = `t_${randomBytes(5).toString('hex')}`;
-  await migrate({ url, schema: 'muster', name: 'test' }, { rolePrefix: prefix });
+  await migrate(
+    { url, schema: 'muster', name: 'test' },
+    { rolePrefix: prefix, ...(migrations === undefined ? {} : { migrations }) },
+  );
   const names = roleNames(prefix);
   const sql = postgres(url, { max: 1, onnotice: () => undefined });
   for (const name of Object.values(names)) {
