@@ -10,30 +10,64 @@ const NextCursor = Type.Optional(
 );
 const Counts = (description: string) => Type.Record(Text, Count, { description });
 
-export const ChannelDetailSchema = Type.Object({
-  name: Text,
-  declared_ci_commit: Type.Optional(Text),
-  signed_at: Type.Optional(Instant),
-  freshness_window_minutes: Type.Number(),
-  seq: Type.Integer({ description: 'For `expectedSeq` of commands on this channel.' }),
-  currentRolloutId: Type.Optional(Text),
-  rolloutState: Type.Optional(Text),
-  waitingRef: Type.Optional(
-    Type.String({
-      description: 'finish-first: the newest ref that waits for the current rollout.',
-    }),
-  ),
-  pause: Type.Optional(StopSchema),
-  note: Type.Optional(
-    Type.String({ description: 'A standing remark, such as ref-already-ended.' }),
-  ),
-  hosts: Count,
-});
+export const ChannelDetailSchema = Type.Object(
+  {
+    name: Text,
+    declared_ci_commit: Type.Optional(Text),
+    signed_at: Type.Optional(Instant),
+    freshness_window_minutes: Type.Number(),
+    seq: Type.Integer({ description: 'For `expectedSeq` of commands on this channel.' }),
+    currentRolloutId: Type.Optional(Text),
+    rolloutState: Type.Optional(Text),
+    waitingRef: Type.Optional(
+      Type.String({
+        description: 'finish-first: the newest ref that waits for the current rollout.',
+      }),
+    ),
+    pause: Type.Optional(StopSchema),
+    note: Type.Optional(
+      Type.String({ description: 'A standing remark, such as ref-already-ended.' }),
+    ),
+    hosts: Count,
+  },
+  {
+    examples: [
+      {
+        name: 'stable',
+        declared_ci_commit: '0388fb62',
+        signed_at: '2026-05-16T01:27:01.000Z',
+        freshness_window_minutes: 60,
+        seq: 12,
+        currentRolloutId: 'stable@0388fb62',
+        rolloutState: 'Active',
+        hosts: 8,
+      },
+    ],
+  },
+);
 
-export const ChannelListSchema = Type.Object({
-  channels: Type.Array(ChannelDetailSchema),
-  nextCursor: NextCursor,
-});
+export const ChannelListSchema = Type.Object(
+  {
+    channels: Type.Array(ChannelDetailSchema),
+    nextCursor: NextCursor,
+  },
+  {
+    examples: [
+      {
+        channels: [
+          {
+            name: 'stable',
+            freshness_window_minutes: 60,
+            seq: 12,
+            hosts: 8,
+            pause: { actor: 'ada', reason: 'disk alarms', at: '2026-05-16T01:27:01.000Z' },
+          },
+        ],
+        nextCursor: 'stable',
+      },
+    ],
+  },
+);
 
 export const FleetSchema = Type.Object(
   {
@@ -67,65 +101,141 @@ export const FleetSchema = Type.Object(
   },
 );
 
-export const QuarantineListSchema = Type.Object({
-  quarantines: Type.Array(
-    Type.Object({
-      channel: Text,
-      closure: Text,
-      seq: Type.Integer({ description: 'For `expectedSeq` of its clear.' }),
-      rolloutId: Text,
-      hostname: Type.String({ description: 'Where it failed.' }),
-      at: Instant,
-    }),
-  ),
-  nextCursor: NextCursor,
-});
+export const QuarantineListSchema = Type.Object(
+  {
+    quarantines: Type.Array(
+      Type.Object({
+        channel: Text,
+        closure: Text,
+        seq: Type.Integer({ description: 'For `expectedSeq` of its clear.' }),
+        rolloutId: Text,
+        hostname: Type.String({ description: 'Where it failed.' }),
+        at: Instant,
+      }),
+    ),
+    nextCursor: NextCursor,
+  },
+  {
+    examples: [
+      {
+        quarantines: [
+          {
+            channel: 'stable',
+            closure: '5f3a9c',
+            seq: 311,
+            rolloutId: 'stable@0388fb62',
+            hostname: 'web-04',
+            at: '2026-05-16T01:27:01.000Z',
+          },
+        ],
+      },
+    ],
+  },
+);
 
-export const DeferralListSchema = Type.Object({
-  deferrals: Type.Array(
-    Type.Object({
-      hostname: Text,
-      rolloutId: Text,
-      channel: Text,
-      targetClosureHash: Text,
-      component: Type.Optional(Type.String({ description: 'What needs the reboot.' })),
-      deferredAt: Type.Optional(Instant),
-    }),
-    { description: 'Hosts that staged their release and wait for a reboot.' },
-  ),
-  nextCursor: NextCursor,
-});
+export const DeferralListSchema = Type.Object(
+  {
+    deferrals: Type.Array(
+      Type.Object({
+        hostname: Text,
+        rolloutId: Text,
+        channel: Text,
+        targetClosureHash: Text,
+        component: Type.Optional(Type.String({ description: 'What needs the reboot.' })),
+        deferredAt: Type.Optional(Instant),
+      }),
+      { description: 'Hosts that staged their release and wait for a reboot.' },
+    ),
+    nextCursor: NextCursor,
+  },
+  {
+    examples: [
+      {
+        deferrals: [
+          {
+            hostname: 'db-01',
+            rolloutId: 'stable@0388fb62',
+            channel: 'stable',
+            targetClosureHash: '5f3a9c',
+            component: 'kernel',
+            deferredAt: '2026-05-16T01:27:01.000Z',
+          },
+        ],
+      },
+    ],
+  },
+);
 
-export const LeaderSchema = Type.Object({
-  epoch: Type.Integer({ description: 'Leadership term; it only grows.' }),
-  holder: Type.String({ description: 'The process that took the term.' }),
-  address: Text,
-  version: Text,
-  since: Instant,
-  incarnation: Type.String({ description: 'Changes when the database was restored or promoted.' }),
-  headSeq: Type.Integer({ description: 'The last row of the log.' }),
-  lastCommitAt: Type.Optional(Instant),
-  lastCommitAgeSeconds: Type.Optional(
-    Type.Number({ description: 'A leader commits every 15 s, if only a tick: more is a worry.' }),
-  ),
-});
-
-export const QueueSchema = Type.Object({
-  rows: Type.Integer({ description: 'Inputs that wait for the leader; counted up to 100,000.' }),
-  oldestSeconds: Type.Number({ description: 'Age of the oldest; 0 when none waits.' }),
-  dead: Type.Integer({ description: 'Inputs that could not be decided, kept in dead_input.' }),
-  latestDead: Type.Array(
-    Type.Object({
-      inputId: Type.Integer(),
-      kind: Text,
-      hostname: Type.Optional(Text),
-      rolloutId: Type.Optional(Text),
-      error: Text,
-      diedAt: Instant,
+export const LeaderSchema = Type.Object(
+  {
+    epoch: Type.Integer({ description: 'Leadership term; it only grows.' }),
+    holder: Type.String({ description: 'The process that took the term.' }),
+    address: Text,
+    version: Text,
+    since: Instant,
+    incarnation: Type.String({
+      description: 'Changes when the database was restored or promoted.',
     }),
-    { description: 'The newest first, 20 at the most.' },
-  ),
-});
+    headSeq: Type.Integer({ description: 'The last row of the log.' }),
+    lastCommitAt: Type.Optional(Instant),
+    lastCommitAgeSeconds: Type.Optional(
+      Type.Number({ description: 'A leader commits every 15 s, if only a tick: more is a worry.' }),
+    ),
+  },
+  {
+    examples: [
+      {
+        epoch: 3,
+        holder: 'muster-0',
+        address: 'http://10.0.0.7:8080',
+        version: '0.1.0',
+        since: '2026-05-16T01:27:01.000Z',
+        incarnation: '274e7ae9-421a-41e3-802d-5aa0c1d2e3f4',
+        headSeq: 1042,
+        lastCommitAt: '2026-05-16T01:27:01.000Z',
+        lastCommitAgeSeconds: 4.2,
+      },
+    ],
+  },
+);
+
+export const QueueSchema = Type.Object(
+  {
+    rows: Type.Integer({ description: 'Inputs that wait for the leader; counted up to 100,000.' }),
+    oldestSeconds: Type.Number({ description: 'Age of the oldest; 0 when none waits.' }),
+    dead: Type.Integer({ description: 'Inputs that could not be decided, kept in dead_input.' }),
+    latestDead: Type.Array(
+      Type.Object({
+        inputId: Type.Integer(),
+        kind: Text,
+        hostname: Type.Optional(Text),
+        rolloutId: Type.Optional(Text),
+        error: Text,
+        diedAt: Instant,
+      }),
+      { description: 'The newest first, 20 at the most.' },
+    ),
+  },
+  {
+    examples: [
+      {
+        rows: 0,
+        oldestSeconds: 0,
+        dead: 1,
+        latestDead: [
+          {
+            inputId: 77,
+            kind: 'AgentEvent',
+            hostname: 'web-01',
+            rolloutId: 'stable@0388fb62',
+            error: 'Error: no plan',
+            diedAt: '2026-05-16T01:27:01.000Z',
+          },
+        ],
+      },
+    ],
+  },
+);
 
 export type ChannelDetail = Static<typeof ChannelDetailSchema>;
 export type ChannelList = Static<typeof ChannelListSchema>;

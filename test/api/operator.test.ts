@@ -69,7 +69,9 @@ describe('operator endpoints', () => {
 
 describe('every route', () => {
   interface Document {
-    readonly paths: Readonly<Record<string, Readonly<Record<string, { responses: object }>>>>;
+    readonly paths: Readonly<
+      Record<string, Readonly<Record<string, { responses: object; tags?: string[] }>>>
+    >;
   }
   const document = async () =>
     (await (await server.call('GET', '/openapi.json')).json()) as Document;
@@ -82,6 +84,23 @@ describe('every route', () => {
       503: { headers: { 'Retry-After': {} } },
     });
     expect(paths['/v1/fleet.resolved']?.['get']?.responses).toMatchObject({ 200: {}, 400: {} });
+  });
+
+  it('shows an operator an example of every answer, and the errors that may come', async () => {
+    const { paths } = await document();
+    const shown = Object.entries(paths).flatMap(([route, methods]) =>
+      Object.values(methods)
+        .filter(({ tags }) => tags?.some((tag) => tag === 'operator' || tag === 'commands'))
+        .map(({ responses }) => [route, responses] as const),
+    );
+    expect(shown.length).toBeGreaterThan(20);
+    for (const [route, responses] of shown) {
+      const answers = responses as Readonly<Record<string, { content?: object }>>;
+      const text = JSON.stringify(answers['200']?.content ?? {});
+      const streams = route.startsWith('/v1/events') || route === '/v1/whoami';
+      expect([route, streams || /"examples?":/.test(text)]).toEqual([route, true]);
+      expect(Object.keys(answers)).toEqual(expect.arrayContaining(['400', '401', '403', '503']));
+    }
   });
 
   it('is in openapi.json, and refuses nobody and the wrong kind of caller', async () => {
