@@ -164,7 +164,7 @@ async function exportTable(pool: Pool, name: string, folder: string): Promise<st
 async function sweepSnapshots(sql: Sql): Promise<number> {
   const gone = await sql`
     DELETE FROM snapshot WHERE seq NOT IN (SELECT seq FROM snapshot ORDER BY seq DESC LIMIT 2)
-      AND seq NOT IN (SELECT max(seq) FROM snapshot WHERE folds_equal)
+      AND seq NOT IN (SELECT coalesce(max(seq), 0) FROM snapshot WHERE folds_equal)
       AND seq NOT IN (SELECT coalesce(min(seq), 0) FROM snapshot
         WHERE folds_equal AND seq + 1 >= (SELECT coalesce(min(l.seq), 1) FROM event_log l))`;
   return gone.count;

@@ -50,7 +50,8 @@ export function logKeeper(context: WorkerContext, options: LogKeeperOptions): Ta
     everyMs: options.everyMs,
     async run(signal) {
       said = await sayHead(context, options, said);
-      await options.log.snapshot(ROWS_PER_SNAPSHOT);
+      const taken = await options.log.snapshot(ROWS_PER_SNAPSHOT);
+      if (taken !== null) await options.log.sweep();
       await detachOld(context, options, signal);
     },
   };

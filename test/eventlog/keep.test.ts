@@ -125,6 +125,18 @@ describe('retention', () => {
     expect(await attached()).toBe(2);
   });
 
+  it('keeps the newest two snapshots when none was proven', async () => {
+    await pool.run(
+      (sql) => sql`INSERT INTO snapshot (seq, hash, ts, incarnation, format)
+        SELECT n, sha256('x'), now(), 'i1', 1 FROM generate_series(1, 5) AS n`,
+    );
+    expect(await keeping.sweep()).toBe(3);
+    expect(await one(`SELECT json_agg(seq ORDER BY seq)::text AS value FROM snapshot`)).toBe(
+      '[4, 5]',
+    );
+    await pool.run((sql) => sql`DELETE FROM snapshot`);
+  });
+
   it('detaches nothing while the tables are not the fold', async () => {
     await pool.run(
       (sql) => sql`UPDATE host SET reported_closure = 'x' WHERE hostname = 'edge-00001'`,
