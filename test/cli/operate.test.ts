@@ -123,6 +123,20 @@ describe('a reader', () => {
     expect((await muster(`rollout show ${STABLE} --hosts`)).stdout).toContain('▶ wave 0');
   });
 
+  it('is not sent what a terminal would obey', async () => {
+    const body = {
+      hostname: 'web-02',
+      current_closure: 'x\u001b[2Jy',
+      at: new Date().toISOString(),
+    };
+    await server.call('POST', '/v1/agent/heartbeat', { as: 'agent:web-02', body });
+    expect((await muster('host show web-02')).stdout).toContain('x\ufffd[2Jy');
+    expect((await muster('host show web-02 --json')).stdout).toContain('x\\u001b[2Jy');
+    await muster('fleet pause -r \u001b[31mred');
+    expect((await muster('status')).stdout).not.toContain('\u001b');
+    await muster('fleet resume -r x');
+  });
+
   it('sees what led to what', async () => {
     const { stdout } = await muster('rollout trace edge --limit 5');
     expect(stdout).toMatch(/^ +\d+ {2}20\d\d-\d\d-\d\d [\d:]+ +\w+ {2}edge@/);

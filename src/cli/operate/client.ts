@@ -53,18 +53,25 @@ const TIMEOUT_MS = 30_000;
 const ATTEMPTS = 4;
 const LONGEST_PAUSE_MS = 5_000;
 
-export function createClient(config: ClientConfig, token: string | null): Client {
+/** `forPeople`: what is answered goes to a terminal, and is made harmless there. */
+export function createClient(
+  config: ClientConfig,
+  token: string | null,
+  forPeople: boolean,
+): Client {
   const headers: Record<string, string> = { accept: 'application/json' };
   if (token !== null) headers['authorization'] = `Bearer ${token}`;
   // Believed by development servers on this machine only, and sent to no other.
   else if (isLoopback(config.url)) headers['x-muster-dev-identity'] = `operator:${config.user}`;
+  const clean = async <T>(answer: Promise<T>): Promise<T> =>
+    forPeople ? harmless(await answer) : answer;
   const send = (path: string, init: Sent): Promise<Response> =>
     answered(config, path, { ...init, headers: { ...headers, ...init.headers } });
   return {
     url: config.url,
     async get(schema, path, query = {}) {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
-      return decode(schema, path, await send(withQuery(path, query), { signal }));
+      return clean(decode(schema, path, await send(withQuery(path, query), { signal })));
     },
     async post(schema, path, body, { key, query = {} }) {
       const init = {
@@ -78,7 +85,7 @@ export function createClient(config: ClientConfig, token: string | null): Client
       const response = await persistently(() =>
         send(withQuery(path, query), { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
       );
-      return decode(schema, path, response);
+      return clean(decode(schema, path, response));
     },
     async *lines(path, query, signal) {
       const accept = { headers: { accept: 'text/event-stream' } };
@@ -175,6 +182,18 @@ async function decode<T extends TSchema>(
   const message = `the answer of ${path} is not of this version; use the \`muster\` of the control plane's version`;
   throw new OperateError(message, EXIT.unavailable, 'other-version');
 }
+
+/**
+ * Closures and reasons are what agents and people sent: a control character in them would be obeyed by a
+ * terminal. (JSON escapes them.) Texts become other texts, so the shape stays.
+ */
+function harmless<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value), (_key, part: unknown) =>
+    typeof part === 'string' ? part.replace(CONTROL, '\ufffd') : part,
+  ) as T;
+}
+
+const CONTROL = /\p{Cc}/gu;
 
 async function* linesOf(
   body: ReadableStream<Uint8Array>,

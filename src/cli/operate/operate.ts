@@ -94,7 +94,7 @@ async function runVerb(
   try {
     return await verb.run({
       ...{ io, options, signal: stop.signal, json: options['json'] === true },
-      client: createClient(config, token),
+      client: createClient(config, token, options['json'] !== true),
       paint: painter(terminal && options['no-color'] !== true && wantsColour(env)),
       columns: terminal ? (io.stdout.columns ?? 80) : null,
       now: () => Date.now(),
