@@ -150,8 +150,9 @@ export class Machine {
     this.unsynced = 0;
   }
 
+  /** Not in the middle of a later switch: a v0.2 agent would never speak of that one again. */
   get waitsForReboot(): boolean {
-    return this.staged !== null;
+    return this.staged !== null && this.unit === null;
   }
 
   private become(closure: string): void {
