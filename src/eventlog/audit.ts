@@ -2,22 +2,11 @@
  * Is the log what it claims to be? Gapless, chained, and equal to the tables when folded. For tests, for
  * `muster dev --once`, and for whoever doubts.
  */
-import { foldEntry } from '../reducer/state/apply.ts';
 import { dump } from '../reducer/state/rows-io.ts';
-import type { FleetState, StateRows } from '../reducer/state/state.ts';
-import { millisOf } from '../reducer/time.ts';
-import type { LogRow } from './read.ts';
+import type { StateRows } from '../reducer/state/state.ts';
 import { compare, replay } from './replay.ts';
 import { loadState } from './state.ts';
 import { walkStored, type Run } from './stored.ts';
-
-/** Applies rows to `state`, deciding nothing. */
-export function foldLog(state: FleetState, rows: readonly LogRow[]): void {
-  for (const row of rows) {
-    foldEntry(state, row);
-    state.lastTs = millisOf(row.ts);
-  }
-}
 
 /** Names of the row families in which two states differ; empty: they are equal, field for field. */
 export function differences(a: StateRows, b: StateRows): string[] {

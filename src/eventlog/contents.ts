@@ -1,7 +1,8 @@
 /** The declarations that log rows name by hash, out of the artifact table. */
 import type { Sql } from '../db/driver.ts';
 import { textArray } from '../db/literals.ts';
-import type { FleetContent, ManifestContent } from '../reducer/content.ts';
+import { setContent } from '../reducer/state/rows-io.ts';
+import type { FleetState } from '../reducer/state/state.ts';
 import { decodeFleetContent, decodeManifestContent } from '../wire/content.ts';
 
 /** Stored content of artifacts by hash; hashes without one are absent. */
@@ -24,20 +25,15 @@ export function contentGetter(contents: ReadonlyMap<string, unknown>): (hash: st
   };
 }
 
-export interface Declarations {
-  readonly fleet: FleetContent;
-  readonly manifests: readonly ManifestContent[];
-}
-
-/** A fleet and its manifests by hash; rejects when one is missing or unreadable. */
-export async function readDeclarations(
-  sql: Sql,
-  fleetHash: string,
-  manifestHashes: readonly string[],
-): Promise<Declarations> {
-  const content = contentGetter(await readContents(sql, [fleetHash, ...manifestHashes]));
-  return {
-    fleet: decodeFleetContent(fleetHash, content(fleetHash)),
-    manifests: manifestHashes.map((hash) => decodeManifestContent(hash, content(hash))),
-  };
+/** Puts the declarations in force under a state, which names them by hash; rejects when one is not there. */
+export async function declareContent(sql: Sql, state: FleetState): Promise<void> {
+  const { fleetHash } = state.fleet;
+  if (fleetHash === null) return;
+  const manifests = [...state.channels.values()].flatMap((channel) => channel.manifestHash ?? []);
+  const content = contentGetter(await readContents(sql, [fleetHash, ...manifests]));
+  setContent(
+    state,
+    decodeFleetContent(fleetHash, content(fleetHash)),
+    manifests.map((hash) => decodeManifestContent(hash, content(hash))),
+  );
 }

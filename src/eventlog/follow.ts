@@ -11,13 +11,14 @@ import { openSession } from '../db/session.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Pool } from '../db/pool.ts';
 import type { Settings } from '../reducer/settings.ts';
-import { restoring, setContent } from '../reducer/state/rows-io.ts';
+import type { Sliced } from '../reducer/slices.ts';
+import { restoring } from '../reducer/state/rows-io.ts';
 import { cleanDirty } from '../reducer/state/dirty.ts';
 import type { FleetState } from '../reducer/state/state.ts';
 import type { Clock } from '../telemetry.ts';
-import { foldLog } from './audit.ts';
-import { readDeclarations } from './contents.ts';
+import { declareContent } from './contents.ts';
 import { readLog } from './read.ts';
+import { foldLog } from './replay.ts';
 import { loadState } from './state.ts';
 
 export interface Follower {
@@ -135,7 +136,8 @@ class StateFollower implements Follower {
       );
       if (state.headSeq === after) throw new Error(`the log ends at ${String(after)}`);
     }
-    if (declared(state) !== before) await this.options.pool.run((sql) => declare(sql, state));
+    if (declared(state) !== before)
+      await this.options.pool.run((sql) => declareContent(sql, state));
   }
 
   private rest(): void {
@@ -153,14 +155,6 @@ function declared({ fleet, channels }: FleetState): string {
   return JSON.stringify([fleet.fleetHash, ...manifests]);
 }
 
-async function declare(sql: Sql, state: FleetState): Promise<void> {
-  const { fleetHash } = state.fleet;
-  if (fleetHash === null) return;
-  const manifests = [...state.channels.values()].flatMap((channel) => channel.manifestHash ?? []);
-  const found = await readDeclarations(sql, fleetHash, manifests);
-  setContent(state, found.fleet, found.manifests);
-}
-
 async function load({ database, settings }: FollowerOptions): Promise<FleetState> {
   const session = await openSession(database, {
     role: 'follow',
@@ -171,7 +165,7 @@ async function load({ database, settings }: FollowerOptions): Promise<FleetState
     return await inTransaction(session, async (sql) => {
       await sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`;
       const state = await inSteps(restoring(await loadState(sql), settings));
-      await declare(sql, state);
+      await declareContent(sql, state);
       return state;
     });
   } finally {
@@ -180,7 +174,7 @@ async function load({ database, settings }: FollowerOptions): Promise<FleetState
 }
 
 /** Runs the steps and lets others run in between. */
-async function inSteps<T>(steps: Generator<undefined, T>): Promise<T> {
+async function inSteps<T>(steps: Sliced<T>): Promise<T> {
   for (;;) {
     const step = steps.next();
     if (step.done === true) return step.value;

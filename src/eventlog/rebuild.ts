@@ -2,18 +2,13 @@
 import type { Sql } from '../db/driver.ts';
 import type { TouchedRows } from '../reducer/state/rows-io.ts';
 import type { StateRows } from '../reducer/state/state.ts';
-import { writeTouched } from './tables.ts';
-
-const DERIVED = [
-  ...['fleet', 'channel', 'rollout', 'host_rollout', 'host', 'dispatch', 'quarantine'],
-  ...['probe_failure', 'host_blocker'],
-];
+import { FAMILIES, writeTouched } from './tables.ts';
 
 /** In the caller's transaction, whose session holds the leader's lock: nobody else writes meanwhile. */
 export async function rebuildTables(sql: Sql, rows: StateRows): Promise<void> {
   // Whoever writes reads this row first, and waits.
   await sql`SELECT 1 FROM epoch FOR UPDATE`;
-  for (const table of DERIVED) await sql.unsafe(`DELETE FROM ${table}`);
+  for (const { name } of Object.values(FAMILIES)) await sql.unsafe(`DELETE FROM ${name}`);
   const { fleet, channels, rollouts, records, hosts, dispatches } = rows;
   const { quarantines, probeFailures, blockers } = rows;
   const touched: TouchedRows = {

@@ -8,7 +8,6 @@
  */
 import type { Input, Observed } from '../reducer/input.ts';
 import type { LogEntry } from '../reducer/log.ts';
-import { foldEntry } from '../reducer/state/apply.ts';
 import { cleanDirty } from '../reducer/state/dirty.ts';
 import { dump, restore, setContent } from '../reducer/state/rows-io.ts';
 import { reduceIf } from '../reducer/preview.ts';
@@ -18,7 +17,7 @@ import { millisOf } from '../reducer/time.ts';
 import { contentHashes, decodeStoredInput, hydrate } from '../wire/input.ts';
 import { isJsonObject } from '../wire/text.ts';
 import type { LogRow } from './read.ts';
-import { sorted } from './replay.ts';
+import { foldLog, sorted } from './replay.ts';
 
 export interface Redecided {
   /** Inputs that were decided again. */
@@ -94,9 +93,7 @@ export class Redecider {
   }
 
   private follow(rows: readonly LogRow[]): void {
-    for (const row of rows) foldEntry(this.state, row);
-    const last = rows.at(-1);
-    if (last !== undefined) this.state.lastTs = millisOf(last.ts);
+    foldLog(this.state, rows);
     this.state.dirty = cleanDirty();
   }
 

@@ -6,7 +6,9 @@ import { foldEntry } from '../reducer/state/apply.ts';
 import { emptyState, type FleetState, type StateRows } from '../reducer/state/state.ts';
 import { millisOf } from '../reducer/time.ts';
 import { chainHash, GENESIS } from './chain.ts';
+import type { LogRow } from './read.ts';
 import { openRow, type StoredRow } from './stored.ts';
+import { FAMILIES } from './tables.ts';
 
 /** Where a replay begins: a state, and the hash of the row that it belongs to. */
 export interface Start {
@@ -53,15 +55,18 @@ export async function replay(
       hash = row.hash;
       seq = row.seq;
       rows += 1;
-      if (fold) foldRow(state, row);
+      if (fold) foldLog(state, [openRow(row)]);
     }
   }
   return { state, rows, seq, hash, missing, brokenAt };
 }
 
-function foldRow(state: FleetState, row: StoredRow): void {
-  foldEntry(state, openRow(row));
-  state.lastTs = millisOf(row.ts);
+/** Applies rows to `state`, deciding nothing. */
+export function foldLog(state: FleetState, rows: readonly LogRow[]): void {
+  for (const row of rows) {
+    foldEntry(state, row);
+    state.lastTs = millisOf(row.ts);
+  }
 }
 
 export interface Difference {
@@ -76,18 +81,6 @@ export interface Difference {
 }
 
 type Row = Readonly<Record<string, unknown>>;
-
-/** Which fields name a row, by family. */
-const KEY_OF: Readonly<Record<string, readonly string[]>> = {
-  channels: ['channel'],
-  rollouts: ['rolloutId'],
-  records: ['rolloutId', 'hostname'],
-  hosts: ['hostname'],
-  dispatches: ['rolloutId', 'hostname'],
-  quarantines: ['channel', 'closure'],
-  probeFailures: ['rolloutId', 'hostname', 'probeName', 'controlId'],
-  blockers: ['rolloutId', 'hostname'],
-};
 
 /** Every field in which two states differ, in a fixed order, at most `limit` of them. */
 export function compare(folded: StateRows, stored: StateRows, limit = Infinity): Difference[] {
@@ -110,11 +103,21 @@ function families(rows: StateRows): Map<string, Map<string, Row>> {
     ...Object.entries(lists).map(([family, list]): [string, Map<string, Row>] => {
       const keyed = list.map((row): [string, Row] => {
         const fields: Row = { ...row };
-        return [(KEY_OF[family] ?? []).map((name) => String(fields[name])).join(' '), fields];
+        return [
+          keyOf(family)
+            .map((name) => String(fields[name]))
+            .join(' '),
+          fields,
+        ];
       });
       return [family, new Map(keyed)];
     }),
   ]);
+}
+
+/** Which fields name a row. */
+function keyOf(family: string): readonly string[] {
+  return Object.entries(FAMILIES).find(([name]) => name === family)?.[1].key ?? [];
 }
 
 function compareFamily(

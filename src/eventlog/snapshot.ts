@@ -4,48 +4,23 @@
  * equal. They are copied from table to table inside PostgreSQL, so that they cost this process nothing.
  */
 import type { Sql } from '../db/driver.ts';
-import { emptyFleetRow, type StateRows } from '../reducer/state/state.ts';
 import { millisOf } from '../reducer/time.ts';
 import type { Start } from './replay.ts';
-import {
-  BLOCKER,
-  CHANNEL,
-  DISPATCH,
-  FLEET,
-  HOST,
-  PROBE_FAILURE,
-  QUARANTINE,
-  RECORD,
-  recordset,
-  ROLLOUT,
-  selectList,
-  type Table,
-} from './tables.ts';
+import { readRows } from './state.ts';
+import { FAMILIES, recordset, selectList, type Table } from './tables.ts';
 
 const FORMAT = 1;
 /** Some 5 MB of text a part. */
 const ROWS_PER_PART = 5_000;
 
 /** Each family's part statement. */
-const PARTS = [
-  partText('fleet', FLEET),
-  partText('channels', CHANNEL),
-  partText('rollouts', ROLLOUT),
-  partText('records', RECORD),
-  partText('hosts', HOST),
-  partText('dispatches', DISPATCH),
-  partText('quarantines', QUARANTINE),
-  partText('probeFailures', PROBE_FAILURE),
-  partText('blockers', BLOCKER),
-];
-
-function partText<Row>(family: keyof StateRows, table: Table<Row>): string {
-  return `INSERT INTO snapshot_part (seq, family, part, rows)
+const PARTS = Object.entries(FAMILIES).map(
+  ([family, table]) => `INSERT INTO snapshot_part (seq, family, part, rows)
     SELECT $1::text::bigint, '${family}', n / ${ROWS_PER_PART}, json_agg(row_to_json(r)) FROM (
       SELECT (row_number() OVER () - 1)::integer AS n, s
       FROM (SELECT ${selectList(table)} FROM ${table.name}) s
-    ) q (n, r) GROUP BY 3`;
-}
+    ) q (n, r) GROUP BY 3`,
+);
 
 /** In a REPEATABLE READ transaction of the caller's. Null: the log is empty, or this seq has one. */
 export async function takeSnapshot(sql: Sql): Promise<number | null> {
@@ -67,22 +42,9 @@ export async function loadSnapshot(sql: Sql, atMost: number): Promise<Start | nu
   if (found === undefined) return null;
   if (found.format !== FORMAT) throw new Error(`snapshot ${found.seq} is of an unknown format`);
   const { seq, ts, hash } = found;
-  const family = <Row extends object>(name: keyof StateRows, table: Table<Row>): Promise<Row[]> =>
-    readFamily(sql, seq, name, table);
-  const [fleet] = await family('fleet', FLEET);
-  const rows: StateRows = {
-    headSeq: seq,
-    lastTs: millisOf(ts),
-    fleet: fleet ?? emptyFleetRow(),
-    channels: await family('channels', CHANNEL),
-    rollouts: await family('rollouts', ROLLOUT),
-    records: await family('records', RECORD),
-    hosts: await family('hosts', HOST),
-    dispatches: await family('dispatches', DISPATCH),
-    quarantines: await family('quarantines', QUARANTINE),
-    probeFailures: await family('probeFailures', PROBE_FAILURE),
-    blockers: await family('blockers', BLOCKER),
-  };
+  const rows = await readRows({ headSeq: seq, lastTs: millisOf(ts) }, (family, table) =>
+    readFamily(sql, seq, family, table),
+  );
   return { rows, hash };
 }
 

@@ -2,22 +2,29 @@
 import type { Sql } from '../db/driver.ts';
 import { emptyFleetRow, type StateRows } from '../reducer/state/state.ts';
 import { millisOf } from '../reducer/time.ts';
-import {
-  BLOCKER,
-  CHANNEL,
-  DISPATCH,
-  FLEET,
-  HOST,
-  PROBE_FAILURE,
-  QUARANTINE,
-  RECORD,
-  ROLLOUT,
-  selectList,
-  type Table,
-} from './tables.ts';
+import { FAMILIES, selectList, type Family, type Table } from './tables.ts';
 
-async function all<Row extends object>(sql: Sql, table: Table<Row>): Promise<Row[]> {
-  return [...(await sql.unsafe<Row[]>(`SELECT ${selectList(table)} FROM ${table.name}`))];
+/** Reads one family of rows, each column by its type. */
+type ReadFamily = <Row extends object>(family: Family, table: Table<Row>) => Promise<Row[]>;
+
+/** All families, one after the other, and what goes with them. */
+export async function readRows(
+  head: Pick<StateRows, 'headSeq' | 'lastTs'>,
+  read: ReadFamily,
+): Promise<StateRows> {
+  const [fleet] = await read('fleet', FAMILIES.fleet);
+  return {
+    ...head,
+    fleet: fleet ?? emptyFleetRow(),
+    channels: await read('channels', FAMILIES.channels),
+    rollouts: await read('rollouts', FAMILIES.rollouts),
+    records: await read('records', FAMILIES.records),
+    hosts: await read('hosts', FAMILIES.hosts),
+    dispatches: await read('dispatches', FAMILIES.dispatches),
+    quarantines: await read('quarantines', FAMILIES.quarantines),
+    probeFailures: await read('probeFailures', FAMILIES.probeFailures),
+    blockers: await read('blockers', FAMILIES.blockers),
+  };
 }
 
 /**
@@ -25,21 +32,11 @@ async function all<Row extends object>(sql: Sql, table: Table<Row>): Promise<Row
  * database error: an error is never an empty state.
  */
 export async function loadState(sql: Sql): Promise<StateRows> {
-  const head = await readHead(sql);
-  const [fleet] = await all(sql, FLEET);
-  return {
-    headSeq: head.seq,
-    lastTs: head.ts === null ? 0 : millisOf(head.ts),
-    fleet: fleet ?? emptyFleetRow(),
-    channels: await all(sql, CHANNEL),
-    rollouts: await all(sql, ROLLOUT),
-    records: await all(sql, RECORD),
-    hosts: await all(sql, HOST),
-    dispatches: await all(sql, DISPATCH),
-    quarantines: await all(sql, QUARANTINE),
-    probeFailures: await all(sql, PROBE_FAILURE),
-    blockers: await all(sql, BLOCKER),
-  };
+  const { seq, ts } = await readHead(sql);
+  const head = { headSeq: seq, lastTs: ts === null ? 0 : millisOf(ts) };
+  return readRows(head, async <Row extends object>(_family: Family, table: Table<Row>) => [
+    ...(await sql.unsafe<Row[]>(`SELECT ${selectList(table)} FROM ${table.name}`)),
+  ]);
 }
 
 export interface Head {

@@ -28,7 +28,7 @@ export interface Table<Row> {
   readonly columns: Readonly<Record<keyof Row & string, ColumnType>>;
 }
 
-export const FLEET: Table<FleetRow> = {
+const FLEET: Table<FleetRow> = {
   name: 'fleet',
   key: [],
   columns: {
@@ -42,7 +42,7 @@ export const FLEET: Table<FleetRow> = {
   },
 };
 
-export const CHANNEL: Table<ChannelRow> = {
+const CHANNEL: Table<ChannelRow> = {
   name: 'channel',
   key: ['channel'],
   columns: {
@@ -59,7 +59,7 @@ export const CHANNEL: Table<ChannelRow> = {
   },
 };
 
-export const ROLLOUT: Table<RolloutRow> = {
+const ROLLOUT: Table<RolloutRow> = {
   name: 'rollout',
   key: ['rolloutId'],
   columns: {
@@ -85,7 +85,7 @@ export const ROLLOUT: Table<RolloutRow> = {
   },
 };
 
-export const RECORD: Table<RecordRow> = {
+const RECORD: Table<RecordRow> = {
   name: 'host_rollout',
   key: ['rolloutId', 'hostname'],
   columns: {
@@ -131,7 +131,7 @@ export const RECORD: Table<RecordRow> = {
   },
 };
 
-export const HOST: Table<HostRow> = {
+const HOST: Table<HostRow> = {
   name: 'host',
   key: ['hostname'],
   columns: {
@@ -145,7 +145,7 @@ export const HOST: Table<HostRow> = {
   },
 };
 
-export const DISPATCH: Table<DispatchRow> = {
+const DISPATCH: Table<DispatchRow> = {
   name: 'dispatch',
   key: ['rolloutId', 'hostname'],
   columns: {
@@ -161,7 +161,7 @@ export const DISPATCH: Table<DispatchRow> = {
   },
 };
 
-export const QUARANTINE: Table<QuarantineRow> = {
+const QUARANTINE: Table<QuarantineRow> = {
   name: 'quarantine',
   key: ['channel', 'closure'],
   columns: {
@@ -174,7 +174,7 @@ export const QUARANTINE: Table<QuarantineRow> = {
   },
 };
 
-export const PROBE_FAILURE: Table<ProbeFailureRow> = {
+const PROBE_FAILURE: Table<ProbeFailureRow> = {
   name: 'probe_failure',
   key: ['rolloutId', 'hostname', 'probeName', 'controlId'],
   columns: {
@@ -187,7 +187,7 @@ export const PROBE_FAILURE: Table<ProbeFailureRow> = {
   },
 };
 
-export const BLOCKER: Table<BlockerRow> = {
+const BLOCKER: Table<BlockerRow> = {
   name: 'host_blocker',
   key: ['rolloutId', 'hostname'],
   columns: {
@@ -199,12 +199,33 @@ export const BLOCKER: Table<BlockerRow> = {
   },
 };
 
+/** The derived tables by the family of rows that each holds, in the order in which they are written. */
+export const FAMILIES = {
+  fleet: FLEET,
+  channels: CHANNEL,
+  rollouts: ROLLOUT,
+  records: RECORD,
+  hosts: HOST,
+  dispatches: DISPATCH,
+  quarantines: QUARANTINE,
+  probeFailures: PROBE_FAILURE,
+  blockers: BLOCKER,
+} as const;
+
+export type Family = keyof typeof FAMILIES;
+
+/** A table, whatever its rows. */
+interface AnyTable {
+  readonly name: string;
+  readonly columns: Readonly<Record<string, ColumnType>>;
+}
+
 function columnName(field: string): string {
   return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 /** `seq, rollout_id AS "rolloutId", …`: a select list that yields the rows of rows.ts. */
-export function selectList<Row>(table: Table<Row>): string {
+export function selectList(table: AnyTable): string {
   return Object.keys(table.columns)
     .map((field) => `${columnName(field)} AS "${field}"`)
     .join(', ');
@@ -216,8 +237,8 @@ function recordsetOf(fields: readonly (readonly [string, string])[], json: strin
 }
 
 /** Rows of a table out of a JSON list, as `r`. */
-export function recordset<Row>(table: Table<Row>, json: string): string {
-  return recordsetOf(Object.entries<ColumnType>(table.columns), json);
+export function recordset(table: AnyTable, json: string): string {
+  return recordsetOf(Object.entries(table.columns), json);
 }
 
 const PARAMETER = '$1::text::json';

@@ -1,10 +1,10 @@
 /** What a new leader starts from: the derived tables, the log's head and the declarations in force. */
 import type { Sql } from '../db/driver.ts';
 import { GENESIS } from '../eventlog/chain.ts';
-import { readDeclarations } from '../eventlog/contents.ts';
+import { declareContent } from '../eventlog/contents.ts';
 import { loadState, readHead } from '../eventlog/state.ts';
 import type { Settings } from '../reducer/settings.ts';
-import { restore, setContent } from '../reducer/state/rows-io.ts';
+import { restore } from '../reducer/state/rows-io.ts';
 import type { FleetState } from '../reducer/state/state.ts';
 
 export interface Loaded {
@@ -21,11 +21,6 @@ export async function loadLeaderState(sql: Sql, settings: Settings): Promise<Loa
   const rows = await loadState(sql);
   const head = await readHead(sql);
   const state = restore(rows, settings);
-  const { fleetHash } = rows.fleet;
-  if (fleetHash !== null) {
-    const manifests = rows.channels.flatMap((channel) => channel.manifestHash ?? []);
-    const declared = await readDeclarations(sql, fleetHash, manifests);
-    setContent(state, declared.fleet, declared.manifests);
-  }
+  await declareContent(sql, state);
   return { state, headHash: head.hash ?? GENESIS };
 }

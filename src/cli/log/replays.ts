@@ -3,7 +3,7 @@ import type { Sql } from '../../db/driver.ts';
 import { startListener } from '../../db/listen.ts';
 import { acquireLock } from '../../db/lock.ts';
 import { inTransaction } from '../../db/transaction.ts';
-import { contentGetter, readContents, readDeclarations } from '../../eventlog/contents.ts';
+import { contentGetter, declareContent, readContents } from '../../eventlog/contents.ts';
 import { rebuildTables } from '../../eventlog/rebuild.ts';
 import { Redecider } from '../../eventlog/redecide.ts';
 import {
@@ -16,7 +16,7 @@ import {
 import { loadSnapshot } from '../../eventlog/snapshot.ts';
 import { loadState, readHead } from '../../eventlog/state.ts';
 import { openRow } from '../../eventlog/stored.ts';
-import { dump, restore, setContent } from '../../reducer/state/rows-io.ts';
+import { dump, restore } from '../../reducer/state/rows-io.ts';
 import { emptyState, type FleetState } from '../../reducer/state/state.ts';
 import { silent } from '../../telemetry.ts';
 import { EXIT, printJson, UsageError, type Io } from '../io.ts';
@@ -131,7 +131,7 @@ export async function redecide(wishes: Wishes, io: Io): Promise<number> {
     const head = await log.run(readHead);
     const start = await startOf(log, wishes, head.seq);
     const state = startState(start);
-    await putContent(log, state);
+    await log.run((sql) => declareContent(sql, state));
     const redecider = new Redecider(state, async (hashes) =>
       contentGetter(await log.run((sql) => readContents(sql, hashes))),
     );
@@ -169,15 +169,6 @@ export async function redecide(wishes: Wishes, io: Io): Promise<number> {
     );
   }
   return ok ? EXIT.ok : EXIT.no;
-}
-
-/** A snapshot names its declarations by hash. */
-async function putContent({ run }: LogSession, state: FleetState): Promise<void> {
-  const { fleetHash } = state.fleet;
-  if (fleetHash === null) return;
-  const manifests = [...state.channels.values()].flatMap((channel) => channel.manifestHash ?? []);
-  const declared = await run((sql) => readDeclarations(sql, fleetHash, manifests));
-  setContent(state, declared.fleet, declared.manifests);
 }
 
 export async function rebuild(wishes: Wishes, io: Io): Promise<number> {

@@ -2,6 +2,7 @@
 import type { FleetContent, ManifestContent } from '../content.ts';
 import type { LogEntry } from '../log.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../settings.ts';
+import { finish, type Sliced } from '../slices.ts';
 import { cleanDirty } from './dirty.ts';
 import {
   putBlocker,
@@ -29,15 +30,11 @@ import { emptyState, failureKey, quarantineKey, type FleetState, type StateRows 
 
 /** The state that `rows` describe. Its next pass plans everything; give it its content first. */
 export function restore(rows: StateRows, settings: Settings = DEFAULT_SETTINGS): FleetState {
-  const steps = restoring(rows, settings);
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
-  }
+  return finish(restoring(rows, settings));
 }
 
 /** The same in short steps, for callers with other things to do. */
-export function* restoring(rows: StateRows, settings: Settings): Generator<undefined, FleetState> {
+export function* restoring(rows: StateRows, settings: Settings): Sliced<FleetState> {
   const state = emptyState(settings);
   putFleet(state, rows.fleet);
   yield* each(rows.channels, (row) => {
@@ -75,7 +72,7 @@ export function* restoring(rows: StateRows, settings: Settings): Generator<undef
 /** Rows put in one step: a few milliseconds. */
 const STEP_ROWS = 1_000;
 
-function* each<Row>(rows: readonly Row[], put: (row: Row) => void): Generator<undefined> {
+function* each<Row>(rows: readonly Row[], put: (row: Row) => void): Sliced {
   let left = STEP_ROWS;
   for (const row of rows) {
     put(row);
