@@ -1,11 +1,5 @@
-/** What readers of manifests ask for: the artifacts in force, and which incarnation of the log this is. */
+/** What readers of manifests ask for: the artifacts in force. */
 import type { Sql } from './driver.ts';
-
-/** Changes when the database is restored; null before the first leader. */
-export async function readIncarnation(sql: Sql): Promise<string | null> {
-  const [row] = await sql<{ incarnation: string }[]>`SELECT incarnation FROM epoch`;
-  return row?.incarnation ?? null;
-}
 
 /** A verified file as it is served. `version` changes whenever its bytes or its signature do. */
 export interface ArtifactRow {

@@ -147,23 +147,3 @@ export async function listRolloutHosts(
       ${state === null ? sql`` : sql`AND hr.state = ${state}`}
     ORDER BY hr.wave, hr.hostname LIMIT ${limit}`;
 }
-
-export interface LogRow {
-  seq: number;
-  ts: string;
-  kind: string;
-  hostname: string | null;
-  payload: unknown;
-}
-
-/** A rollout's log rows in order, above a seq. */
-export async function listRolloutEvents(
-  sql: Sql,
-  rolloutId: string,
-  above: number,
-  limit: number,
-): Promise<LogRow[]> {
-  return sql<LogRow[]>`
-    SELECT seq, ts, kind, hostname, payload FROM event_log
-    WHERE rollout_id = ${rolloutId} AND seq > ${above} ORDER BY seq LIMIT ${limit}`;
-}

@@ -1,12 +1,6 @@
 /** What operators read, in the shapes that NixFleet's tools already know; additions are optional members. */
 import { Type, type Static } from '@sinclair/typebox';
-
-const Text = Type.String();
-const Count = Type.Integer({ minimum: 0 });
-const Instant = Type.String({ description: 'RFC 3339, UTC.' });
-const NextCursor = Type.Optional(
-  Type.String({ description: 'Present when there is more: pass it as `cursor`.' }),
-);
+import { Count, Instant, NextCursor, Text } from './parts.ts';
 
 export const RolloutListSchema = Type.Object(
   {

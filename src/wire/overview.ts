@@ -1,13 +1,7 @@
 /** The fleet at a glance: channels, counts, quarantines, deferrals, who leads, and how the queue fares. */
 import { Type, type Static } from '@sinclair/typebox';
-import { StopSchema } from './why.ts';
+import { Count, Instant, NextCursor, StopSchema, Text } from './parts.ts';
 
-const Text = Type.String();
-const Count = Type.Integer({ minimum: 0 });
-const Instant = Type.String({ description: 'RFC 3339, UTC.' });
-const NextCursor = Type.Optional(
-  Type.String({ description: 'Present when there is more: pass it as `cursor`.' }),
-);
 const Counts = (description: string) => Type.Record(Text, Count, { description });
 
 export const ChannelDetailSchema = Type.Object(

@@ -1,11 +1,8 @@
 /** Why something does not move: what holds it, the numbers, the hosts behind it, and what would release it. */
 import { Type, type Static } from '@sinclair/typebox';
+import { Instant, StopSchema, Text } from './parts.ts';
 
-const Text = Type.String();
-const Instant = Type.String({ description: 'RFC 3339, UTC.' });
 const Seq = Type.Integer({ description: 'The log row that last changed it.' });
-
-export const StopSchema = Type.Object({ actor: Text, reason: Text, at: Instant });
 
 export const BlockerSchema = Type.Object(
   {
@@ -38,6 +35,17 @@ export const BlockerSchema = Type.Object(
     ],
   },
 );
+
+const WAITS_FOR_WAVE = {
+  gate: 'wave-promotion',
+  key: 'wave-promotion:1',
+  since: '2026-05-16T01:27:01.000Z',
+  because: 'it is in wave 1; wave 0 has 0 of 1 hosts converged and a soak of 5 minutes',
+  releasedBy: 'wave 0 is done',
+  hosts: [
+    { hostname: 'web-04', state: 'Soaking', doing: 'soaking until 2026-05-16T01:37:00.000Z' },
+  ],
+};
 
 const RolloutRef = {
   rolloutId: Text,
@@ -121,22 +129,7 @@ export const HostDetailSchema = Type.Object(
         reachability: 'reachable',
         reachabilityAt: '2026-05-16T01:27:01.000Z',
         lastCheckinAt: '2026-05-16T01:27:01.000Z',
-        blockers: [
-          {
-            gate: 'wave-promotion',
-            key: 'wave-promotion:1',
-            since: '2026-05-16T01:27:01.000Z',
-            because: 'it is in wave 1; wave 0 has 0 of 1 hosts converged and a soak of 5 minutes',
-            releasedBy: 'wave 0 is done',
-            hosts: [
-              {
-                hostname: 'web-04',
-                state: 'Soaking',
-                doing: 'soaking until 2026-05-16T01:37:00.000Z',
-              },
-            ],
-          },
-        ],
+        blockers: [WAITS_FOR_WAVE],
         rollouts: [
           {
             rolloutId: 'stable@0388fb62',
@@ -150,23 +143,7 @@ export const HostDetailSchema = Type.Object(
             lastEventSeq: 0,
             probes: {},
             failures: [],
-            blockers: [
-              {
-                gate: 'wave-promotion',
-                key: 'wave-promotion:1',
-                since: '2026-05-16T01:27:01.000Z',
-                because:
-                  'it is in wave 1; wave 0 has 0 of 1 hosts converged and a soak of 5 minutes',
-                releasedBy: 'wave 0 is done',
-                hosts: [
-                  {
-                    hostname: 'web-04',
-                    state: 'Soaking',
-                    doing: 'soaking until 2026-05-16T01:37:00.000Z',
-                  },
-                ],
-              },
-            ],
+            blockers: [WAITS_FOR_WAVE],
           },
         ],
       },
@@ -199,18 +176,7 @@ export const RolloutBlockersSchema = Type.Object(
         rollout: [],
         hosts: [
           {
-            gate: 'wave-promotion',
-            key: 'wave-promotion:1',
-            since: '2026-05-16T01:27:01.000Z',
-            because: 'it is in wave 1; wave 0 has 0 of 1 hosts converged and a soak of 5 minutes',
-            releasedBy: 'wave 0 is done',
-            hosts: [
-              {
-                hostname: 'web-04',
-                state: 'Soaking',
-                doing: 'soaking until 2026-05-16T01:37:00.000Z',
-              },
-            ],
+            ...WAITS_FOR_WAVE,
             held: 6,
             examples: ['web-01', 'web-02'],
           },

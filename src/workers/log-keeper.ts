@@ -64,12 +64,9 @@ async function sayHead(
 ): Promise<number> {
   const head = await log.checkpoint();
   if (head === null || head.seq === said) return said;
-  logger.info(
-    { checkpoint: `${head.incarnation}:${head.seq}:${head.hash}` },
-    'head of the event log',
-  );
-  if (checkpointTo !== null)
-    await sendTo(checkpointTo, `${head.incarnation}:${head.seq}:${head.hash}`);
+  const checkpoint = `${head.incarnation}:${head.seq}:${head.hash}`;
+  logger.info({ checkpoint }, 'head of the event log');
+  if (checkpointTo !== null) await sendTo(checkpointTo, checkpoint);
   return head.seq;
 }
 

@@ -25,6 +25,7 @@ import { storableText } from '../../wire/text.ts';
 import type { ApiDeps } from '../deps.ts';
 import { fromDatabase, notAccepted, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';
+import { OPERATOR } from './operator/reading.ts';
 
 /** A reason of 1,000 characters, escaped, fits several times. */
 const BODY_LIMIT = 16 * 1024;
@@ -75,7 +76,7 @@ export function addCommands(scope: Scope, deps: ApiDeps): void {
       Querystring: Readonly<Record<string, unknown>>;
     }>(
       COMMANDS[name].route,
-      { config: { audience: 'operator' }, bodyLimit: BODY_LIMIT, schema: describe(name) },
+      { config: OPERATOR, bodyLimit: BODY_LIMIT, schema: describe(name) },
       async (request, reply) => {
         onlyKnown(request.query);
         const input = inputOf(name, request);

@@ -21,6 +21,7 @@ import { logEvent } from '../log-event.ts';
 import type { LogStreams, Sink } from '../log-stream.ts';
 import { fromDatabase, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';
+import { OPERATOR } from './operator/reading.ts';
 
 /** Some 600 kB. */
 const MOST_ROWS = 1_000;
@@ -57,11 +58,10 @@ const STREAM = {
 };
 
 export function addLog(scope: Scope, deps: ApiDeps, streams: LogStreams): void {
-  const config = { audience: 'operator' } as const;
-  scope.get('/v1/events', { config, schema: PAGE }, (request) =>
+  scope.get('/v1/events', { config: OPERATOR, schema: PAGE }, (request) =>
     fromDatabase(deps.log, () => page(deps, request.query)),
   );
-  scope.get('/v1/events/stream', { config, schema: STREAM }, async (request, reply) => {
+  scope.get('/v1/events/stream', { config: OPERATOR, schema: STREAM }, async (request, reply) => {
     const filter = filterOf(request.query);
     const id = request.headers['last-event-id'] ?? request.query.after;
     const from = typeof id === 'string' && id !== '' ? cursorOf(id) : null;

@@ -29,6 +29,7 @@ const PROBLEM_ANSWERS = {
   503: ProblemSchema,
 };
 
+/** Whom every route for operators serves. */
 export const OPERATOR = { audience: 'operator' } as const;
 
 /** What all of these routes share; each adds what it takes. */

@@ -2,14 +2,14 @@
 import { Type } from '@sinclair/typebox';
 import {
   countWaves,
-  listRolloutEvents,
   listRolloutHosts,
   listRollouts,
   readRollout,
   type RolloutRow,
   type WaveCountRow,
 } from '../../../db/rollouts.ts';
-import { readIncarnation } from '../../../db/reads.ts';
+import { readTail } from '../../../eventlog/tail.ts';
+import { formatCursor, parseCursor } from '../../../wire/log-event.ts';
 import { HOST_STATE_NAMES, ROLLOUT_STATE_NAMES } from '../../../wire/states.ts';
 import {
   LifecycleSchema,
@@ -243,9 +243,15 @@ async function rolloutHosts(deps: ApiDeps, id: string, query: HostsFilter): Prom
 async function rolloutEvents(deps: ApiDeps, id: string, page: Page): Promise<RolloutEvents> {
   await mustRead(deps, id);
   const limit = limitOf(page, MOST_EVENTS);
-  const incarnation = (await deps.pool.run(readIncarnation)) ?? '';
-  const above = logCursor(page.cursor, incarnation);
-  const rows = await deps.pool.run((sql) => listRolloutEvents(sql, id, above, limit));
+  const from = page.cursor === undefined ? null : parseCursor(page.cursor);
+  if (page.cursor !== undefined && from === null) throw badCursor();
+  const tail = await deps.pool.run((sql) =>
+    readTail(sql, { rolloutId: id, after: from?.seq ?? 0, limit }),
+  );
+  const { incarnation = '', rows = [] } = tail ?? {};
+  if (from !== null && from.incarnation !== incarnation) {
+    throw new Refusal('stale-cursor', 'the database was restored since; start without a cursor');
+  }
   const last = rows.length === limit ? rows.at(-1) : undefined;
   return {
     rollout_id: id,
@@ -256,14 +262,6 @@ async function rolloutEvents(deps: ApiDeps, id: string, page: Page): Promise<Rol
       payload,
       ...present({ host: hostname }),
     })),
-    ...(last === undefined ? {} : { nextCursor: `${incarnation}:${String(last.seq)}` }),
+    ...(last === undefined ? {} : { nextCursor: formatCursor({ incarnation, seq: last.seq }) }),
   };
-}
-
-function logCursor(cursor: string | undefined, incarnation: string): number {
-  if (cursor === undefined) return 0;
-  const [known, seq = ''] = cursor.split(/:(?=\d+$)/);
-  const above = numberCursor(seq, 0);
-  if (known === incarnation) return above;
-  throw new Refusal('stale-cursor', 'the database was restored since; start without a cursor');
 }
