@@ -4,7 +4,7 @@ import { databaseProblem } from '../db/errors.ts';
 import { replay } from '../eventlog/replay.ts';
 import { readHead } from '../eventlog/state.ts';
 import { DATABASE_OPTIONS, databaseOf, withSession } from './log/connect.ts';
-import { pagesOf } from './log/pages.ts';
+import { chainFaults, pagesOf } from './log/pages.ts';
 import { EXIT, parseOptions, printJson, UsageError, type Io } from './io.ts';
 
 export const logHelp = `muster log verify [--checkpoint LINE] [--archive FILE …] [--json]
@@ -120,9 +120,7 @@ function report(io: Io, json: boolean, found: Findings): number {
   if (json)
     printJson(io, { ok, rows, from, head: seq, hash, missing, brokenAt, checkpoints: broken });
   else {
-    if (missing !== null) io.stdout.write(`row ${missing} is missing\n`);
-    if (brokenAt !== null)
-      io.stdout.write(`row ${brokenAt} does not follow from the one before it\n`);
+    io.stdout.write(chainFaults(found));
     for (const one of broken)
       io.stdout.write(`row ${one.seq} is not what the checkpoint says: the log was rewritten\n`);
     if (ok) io.stdout.write(`rows ${from} to ${seq} are a whole chain; its head is ${hash}\n`);

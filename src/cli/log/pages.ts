@@ -1,5 +1,9 @@
-/** The rows that a command walks: out of archives first, then out of the database, one log to the reader. */
+/**
+ * The rows that a command walks, out of archives first, then out of the database, one log to the reader; and
+ * what a walk found wrong with their chain.
+ */
 import { readArchive } from '../../eventlog/archive.ts';
+import type { Replayed } from '../../eventlog/replay.ts';
 import { walkStored, type Run, type StoredRow } from '../../eventlog/stored.ts';
 
 export interface PagesOptions {
@@ -23,4 +27,12 @@ export async function* pagesOf(options: PagesOptions): AsyncGenerator<StoredRow[
     }
   }
   if (run !== null) yield* walkStored(run, { after: last, through });
+}
+
+/** A line for each fault of the chain. */
+export function chainFaults({ missing, brokenAt }: Pick<Replayed, 'missing' | 'brokenAt'>): string {
+  const gap = missing === null ? '' : `row ${missing} is missing\n`;
+  const broken =
+    brokenAt === null ? '' : `row ${brokenAt} does not follow from the one before it\n`;
+  return `${gap}${broken}`;
 }

@@ -1,52 +1,41 @@
 /** A fleet as it was, for people: rollouts, then hosts, one line each. */
 import type { StateRows } from '../../reducer/state/state.ts';
+import { painter, table } from '../operate/show.ts';
 
-export function printFleet({
-  headSeq,
-  lastTs,
-  fleet,
-  rollouts,
-  records,
-  hosts,
-}: StateRows): string {
+/** As wide as it is, and plain: it may go into a file. */
+const PAPER = { paint: painter(false), columns: null };
+
+export function printFleet(state: StateRows): string {
+  const { headSeq, lastTs, fleet } = state;
   const when = headSeq === 0 ? 'before the first row' : new Date(lastTs).toISOString();
-  const lines = [`after row ${headSeq}, ${when}; fleet ${fleet.ref ?? 'undeclared'}`];
-  const live = rollouts.filter(({ state }) => state !== 'Pruned');
-  lines.push(
-    '',
-    ...table(
-      ['ROLLOUT', 'STATE', 'WAVE', 'HOSTS'],
-      live.map((rollout) => {
-        const of = records.filter(({ rolloutId }) => rolloutId === rollout.rolloutId);
-        const counts = new Map<string, number>();
-        for (const { state } of of) counts.set(state, (counts.get(state) ?? 0) + 1);
-        const shown = [...counts].map(([state, count]) => `${count} ${state}`).join(', ');
-        return [rollout.rolloutId, rollout.state, String(rollout.currentWave), shown];
-      }),
-    ),
-  );
-  lines.push(
-    '',
-    ...table(
-      ['HOST', 'HEARD', 'RUNS', 'HOLD'],
-      hosts.map((host) => [
-        host.hostname,
-        host.reachability,
-        host.reportedClosure ?? '-',
-        host.hold === null ? '' : `${host.hold.actor}: ${host.hold.reason}`,
-      ]),
-    ),
-  );
-  return `${lines.join('\n')}\n`;
+  const head = `after row ${headSeq}, ${when}; fleet ${fleet.ref ?? 'undeclared'}`;
+  return `${head}\n\n${rolloutTable(state)}\n${hostTable(state)}`;
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const all = [head, ...rows];
-  const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
-  return all.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
+function rolloutTable({ rollouts, records }: StateRows): string {
+  const states = new Map<string, Record<string, number>>();
+  for (const { rolloutId, state } of records) {
+    const of = states.get(rolloutId) ?? {};
+    states.set(rolloutId, of);
+    of[state] = (of[state] ?? 0) + 1;
+  }
+  const shown = (of: Readonly<Record<string, number>>): string =>
+    Object.entries(of)
+      .map(([state, n]) => `${n} ${state}`)
+      .join(', ');
+  const rows = rollouts
+    .filter(({ state }) => state !== 'Pruned')
+    .map(({ rolloutId, state, currentWave }) => [
+      ...[rolloutId, state, String(currentWave)],
+      shown(states.get(rolloutId) ?? {}),
+    ]);
+  return table(['ROLLOUT', 'STATE', 'WAVE', 'HOSTS'], rows, PAPER);
+}
+
+function hostTable({ hosts }: StateRows): string {
+  const rows = hosts.map(({ hostname, reachability, reportedClosure, hold }) => [
+    ...[hostname, reachability, reportedClosure ?? '-'],
+    hold === null ? '' : `${hold.actor}: ${hold.reason}`,
+  ]);
+  return table(['HOST', 'HEARD', 'RUNS', 'HOLD'], rows, PAPER);
 }

@@ -21,7 +21,7 @@ import { emptyState, type FleetState } from '../../reducer/state/state.ts';
 import { silent } from '../../telemetry.ts';
 import { EXIT, printJson, UsageError, type Io } from '../io.ts';
 import { databaseOf, withSession, type DatabaseValues, type LogSession } from './connect.ts';
-import { pagesOf } from './pages.ts';
+import { chainFaults, pagesOf } from './pages.ts';
 import { printFleet } from './print-fleet.ts';
 
 export interface Wishes {
@@ -86,9 +86,7 @@ export async function verify(wishes: Wishes, io: Io): Promise<number> {
   if (wishes.json) {
     printJson(io, { ok, rows, head: seq, seconds, missing, brokenAt, differences: found });
   } else {
-    if (missing !== null) io.stdout.write(`row ${missing} is missing\n`);
-    if (brokenAt !== null)
-      io.stdout.write(`row ${brokenAt} does not follow from the one before it\n`);
+    io.stdout.write(chainFaults(folded));
     for (const one of found) io.stdout.write(`${difference(one)}\n`);
     if (ok) {
       io.stdout.write(`${rows} rows up to ${seq} fold to the tables, in ${seconds.toFixed(1)} s\n`);

@@ -2,8 +2,10 @@
  * The control plane over HTTP, for people and scripts. Every failure becomes a sentence that says what to do
  * and an exit code; answers are checked before anyone relies on their shape.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
+import { isLoopback } from '../../config.ts';
 import type { ClientConfig } from '../../config/client.ts';
 import { ProblemSchema } from '../../wire/problem.ts';
 import { EXIT } from '../io.ts';
@@ -62,7 +64,7 @@ export function createClient(
   const headers: Record<string, string> = { accept: 'application/json' };
   if (token !== null) headers['authorization'] = `Bearer ${token}`;
   // Believed by development servers on this machine only, and sent to no other.
-  else if (isLoopback(config.url)) headers['x-muster-dev-identity'] = `operator:${config.user}`;
+  else if (isLocal(config.url)) headers['x-muster-dev-identity'] = `operator:${config.user}`;
   const clean = async <T>(answer: Promise<T>): Promise<T> =>
     forPeople ? harmless(await answer) : answer;
   const send = (path: string, init: Sent): Promise<Response> =>
@@ -95,9 +97,8 @@ export function createClient(
   };
 }
 
-function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url);
-  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
+function isLocal(url: string): boolean {
+  return isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ''));
 }
 
 function withQuery(path: string, query: Query): string {
@@ -167,7 +168,7 @@ async function persistently(send: () => Promise<Response>): Promise<Response> {
       const away = error instanceof OperateError && error.exitCode === EXIT.unavailable;
       if (!away || attempt === ATTEMPTS || error.code === 'internal') throw error;
       const asked = 'retryMs' in error && typeof error.retryMs === 'number' ? error.retryMs : 500;
-      await new Promise((resolve) => setTimeout(resolve, Math.min(asked, LONGEST_PAUSE_MS)));
+      await delay(Math.min(asked, LONGEST_PAUSE_MS));
     }
   }
 }

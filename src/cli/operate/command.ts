@@ -107,7 +107,7 @@ export function numberOption(desk: Desk, name: string, fallback: number): number
   return Number(given);
 }
 
-export function textOption(desk: Desk, name: string): string | undefined {
-  const given = desk.options[name];
+export function textOption({ options }: Pick<Desk, 'options'>, name: string): string | undefined {
+  const given = options[name];
   return typeof given === 'string' ? given : undefined;
 }

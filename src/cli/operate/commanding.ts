@@ -1,4 +1,5 @@
 /** Verbs that send a command: each asks for a reason, may be tried dry, and is safe to repeat under its key. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { randomUUID } from 'node:crypto';
 import {
   CommandAnswerSchema,
@@ -81,7 +82,7 @@ async function decided(
   for (;;) {
     const answer = await client.post(CommandAnswerSchema, path, body, { key });
     if (answer.status !== 'queued' || now() >= until || signal.aborted) return answer;
-    await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+    await delay(ASK_AGAIN_MS);
   }
 }
 

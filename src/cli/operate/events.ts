@@ -1,4 +1,5 @@
 /** `muster events tail`: the log, as it grows. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { LogEventSchema, LogPageSchema, type LogEvent } from '../../wire/log-event.ts';
 import { Value } from '@sinclair/typebox/value';
 import { isJsonObject } from '../../wire/text.ts';
@@ -77,7 +78,7 @@ async function follow(
       if (error.message !== said) desk.io.stderr.write(`muster: ${error.message}; trying on\n`);
       said = error.message;
     }
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    await delay(RETRY_MS);
   }
 }
 

@@ -15,6 +15,7 @@ import {
   helpOf,
   nounHelp,
   parseConfig,
+  textOption,
   usageOf,
   type Desk,
   type OperatorNoun,
@@ -109,10 +110,7 @@ async function configOf(
   options: Desk['options'],
   env: Environment,
 ): Promise<{ readonly config: ClientConfig; readonly token: string | null }> {
-  const text = (name: string): string | undefined => {
-    const value = options[name];
-    return typeof value === 'string' ? value : undefined;
-  };
+  const text = (name: string): string | undefined => textOption({ options }, name);
   const file = clientConfigPath(env);
   const content = file === null ? null : await readIfThere(file);
   const flags = { url: text('url'), token: text('token'), profile: text('profile') };

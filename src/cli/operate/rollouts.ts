@@ -107,7 +107,7 @@ async function show(desk: Desk): Promise<number> {
     printLife(desk, life);
     printWhy(desk, why);
   }
-  if (options['hosts'] === true) await hosts(desk, id);
+  if (options['hosts'] === true && !desk.json) await hosts(desk, id);
   return EXIT.ok;
 }
 
@@ -158,7 +158,6 @@ async function hosts(desk: Desk, id: string): Promise<void> {
     }
     cursor = page.nextCursor;
   } while (cursor !== undefined);
-  if (desk.json) return;
   desk.io.stdout.write(`\n${table(['WAVE', 'STATE', 'HELD', 'HOST'], rows, desk)}`);
 }
 

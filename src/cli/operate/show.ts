@@ -52,7 +52,7 @@ export function table(
     row.map((one) => (typeof one === 'string' ? { text: one } : one)),
   );
   const widths = heads.map((head, i) =>
-    Math.max(head.length, ...cells.map((row) => row[i]?.text.length ?? 0)),
+    cells.reduce((most, row) => Math.max(most, row[i]?.text.length ?? 0), head.length),
   );
   const before = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
   const room = columns === null ? Infinity : Math.max(8, columns - before);

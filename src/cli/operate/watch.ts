@@ -2,6 +2,7 @@
  * `muster rollout watch`: a live view, redrawn on a terminal, a line for each change elsewhere. The stream of
  * the log says when to look; a look every few seconds makes good what a broken stream misses.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { LifecycleSchema, type Lifecycle } from '../../wire/operator.ts';
 import { EXIT } from '../io.ts';
 import type { Desk, OperatorVerb } from './command.ts';
@@ -106,10 +107,6 @@ class Bell {
     }
     this.rung = false;
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 interface Screen {
