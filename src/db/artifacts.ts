@@ -67,6 +67,26 @@ export interface AcceptedArtifact {
   readonly contentHash: string | null;
 }
 
+export interface ToldOutcome {
+  readonly artifact: string;
+  /** Null: it was verified. */
+  readonly reason: string | null;
+  readonly hash: string | null;
+}
+
+/** A release has some tens of artifacts; what is older than this many outcomes is told once more. */
+const TOLD_OUTCOMES = 1_000;
+
+/** What the log tells of verification, newest first: another process may have said it. */
+export async function readToldOutcomes(pool: Pool): Promise<readonly ToldOutcome[]> {
+  return pool.run(
+    (sql) => sql<ToldOutcome[]>`
+      SELECT payload->>'artifact' AS artifact, payload->>'reason' AS reason, payload->>'hash' AS hash
+      FROM event_log WHERE kind = 'verify_outcome' AND payload->>'artifact' <> 'trust'
+      ORDER BY seq DESC LIMIT ${TOLD_OUTCOMES}`,
+  );
+}
+
 /** What is current, without the bytes: the memory that refuses rollbacks and mutations. */
 export async function readAccepted(pool: Pool): Promise<readonly AcceptedArtifact[]> {
   return pool.run(

@@ -64,6 +64,7 @@ export interface VerifyOutcomeInput {
   readonly ok: boolean;
   readonly reason: string | null;
   readonly detail: string;
+  /** Verified: of the canonical bytes. Refused: of the bytes and signature as read; null if there were none. */
   readonly hash: string | null;
 }
 

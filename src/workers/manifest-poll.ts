@@ -7,7 +7,7 @@
  * fleet of 100,000 hosts takes a second. Its growing age is the gate `manifest-stale`'s business.
  */
 import { createHash } from 'node:crypto';
-import type { AcceptedArtifact, StoredArtifact } from '../db/artifacts.ts';
+import type { AcceptedArtifact, StoredArtifact, ToldOutcome } from '../db/artifacts.ts';
 import { declaredRollouts, type Fleet } from '../trust/fleet.ts';
 import {
   verifyManifests,
@@ -24,6 +24,7 @@ import {
   type Verified,
 } from '../trust/verify.ts';
 import { storedFleet, storedManifest, timeOf } from './content.ts';
+import type { StoredInput } from '../wire/input.ts';
 import type { Source } from './source.ts';
 import type { Task, WorkerContext } from './worker.ts';
 
@@ -31,6 +32,8 @@ import type { Task, WorkerContext } from './worker.ts';
 export interface ArtifactShelf {
   /** What is current, without the bytes. */
   accepted(): Promise<readonly AcceptedArtifact[]>;
+  /** Outcomes that the log tells already, newest first. */
+  toldOutcomes(): Promise<readonly ToldOutcome[]>;
   store(artifacts: readonly StoredArtifact[], verifiedAt: string): Promise<void>;
 }
 
@@ -51,14 +54,16 @@ export function manifestPoll(context: WorkerContext, options: ManifestPollOption
   return { name: 'manifests', everyMs: options.everyMs, run: (signal) => poll.run(signal) };
 }
 
+type VerifyOutcomeInput = Extract<StoredInput, { kind: 'VerifyOutcome' }>;
+
 /** Of verified artifacts, by their path in the source. */
 type Hashes = ReadonlyMap<string, string>;
 
 class ManifestPoll {
   private readonly context: WorkerContext;
   private readonly options: ManifestPollOptions;
-  /** Last outcome said of each artifact: its hash, or why it was refused and which bytes. */
-  private readonly said = new Map<string, string>();
+  /** Last outcome said of each artifact, by whichever process worked then; null until it was read. */
+  private said: Map<string, string> | null = null;
   /** What was accepted last: nothing to verify while it reads the same. */
   private acceptedSet: { readonly print: string; readonly hashes: Hashes } | null = null;
   private lastFleet: { readonly print: string; readonly artifact: Verified<Fleet> } | null = null;
@@ -241,23 +246,21 @@ class ManifestPoll {
     refused?: SignedBytes,
   ): Promise<void> {
     this.context.metrics.count('muster_verifications_total', { outcome: reason });
-    const outcome = refused === undefined ? reason : `${reason} ${fingerprint([refused])}`;
-    if (this.said.get(artifact) !== outcome) {
-      this.context.log.warn({ artifact, reason, detail }, 'an artifact was refused');
-    }
-    await this.say(artifact, outcome, {
+    const hash = refused === undefined ? null : fingerprint([refused]);
+    const news = await this.say({
       kind: 'VerifyOutcome',
       artifact,
       ok: false,
       reason,
       detail,
-      hash: null,
+      hash,
     });
+    if (news) this.context.log.warn({ artifact, reason, detail }, 'an artifact was refused');
   }
 
   private async sayInForce(hashes: Hashes): Promise<void> {
     for (const [artifact, hash] of hashes) {
-      await this.say(artifact, hash, {
+      await this.say({
         kind: 'VerifyOutcome',
         artifact,
         ok: true,
@@ -268,15 +271,24 @@ class ManifestPoll {
     }
   }
 
-  private async say(
-    artifact: string,
-    outcome: string,
-    input: Parameters<WorkerContext['submit']>[0],
-  ): Promise<void> {
-    if (this.said.get(artifact) === outcome) return;
+  /** False: the log says so already. */
+  private async say(input: VerifyOutcomeInput): Promise<boolean> {
+    this.said ??= newestOf(await this.options.shelf.toldOutcomes());
+    const outcome = outcomeOf(input);
+    if (this.said.get(input.artifact) === outcome) return false;
     await this.context.submit(input);
-    this.said.set(artifact, outcome);
+    this.said.set(input.artifact, outcome);
+    return true;
   }
+}
+
+/** Two polls with the same reason and bytes have one outcome; the detail may hold an age, which grows. */
+function outcomeOf({ reason, hash }: Pick<ToldOutcome, 'reason' | 'hash'>): string {
+  return `${reason ?? 'ok'} ${hash ?? ''}`;
+}
+
+function newestOf(told: readonly ToldOutcome[]): Map<string, string> {
+  return new Map(told.toReversed().map((one) => [one.artifact, outcomeOf(one)]));
 }
 
 function storable(

@@ -4,7 +4,7 @@
  * workers are idempotent.
  */
 import { readFile } from 'node:fs/promises';
-import { readAccepted, storeArtifacts } from '../db/artifacts.ts';
+import { readAccepted, readToldOutcomes, storeArtifacts } from '../db/artifacts.ts';
 import { isTickQueued, readNextDue, readSilentHosts } from '../db/housekeeping.ts';
 import type { Pool } from '../db/pool.ts';
 import { liveness } from './liveness.ts';
@@ -73,6 +73,7 @@ function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
     manifestPoll(context, {
       shelf: {
         accepted: () => readAccepted(pool),
+        toldOutcomes: () => readToldOutcomes(pool),
         store: (artifacts, verifiedAt) => storeArtifacts(pool, artifacts, verifiedAt),
       },
       source,

@@ -3,7 +3,7 @@
  * writer behind a fence, row locks on dispatches, session locks, notifications that may be lost, and backups.
  * What a statement means is modelled after the SQL of the same name in `src`; deciding is left to the core.
  */
-import type { AcceptedArtifact, StoredArtifact } from '../../src/db/artifacts.ts';
+import type { AcceptedArtifact, StoredArtifact, ToldOutcome } from '../../src/db/artifacts.ts';
 import { GENESIS } from '../../src/eventlog/chain.ts';
 import { contentGetter } from '../../src/eventlog/contents.ts';
 import type { NewRow } from '../../src/eventlog/append.ts';
@@ -286,6 +286,13 @@ export class Database {
         opened: this.data.tables.rollouts.has(name),
         contentHash: kind === 'manifest' ? contentHashOf(content) : null,
       }));
+  }
+
+  toldOutcomes(): ToldOutcome[] {
+    return this.data.log
+      .filter(({ kind }) => kind === 'verify_outcome')
+      .map(({ payload }) => JSON.parse(payload) as ToldOutcome)
+      .toReversed();
   }
 
   store(artifacts: readonly StoredArtifact[]): void {

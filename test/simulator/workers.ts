@@ -60,6 +60,7 @@ async function work(
     manifestPoll(context, {
       shelf: {
         accepted: () => process.query(() => db.accepted()),
+        toldOutcomes: () => process.query(() => db.toldOutcomes()),
         store: (artifacts) => process.query(() => db.store(artifacts)),
       },
       ...{ source, trustFile, everyMs: MANIFESTS_MS },

@@ -21,19 +21,28 @@ let files: Files;
 let submitted: StoredInput[];
 let lines: string[];
 let kept: Map<string, StoredArtifact>;
+/** What the log says of verification, oldest first. */
+let told: StoredInput[];
 let poll: Task;
 /** What happens to the source while it is read. */
 let onRead: (name: string) => void;
 
 beforeEach(() => {
+  told = [];
   submitted = [];
   lines = [];
   kept = new Map();
   onRead = () => undefined;
+  poll = newPoll();
+});
+
+/** As a process has it that has just taken the workers' lock. */
+function newPoll(): Task {
   const clock = { ...fakeClock(), now: () => NOW };
   const context = {
     submit: (input: StoredInput) => {
       submitted.push(input);
+      told.push(input);
       return Promise.resolve();
     },
     log: silentLogger(lines),
@@ -41,9 +50,11 @@ beforeEach(() => {
     clock,
     random: () => 0.5,
   };
-  poll = manifestPoll(context, {
+  return manifestPoll(context, {
     shelf: {
       accepted: () => Promise.resolve([...kept.values()].map(acceptedOf)),
+      toldOutcomes: () =>
+        Promise.resolve(told.filter((input) => input.kind === 'VerifyOutcome').toReversed()),
       store: (artifacts) => {
         for (const artifact of artifacts) kept.set(artifact.name, artifact);
         return Promise.resolve();
@@ -62,7 +73,7 @@ beforeEach(() => {
     },
     everyMs: 1_000,
   });
-});
+}
 
 function acceptedOf({ kind, name, hash, signedAt }: StoredArtifact): AcceptedArtifact {
   return { kind, name, hash, signedAt, opened: false, contentHash: null };
@@ -110,6 +121,16 @@ describe('a poll', () => {
     expect(await polled(new Map())).toEqual(['fleet.resolved missing']);
     expect(await polled(new Map())).toEqual([]);
     expect(await polled(GOOD)).toContain('fleet.resolved ok');
+  });
+
+  it('tells nothing again when another process takes over', async () => {
+    await polled(GOOD);
+    await polled(STALE);
+    poll = newPoll();
+    expect(await polled(STALE)).toEqual([]);
+    expect(refusalsLogged()).toHaveLength(1);
+    poll = newPoll();
+    expect(await polled(GOOD)).toEqual(['fleet.resolved ok']);
   });
 
   it('believes no refusal of a set that was replaced while it was read', async () => {
