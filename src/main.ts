@@ -19,6 +19,7 @@ import { startListener, type Listener } from './db/listen.ts';
 import { acquireLock } from './db/lock.ts';
 import { createPool, type Pool } from './db/pool.ts';
 import { hasFleet } from './db/reads.ts';
+import { schemaProblem, schemaStanding } from './db/standing.ts';
 import { createFollower, type Follower } from './eventlog/follow.ts';
 import { keepLog } from './eventlog/keep.ts';
 import { createLeader } from './leader/leader.ts';
@@ -176,10 +177,16 @@ async function readiness(
   const reasons: string[] = [];
   if (draining) reasons.push('draining');
   else if (!(await submitter.ready())) reasons.push('the queue cannot take inputs');
-  else if (!(await pool.run(hasFleet).catch(() => false))) {
+  const schema = reasons.length > 0 ? null : await schemaReason(pool);
+  if (schema !== null) reasons.push(schema);
+  if (reasons.length === 0 && !(await pool.run(hasFleet).catch(() => false))) {
     reasons.push('no manifest set has been verified yet');
   }
   return { ready: reasons.length === 0, reasons };
+}
+
+async function schemaReason(pool: Pool): Promise<string | null> {
+  return pool.run(schemaStanding).then(schemaProblem, () => 'the schema cannot be read');
 }
 
 /** A role that runs until it is told to stop. */

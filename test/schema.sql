@@ -379,6 +379,7 @@ table schema_migration
   name text not null -- The file.
   checksum text not null -- SHA-256 of the file.
   applied_at timestamp(3) with time zone not null default clock_timestamp() -- When.
+  oldest_code integer not null default 0 -- Code that knows no migration as new as this one may not work on the schema any more; 0: any may.
   constraint schema_migration_pkey PRIMARY KEY (version)
   index CREATE UNIQUE INDEX schema_migration_pkey ON schema_migration USING btree (version)
   comment Which migrations were applied, and their SHA-256.

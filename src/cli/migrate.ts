@@ -1,11 +1,15 @@
 /** `muster migrate`: brings the installation's schema to this version. Safe when several run at once. */
 import { loadDatabaseConfig } from '../config.ts';
 import { backoffMs, pause } from '../db/backoff.ts';
+import type { DatabaseOptions } from '../db/driver.ts';
 import { databaseProblem, isAway } from '../db/errors.ts';
 import { migrate as migrateSchema, type MigrationOutcome } from '../db/migrate.ts';
+import { openSession } from '../db/session.ts';
+import { schemaProblem, schemaStanding, type Standing } from '../db/standing.ts';
 import { EXIT, printJson, type Io } from './io.ts';
 
-export const migrateHelp = `muster migrate [--database-url URL] [--schema NAME] [--roles [--role-prefix NAME]] [--json]
+export const migrateHelp = `muster migrate [--database-url URL] [--schema NAME] [--roles [--role-prefix NAME]]
+               [--check | --plan] [--json]
 
 Applies the migrations that the schema lacks, in order, and creates the schema if it is not there. Several
 may run at once: one works, the others wait and find nothing to do. The role needs CREATE on the database
@@ -16,7 +20,10 @@ A database that is away is waited for: a minute, saying so.
 the least it needs; docs/database-roles.md says how to use them. It needs CREATEROLE, or roles that are there.
 Later runs renew the grants by themselves.
 
-Exit codes: 0 the schema is at this version; 1 it could not be brought there; 2 wrong settings.
+--check changes nothing, and says what is pending. --plan changes nothing, and prints the SQL that would run.
+
+Exit codes: 0 the schema is at this version; 1 it could not be brought there, or (--check) is not; 2 wrong
+settings, or (--check, --plan) nobody could be asked.
 `;
 
 export async function migrate(args: string[], io: Io): Promise<number> {
@@ -25,10 +32,16 @@ export async function migrate(args: string[], io: Io): Promise<number> {
     return EXIT.ok;
   }
   const json = args.includes('--json');
-  const { roles, prefix, rest } = roleFlags(args.filter((arg) => arg !== '--json'));
+  const ask = ASKS.filter((flag) => args.includes(flag));
+  if (ask.length > 1) return fail(io, json, EXIT.usage, '--check or --plan, not both');
+  const { roles, prefix, rest } = roleFlags(
+    args.filter((arg) => arg !== '--json' && !ASKS.some((flag) => flag === arg)),
+  );
   const loaded = loadDatabaseConfig(rest);
   if (!loaded.ok) return fail(io, json, EXIT.usage, loaded.problems.join('\n  - '));
   const { databaseUrl: url, schema } = loaded.config;
+  if (ask[0] !== undefined)
+    return answer(io, json, ask[0], { url, schema, name: 'muster-migrate' });
   const options = roles ? { rolePrefix: prefix ?? schema } : {};
   try {
     const outcome = await whenThere(io, () =>
@@ -41,6 +54,65 @@ export async function migrate(args: string[], io: Io): Promise<number> {
     return fail(io, json, EXIT.no, databaseProblem(error));
   }
 }
+
+const ASKS = ['--check', '--plan'] as const;
+
+/** Reads only, on a session that could not write. */
+async function answer(
+  io: Io,
+  json: boolean,
+  ask: (typeof ASKS)[number],
+  database: DatabaseOptions,
+): Promise<number> {
+  try {
+    const standing = await whenThere(io, () => readStanding(database));
+    return ask === '--check'
+      ? check(io, json, database.schema, standing)
+      : plan(io, json, database.schema, standing);
+  } catch (error) {
+    return fail(io, json, EXIT.usage, databaseProblem(error));
+  }
+}
+
+async function readStanding(database: DatabaseOptions): Promise<Standing> {
+  const settings = { default_transaction_read_only: 'on' };
+  const session = await openSession(database, { role: 'check', settings, deadlineMs: READ_MS });
+  try {
+    return await session.run((sql) => schemaStanding(sql));
+  } finally {
+    await session.end();
+  }
+}
+
+function check(io: Io, json: boolean, schema: string, standing: Standing): number {
+  const { version, known, changed, tooNew } = standing;
+  const pending = standing.pending.map(({ name }) => name);
+  const edited = changed.length === 0 ? null : `${changed.join(', ')} changed after it was applied`;
+  const problem = edited ?? schemaProblem(standing);
+  if (json) {
+    printJson(io, { ok: problem === null, schema, version, known, pending, changed, tooNew });
+  } else {
+    const fine = `the schema is at version ${String(version)}, and has what this Muster's ${String(known)} wants`;
+    io.stdout.write(`schema ${schema}: ${problem ?? fine}\n`);
+  }
+  return problem === null ? EXIT.ok : EXIT.no;
+}
+
+function plan(io: Io, json: boolean, schema: string, { version, pending }: Standing): number {
+  const steps = pending.map(({ name, sql, oldestCode }) => ({
+    name,
+    sql: sql.replaceAll('{{schema}}', schema),
+    oldestCode,
+  }));
+  if (json) printJson(io, { ok: true, schema, version, pending: steps });
+  else if (steps.length === 0) io.stdout.write(`-- schema ${schema}: nothing to do\n`);
+  for (const { name, sql } of json ? [] : steps)
+    io.stdout.write(`-- ${name}\n${sql.trimEnd()}\n\n`);
+  return EXIT.ok;
+}
+
+/** Two small reads of the catalog. */
+const READ_MS = 10_000;
 
 /** `--role-prefix NAME` implies `--roles`; what is left are settings. */
 function roleFlags(args: readonly string[]): {

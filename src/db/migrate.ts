@@ -21,6 +21,8 @@ export interface Migration {
   readonly sql: string;
   /** SHA-256 hex of the file. */
   readonly checksum: string;
+  /** The oldest code, by the newest migration that it knows, that may go on after this one; 0: any. */
+  readonly oldestCode: number;
 }
 
 export interface MigrationOutcome {
@@ -43,6 +45,9 @@ const LOCK_TIMEOUT = '5s';
 /** Waiting for another migrator, or rewriting a large table, may take minutes; then something is wrong. */
 const DEADLINE_MS = 10 * 60_000;
 
+/** A migration that takes something away says so in its first line: `-- oldest code: 0017`. */
+const OLDEST_CODE = /^-- oldest code: (\d{4})$/m;
+
 /** The packaged files, in order; found from `src` and from `dist` alike. */
 export function packagedMigrations(): Migration[] {
   const folder = migrationsFolder();
@@ -52,7 +57,13 @@ export function packagedMigrations(): Migration[] {
     .map((name) => {
       const sql = readFileSync(path.join(folder, name), 'utf8');
       const checksum = createHash('sha256').update(sql).digest('hex');
-      return { version: Number(name.slice(0, 4)), name, sql, checksum };
+      return {
+        version: Number(name.slice(0, 4)),
+        name,
+        sql,
+        checksum,
+        oldestCode: Number(OLDEST_CODE.exec(sql)?.[1] ?? 0),
+      };
     });
 }
 
@@ -65,11 +76,6 @@ function migrationsFolder(): string {
     if (parent === at) throw new Error('the migrations folder is missing from this installation');
     at = parent;
   }
-}
-
-/** The newest schema version that this code knows. */
-export function knownSchemaVersion(): number {
-  return packagedMigrations().at(-1)?.version ?? 0;
 }
 
 export async function migrate(
@@ -107,8 +113,10 @@ async function applyMissing(
       version    integer        NOT NULL PRIMARY KEY,
       name       text           NOT NULL,
       checksum   text           NOT NULL,
-      applied_at timestamptz(3) NOT NULL DEFAULT clock_timestamp()
+      applied_at timestamptz(3) NOT NULL DEFAULT clock_timestamp(),
+      oldest_code integer       NOT NULL DEFAULT 0
     )`;
+    await addOldestCode(sql, schema);
     await sql`COMMENT ON TABLE schema_migration IS 'Which migrations were applied, and their SHA-256.'`;
   });
   const known = await appliedMigrations(session);
@@ -124,6 +132,18 @@ async function applyMissing(
   }
   const newest = Math.max(0, ...known.keys(), ...migrations.map(({ version }) => version));
   return { applied, version: newest };
+}
+
+/** For schemas from before the column. Asked first: ALTER TABLE would wait for every reader each time. */
+async function addOldestCode(sql: Sql, schema: string): Promise<void> {
+  const [found] = await sql<{ there: boolean }[]>`
+    SELECT EXISTS (SELECT FROM information_schema.columns WHERE table_schema = ${schema}
+      AND table_name = 'schema_migration' AND column_name = 'oldest_code') AS there`;
+  if (found?.there !== true) {
+    await sql`ALTER TABLE schema_migration ADD COLUMN IF NOT EXISTS oldest_code integer NOT NULL DEFAULT 0`;
+  }
+  await sql`COMMENT ON COLUMN schema_migration.oldest_code
+    IS 'Code that knows no migration as new as this one may not work on the schema any more; 0: any may.'`;
 }
 
 /** Asked first: CREATE SCHEMA IF NOT EXISTS needs CREATE on the database even where the schema is there. */
@@ -155,18 +175,13 @@ async function appliedMigrations(session: Session): Promise<Map<number, string>>
 async function apply(session: Session, schema: string, migration: Migration): Promise<void> {
   await inTransaction(session, async (sql) => {
     await sql.unsafe(migration.sql.replaceAll('{{schema}}', schema));
-    await sql`INSERT INTO schema_migration (version, name, checksum)
-      VALUES (${migration.version}, ${migration.name}, ${migration.checksum})`;
+    await sql`INSERT INTO schema_migration (version, name, checksum, oldest_code)
+      VALUES (${migration.version}, ${migration.name}, ${migration.checksum}, ${migration.oldestCode})`;
+    if (migration.oldestCode > 0) await deposeLeader(sql);
   });
 }
 
-/** The version of the schema in the database; null when it was never migrated. */
-export async function schemaVersion(sql: Sql): Promise<number | null> {
-  const [there] = await sql<{ found: boolean }[]>`
-    SELECT to_regclass('schema_migration') IS NOT NULL AS found`;
-  if (there?.found !== true) return null;
-  const [row] = await sql<
-    { version: number | null }[]
-  >`SELECT max(version) AS version FROM schema_migration`;
-  return row?.version ?? null;
+/** Whoever leads must ask again whether it may: its next commit fails at the fence, and so its term ends. */
+async function deposeLeader(sql: Sql): Promise<void> {
+  await sql`UPDATE epoch SET epoch = epoch + 1`;
 }

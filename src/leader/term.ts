@@ -8,10 +8,10 @@
  */
 import { isDataError } from '../db/errors.ts';
 import type { Listener } from '../db/listen.ts';
-import { knownSchemaVersion, schemaVersion } from '../db/migrate.ts';
 import { pause } from '../db/backoff.ts';
 import type { Pool } from '../db/pool.ts';
 import type { Session } from '../db/session.ts';
+import { schemaProblem, schemaStanding } from '../db/standing.ts';
 import { inTransaction, rollback } from '../db/transaction.ts';
 import { makePartitionsAhead } from '../eventlog/append.ts';
 import { contentGetter, readContents } from '../eventlog/contents.ts';
@@ -295,18 +295,10 @@ async function load(writer: Session, settings: Settings): Promise<Loaded> {
   );
 }
 
-async function assertKnownSchema(sql: Parameters<typeof schemaVersion>[0]): Promise<void> {
-  const found = await schemaVersion(sql);
-  const known = knownSchemaVersion();
-  if (found === known) return;
-  if (found === null || found < known) {
-    throw new Error(
-      `the schema is at version ${found ?? 'none'}, not ${known}: run "muster migrate"`,
-    );
-  }
-  throw new Error(
-    `the schema is at version ${found}, newer than this Muster's ${known}: upgrade it`,
-  );
+/** A newer schema is no hindrance unless it says so (`src/db/standing.ts`). */
+async function assertKnownSchema(sql: Parameters<typeof schemaStanding>[0]): Promise<void> {
+  const problem = schemaProblem(await schemaStanding(sql));
+  if (problem !== null) throw new Error(problem);
 }
 
 /** The writer's own limits: a frozen owner's transaction ends, and with it the wait of the next leader. */

@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Server } from 'node:net';
 import { migrate } from '../../src/cli/migrate.ts';
+import { migrate as migrateSchema, packagedMigrations } from '../../src/db/migrate.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { forward } from '../support/late-port.ts';
 import { run } from './support.ts';
@@ -38,5 +39,51 @@ describe('muster migrate', () => {
     expect(outcome.code).toBe(1);
     expect(outcome.stderr).toMatch(/3D000.*create the database, or correct its name/);
     expect(outcome.stderr).not.toContain('trying again');
+  });
+});
+
+describe('muster migrate --check and --plan', () => {
+  const settings = async (): Promise<string[]> => {
+    const { url } = await createTestDatabase({ empty: true });
+    return ['--database-url', url, '--schema', 'fresh'];
+  };
+
+  it('say what an empty database lacks, change nothing, and are content afterwards', async () => {
+    const on = await settings();
+    const names = packagedMigrations().map(({ name }) => name);
+    const before = await run(migrate, ...on, '--check', '--json');
+    expect(before.code).toBe(1);
+    expect(before.json).toMatchObject({ ok: false, version: null, pending: names });
+    const plan = await run(migrate, ...on, '--plan');
+    expect(plan.code).toBe(0);
+    for (const name of names) expect(plan.stdout).toContain(`-- ${name}\n`);
+    expect(plan.stdout).not.toContain('{{schema}}');
+    expect((await run(migrate, ...on, '--check', '--json')).json).toMatchObject({ version: null });
+    expect((await run(migrate, ...on)).code).toBe(0);
+    const after = await run(migrate, ...on, '--check');
+    expect(after.code).toBe(0);
+    expect(after.stdout).toContain('wants');
+    expect((await run(migrate, ...on, '--plan')).stdout).toBe('-- schema fresh: nothing to do\n');
+  });
+
+  it('say that a newer schema is fine as long as it only adds', async () => {
+    const on = await settings();
+    await run(migrate, ...on);
+    const database = { url: on[1] ?? '', schema: 'fresh', name: 'test' };
+    const later = { name: 'later.sql', sql: 'SELECT 1', checksum: 'x' };
+    await migrateSchema(database, { migrations: [{ ...later, version: 9998, oldestCode: 0 }] });
+    expect((await run(migrate, ...on, '--check')).code).toBe(0);
+    await migrateSchema(database, { migrations: [{ ...later, version: 9999, oldestCode: 9999 }] });
+    const behind = await run(migrate, ...on, '--check');
+    expect(behind.code).toBe(1);
+    expect(behind.stdout).toContain('upgrade it');
+  });
+
+  it('do not guess when nobody can be asked', async () => {
+    const outcome = await run(migrate, '--check', '--plan');
+    expect(outcome.code).toBe(2);
+    const url = new URL((await createTestDatabase()).url);
+    url.pathname = '/nowhere';
+    expect((await run(migrate, '--check', '--database-url', url.href)).code).toBe(2);
   });
 });

@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dumpSchema } from '../../src/db/catalog.ts';
 import type { DatabaseOptions } from '../../src/db/driver.ts';
-import { migrate, packagedMigrations, schemaVersion } from '../../src/db/migrate.ts';
+import { migrate, packagedMigrations } from '../../src/db/migrate.ts';
+import { schemaStanding } from '../../src/db/standing.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
 
@@ -24,7 +25,7 @@ describe('migrate', () => {
     const runs = await Promise.all([1, 2, 3, 4].map(() => migrate(database)));
     const names = packagedMigrations().map(({ name }) => name);
     expect(runs.flatMap(({ applied }) => applied)).toEqual(names);
-    expect(await pool.run(schemaVersion)).toBe(packagedMigrations().at(-1)?.version);
+    expect((await pool.run(schemaStanding)).version).toBe(packagedMigrations().at(-1)?.version);
   });
 
   it('keeps several installations apart in one database', async () => {
@@ -56,7 +57,7 @@ describe('migrate', () => {
       { role: 't', max: 1, statementMs: 5000 },
     );
     try {
-      expect(await nowhere.run(schemaVersion)).toBeNull();
+      expect((await nowhere.run(schemaStanding)).version).toBeNull();
     } finally {
       await nowhere.end();
     }

@@ -5,6 +5,7 @@ import { isFenced } from '../../src/db/errors.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { openSession, type Session } from '../../src/db/session.ts';
 import type { DatabaseOptions } from '../../src/db/driver.ts';
+import { migrate } from '../../src/db/migrate.ts';
 import { fence, takeEpoch } from '../../src/leader/election.ts';
 import { LeaderTerm, WRITER_SETTINGS, type TermOptions } from '../../src/leader/term.ts';
 import { DEFAULT_SETTINGS } from '../../src/reducer/settings.ts';
@@ -127,9 +128,17 @@ describe('fence', () => {
     expect(three.term.epoch).toBe(two.term.epoch + 1);
   });
 
-  it('does not lead a schema that it does not know', async () => {
-    await pool.run((sql) => sql`INSERT INTO schema_migration VALUES (9999, 'later', 'x')`);
-    await expect(begin('old code')).rejects.toThrow('newer than this Muster');
+  it('leads a newer schema that only adds, and none that left it behind', async () => {
+    const newer = { name: 'later.sql', sql: 'SELECT 1', checksum: 'x' };
+    const leading = await begin('old code');
+    const other = await openWriter();
+    await migrate(database, { migrations: [{ ...newer, version: 9998, oldestCode: 0 }] });
+    await expect(other.run((sql) => fence(sql, leading.term.epoch))).resolves.toBeDefined();
+    const again = await begin('old code');
+    // One that takes something away also ends the term that is under way.
+    await migrate(database, { migrations: [{ ...newer, version: 9999, oldestCode: 9998 }] });
+    await expect(other.run((sql) => fence(sql, again.term.epoch))).rejects.toSatisfy(isFenced);
+    await expect(begin('old code')).rejects.toThrow('later.sql left this Muster');
   });
 });
 

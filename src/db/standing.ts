@@ -1,0 +1,73 @@
+/**
+ * How the schema in the database stands to this code, and whether this code may work on it. The one place of
+ * that rule, for the leader, readiness and `muster migrate --check`.
+ *
+ * The schema lacks a migration of ours: not before `muster migrate`. It has migrations that we do not know (a
+ * newer Muster brought them, in a rolling upgrade): they only add, so we go on; unless one of them names, in
+ * its first line, an oldest code that is newer than we are.
+ */
+import type { Sql } from './driver.ts';
+import { packagedMigrations, type Migration } from './migrate.ts';
+
+export interface Standing {
+  /** Newest version in the database; null when it was never migrated. */
+  readonly version: number | null;
+  /** What this code wants and the schema lacks, in order. */
+  readonly pending: readonly Migration[];
+  /** Files that were applied with another text than ours. */
+  readonly changed: readonly string[];
+  /** Migrations that newer code applied and that this code cannot live with. */
+  readonly tooNew: readonly string[];
+  /** Newest version that this code knows. */
+  readonly known: number;
+}
+
+interface Applied {
+  readonly version: number;
+  readonly name: string;
+  readonly checksum: string;
+  readonly oldestCode: number;
+}
+
+/** Read once: an installation's files do not change under a process. */
+let packaged: readonly Migration[] | undefined;
+
+export async function schemaStanding(
+  sql: Sql,
+  migrations: readonly Migration[] = (packaged ??= packagedMigrations()),
+): Promise<Standing> {
+  const applied = await appliedMigrations(sql);
+  const known = migrations.at(-1)?.version ?? 0;
+  const at = new Map(applied.map((one) => [one.version, one]));
+  return {
+    version: applied.at(-1)?.version ?? null,
+    pending: migrations.filter(({ version }) => !at.has(version)),
+    changed: migrations
+      .filter(({ version, checksum }) => (at.get(version)?.checksum ?? checksum) !== checksum)
+      .map(({ name }) => name),
+    tooNew: applied.filter(({ oldestCode }) => oldestCode > known).map(({ name }) => name),
+    known,
+  };
+}
+
+async function appliedMigrations(sql: Sql): Promise<readonly Applied[]> {
+  const [there] = await sql<{ found: boolean }[]>`
+    SELECT to_regclass('schema_migration') IS NOT NULL AS found`;
+  if (there?.found !== true) return [];
+  // Through json, because a schema that was not migrated yet lacks the column.
+  return sql<Applied[]>`
+    SELECT version, name, checksum, coalesce((to_json(m)->>'oldest_code')::integer, 0) AS "oldestCode"
+    FROM schema_migration m ORDER BY version`;
+}
+
+/** Why this code may not work on that schema, with what to do; null when it may. */
+export function schemaProblem(standing: Standing): string | null {
+  const { version, pending, tooNew, known } = standing;
+  if (tooNew.length > 0) {
+    return `the schema is at version ${String(version)}, and ${tooNew.join(', ')} left this Muster's ${String(known)} behind: upgrade it`;
+  }
+  if (version === null) return 'the schema is at version none: run "muster migrate"';
+  if (pending.length === 0) return null;
+  const lacks = pending.map(({ name }) => name).join(', ');
+  return `the schema is at version ${String(version)} and lacks ${lacks}: run "muster migrate"`;
+}
