@@ -7,7 +7,7 @@ import type { Task } from '../../src/workers/worker.ts';
 import { createMetrics } from '../../src/telemetry.ts';
 import { setFiles } from './support/signed-set.ts';
 import { NOW, signer } from '../trust/support.ts';
-import { trustFileFor } from '../../src/trust/sign.ts';
+import { generateKey, trustFileFor } from '../../src/trust/sign.ts';
 import { fakeClock } from '../api/support/fakes.ts';
 import { silentLogger } from '../support/installation.ts';
 
@@ -18,6 +18,7 @@ const STALE = setFiles({ signedAt: '2026-11-01T02:00:00Z' });
 const signal = new AbortController().signal;
 
 let files: Files;
+let trustFile: string;
 let submitted: StoredInput[];
 let lines: string[];
 let kept: Map<string, StoredArtifact>;
@@ -29,6 +30,7 @@ let onRead: (name: string) => void;
 
 beforeEach(() => {
   told = [];
+  trustFile = trustFileFor(signer);
   submitted = [];
   lines = [];
   kept = new Map();
@@ -69,7 +71,7 @@ function newPoll(): Task {
     },
     trustFile: {
       path: 'trust.json',
-      read: () => Promise.resolve(Buffer.from(trustFileFor(signer))),
+      read: () => Promise.resolve(Buffer.from(trustFile)),
     },
     everyMs: 1_000,
   });
@@ -141,5 +143,58 @@ describe('a poll', () => {
     await expect(polled(GOOD)).rejects.toThrow(/changed while it was read/);
     expect(submitted.filter(({ kind }) => kind === 'VerifyOutcome')).toEqual([]);
     expect(await polled(others)).toContain('fleet.resolved ok');
+  });
+});
+
+/** The trust file with these keys, as an administrator would put it in the old one's place. */
+function trusting(ciReleaseKey: object): string {
+  return JSON.stringify({ schemaVersion: 1, ciReleaseKey });
+}
+
+describe('a trust file that changes under a running process', () => {
+  const publicOf = ({ algorithm, public: key }: typeof signer) => ({ algorithm, public: key });
+  const stranger = generateKey('ed25519').key;
+
+  it('rotates keys: the old one counts until it is dropped', async () => {
+    expect(await polled(GOOD)).toContain('fleet.resolved ok');
+    trustFile = trusting({ current: publicOf(stranger), previous: publicOf(signer) });
+    expect(await polled(GOOD)).toEqual([]);
+    trustFile = trusting({ current: publicOf(stranger) });
+    expect(await polled(GOOD)).toEqual(['fleet.resolved bad-signature']);
+    expect(kept.get('fleet.resolved')).toBeDefined();
+  });
+
+  it('tells the leader of rejectBefore, once, and that it is lifted', async () => {
+    const changes = () => submitted.filter(({ kind }) => kind === 'TrustChanged');
+    await polled(GOOD);
+    const rejectBefore = '2026-11-01T12:30:00Z';
+    trustFile = trusting({ current: publicOf(signer), rejectBefore });
+    expect(await polled(GOOD)).toEqual(['fleet.resolved rejected-before']);
+    expect(changes()).toEqual([{ kind: 'TrustChanged', rejectBefore: '2026-11-01T12:30:00.000Z' }]);
+    expect(await polled(GOOD)).toEqual([]);
+    expect(changes()).toEqual([]);
+    trustFile = trusting({ current: publicOf(signer) });
+    expect(await polled(GOOD)).toEqual(['fleet.resolved ok']);
+    expect(changes()).toEqual([{ kind: 'TrustChanged', rejectBefore: null }]);
+  });
+});
+
+describe('an attacker at the source', () => {
+  it('cannot roll back: an older set, well signed, is refused', async () => {
+    const newer = setFiles({ signedAt: '2026-11-01T12:05:00Z' });
+    expect(await polled(newer)).toContain('fleet.resolved ok');
+    expect(await polled(GOOD)).toEqual(['fleet.resolved rollback']);
+  });
+
+  it('cannot mix: the manifests of another set are refused', async () => {
+    const other = setFiles({ signedAt: '2026-11-01T12:05:00Z' });
+    const mixed = new Map([
+      ...GOOD,
+      ...[...other].filter(([name]) => name.startsWith('rollouts/')),
+    ]);
+    const outcomes = await polled(mixed);
+    expect(outcomes).not.toEqual([]);
+    for (const outcome of outcomes) expect(outcome).toMatch(/^rollouts\/.* wrong-fleet-hash$/);
+    expect(kept.size).toBe(0);
   });
 });

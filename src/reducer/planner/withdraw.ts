@@ -10,6 +10,7 @@ import type { Change } from '../state/change.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
 import type { DispatchRow } from '../state/rows.ts';
 import { millisOf, MINUTE, type Time } from '../time.ts';
+import { isRejected } from './gates/manifest-rejected.ts';
 import { isUnchanged } from './grant.ts';
 
 type Reason =
@@ -19,6 +20,7 @@ type Reason =
   | 'paused'
   | 'held'
   | 'quarantined'
+  | 'rejected'
   | 'unreachable'
   | 'unchanged'
   | 'silent';
@@ -105,6 +107,7 @@ function whyNot(pass: Pass, rollout: RolloutState, dispatch: DispatchRow): Reaso
   if (host?.row.hold) return 'held';
   if (state.quarantines.has(quarantineKey(dispatch.channel, dispatch.targetClosure)))
     return 'quarantined';
+  if (isRejected(state, rollout)) return 'rejected';
   if (host?.row.reachability !== 'reachable') return 'unreachable';
   // It said after the grant that it runs the target already: what it was not offered it need not do.
   const record = rollout.records.get(dispatch.hostname);

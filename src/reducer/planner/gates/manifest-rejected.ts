@@ -1,9 +1,13 @@
-/** Holds hosts whose manifest was signed before the trust file's present `rejectBefore`: the kill switch. */
-import { OPEN, type Gate, type Held } from './gate.ts';
+/**
+ * Holds hosts whose manifest was signed before the trust file's present `rejectBefore`: the kill switch. What
+ * was granted before the switch was thrown is taken back by the same rule (`planner/withdraw.ts`).
+ */
+import type { FleetState, RolloutState } from '../../state/state.ts';
+import { OPEN, type Gate } from './gate.ts';
 
 export const manifestRejected: Gate = {
   name: 'manifest-rejected',
-  keys: (held) => (isRejected(held) ? ['manifest-rejected'] : OPEN),
+  keys: ({ state, rollout }) => (isRejected(state, rollout) ? ['manifest-rejected'] : OPEN),
   explain: ({ state, rollout }) => ({
     because: `signed at ${rollout.row.signedAt}, before ${state.fleet.rejectBefore ?? 'nothing'}, which the trust file rejects`,
     releasedBy: 'CI signs the manifest again after that instant',
@@ -11,8 +15,11 @@ export const manifestRejected: Gate = {
   }),
 };
 
-function isRejected({ state, rollout }: Held): boolean {
-  const { rejectBefore, signedAt } = state.fleet;
+/** Signed before the instant from which on the trust file believes signatures. */
+export function isRejected(
+  { fleet: { rejectBefore, signedAt } }: FleetState,
+  rollout: RolloutState,
+): boolean {
   if (rejectBefore === null) return false;
   return rollout.row.signedAt < rejectBefore || (signedAt !== null && signedAt < rejectBefore);
 }
