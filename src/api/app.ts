@@ -3,6 +3,7 @@
  * the reducer's read functions, what they know in committed rows.
  */
 import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import fastify, { type FastifyInstance } from 'fastify';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
@@ -26,6 +27,7 @@ import { addHeartbeat } from './routes/heartbeat.ts';
 import { addLog } from './routes/log.ts';
 import { addManifests } from './routes/manifests.ts';
 import { addOperator } from './routes/operator.ts';
+import { addPage } from './routes/page.ts';
 import { addProcess } from './routes/process.ts';
 
 export interface Api {
@@ -38,6 +40,8 @@ export interface Api {
 
 /** Longer than a load balancer's own idle timeout is of no use; shorter than Node's default 5 s makes agents reconnect. */
 const KEEP_ALIVE_MS = 75_000;
+/** Where `npm run build` puts the operator's page. */
+const PAGE_DIR = fileURLToPath(new URL('../web/', import.meta.url));
 /** How often slow requests are looked for: a tenth of the shortest limit that may be set would be 20 ms. */
 const CHECK_EVERY_MS = 1_000;
 
@@ -88,6 +92,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
     done();
   });
   if (options.serves) {
+    await app.register((plain) => addPage(plain, PAGE_DIR));
     await app.register((plain, _options, done) => {
       const scope = plain.withTypeProvider<TypeBoxTypeProvider>();
       readRawBodies(plain);

@@ -1,0 +1,157 @@
+/** The operator's page in a real Chromium, against real processes, while the leader is killed. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
+import { makeScratchDir } from '../support/scratch.ts';
+import { CHROMIUM, seriousFindings, startBrowser } from './support/browser.ts';
+import { startFleet, type TestFleet } from './support/fleet.ts';
+import { oneWave } from './support/one-wave.ts';
+import { startReplicas, type Replicas } from './support/replicas.ts';
+
+const REF = 'beefcafe'.padEnd(40, '0');
+const ID = `stable@${REF}`;
+const HOSTS = Array.from({ length: 30 }, (_, i) => `host-${i + 1}`);
+
+/** Screenshots for people go here, when it is there. */
+const SHOTS = path.resolve('.muster/screenshots');
+
+describe.skipIf(CHROMIUM === null)('the page', () => {
+  let replicas: Replicas;
+  let fleet: TestFleet;
+  let browser: Browser;
+  let page: Page;
+  const foreign: string[] = [];
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    const dir = makeScratchDir('page');
+    const { key, trustFile } = developmentTrust(dir);
+    const release = releaseOf(dir, oneWave(HOSTS, REF, 3_600), key);
+    await release.sign(Date.now());
+    replicas = await startReplicas({ source: release.source, trustFile });
+    fleet = startFleet({ endpoint: replicas.url, hosts: HOSTS, trustFile });
+    browser = await startBrowser();
+    const context = await browser.newContext({
+      viewport: { width: 1600, height: 1000 },
+      bypassCSP: false,
+    });
+    page = await context.newPage();
+    page.on('request', (request) => {
+      if (!request.url().startsWith(replicas.url) && !request.url().startsWith('data:')) {
+        foreign.push(request.url());
+      }
+    });
+    page.on('pageerror', (error) => errors.push(error.message));
+  }, 120_000);
+
+  afterAll(async () => {
+    await browser.close();
+    await fleet.stop();
+    await replicas.stop();
+  }, 60_000);
+
+  const shot = async (name: string): Promise<void> => {
+    if (existsSync(SHOTS))
+      await page.screenshot({ path: path.join(SHOTS, `${name}.png`), fullPage: true });
+  };
+
+  it('shows nothing before the server accepts the credential', async () => {
+    await page.goto(replicas.url);
+    await page.getByLabel('Operator token').fill('not a token');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('alert').waitFor();
+    await page.getByLabel('Operator token').fill('operator:ada');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('heading', { name: 'Fleet' }).waitFor();
+    await page.getByText('Live', { exact: true }).waitFor();
+    await shot('fleet');
+  });
+
+  it('follows a rollout, host by host, with signs beside colours', async () => {
+    await page.goto(`${replicas.url}/#/rollouts/${encodeURIComponent(ID)}`);
+    await page
+      .locator('.cell.s-Soaking')
+      .nth(HOSTS.length - 1)
+      .waitFor();
+    expect(await page.locator('.cell').count()).toBe(HOSTS.length);
+    const first = page.locator('.cell').first();
+    expect(await first.getAttribute('aria-label')).toBe('host-1: Soaking');
+    await first.focus();
+    await page.keyboard.press('ArrowRight');
+    expect(await page.evaluate('document.activeElement.title')).toBe('host-10: Soaking');
+    await shot('rollout');
+  });
+
+  it('carries out a command with a reason, once, and shows who did it', async () => {
+    await page.goto(`${replicas.url}/#/hosts/host-1`);
+    await page.getByRole('button', { name: 'Hold host-1' }).click();
+    const dialog = page.getByRole('dialog');
+    const confirm = dialog.getByRole('button', { name: 'Hold host-1' });
+    expect(await confirm.isDisabled()).toBe(true);
+    await dialog.getByLabel('Reason, for the log').fill('disk alarm');
+    await dialog.getByRole('button', { name: 'What would happen?' }).click();
+    await dialog.getByText('Nothing happened yet').waitFor();
+    await shot('command');
+    await confirm.click();
+    await dialog.getByText(/^Done: log row/).waitFor();
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    await page.getByText(/Held by ada,/).waitFor();
+    await shot('host');
+  });
+
+  it('shows the log with the causes of a row', async () => {
+    await page.goto(`${replicas.url}/#/log?kind=transition&host=host-1`);
+    const row = page.locator('.events > li').first();
+    await row.getByText('Facts and causes').click();
+    await row.getByText('ActivationCompleted').waitFor();
+    await shot('log');
+  });
+
+  it.each(['light', 'dark'] as const)(
+    'is clean for axe at both widths, %s',
+    async (colorScheme) => {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      for (const width of [1600, 390]) {
+        await page.setViewportSize({ width, height: 900 });
+        for (const at of [
+          '',
+          `rollouts/${encodeURIComponent(ID)}`,
+          'hosts/host-1',
+          'log',
+          'health',
+        ]) {
+          await page.goto(`${replicas.url}/#/${at}`);
+          await page.reload();
+          await page.locator('h1').waitFor();
+          await expect.poll(() => page.getByText('Loading…').count()).toBe(0);
+          expect([at, width, await page.evaluate('document.documentElement.scrollWidth')]).toEqual([
+            ...[at, width, width],
+          ]);
+          expect(await page.locator('nav a[aria-current="page"]').count()).toBeLessThanOrEqual(1);
+          expect([at, width, await seriousFindings(page)]).toEqual([at, width, []]);
+          await shot(`${colorScheme}-${width}-${at.split('/')[0] ?? ''}`);
+        }
+      }
+      await page.setViewportSize({ width: 1600, height: 1000 });
+    },
+    60_000,
+  );
+
+  it('stays live when the leader is killed', async () => {
+    await page.goto(`${replicas.url}/#/health`);
+    const { replica, epoch } = await replicas.leader();
+    await page.locator('.leader', { hasText: replica.name }).waitFor();
+    replica.process.kill('SIGKILL');
+    await page.getByText(`term ${epoch + 1}.`).waitFor({ timeout: 20_000 });
+    await page.getByText('Live', { exact: true }).waitFor({ timeout: 20_000 });
+    expect(await page.locator('.leader').textContent()).not.toBe(replica.name);
+    await shot('failover');
+  });
+
+  it('asked nobody else, and made no errors', () => {
+    expect(foreign).toEqual([]);
+    expect(errors).toEqual([]);
+  });
+});

@@ -1,0 +1,152 @@
+/** Small parts that every view uses. */
+import type { ComponentChildren } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import type { ApiError } from '../api.ts';
+
+/** In the order a host goes through them; the sign keeps colours from being the only difference. */
+export const HOST_STATES = {
+  Pending: '·',
+  Activating: '▸',
+  Deferred: '‖',
+  Soaking: '◔',
+  Converged: '✓',
+  Failed: '✕',
+  Reverted: '↩',
+} as const;
+
+export type HostStateName = keyof typeof HOST_STATES;
+
+export function signOf(state: string): string {
+  return (HOST_STATES as Readonly<Record<string, string>>)[state] ?? '?';
+}
+
+export function State({
+  name,
+  closed,
+}: {
+  readonly name: string;
+  readonly closed?: string | undefined;
+}) {
+  return (
+    <span class={`state s-${name}`}>
+      <span aria-hidden="true">{signOf(name) === '?' ? '' : `${signOf(name)} `}</span>
+      {name}
+      {closed === undefined ? '' : ` (${closed})`}
+    </span>
+  );
+}
+
+/** Ages move on while nothing else does. */
+export function useNow(everyMs = 1_000): number {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return now;
+}
+
+export function span(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3_600) return `${Math.floor(s / 60)} min`;
+  if (s < 86_400) return `${Math.floor(s / 3_600)} h ${Math.floor((s % 3_600) / 60)} min`;
+  return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3_600)} h`;
+}
+
+/** An instant as an age, and in full for those who point at it. */
+export function When({ at }: { readonly at: string }) {
+  const seconds = (useNow() - Date.parse(at)) / 1_000;
+  const text = seconds < -1 ? `in ${span(-seconds)}` : `${span(seconds)} ago`;
+  return (
+    <time dateTime={at} title={at}>
+      {text}
+    </time>
+  );
+}
+
+export function Problem({ error }: { readonly error: ApiError | null }) {
+  if (error === null) return null;
+  return (
+    <p class="problem" role="alert">
+      {error.message}
+    </p>
+  );
+}
+
+export function Waiting() {
+  return <p class="muted">Loading…</p>;
+}
+
+export function Section({
+  title,
+  actions,
+  children,
+}: {
+  readonly title: string;
+  readonly actions?: ComponentChildren;
+  readonly children: ComponentChildren;
+}) {
+  const id = `s-${title.toLowerCase().replace(/\W+/g, '-')}`;
+  return (
+    <section aria-labelledby={id}>
+      <div class="bar">
+        <h2 id={id}>{title}</h2>
+        {actions}
+      </div>
+      {children}
+    </section>
+  );
+}
+
+export const links = {
+  rollout: (id: string): string => `#/rollouts/${encodeURIComponent(id)}`,
+  host: (name: string): string => `#/hosts/${encodeURIComponent(name)}`,
+  log: (query: Readonly<Record<string, string>>): string => `#/log?${new URLSearchParams(query)}`,
+};
+
+/** A rollout id is too long for a line: the channel and the ref's beginning say enough. */
+export function RolloutLink({ id }: { readonly id: string }) {
+  return (
+    <a href={links.rollout(id)} title={id}>
+      {shortId(id)}
+    </a>
+  );
+}
+
+export function shortId(id: string): string {
+  const [channel = '', ref = ''] = id.split('@');
+  return `${channel}@${ref.slice(0, 8)}`;
+}
+
+export function Hash({ text }: { readonly text: string }) {
+  return (
+    <code class="hash" title={text}>
+      {text.length > 44 ? `${text.slice(0, 12)}…${text.slice(-28)}` : text}
+    </code>
+  );
+}
+
+/** Counts by state, as a bar and as words. */
+export function Counts({ counts }: { readonly counts: Readonly<Record<string, number>> }) {
+  const entries = Object.entries(counts).filter(([, n]) => n > 0);
+  const order = Object.keys(HOST_STATES);
+  entries.sort(([a], [b]) => order.indexOf(b) - order.indexOf(a));
+  return (
+    <div class="counts">
+      <div class="stack" aria-hidden="true">
+        {entries.map(([name, n]) => (
+          // Set by script, not by markup: the content security policy allows no inline styles.
+          <span class={`part s-${name}`} key={name} style={{ flexGrow: n }} />
+        ))}
+      </div>
+      <ul class="words">
+        {entries.map(([name, n]) => (
+          <li key={name}>
+            <State name={name} /> {n}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

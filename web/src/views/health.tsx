@@ -1,0 +1,105 @@
+/** Who leads, and whether the queue keeps up. */
+import type { Leader, Queue } from '../../../src/wire/overview.ts';
+import { useLive } from '../live.ts';
+import { links, Problem, Section, span, Waiting, When } from '../parts/basics.tsx';
+
+/** Neither is in the log as it changes. */
+const EVERY_MS = 2_000;
+/** A leader commits every 15 s, if only a tick. */
+const LATE_SECONDS = 45;
+
+export function Health() {
+  const leader = useLive<Leader>('/v1/leader', {
+    concerns: ({ kind }) => kind === 'leadership',
+    everyMs: EVERY_MS,
+  });
+  const queue = useLive<Queue>('/v1/queue', { concerns: () => false, everyMs: EVERY_MS });
+  return (
+    <>
+      <h1>Health</h1>
+      <Section title="Leader">
+        <Problem error={leader.error} />
+        {leader.data === null ? <Waiting /> : <Leading leader={leader.data} />}
+      </Section>
+      <Section title="Queue">
+        <Problem error={queue.error} />
+        {queue.data === null ? <Waiting /> : <Waitings queue={queue.data} />}
+      </Section>
+    </>
+  );
+}
+
+function Leading({ leader }: { readonly leader: Leader }) {
+  const age = leader.lastCommitAgeSeconds;
+  return (
+    <>
+      <p aria-live="polite">
+        <strong class="leader">{leader.holder}</strong> leads since <When at={leader.since} />, term{' '}
+        {leader.epoch}.
+      </p>
+      {age !== undefined && age > LATE_SECONDS ? (
+        <p class="problem" role="alert">
+          No commit for {span(age)}: no process leads, or its database does not answer.
+        </p>
+      ) : null}
+      <dl class="facts">
+        <div>
+          <dt>Version</dt>
+          <dd>{leader.version}</dd>
+        </div>
+        <div>
+          <dt>Address</dt>
+          <dd>{leader.address}</dd>
+        </div>
+        <div>
+          <dt>Last row</dt>
+          <dd>{leader.headSeq}</dd>
+        </div>
+        <div>
+          <dt>Last commit</dt>
+          <dd>{age === undefined ? '–' : `${span(age)} ago`}</dd>
+        </div>
+        <div class="wide">
+          <dt>Database incarnation</dt>
+          <dd>
+            <code>{leader.incarnation}</code>
+          </dd>
+        </div>
+      </dl>
+      <p>
+        <a href={links.log({ kind: 'leadership' })}>Earlier leaders</a>
+      </p>
+    </>
+  );
+}
+
+function Waitings({ queue }: { readonly queue: Queue }) {
+  return (
+    <>
+      <dl class="facts">
+        <div>
+          <dt>Inputs waiting</dt>
+          <dd>{queue.rows}</dd>
+        </div>
+        <div>
+          <dt>Oldest</dt>
+          <dd>{span(queue.oldestSeconds)}</dd>
+        </div>
+        <div>
+          <dt>Set aside</dt>
+          <dd>{queue.dead}</dd>
+        </div>
+      </dl>
+      {queue.latestDead.length === 0 ? null : (
+        <ul class="lines">
+          {queue.latestDead.map((dead) => (
+            <li key={dead.inputId}>
+              {dead.kind} {dead.hostname} <When at={dead.diedAt} />:{' '}
+              <span class="problem">{dead.error}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </>
+  );
+}

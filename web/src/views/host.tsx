@@ -1,0 +1,227 @@
+/** One host: where it stands, every gate that holds it, its way through its rollouts, and its commands. */
+import type { LogEvent, LogPage } from '../../../src/wire/log-event.ts';
+import type { HostDetail } from '../../../src/wire/why.ts';
+import { path } from '../api.ts';
+import { useLive } from '../live.ts';
+import {
+  Hash,
+  links,
+  Problem,
+  RolloutLink,
+  Section,
+  span,
+  State,
+  Waiting,
+  When,
+} from '../parts/basics.tsx';
+import { Blockers } from '../parts/blockers.tsx';
+import { CommandButton } from '../parts/command.tsx';
+import { EventList } from './event.tsx';
+
+type InRollout = HostDetail['rollouts'][number];
+
+export function Host({ name }: { readonly name: string }) {
+  // Gates of a host open and close with what other hosts do.
+  const concerns = ({ host, kind }: LogEvent): boolean =>
+    host === name ||
+    kind === 'gate_decision' ||
+    kind === 'operator_command' ||
+    kind === 'rollout_event';
+  const { data, error, reload } = useLive<HostDetail>(path`/v1/hosts/${name}`, {
+    concerns,
+    everyMs: 15_000,
+  });
+  return (
+    <>
+      <div class="bar">
+        <h1>{name}</h1>
+        {data === null ? null : <HostCommands host={data} reload={reload} />}
+      </div>
+      <Problem error={error} />
+      {data === null && error === null ? <Waiting /> : null}
+      {data === null ? null : (
+        <>
+          <About host={data} />
+          <Section title="What holds it now">
+            <Blockers blockers={data.blockers} empty="Nothing." />
+          </Section>
+          <Section title="Its rollouts">
+            {data.rollouts.length === 0 ? <p class="muted">None yet.</p> : null}
+            {data.rollouts.map((one) => (
+              <Journey key={one.rolloutId} one={one} />
+            ))}
+          </Section>
+          <History name={name} />
+        </>
+      )}
+    </>
+  );
+}
+
+function HostCommands({
+  host,
+  reload,
+}: {
+  readonly host: HostDetail;
+  readonly reload: () => void;
+}) {
+  const { hostname: name, seq } = host;
+  const common = { expectedSeq: seq, onDone: reload };
+  const dispatched = host.rollouts.some(({ dispatch }) => dispatch !== undefined);
+  const open = host.rollouts.some(
+    ({ state, closed }) => state !== 'Converged' && closed === undefined,
+  );
+  return (
+    <div class="buttons">
+      {host.hold === undefined ? (
+        // A brake works whatever came in meanwhile: it is not bound to what was shown.
+        <CommandButton
+          onDone={reload}
+          label={`Hold ${name}`}
+          about="Nothing is dispatched to this host until it is released. What it has begun it finishes."
+          path={path`/v1/hosts/${name}/hold`}
+        />
+      ) : (
+        <CommandButton
+          {...common}
+          label={`Release ${name}`}
+          about={`Held by ${host.hold.actor}: ${host.hold.reason}`}
+          path={path`/v1/hosts/${name}/release`}
+        />
+      )}
+      {dispatched ? (
+        <CommandButton
+          {...common}
+          label="Withdraw its dispatch"
+          about="Takes back what it may do next. If it already fetched it, it may still go on."
+          path={path`/v1/hosts/${name}/withdraw`}
+        />
+      ) : null}
+      {open ? (
+        <CommandButton
+          {...common}
+          label="Write it off"
+          about="For a machine that is dead: closes its open records, so that nothing waits for it."
+          path={path`/v1/hosts/${name}/write-off`}
+          danger
+        />
+      ) : null}
+    </div>
+  );
+}
+
+function About({ host }: { readonly host: HostDetail }) {
+  return (
+    <>
+      {host.hold === undefined ? null : (
+        <p class="notice" role="status">
+          Held by {host.hold.actor}, <When at={host.hold.at} />: {host.hold.reason}
+        </p>
+      )}
+      <dl class="facts">
+        <div>
+          <dt>Channel</dt>
+          <dd>{host.channel ?? 'no longer declared'}</dd>
+        </div>
+        <div>
+          <dt>Reachability</dt>
+          <dd>{host.reachability}</dd>
+        </div>
+        <div>
+          <dt>Last heard</dt>
+          <dd>{host.lastCheckinAt === undefined ? 'never' : <When at={host.lastCheckinAt} />}</dd>
+        </div>
+        <div>
+          <dt>Up for</dt>
+          <dd>{host.lastUptimeSecs === undefined ? '–' : span(host.lastUptimeSecs)}</dd>
+        </div>
+        <div>
+          <dt>Agent</dt>
+          <dd>{host.agentVersion ?? '–'}</dd>
+        </div>
+        <div class="wide">
+          <dt>Runs</dt>
+          <dd>
+            {host.currentClosureHash === undefined ? (
+              'unknown'
+            ) : (
+              <Hash text={host.currentClosureHash} />
+            )}
+          </dd>
+        </div>
+        <div class="wide">
+          <dt>Should run</dt>
+          <dd>
+            {host.declaredClosureHash === undefined ? (
+              '–'
+            ) : (
+              <Hash text={host.declaredClosureHash} />
+            )}
+          </dd>
+        </div>
+      </dl>
+    </>
+  );
+}
+
+function stepsOf(one: InRollout): (readonly [string, string])[] {
+  const steps: (readonly [string, string | undefined])[] = [
+    ['Dispatched', one.dispatchedAt],
+    ['Acknowledged', one.dispatchAckedAt],
+    ['Activation began', one.activationStartedAt],
+    ['Activated', one.activationCompletedAt],
+    ['Soaks until', one.state === 'Soaking' ? one.soakDueAt : undefined],
+    ['Converged', one.convergedAt],
+    ['Failed', one.failedAt],
+    ['Reverted', one.revertedAt],
+  ];
+  return steps.flatMap(([name, at]) => (at === undefined ? [] : [[name, at] as const]));
+}
+
+function Journey({ one }: { readonly one: InRollout }) {
+  const steps = stepsOf(one);
+  return (
+    <article class="card">
+      <h3>
+        <RolloutLink id={one.rolloutId} /> <State name={one.state} closed={one.closed} />
+      </h3>
+      <p class="muted">
+        Wave {one.wave + 1}, to <Hash text={one.targetClosureHash} />
+      </p>
+      {steps.length === 0 ? <p>Not dispatched yet.</p> : null}
+      <ol class="timeline">
+        {steps.map(([name, at]) => (
+          <li key={name}>
+            {name} <When at={at} />
+          </li>
+        ))}
+      </ol>
+      {Object.entries(one.probes).map(([name, probe]) => (
+        <p key={name} class={probe.status === 'fail' ? 'problem' : ''}>
+          Probe <strong>{name}</strong> ({probe.mode}): {probe.status}{' '}
+          <When at={probe.lastObservedAt} />
+          {probe.failureReason === undefined ? '' : `: ${probe.failureReason}`}
+        </p>
+      ))}
+    </article>
+  );
+}
+
+function History({ name }: { readonly name: string }) {
+  const { data, error } = useLive<LogPage>(
+    `/v1/events?${new URLSearchParams({ host: name, last: '50' })}`,
+    {
+      concerns: ({ host }) => host === name,
+    },
+  );
+  return (
+    <Section title="Its log" actions={<a href={links.log({ host: name })}>All rows</a>}>
+      <Problem error={error} />
+      {data === null ? (
+        <Waiting />
+      ) : (
+        <EventList events={[...data.events].reverse()} incarnation={data.cursor} />
+      )}
+    </Section>
+  );
+}

@@ -1,0 +1,155 @@
+/** The event log: its newest rows, as they come, filtered by kind, rollout and host. */
+import { useContext, useEffect, useState } from 'preact/hooks';
+import type { LogEvent, LogPage } from '../../../src/wire/log-event.ts';
+import { get, type ApiError } from '../api.ts';
+import { LiveContext } from '../live.ts';
+import { Problem, Waiting } from '../parts/basics.tsx';
+import { EventList } from './event.tsx';
+
+const KINDS = [
+  ...[
+    'operator_command',
+    'rollout_event',
+    'transition',
+    'plan_action',
+    'gate_decision',
+    'agent_event',
+  ],
+  ...['host_report', 'liveness', 'manifest_set', 'verify_outcome', 'leadership'],
+];
+/** Enough for a screen or three; older rows are an export's business. */
+const MOST = 200;
+const DRAW_EVERY_MS = 500;
+
+export interface LogFilter {
+  readonly kind: string;
+  readonly rollout: string;
+  readonly host: string;
+}
+
+export function Log({ filter }: { readonly filter: LogFilter }) {
+  const [paused, setPaused] = useState(false);
+  const { page, error, waiting } = useTail(filter, paused);
+  const change = (part: Partial<LogFilter>): void => {
+    const entries = Object.entries({ ...filter, ...part }).filter(([, value]) => value !== '');
+    location.hash = `#/log?${new URLSearchParams(Object.fromEntries(entries))}`;
+  };
+  return (
+    <>
+      <div class="bar">
+        <h1>Event log</h1>
+        <button type="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
+          {paused ? `Go on (${waiting} new)` : 'Pause'}
+        </button>
+      </div>
+      <div class="bar filters" role="search">
+        <label class="inline">
+          Kind
+          <select
+            value={filter.kind}
+            onChange={(event) => change({ kind: event.currentTarget.value })}
+          >
+            <option value="">all</option>
+            {KINDS.map((kind) => (
+              <option key={kind} value={kind}>
+                {kind}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label class="inline">
+          Rollout
+          <input
+            value={filter.rollout}
+            placeholder="channel@ref"
+            onChange={(event) => change({ rollout: event.currentTarget.value.trim() })}
+          />
+        </label>
+        <label class="inline">
+          Host
+          <input
+            value={filter.host}
+            onChange={(event) => change({ host: event.currentTarget.value.trim() })}
+          />
+        </label>
+      </div>
+      <Problem error={error} />
+      {page === null ? <Waiting /> : <EventList events={page.events} incarnation={page.cursor} />}
+    </>
+  );
+}
+
+interface Shown {
+  readonly events: readonly LogEvent[];
+  readonly cursor: string;
+}
+
+function matches(event: LogEvent, { kind, rollout, host }: LogFilter): boolean {
+  return (
+    (kind === '' || event.kind === kind) &&
+    (rollout === '' || event.rolloutId === rollout) &&
+    (host === '' || event.host === host)
+  );
+}
+
+/** Newest first. While paused, new rows are counted and kept back. */
+function useTail(
+  filter: LogFilter,
+  paused: boolean,
+): { page: Shown | null; error: ApiError | null; waiting: number } {
+  const { subscribe } = useContext(LiveContext);
+  const [page, setPage] = useState<Shown | null>(null);
+  const [error, setError] = useState<ApiError | null>(null);
+  const [waiting, setWaiting] = useState(0);
+  const { kind, rollout, host } = filter;
+  useEffect(() => {
+    const stop = new AbortController();
+    let fresh: LogEvent[] = [];
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const read = async (): Promise<void> => {
+      const wanted = Object.entries({ kind, rollout, host }).filter(([, value]) => value !== '');
+      const query = new URLSearchParams({ last: String(MOST), ...Object.fromEntries(wanted) });
+      try {
+        const found = await get<LogPage>(`/v1/events?${query}`, stop.signal);
+        setPage({ events: [...found.events].reverse(), cursor: found.cursor });
+        setError(null);
+      } catch (problem) {
+        if (!stop.signal.aborted) setError(problem as ApiError);
+      }
+    };
+    const add = (): void => {
+      timer = undefined;
+      const rows = fresh.reverse();
+      fresh = [];
+      setPage((old) => (old === null ? old : { ...old, events: merge(rows, old.events) }));
+    };
+    if (!paused) {
+      setWaiting(0);
+      void read();
+    }
+    const unsubscribe = subscribe((event) => {
+      if (event === null) {
+        if (!paused) void read();
+      } else if (matches(event, { kind, rollout, host })) {
+        if (paused) setWaiting((n) => n + 1);
+        else {
+          fresh.push(event);
+          if (fresh.length > MOST) fresh.shift();
+          timer ??= setTimeout(add, DRAW_EVERY_MS);
+        }
+      }
+    });
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+      unsubscribe();
+    };
+  }, [kind, rollout, host, paused, subscribe]);
+  return { page, error, waiting };
+}
+
+/** A row may come by the stream and by the page. */
+function merge(fresh: readonly LogEvent[], old: readonly LogEvent[]): LogEvent[] {
+  const head = old[0]?.seq ?? 0;
+  return [...fresh.filter(({ seq }) => seq > head), ...old].slice(0, MOST);
+}

@@ -1,0 +1,278 @@
+/** The fleet at a glance: what moves, what is held, what is set aside. */
+import { useState } from 'preact/hooks';
+import type { HostList, RolloutList } from '../../../src/wire/operator.ts';
+import type {
+  ChannelList,
+  DeferralList,
+  Fleet,
+  QuarantineList,
+} from '../../../src/wire/overview.ts';
+import { path } from '../api.ts';
+import { useLive } from '../live.ts';
+import {
+  Counts,
+  Hash,
+  links,
+  Problem,
+  RolloutLink,
+  Section,
+  State,
+  Waiting,
+  When,
+} from '../parts/basics.tsx';
+import { CommandButton } from '../parts/command.tsx';
+
+export function Overview() {
+  const fleet = useLive<Fleet>('/v1/fleet', { everyMs: 15_000 });
+  const { data } = fleet;
+  return (
+    <>
+      <div class="bar">
+        <h1>Fleet</h1>
+        {data === null ? null : <FleetPause fleet={data} reload={fleet.reload} />}
+      </div>
+      <Problem error={fleet.error} />
+      {data === null ? <Waiting /> : <Glance fleet={data} />}
+      <Channels />
+      <Rollouts />
+      <FindHost />
+      <Quarantines />
+      <Deferrals />
+    </>
+  );
+}
+
+function FleetPause({ fleet, reload }: { readonly fleet: Fleet; readonly reload: () => void }) {
+  return fleet.pause === undefined ? (
+    <CommandButton
+      label="Pause the fleet"
+      about="Nothing more is dispatched anywhere until it is resumed. Hosts that are under way finish by themselves."
+      path="/v1/fleet/pause"
+      expectedSeq={fleet.seq}
+      danger
+      onDone={reload}
+    />
+  ) : (
+    <CommandButton
+      label="Resume the fleet"
+      about={`Paused by ${fleet.pause.actor}: ${fleet.pause.reason}`}
+      path="/v1/fleet/resume"
+      expectedSeq={fleet.seq}
+      onDone={reload}
+    />
+  );
+}
+
+function Glance({ fleet }: { readonly fleet: Fleet }) {
+  const blockers = Object.entries(fleet.blockers).sort(([, a], [, b]) => b - a);
+  const { reachable = 0, unreachable = 0, never = 0 } = fleet.reachability;
+  return (
+    <>
+      {fleet.pause === undefined ? null : (
+        <p class="notice" role="status">
+          The whole fleet is paused by {fleet.pause.actor}, <When at={fleet.pause.at} />:{' '}
+          {fleet.pause.reason}
+        </p>
+      )}
+      <Counts counts={fleet.hosts} />
+      <dl class="facts">
+        <div>
+          <dt>Release</dt>
+          <dd>{fleet.ref === undefined ? 'none yet' : <Hash text={fleet.ref.slice(0, 12)} />}</dd>
+        </div>
+        <div>
+          <dt>Signed</dt>
+          <dd>{fleet.signedAt === undefined ? '–' : <When at={fleet.signedAt} />}</dd>
+        </div>
+        <div>
+          <dt>Heard</dt>
+          <dd>
+            {reachable} of {reachable + unreachable + never}
+            {unreachable > 0 ? <strong>, {unreachable} silent</strong> : ''}
+            {never > 0 ? `, ${never} never` : ''}
+          </dd>
+        </div>
+        <div>
+          <dt>Log</dt>
+          <dd>
+            <a href="#/log">row {fleet.headSeq}</a>
+          </dd>
+        </div>
+      </dl>
+      {blockers.length === 0 ? null : (
+        <p>
+          Held back:{' '}
+          {blockers.map(([gate, n], i) => (
+            <span key={gate}>
+              {i === 0 ? '' : ', '}
+              {n} by <strong>{gate}</strong>
+            </span>
+          ))}
+          .
+        </p>
+      )}
+    </>
+  );
+}
+
+function Channels() {
+  const { data, error, reload } = useLive<ChannelList>('/v1/channels', {
+    concerns: ({ kind }) => kind !== 'agent_event' && kind !== 'host_report',
+  });
+  return (
+    <Section title="Channels">
+      <Problem error={error} />
+      {data === null ? <Waiting /> : null}
+      <ul class="cards">
+        {data?.channels.map((channel) => (
+          <li key={channel.name} class="card">
+            <h3>{channel.name}</h3>
+            <p>
+              {channel.hosts} hosts
+              {channel.currentRolloutId === undefined ? ', nothing declared' : null}
+            </p>
+            {channel.currentRolloutId === undefined ? null : (
+              <p>
+                <RolloutLink id={channel.currentRolloutId} />{' '}
+                <State name={channel.rolloutState ?? ''} />
+              </p>
+            )}
+            {channel.waitingRef === undefined ? null : (
+              <p>{channel.waitingRef.slice(0, 8)} waits its turn</p>
+            )}
+            {channel.note === undefined ? null : <p class="notice">{channel.note}</p>}
+            {channel.pause === undefined ? (
+              <CommandButton
+                label={`Pause ${channel.name}`}
+                about="Nothing more is dispatched on this channel, its next rollouts included, until it is resumed."
+                path={path`/v1/channels/${channel.name}/pause`}
+                expectedSeq={channel.seq}
+                onDone={reload}
+              />
+            ) : (
+              <>
+                <p class="notice">
+                  Paused by {channel.pause.actor}, <When at={channel.pause.at} />:{' '}
+                  {channel.pause.reason}
+                </p>
+                <CommandButton
+                  label={`Resume ${channel.name}`}
+                  about="Lets the channel go on."
+                  path={path`/v1/channels/${channel.name}/resume`}
+                  expectedSeq={channel.seq}
+                  onDone={reload}
+                />
+              </>
+            )}
+          </li>
+        ))}
+      </ul>
+    </Section>
+  );
+}
+
+function Rollouts() {
+  const { data, error } = useLive<RolloutList>('/v1/rollouts?hosts=false&limit=20', {
+    concerns: ({ kind }) => kind === 'rollout_event' || kind === 'operator_command',
+  });
+  return (
+    <Section title="Rollouts">
+      <Problem error={error} />
+      {data === null ? <Waiting /> : null}
+      <ul class="lines">
+        {data?.rollouts.map((rollout) => (
+          <li key={rollout.rolloutId}>
+            <RolloutLink id={rollout.rolloutId} /> <State name={rollout.state} />{' '}
+            <span class="muted">
+              wave {Math.min(rollout.currentWave + 1, rollout.waves)} of {rollout.waves}, opened{' '}
+              <When at={rollout.createdAt} />
+            </span>
+          </li>
+        ))}
+      </ul>
+    </Section>
+  );
+}
+
+function FindHost() {
+  const [prefix, setPrefix] = useState('');
+  const wanted = prefix.trim();
+  const valid = /^[\w.-]{1,253}$/.test(wanted);
+  const query = new URLSearchParams({ limit: '20', ...(valid ? { prefix: wanted } : {}) });
+  const { data, error } = useLive<HostList>(`/v1/hosts?${query}`, { concerns: () => false });
+  return (
+    <Section title="Hosts">
+      <label class="inline">
+        Name begins with
+        <input
+          type="search"
+          value={prefix}
+          onInput={(event) => setPrefix(event.currentTarget.value)}
+        />
+      </label>
+      <Problem error={error} />
+      <ul class="lines">
+        {data?.hosts.map((host) => (
+          <li key={host.hostname}>
+            <a href={links.host(host.hostname)}>{host.hostname}</a>{' '}
+            {host.rolloutState === undefined ? null : <State name={host.rolloutState} />}{' '}
+            <span class="muted">
+              {host.channel}, {host.reachability}
+              {host.held ? ', held' : ''}
+            </span>
+          </li>
+        ))}
+      </ul>
+      {data?.nextCursor === undefined ? null : (
+        <p class="muted">The first 20 by name; type more letters.</p>
+      )}
+      {data?.hosts.length === 0 ? <p class="muted">No host is called so.</p> : null}
+    </Section>
+  );
+}
+
+function Quarantines() {
+  const { data, reload } = useLive<QuarantineList>('/v1/quarantines?limit=100', {
+    concerns: ({ kind }) => kind === 'transition' || kind === 'operator_command',
+  });
+  if (data === null || data.quarantines.length === 0) return null;
+  return (
+    <Section title="Quarantined closures">
+      <ul class="lines">
+        {data.quarantines.map((q) => (
+          <li key={`${q.channel} ${q.closure}`}>
+            <Hash text={q.closure} /> on {q.channel}: failed on{' '}
+            <a href={links.host(q.hostname)}>{q.hostname}</a> <When at={q.at} />{' '}
+            <CommandButton
+              label="Clear"
+              about="Lets this closure be dispatched again on this channel. Whoever failed with it before may fail again."
+              path={path`/v1/quarantines/${q.channel}/${q.closure}/clear`}
+              expectedSeq={q.seq}
+              danger
+              onDone={reload}
+            />
+          </li>
+        ))}
+      </ul>
+    </Section>
+  );
+}
+
+function Deferrals() {
+  const { data } = useLive<DeferralList>('/v1/deferrals?limit=100', {
+    concerns: ({ kind }) => kind === 'transition',
+  });
+  if (data === null || data.deferrals.length === 0) return null;
+  return (
+    <Section title="Waiting for a reboot">
+      <ul class="lines">
+        {data.deferrals.map((d) => (
+          <li key={`${d.hostname} ${d.rolloutId}`}>
+            <a href={links.host(d.hostname)}>{d.hostname}</a> {d.component}{' '}
+            {d.deferredAt === undefined ? null : <When at={d.deferredAt} />}
+          </li>
+        ))}
+      </ul>
+    </Section>
+  );
+}

@@ -1,0 +1,156 @@
+/**
+ * All hosts of a rollout: read once, page by page, then kept true by the rows of the log. Reading thousands
+ * again for every change would cost more than the rollout itself.
+ */
+import { useContext, useEffect, useState } from 'preact/hooks';
+import type { LogEvent } from '../../../src/wire/log-event.ts';
+import type { RolloutHosts } from '../../../src/wire/operator.ts';
+import { ApiError, get, path } from '../api.ts';
+import { LiveContext } from '../live.ts';
+import type { GridHost } from '../parts/grid.tsx';
+
+export interface WaveHosts {
+  readonly wave: number;
+  readonly hosts: readonly GridHost[];
+}
+
+interface Known extends GridHost {
+  readonly wave: number;
+}
+
+/** Twenty thousand cells are what a browser lays out without a pause that is felt. */
+const MOST = 20_000;
+/** The grid is drawn anew at most this often: four times a second looks alive. */
+const DRAW_EVERY_MS = 250;
+
+export interface RolloutHostsRead {
+  readonly waves: readonly WaveHosts[];
+  /** There are more than are shown. */
+  readonly cut: boolean;
+  readonly error: ApiError | null;
+  readonly loading: boolean;
+}
+
+export function useRolloutHosts(id: string): RolloutHostsRead {
+  const { subscribe } = useContext(LiveContext);
+  const [read, setRead] = useState<RolloutHostsRead>(NOTHING);
+  useEffect(() => {
+    const keeper = keep(id, setRead);
+    const unsubscribe = subscribe((event) => {
+      if (event === null) void keeper.readAll();
+      else if (event.rolloutId === id) keeper.take(event);
+    });
+    return () => {
+      unsubscribe();
+      keeper.stop();
+    };
+  }, [id, subscribe]);
+  return read;
+}
+
+const NOTHING: RolloutHostsRead = { waves: [], cut: false, error: null, loading: true };
+
+interface Keeper {
+  readAll(): Promise<void>;
+  take(event: LogEvent): void;
+  stop(): void;
+}
+
+function keep(id: string, show: (read: RolloutHostsRead) => void): Keeper {
+  const stop = new AbortController();
+  let hosts = new Map<string, Known>();
+  /** Rows that came while all hosts were read: applied after, whichever page they hit. */
+  let early: LogEvent[] | null = null;
+  let cut = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const draw = (): void => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      show({ waves: byWave(hosts.values()), cut, error: null, loading: false });
+    }, DRAW_EVERY_MS);
+  };
+  const readAll = async (): Promise<void> => {
+    if (early !== null) return;
+    early = [];
+    try {
+      const found = await pages(id, stop.signal);
+      ({ hosts, cut } = found);
+      for (const event of early) apply(hosts, event);
+      draw();
+    } catch (error) {
+      if (!stop.signal.aborted) {
+        show({ ...NOTHING, loading: false, error: error as ApiError });
+        setTimeout(() => void readAll(), 2_000);
+      }
+    } finally {
+      early = null;
+    }
+  };
+  void readAll();
+  return {
+    readAll,
+    take: (event) => {
+      early?.push(event);
+      if (apply(hosts, event)) draw();
+    },
+    stop: () => {
+      stop.abort();
+      clearTimeout(timer);
+    },
+  };
+}
+
+async function pages(
+  id: string,
+  signal: AbortSignal,
+): Promise<{ hosts: Map<string, Known>; cut: boolean }> {
+  const hosts = new Map<string, Known>();
+  let cursor: string | undefined;
+  do {
+    const query = new URLSearchParams({ all: 'true', ...(cursor === undefined ? {} : { cursor }) });
+    const page = await get<RolloutHosts>(`${path`/v1/rollouts/${id}/hosts`}?${query}`, signal);
+    for (const { host, wave, state, blocked, closed } of page.hosts) {
+      hosts.set(host, { name: host, wave, state, blocked, closed });
+    }
+    cursor = page.nextCursor;
+  } while (cursor !== undefined && hosts.size < MOST);
+  return { hosts, cut: cursor !== undefined };
+}
+
+/** What a row of the log changes of what is shown; false: nothing. */
+function apply(hosts: Map<string, Known>, { kind, host, payload }: LogEvent): boolean {
+  const facts = payload as { to?: unknown; gates?: unknown; hosts?: unknown; scope?: unknown };
+  const known = host === undefined ? undefined : hosts.get(host);
+  switch (kind) {
+    case 'transition':
+      if (known === undefined || typeof facts.to !== 'string') return false;
+      hosts.set(known.name, { ...known, state: facts.to, blocked: false });
+      return true;
+    case 'gate_decision': {
+      if (facts.scope !== 'host' || !Array.isArray(facts.gates)) return false;
+      const blocked = facts.gates.length > 0;
+      const named = Array.isArray(facts.hosts) ? (facts.hosts as string[]) : [host ?? ''];
+      for (const name of named) {
+        const one = hosts.get(name);
+        if (one !== undefined) hosts.set(name, { ...one, blocked });
+      }
+      return true;
+    }
+    case 'plan_action':
+      if (known === undefined) return false;
+      hosts.set(known.name, { ...known, blocked: false });
+      return true;
+    default:
+      return false;
+  }
+}
+
+function byWave(hosts: Iterable<Known>): WaveHosts[] {
+  const waves = new Map<number, GridHost[]>();
+  for (const host of hosts) {
+    const wave = waves.get(host.wave) ?? [];
+    waves.set(host.wave, wave);
+    wave.push(host);
+  }
+  return [...waves].map(([wave, of]) => ({ wave, hosts: of })).sort((a, b) => a.wave - b.wave);
+}

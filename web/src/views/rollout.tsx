@@ -1,0 +1,235 @@
+/** One rollout: its waves of hosts, what holds it, and what may be done about it. */
+import { useMemo, useState } from 'preact/hooks';
+import type { Lifecycle } from '../../../src/wire/operator.ts';
+import type { RolloutBlockers } from '../../../src/wire/why.ts';
+import { path } from '../api.ts';
+import { useLive } from '../live.ts';
+import {
+  HOST_STATES,
+  links,
+  Problem,
+  Section,
+  shortId,
+  State,
+  Waiting,
+  When,
+  Counts,
+} from '../parts/basics.tsx';
+import { Blockers } from '../parts/blockers.tsx';
+import { CommandButton } from '../parts/command.tsx';
+import { HostGrid } from '../parts/grid.tsx';
+import { useRolloutHosts, type WaveHosts } from './rollout-hosts.ts';
+
+const OVER = ['Superseded', 'Cancelled', 'Pruned', 'Terminal', 'Reverted'];
+
+export function Rollout({ id }: { readonly id: string }) {
+  const concerns = ({ rolloutId, kind }: { rolloutId?: string; kind: string }): boolean =>
+    rolloutId === id || kind === 'operator_command';
+  const { data, error, reload } = useLive<Lifecycle>(path`/v1/rollouts/${id}/lifecycle`, {
+    concerns,
+  });
+  return (
+    <>
+      <div class="bar">
+        <h1>
+          {shortId(id)} {data === null ? null : <State name={data.state} />}
+        </h1>
+        {data === null ? null : <RolloutCommands rollout={data} reload={reload} />}
+      </div>
+      <Problem error={error} />
+      {data === null && error === null ? <Waiting /> : null}
+      {data === null ? null : (
+        <>
+          <About rollout={data} />
+          <Why id={id} over={OVER.includes(data.state)} />
+          <Waves rollout={data} />
+        </>
+      )}
+    </>
+  );
+}
+
+function RolloutCommands({
+  rollout,
+  reload,
+}: {
+  readonly rollout: Lifecycle;
+  readonly reload: () => void;
+}) {
+  if (OVER.includes(rollout.state)) return null;
+  const { rolloutId: id, seq } = rollout;
+  return (
+    <div class="buttons">
+      {rollout.state === 'Failed' ? (
+        <CommandButton
+          label="Clear the failures"
+          about="Sets the failures of this halted rollout aside and lets it go on. Nobody who failed is tried again."
+          path={path`/v1/rollouts/${id}/clear`}
+          expectedSeq={seq}
+          danger
+          onDone={reload}
+        />
+      ) : null}
+      <CommandButton
+        label="Cancel the rollout"
+        about="Ends this rollout for good. Hosts that are under way finish by themselves; nobody else begins."
+        path={path`/v1/rollouts/${id}/cancel`}
+        expectedSeq={seq}
+        danger
+        onDone={reload}
+      />
+    </div>
+  );
+}
+
+function About({ rollout }: { readonly rollout: Lifecycle }) {
+  const totals: Record<string, number> = {};
+  for (const { states } of rollout.waves) {
+    for (const [state, n] of Object.entries(states)) totals[state] = (totals[state] ?? 0) + n;
+  }
+  return (
+    <>
+      <Counts counts={totals} />
+      <dl class="facts">
+        <div>
+          <dt>Release</dt>
+          <dd>
+            <code>{rollout.channelRef.slice(0, 12)}</code>
+          </dd>
+        </div>
+        <div>
+          <dt>Opened</dt>
+          <dd>
+            <When at={rollout.openedAt} />
+          </dd>
+        </div>
+        <div>
+          <dt>Wave</dt>
+          <dd>
+            {Math.min(rollout.currentWave + 1, rollout.waves.length)} of {rollout.waves.length}
+          </dd>
+        </div>
+        <div>
+          <dt>When a host fails</dt>
+          <dd>
+            {rollout.onHealthFailure}
+            {rollout.maxFailures > 0 ? `, beyond ${rollout.maxFailures}` : ''}
+          </dd>
+        </div>
+        <div>
+          <dt>Log</dt>
+          <dd>
+            <a href={links.log({ rollout: rollout.rolloutId })}>its rows</a>
+          </dd>
+        </div>
+      </dl>
+      {rollout.supersededBy === undefined ? null : (
+        <p class="notice">
+          Superseded by{' '}
+          <a href={links.rollout(rollout.supersededBy)}>{shortId(rollout.supersededBy)}</a>.
+        </p>
+      )}
+    </>
+  );
+}
+
+function Why({ id, over }: { readonly id: string; readonly over: boolean }) {
+  const { data, error } = useLive<RolloutBlockers>(path`/v1/rollouts/${id}/blockers`, {
+    concerns: ({ rolloutId, kind }) => rolloutId === id || kind === 'operator_command',
+    everyMs: 15_000,
+  });
+  if (over) return null;
+  return (
+    <Section title="What holds it">
+      <Problem error={error} />
+      {data === null ? (
+        <Waiting />
+      ) : (
+        <Blockers
+          blockers={[...data.rollout, ...data.hosts]}
+          empty="Nothing: every host may move or has."
+        />
+      )}
+    </Section>
+  );
+}
+
+type Filter = (typeof FILTERS)[number];
+const FILTERS = ['All', ...Object.keys(HOST_STATES), 'Held'] as const;
+
+function Waves({ rollout }: { readonly rollout: Lifecycle }) {
+  const { waves, cut, error, loading } = useRolloutHosts(rollout.rolloutId);
+  const [filter, setFilter] = useState<Filter>('All');
+  const tallies = useMemo(() => tally(waves), [waves]);
+  return (
+    <Section title="Hosts, wave by wave">
+      <Problem error={error} />
+      {loading ? <Waiting /> : null}
+      <div class="buttons filters" role="group" aria-label="Show hosts that are">
+        {FILTERS.filter((name) => name === 'All' || (tallies[name] ?? 0) > 0).map((name) => (
+          <button
+            type="button"
+            key={name}
+            aria-pressed={filter === name}
+            onClick={() => setFilter(name)}
+          >
+            {name === 'All' || name === 'Held' ? name : <State name={name} />} {tallies[name] ?? 0}
+          </button>
+        ))}
+      </div>
+      {cut ? (
+        <p class="notice">Only the first 20,000 hosts are shown; the counts above are of all.</p>
+      ) : null}
+      {waves.map((wave) => (
+        <Wave key={wave.wave} wave={wave} rollout={rollout} filter={filter} />
+      ))}
+    </Section>
+  );
+}
+
+function Wave({
+  wave: { wave, hosts },
+  rollout,
+  filter,
+}: {
+  readonly wave: WaveHosts;
+  readonly rollout: Lifecycle;
+  readonly filter: Filter;
+}) {
+  const shown = hosts.filter(
+    ({ state, blocked }) => filter === 'All' || (filter === 'Held' ? blocked : state === filter),
+  );
+  const done = hosts.filter(
+    ({ state, closed }) => state === 'Converged' || closed !== undefined,
+  ).length;
+  const soak = rollout.waves.find((one) => one.wave === wave)?.soakMinutes ?? 0;
+  const current = wave === rollout.currentWave && !OVER.includes(rollout.state);
+  return (
+    <div class={current ? 'wave current' : 'wave'}>
+      <h3>
+        Wave {wave + 1}
+        {current ? ' (now)' : ''}
+      </h3>
+      <p class="muted">
+        <progress max={hosts.length} value={done} aria-label={`Wave ${wave + 1}: hosts done`} />{' '}
+        {done} of {hosts.length} done, soak {soak} min
+      </p>
+      <HostGrid hosts={shown} label={`Hosts of wave ${wave + 1}`} />
+    </div>
+  );
+}
+
+function tally(waves: readonly WaveHosts[]): Record<string, number> {
+  const counts: Record<string, number> = { All: 0, Held: 0 };
+  const add = (name: string): void => {
+    counts[name] = (counts[name] ?? 0) + 1;
+  };
+  for (const { hosts } of waves) {
+    for (const { state, blocked } of hosts) {
+      add('All');
+      add(state);
+      if (blocked) add('Held');
+    }
+  }
+  return counts;
+}
