@@ -4,6 +4,7 @@ import { backoffMs, pause } from '../db/backoff.ts';
 import type { DatabaseOptions } from '../db/driver.ts';
 import { databaseProblem, isAway } from '../db/errors.ts';
 import { migrate as migrateSchema, type MigrationOutcome } from '../db/migrate.ts';
+import { sqlOf } from '../db/migration-files.ts';
 import { openSession } from '../db/session.ts';
 import { schemaProblem, schemaStanding, type Standing } from '../db/standing.ts';
 import { EXIT, printJson, type Io } from './io.ts';
@@ -99,10 +100,10 @@ function check(io: Io, json: boolean, schema: string, standing: Standing): numbe
 }
 
 function plan(io: Io, json: boolean, schema: string, { version, pending }: Standing): number {
-  const steps = pending.map(({ name, sql, oldestCode }) => ({
-    name,
-    sql: sql.replaceAll('{{schema}}', schema),
-    oldestCode,
+  const steps = pending.map((migration) => ({
+    name: migration.name,
+    sql: sqlOf(migration, schema),
+    oldestCode: migration.oldestCode,
   }));
   if (json) printJson(io, { ok: true, schema, version, pending: steps });
   else if (steps.length === 0) io.stdout.write(`-- schema ${schema}: nothing to do\n`);

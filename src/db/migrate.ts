@@ -6,24 +6,12 @@
  * statements behind a waiting DDL would stop the product; it fails, and is tried again by whoever started
  * it. A file that was applied and then changed is an error, not a surprise.
  */
-import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { assertSchemaName, type DatabaseOptions, type Sql } from './driver.ts';
+import { packagedMigrations, sqlOf, type Migration } from './migration-files.ts';
 import { appliedPrefix, applyRoles, type RoleNames } from './roles.ts';
 import { openSession, type Session } from './session.ts';
+import { schemaStanding } from './standing.ts';
 import { inTransaction } from './transaction.ts';
-
-export interface Migration {
-  readonly version: number;
-  readonly name: string;
-  readonly sql: string;
-  /** SHA-256 hex of the file. */
-  readonly checksum: string;
-  /** The oldest code, by the newest migration that it knows, that may go on after this one; 0: any. */
-  readonly oldestCode: number;
-}
 
 export interface MigrationOutcome {
   /** Names of the files applied by this call. */
@@ -44,39 +32,6 @@ export interface MigrateOptions {
 const LOCK_TIMEOUT = '5s';
 /** Waiting for another migrator, or rewriting a large table, may take minutes; then something is wrong. */
 const DEADLINE_MS = 10 * 60_000;
-
-/** A migration that takes something away says so in its first line: `-- oldest code: 0017`. */
-const OLDEST_CODE = /^-- oldest code: (\d{4})$/m;
-
-/** The packaged files, in order; found from `src` and from `dist` alike. */
-export function packagedMigrations(): Migration[] {
-  const folder = migrationsFolder();
-  return readdirSync(folder)
-    .filter((name) => /^\d{4}_[a-z0-9_]+\.sql$/.test(name))
-    .sort()
-    .map((name) => {
-      const sql = readFileSync(path.join(folder, name), 'utf8');
-      const checksum = createHash('sha256').update(sql).digest('hex');
-      return {
-        version: Number(name.slice(0, 4)),
-        name,
-        sql,
-        checksum,
-        oldestCode: Number(OLDEST_CODE.exec(sql)?.[1] ?? 0),
-      };
-    });
-}
-
-function migrationsFolder(): string {
-  let at = path.dirname(fileURLToPath(import.meta.url));
-  for (;;) {
-    const folder = path.join(at, 'migrations');
-    if (existsSync(path.join(folder, '0001_foundation.sql'))) return folder;
-    const parent = path.dirname(at);
-    if (parent === at) throw new Error('the migrations folder is missing from this installation');
-    at = parent;
-  }
-}
 
 export async function migrate(
   database: DatabaseOptions,
@@ -119,19 +74,14 @@ async function applyMissing(
     await addOldestCode(sql, schema);
     await sql`COMMENT ON TABLE schema_migration IS 'Which migrations were applied, and their SHA-256.'`;
   });
-  const known = await appliedMigrations(session);
-  const applied: string[] = [];
-  for (const migration of migrations) {
-    const before = known.get(migration.version);
-    if (before === undefined) {
-      await apply(session, schema, migration);
-      applied.push(migration.name);
-    } else if (before !== migration.checksum) {
-      throw new Error(`${migration.name} was changed after it was applied to schema ${schema}`);
-    }
+  const { version, pending, changed, known } = await session.run((sql) =>
+    schemaStanding(sql, migrations),
+  );
+  if (changed.length > 0) {
+    throw new Error(`${changed.join(', ')} was changed after it was applied to schema ${schema}`);
   }
-  const newest = Math.max(0, ...known.keys(), ...migrations.map(({ version }) => version));
-  return { applied, version: newest };
+  for (const migration of pending) await apply(session, schema, migration);
+  return { applied: pending.map(({ name }) => name), version: Math.max(version ?? 0, known) };
 }
 
 /** For schemas from before the column. Asked first: ALTER TABLE would wait for every reader each time. */
@@ -164,17 +114,9 @@ async function grant(
   return inTransaction(session, (sql) => applyRoles(sql, schema, prefix));
 }
 
-async function appliedMigrations(session: Session): Promise<Map<number, string>> {
-  const rows = await session.run(
-    (sql) =>
-      sql<{ version: number; checksum: string }[]>`SELECT version, checksum FROM schema_migration`,
-  );
-  return new Map(rows.map((row) => [row.version, row.checksum]));
-}
-
 async function apply(session: Session, schema: string, migration: Migration): Promise<void> {
   await inTransaction(session, async (sql) => {
-    await sql.unsafe(migration.sql.replaceAll('{{schema}}', schema));
+    await sql.unsafe(sqlOf(migration, schema));
     await sql`INSERT INTO schema_migration (version, name, checksum, oldest_code)
       VALUES (${migration.version}, ${migration.name}, ${migration.checksum}, ${migration.oldestCode})`;
     if (migration.oldestCode > 0) await deposeLeader(sql);

@@ -3,11 +3,11 @@
  * that rule, for the leader, readiness and `muster migrate --check`.
  *
  * The schema lacks a migration of ours: not before `muster migrate`. It has migrations that we do not know (a
- * newer Muster brought them, in a rolling upgrade): they only add, so we go on; unless one of them names, in
- * its first line, an oldest code that is newer than we are.
+ * newer Muster brought them, in a rolling upgrade): they only add, so we go on; unless one of them names an
+ * oldest code that is newer than we are.
  */
 import type { Sql } from './driver.ts';
-import { packagedMigrations, type Migration } from './migrate.ts';
+import { packagedMigrations, type Migration } from './migration-files.ts';
 
 export interface Standing {
   /** Newest version in the database; null when it was never migrated. */

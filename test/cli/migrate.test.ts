@@ -2,7 +2,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Server } from 'node:net';
 import { migrate } from '../../src/cli/migrate.ts';
-import { migrate as migrateSchema, packagedMigrations } from '../../src/db/migrate.ts';
+import { migrate as migrateSchema } from '../../src/db/migrate.ts';
+import { packagedMigrations } from '../../src/db/migration-files.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { forward } from '../support/late-port.ts';
 import { run } from './support.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { log as logCommand } from '../../src/cli/log.ts';
 import { replay as replayCommand } from '../../src/cli/replay.ts';
-import { packagedMigrations } from '../../src/db/migrate.ts';
+import { packagedMigrations } from '../../src/db/migration-files.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { openSession } from '../../src/db/session.ts';
 import { keepLog, type LogKeeping } from '../../src/eventlog/keep.ts';

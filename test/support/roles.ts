@@ -1,7 +1,8 @@
 /** A test database with its four roles, and a login in each, all of names that no other test has. */
 import { randomBytes } from 'node:crypto';
 import postgres from 'postgres';
-import { migrate, type Migration } from '../../src/db/migrate.ts';
+import type { Migration } from '../../src/db/migration-files.ts';
+import { migrate } from '../../src/db/migrate.ts';
 import { roleNames } from '../../src/db/roles.ts';
 import { createTestDatabase } from './database.ts';
 
