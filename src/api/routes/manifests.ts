@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, Type } from '@sinclair/typebox';
+import { hasSameEtag } from '../etag.ts';
 import {
   currentArtifactVersion,
   hasFleet,
@@ -52,14 +53,6 @@ function etagOf(row: ArtifactRow, part: Part): string {
   return `"${digest}"`;
 }
 
-function isUnchanged(request: FastifyRequest, etag: string): boolean {
-  const sent = request.headers['if-none-match'];
-  if (sent === undefined) return false;
-  // If-None-Match compares weakly, and proxies that compress mark tags as weak.
-  const tags = sent.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
-  return tags.includes(etag) || tags.includes('*');
-}
-
 const RolloutParams = Type.Object({ id: Type.String({ description: '{channel}@{channelRef}' }) });
 
 interface OfRollout {
@@ -90,7 +83,7 @@ export function addManifests(scope: FastifyInstance, deps: ApiDeps): void {
     if (row === null) throw await absent(deps, artifact);
     const etag = etagOf(row, part);
     void reply.header('etag', etag).header('cache-control', 'no-cache');
-    if (isUnchanged(request, etag)) return reply.code(304).send();
+    if (hasSameEtag(request, etag)) return reply.code(304).send();
     return reply.type(TYPES[part]).send(row[part]);
   };
   const config = { audience: 'agent' } as const;

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import { hasSameEtag } from '../etag.ts';
 import { Refusal } from '../refusal.ts';
 
 /** Scripts, styles and requests of this origin, and nothing else: no inline code, no frames, no other host. */
@@ -63,7 +64,7 @@ export async function addPage(app: FastifyInstance, dir: string): Promise<void> 
     const page = files.get('index.html');
     if (page === undefined) throw new Refusal('not-found', 'the page was not built: npm run build');
     void reply.headers({ ...HEADERS, 'cache-control': 'no-cache', etag: page.etag });
-    if (request.headers['if-none-match'] === page.etag) return reply.code(304).send();
+    if (hasSameEtag(request, page.etag)) return reply.code(304).send();
     return reply.type(page.type).send(page.bytes);
   });
   app.get<{ Params: { name: string } }>('/assets/:name', { config, schema }, (request, reply) => {

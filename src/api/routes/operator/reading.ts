@@ -1,6 +1,7 @@
 /** What the operator's reads share: pages walked by key, cursors, filters, absent members, and ETags. */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { hasSameEtag } from '../../etag.ts';
 import { readLeader } from '../../../db/overview.ts';
 import { ProblemSchema } from '../../../wire/problem.ts';
 import { isJsonObject } from '../../../wire/text.ts';
@@ -139,8 +140,7 @@ export async function isUnchanged(
   if (leader === null) return false;
   const tag = `"${leader.incarnation}:${String(leader.headSeq ?? 0)}"`;
   void reply.header('etag', tag).header('cache-control', 'no-cache');
-  const given = request.headers['if-none-match']?.split(',').map((one) => one.trim()) ?? [];
-  if (!given.includes(tag)) return false;
+  if (!hasSameEtag(request, tag)) return false;
   void reply.code(304).send();
   return true;
 }
