@@ -170,23 +170,27 @@ async function startApi(
 
 /** Can enqueue, has manifests to serve, and is not going away. A follower is as ready as a leader. */
 async function readiness(
+  kit: Kit,
+  pool: Pool,
+  api: { readonly draining: boolean },
+): Promise<Readiness> {
+  const reason = await whyNotReady(kit, pool, api);
+  return { ready: reason === null, reasons: reason === null ? [] : [reason] };
+}
+
+async function whyNotReady(
   { submitter }: Kit,
   pool: Pool,
   { draining }: { readonly draining: boolean },
-): Promise<Readiness> {
-  const reasons: string[] = [];
-  if (draining) reasons.push('draining');
-  else if (!(await submitter.ready())) reasons.push('the queue cannot take inputs');
-  const schema = reasons.length > 0 ? null : await schemaReason(pool);
-  if (schema !== null) reasons.push(schema);
-  if (reasons.length === 0 && !(await pool.run(hasFleet).catch(() => false))) {
-    reasons.push('no manifest set has been verified yet');
-  }
-  return { ready: reasons.length === 0, reasons };
-}
-
-async function schemaReason(pool: Pool): Promise<string | null> {
-  return pool.run(schemaStanding).then(schemaProblem, () => 'the schema cannot be read');
+): Promise<string | null> {
+  if (draining) return 'draining';
+  if (!(await submitter.ready())) return 'the queue cannot take inputs';
+  const schema = await pool
+    .run(schemaStanding)
+    .then(schemaProblem, () => 'the schema cannot be read');
+  if (schema !== null) return schema;
+  const primed = await pool.run(hasFleet).catch(() => false);
+  return primed ? null : 'no manifest set has been verified yet';
 }
 
 /** A role that runs until it is told to stop. */
