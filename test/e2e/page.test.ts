@@ -98,6 +98,7 @@ describe.skipIf(CHROMIUM === null)('the page', () => {
     await dialog.getByText(/^Done: log row/).waitFor();
     await dialog.getByRole('button', { name: 'Close' }).click();
     await page.getByText(/Held by ada,/).waitFor();
+    await page.getByText('Command HoldHost').waitFor();
     await shot('host');
   });
 

@@ -40,7 +40,7 @@ async function follow(listener: StreamListener, signal: AbortSignal): Promise<vo
       if (last === null) listener.onReset();
       listener.onState('live');
       failures = 0;
-      for await (const { id, event, data } of messages(answer, signal)) {
+      for await (const { id, event, data } of messages(answer)) {
         if (id !== null) last = id;
         if (event === 'log') listener.onEvent(JSON.parse(data) as LogEvent);
         else if (event !== null) listener.onReset();
@@ -74,12 +74,12 @@ interface Message {
   readonly data: string;
 }
 
-async function* messages(answer: Response, signal: AbortSignal): AsyncGenerator<Message> {
+async function* messages(answer: Response): AsyncGenerator<Message> {
   const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
   if (reader === undefined) return;
   let text = '';
   for (;;) {
-    const chunk = await readWithin(reader, signal);
+    const chunk = await readWithin(reader);
     if (chunk === null) return;
     const parts = (text + chunk).split('\n\n');
     text = parts.pop() ?? '';
@@ -88,15 +88,14 @@ async function* messages(answer: Response, signal: AbortSignal): AsyncGenerator<
 }
 
 /** Null at the end, or after a silence that means one. */
-async function readWithin(
-  reader: ReadableStreamDefaultReader<string>,
-  signal: AbortSignal,
-): Promise<string | null> {
-  const silence = pause(SILENT_MS, signal).then(() => ({ done: true, value: undefined }) as const);
-  const { done, value } = await Promise.race([reader.read(), silence]);
-  if (!done) return value;
-  await reader.cancel().catch(() => undefined);
-  return null;
+async function readWithin(reader: ReadableStreamDefaultReader<string>): Promise<string | null> {
+  const timer = setTimeout(() => void reader.cancel().catch(() => undefined), SILENT_MS);
+  try {
+    const { done, value } = await reader.read();
+    return done ? null : value;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function parse(part: string): Message {
@@ -113,14 +112,12 @@ function parse(part: string): Message {
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer);
-        resolve();
-      },
-      { once: true },
-    );
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
   });
 }

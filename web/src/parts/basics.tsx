@@ -99,6 +99,24 @@ export function Section({
   );
 }
 
+/** A term and what it is, inside `<dl class="facts">`. `wide`: for what is long, such as hashes. */
+export function Fact({
+  name,
+  wide = false,
+  children,
+}: {
+  readonly name: string;
+  readonly wide?: boolean;
+  readonly children: ComponentChildren;
+}) {
+  return (
+    <div class={wide ? 'wide' : ''}>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
 export const links = {
   rollout: (id: string): string => `#/rollouts/${encodeURIComponent(id)}`,
   host: (name: string): string => `#/hosts/${encodeURIComponent(name)}`,

@@ -13,7 +13,10 @@ export interface CommandButtonProps {
   /** What it means, and what it does not. */
   readonly about: string;
   readonly path: string;
-  /** The subject as it is shown: refused when it changed since. */
+  /**
+   * The subject as it is shown: refused when it changed since. Not for brakes (pause, hold), which work
+   * whatever came in meanwhile.
+   */
   readonly expectedSeq?: number;
   readonly danger?: boolean;
   readonly onDone: () => void;

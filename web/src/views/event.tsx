@@ -67,11 +67,13 @@ export function summary({ kind, payload }: LogEvent): string {
       return `${gates === '' ? 'Held by nothing more' : `Held by ${gates}`}${hosts > 1 ? ` (${hosts} hosts)` : ''}`;
     }
     case 'verify_outcome':
-      return `Verification ${text('outcome') || text('reason')}`;
+      return text('artifact') === 'trust'
+        ? 'Trust file changed'
+        : `Verification of ${text('artifact')}: ${text('reason') || 'ok'}`;
     case 'manifest_set':
       return 'Manifest set';
     case 'operator_command':
-      return `Command ${text('command')}`;
+      return `Command ${(facts['command'] as { command?: string } | undefined)?.command ?? ''}`;
     case 'liveness':
       return text('event');
     case 'leadership':

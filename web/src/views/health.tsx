@@ -1,7 +1,7 @@
 /** Who leads, and whether the queue keeps up. */
 import type { Leader, Queue } from '../../../src/wire/overview.ts';
 import { useLive } from '../live.ts';
-import { links, Problem, Section, span, Waiting, When } from '../parts/basics.tsx';
+import { Fact, links, Problem, Section, span, Waiting, When } from '../parts/basics.tsx';
 
 /** Neither is in the log as it changes. */
 const EVERY_MS = 2_000;
@@ -43,28 +43,13 @@ function Leading({ leader }: { readonly leader: Leader }) {
         </p>
       ) : null}
       <dl class="facts">
-        <div>
-          <dt>Version</dt>
-          <dd>{leader.version}</dd>
-        </div>
-        <div>
-          <dt>Address</dt>
-          <dd>{leader.address}</dd>
-        </div>
-        <div>
-          <dt>Last row</dt>
-          <dd>{leader.headSeq}</dd>
-        </div>
-        <div>
-          <dt>Last commit</dt>
-          <dd>{age === undefined ? '–' : `${span(age)} ago`}</dd>
-        </div>
-        <div class="wide">
-          <dt>Database incarnation</dt>
-          <dd>
-            <code>{leader.incarnation}</code>
-          </dd>
-        </div>
+        <Fact name="Version">{leader.version}</Fact>
+        <Fact name="Address">{leader.address}</Fact>
+        <Fact name="Last row">{leader.headSeq}</Fact>
+        <Fact name="Last commit">{age === undefined ? '–' : `${span(age)} ago`}</Fact>
+        <Fact name="Database incarnation" wide>
+          <code>{leader.incarnation}</code>
+        </Fact>
       </dl>
       <p>
         <a href={links.log({ kind: 'leadership' })}>Earlier leaders</a>
@@ -77,18 +62,9 @@ function Waitings({ queue }: { readonly queue: Queue }) {
   return (
     <>
       <dl class="facts">
-        <div>
-          <dt>Inputs waiting</dt>
-          <dd>{queue.rows}</dd>
-        </div>
-        <div>
-          <dt>Oldest</dt>
-          <dd>{span(queue.oldestSeconds)}</dd>
-        </div>
-        <div>
-          <dt>Set aside</dt>
-          <dd>{queue.dead}</dd>
-        </div>
+        <Fact name="Inputs waiting">{queue.rows}</Fact>
+        <Fact name="Oldest">{span(queue.oldestSeconds)}</Fact>
+        <Fact name="Set aside">{queue.dead}</Fact>
       </dl>
       {queue.latestDead.length === 0 ? null : (
         <ul class="lines">

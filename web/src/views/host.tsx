@@ -4,6 +4,7 @@ import type { HostDetail } from '../../../src/wire/why.ts';
 import { path } from '../api.ts';
 import { useLive } from '../live.ts';
 import {
+  Fact,
   Hash,
   links,
   Problem,
@@ -74,7 +75,6 @@ function HostCommands({
   return (
     <div class="buttons">
       {host.hold === undefined ? (
-        // A brake works whatever came in meanwhile: it is not bound to what was shown.
         <CommandButton
           onDone={reload}
           label={`Hold ${name}`}
@@ -119,46 +119,25 @@ function About({ host }: { readonly host: HostDetail }) {
         </p>
       )}
       <dl class="facts">
-        <div>
-          <dt>Channel</dt>
-          <dd>{host.channel ?? 'no longer declared'}</dd>
-        </div>
-        <div>
-          <dt>Reachability</dt>
-          <dd>{host.reachability}</dd>
-        </div>
-        <div>
-          <dt>Last heard</dt>
-          <dd>{host.lastCheckinAt === undefined ? 'never' : <When at={host.lastCheckinAt} />}</dd>
-        </div>
-        <div>
-          <dt>Up for</dt>
-          <dd>{host.lastUptimeSecs === undefined ? '–' : span(host.lastUptimeSecs)}</dd>
-        </div>
-        <div>
-          <dt>Agent</dt>
-          <dd>{host.agentVersion ?? '–'}</dd>
-        </div>
-        <div class="wide">
-          <dt>Runs</dt>
-          <dd>
-            {host.currentClosureHash === undefined ? (
-              'unknown'
-            ) : (
-              <Hash text={host.currentClosureHash} />
-            )}
-          </dd>
-        </div>
-        <div class="wide">
-          <dt>Should run</dt>
-          <dd>
-            {host.declaredClosureHash === undefined ? (
-              '–'
-            ) : (
-              <Hash text={host.declaredClosureHash} />
-            )}
-          </dd>
-        </div>
+        <Fact name="Channel">{host.channel ?? 'no longer declared'}</Fact>
+        <Fact name="Reachability">{host.reachability}</Fact>
+        <Fact name="Last heard">
+          {host.lastCheckinAt === undefined ? 'never' : <When at={host.lastCheckinAt} />}
+        </Fact>
+        <Fact name="Up for">
+          {host.lastUptimeSecs === undefined ? '–' : span(host.lastUptimeSecs)}
+        </Fact>
+        <Fact name="Agent">{host.agentVersion ?? '–'}</Fact>
+        <Fact name="Runs" wide>
+          {host.currentClosureHash === undefined ? (
+            'unknown'
+          ) : (
+            <Hash text={host.currentClosureHash} />
+          )}
+        </Fact>
+        <Fact name="Should run" wide>
+          {host.declaredClosureHash === undefined ? '–' : <Hash text={host.declaredClosureHash} />}
+        </Fact>
       </dl>
     </>
   );

@@ -6,17 +6,20 @@ import { LiveContext } from '../live.ts';
 import { Problem, Waiting } from '../parts/basics.tsx';
 import { EventList } from './event.tsx';
 
-const KINDS = [
-  ...[
-    'operator_command',
-    'rollout_event',
-    'transition',
-    'plan_action',
-    'gate_decision',
-    'agent_event',
-  ],
-  ...['host_report', 'liveness', 'manifest_set', 'verify_outcome', 'leadership'],
-];
+/** What a person looks for most comes first. The type makes a kind that is missing here an error. */
+const KINDS = Object.keys({
+  operator_command: true,
+  rollout_event: true,
+  transition: true,
+  plan_action: true,
+  gate_decision: true,
+  agent_event: true,
+  host_report: true,
+  liveness: true,
+  manifest_set: true,
+  verify_outcome: true,
+  leadership: true,
+} satisfies Record<LogEvent['kind'], true>);
 /** Enough for a screen or three; older rows are an export's business. */
 const MOST = 200;
 const DRAW_EVERY_MS = 500;

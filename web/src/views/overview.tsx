@@ -11,6 +11,7 @@ import { path } from '../api.ts';
 import { useLive } from '../live.ts';
 import {
   Counts,
+  Fact,
   Hash,
   links,
   Problem,
@@ -48,7 +49,6 @@ function FleetPause({ fleet, reload }: { readonly fleet: Fleet; readonly reload:
       label="Pause the fleet"
       about="Nothing more is dispatched anywhere until it is resumed. Hosts that are under way finish by themselves."
       path="/v1/fleet/pause"
-      expectedSeq={fleet.seq}
       danger
       onDone={reload}
     />
@@ -76,28 +76,20 @@ function Glance({ fleet }: { readonly fleet: Fleet }) {
       )}
       <Counts counts={fleet.hosts} />
       <dl class="facts">
-        <div>
-          <dt>Release</dt>
-          <dd>{fleet.ref === undefined ? 'none yet' : <Hash text={fleet.ref.slice(0, 12)} />}</dd>
-        </div>
-        <div>
-          <dt>Signed</dt>
-          <dd>{fleet.signedAt === undefined ? '–' : <When at={fleet.signedAt} />}</dd>
-        </div>
-        <div>
-          <dt>Heard</dt>
-          <dd>
-            {reachable} of {reachable + unreachable + never}
-            {unreachable > 0 ? <strong>, {unreachable} silent</strong> : ''}
-            {never > 0 ? `, ${never} never` : ''}
-          </dd>
-        </div>
-        <div>
-          <dt>Log</dt>
-          <dd>
-            <a href="#/log">row {fleet.headSeq}</a>
-          </dd>
-        </div>
+        <Fact name="Release">
+          {fleet.ref === undefined ? 'none yet' : <Hash text={fleet.ref.slice(0, 12)} />}
+        </Fact>
+        <Fact name="Signed">
+          {fleet.signedAt === undefined ? '–' : <When at={fleet.signedAt} />}
+        </Fact>
+        <Fact name="Heard">
+          {reachable} of {reachable + unreachable + never}
+          {unreachable > 0 ? <strong>, {unreachable} silent</strong> : ''}
+          {never > 0 ? `, ${never} never` : ''}
+        </Fact>
+        <Fact name="Log">
+          <a href="#/log">row {fleet.headSeq}</a>
+        </Fact>
       </dl>
       {blockers.length === 0 ? null : (
         <p>
@@ -146,7 +138,6 @@ function Channels() {
                 label={`Pause ${channel.name}`}
                 about="Nothing more is dispatched on this channel, its next rollouts included, until it is resumed."
                 path={path`/v1/channels/${channel.name}/pause`}
-                expectedSeq={channel.seq}
                 onDone={reload}
               />
             ) : (

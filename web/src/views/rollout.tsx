@@ -1,10 +1,12 @@
 /** One rollout: its waves of hosts, what holds it, and what may be done about it. */
 import { useMemo, useState } from 'preact/hooks';
+import type { LogEvent } from '../../../src/wire/log-event.ts';
 import type { Lifecycle } from '../../../src/wire/operator.ts';
 import type { RolloutBlockers } from '../../../src/wire/why.ts';
 import { path } from '../api.ts';
 import { useLive } from '../live.ts';
 import {
+  Fact,
   HOST_STATES,
   links,
   Problem,
@@ -22,11 +24,14 @@ import { useRolloutHosts, type WaveHosts } from './rollout-hosts.ts';
 
 const OVER = ['Superseded', 'Cancelled', 'Pruned', 'Terminal', 'Reverted'];
 
+/** Its own rows, and commands: a pause is about no rollout, and holds it all the same. */
+function concerning(id: string): (event: LogEvent) => boolean {
+  return ({ rolloutId, kind }) => rolloutId === id || kind === 'operator_command';
+}
+
 export function Rollout({ id }: { readonly id: string }) {
-  const concerns = ({ rolloutId, kind }: { rolloutId?: string; kind: string }): boolean =>
-    rolloutId === id || kind === 'operator_command';
   const { data, error, reload } = useLive<Lifecycle>(path`/v1/rollouts/${id}/lifecycle`, {
-    concerns,
+    concerns: concerning(id),
   });
   return (
     <>
@@ -41,7 +46,7 @@ export function Rollout({ id }: { readonly id: string }) {
       {data === null ? null : (
         <>
           <About rollout={data} />
-          <Why id={id} over={OVER.includes(data.state)} />
+          {OVER.includes(data.state) ? null : <Why id={id} />}
           <Waves rollout={data} />
         </>
       )}
@@ -91,37 +96,22 @@ function About({ rollout }: { readonly rollout: Lifecycle }) {
     <>
       <Counts counts={totals} />
       <dl class="facts">
-        <div>
-          <dt>Release</dt>
-          <dd>
-            <code>{rollout.channelRef.slice(0, 12)}</code>
-          </dd>
-        </div>
-        <div>
-          <dt>Opened</dt>
-          <dd>
-            <When at={rollout.openedAt} />
-          </dd>
-        </div>
-        <div>
-          <dt>Wave</dt>
-          <dd>
-            {Math.min(rollout.currentWave + 1, rollout.waves.length)} of {rollout.waves.length}
-          </dd>
-        </div>
-        <div>
-          <dt>When a host fails</dt>
-          <dd>
-            {rollout.onHealthFailure}
-            {rollout.maxFailures > 0 ? `, beyond ${rollout.maxFailures}` : ''}
-          </dd>
-        </div>
-        <div>
-          <dt>Log</dt>
-          <dd>
-            <a href={links.log({ rollout: rollout.rolloutId })}>its rows</a>
-          </dd>
-        </div>
+        <Fact name="Release">
+          <code>{rollout.channelRef.slice(0, 12)}</code>
+        </Fact>
+        <Fact name="Opened">
+          <When at={rollout.openedAt} />
+        </Fact>
+        <Fact name="Wave">
+          {Math.min(rollout.currentWave + 1, rollout.waves.length)} of {rollout.waves.length}
+        </Fact>
+        <Fact name="When a host fails">
+          {rollout.onHealthFailure}
+          {rollout.maxFailures > 0 ? `, beyond ${rollout.maxFailures}` : ''}
+        </Fact>
+        <Fact name="Log">
+          <a href={links.log({ rollout: rollout.rolloutId })}>its rows</a>
+        </Fact>
       </dl>
       {rollout.supersededBy === undefined ? null : (
         <p class="notice">
@@ -133,12 +123,11 @@ function About({ rollout }: { readonly rollout: Lifecycle }) {
   );
 }
 
-function Why({ id, over }: { readonly id: string; readonly over: boolean }) {
+function Why({ id }: { readonly id: string }) {
   const { data, error } = useLive<RolloutBlockers>(path`/v1/rollouts/${id}/blockers`, {
-    concerns: ({ rolloutId, kind }) => rolloutId === id || kind === 'operator_command',
+    concerns: concerning(id),
     everyMs: 15_000,
   });
-  if (over) return null;
   return (
     <Section title="What holds it">
       <Problem error={error} />

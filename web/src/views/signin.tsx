@@ -48,8 +48,8 @@ export function SignIn({
           />
         </label>
         <p class="muted">
-          Kept in this tab until you close it. <code>muster token create</code> makes one; under{' '}
-          <code>muster dev</code>, write <code>operator:</code> and your name.
+          Kept in this tab until you close it. Under <code>muster dev</code>, write{' '}
+          <code>operator:</code> and your name.
         </p>
         <Problem error={error} />
         <button class="primary" type="submit" disabled={busy}>
