@@ -1,13 +1,18 @@
-/** `npm run bench -- NAME [--json]`: one benchmark of this folder. */
+/** `npm run bench -- NAME [--json] [--rounds N] [--seconds S]`: one benchmark of this folder. */
 import { benchCore } from './core.ts';
+import { benchE2e } from './e2e/e2e.ts';
+import { readOptions, type BenchOptions } from './options.ts';
 
-const BENCHES: ReadonlyMap<string, (json: boolean) => void | Promise<void>> = new Map([
-  ['core', benchCore],
+const BENCHES: ReadonlyMap<string, (options: BenchOptions) => void | Promise<void>> = new Map([
+  ['core', ({ json }) => benchCore(json)],
+  ['e2e', benchE2e],
 ]);
 
-const args = process.argv.slice(2);
-const bench = BENCHES.get(args[0] ?? '');
+const { names, ...options } = readOptions(process.argv.slice(2));
+const bench = BENCHES.get(names[0] ?? '');
 if (bench === undefined) {
-  console.error(`usage: npm run bench -- ${[...BENCHES.keys()].join(' | ')} [--json]`);
+  console.error(
+    `usage: npm run bench -- ${[...BENCHES.keys()].join(' | ')} [--json] [--rounds N] [--seconds S]`,
+  );
   process.exitCode = 2;
-} else await bench(args.includes('--json'));
+} else await bench(options);

@@ -1,0 +1,151 @@
+/**
+ * `npm run bench -- e2e`: agents → HTTP → 204 with the verdict. Load generator, server and PostgreSQL share
+ * the machine. Every event is validated, decided, durable and in the log before it is answered.
+ */
+import { median, medians, percentiles, round } from '../numbers.ts';
+import { startInstallation, type Installation } from '../installation.ts';
+import type { BenchOptions } from '../options.ts';
+import { machine, type Machine } from '../machine.ts';
+import { cpuOf, cpuOfFamily, cpuOfMachine } from '../usage.ts';
+import { closedLoop, openClients, openLoop, type Client, type Seen } from './load.ts';
+
+const CLOSED = [16, 64, 256, 1_024];
+const OPEN = [100, 1_000, 5_000];
+/** As many as the widest closed loop; at 5,000 a second each reports five times a second. */
+const HOSTS = 1_024;
+const WARM_UP_SECONDS = 3;
+
+/** Milliseconds; CPU as shares of one core. */
+interface Measured {
+  readonly eventsPerSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
+  readonly others: number;
+  readonly serverCpu: number;
+  readonly postgresCpu: number;
+  readonly loadCpu: number;
+  /** Of the machine, by processes that are no part of this. */
+  readonly strangersCpu: number;
+  readonly walBytesPerEvent: number;
+  readonly logRowsPerEvent: number;
+}
+
+interface Stage {
+  readonly name: string;
+  run(clients: readonly Client[], seconds: number): Promise<Seen>;
+}
+
+const STAGES: readonly Stage[] = [
+  ...CLOSED.map((connections) => ({
+    name: `closed-${connections}`,
+    run: (clients: readonly Client[], seconds: number) =>
+      closedLoop(clients.slice(0, connections), seconds),
+  })),
+  ...OPEN.map((perSecond) => ({
+    name: `open-${perSecond}`,
+    run: (clients: readonly Client[], seconds: number) => openLoop(clients, perSecond, seconds),
+  })),
+];
+
+interface Report {
+  readonly machine: Machine;
+  readonly rounds: number;
+  readonly stages: Readonly<Record<string, Measured & { readonly range: readonly number[] }>>;
+}
+
+export async function benchE2e(options: BenchOptions): Promise<void> {
+  const names = Array.from({ length: HOSTS }, (_, i) => `host-${String(i + 1).padStart(4, '0')}`);
+  const place = await startInstallation({ hosts: names });
+  try {
+    const clients = await openClients(place.port, names);
+    await closedLoop(clients, WARM_UP_SECONDS);
+    const rounds = new Map<string, Measured[]>(STAGES.map(({ name }) => [name, []]));
+    for (let turn = 0; turn < options.rounds; turn += 1) {
+      for (const stage of STAGES) {
+        const measured = await measure(place, () => stage.run(clients, options.seconds));
+        rounds.get(stage.name)?.push(measured);
+        if (!options.json) print(`${turn + 1}/${options.rounds} ${stage.name}`, measured);
+      }
+    }
+    for (const { connection } of clients) connection.close();
+    tell(reportOf(place, options, rounds), options);
+  } finally {
+    await place.close();
+  }
+}
+
+async function measure(place: Installation, stage: () => Promise<Seen>): Promise<Measured> {
+  const before = await look(place);
+  const seen = await stage();
+  const after = await look(place);
+  const events = seen.answered;
+  const wall = after.at - before.at;
+  const share = (of: 'server' | 'postgres' | 'load' | 'machine'): number =>
+    (after[of] - before[of]) / wall;
+  const ours = share('server') + share('postgres') + share('load');
+  return {
+    eventsPerSecond: Math.round(events / seen.seconds),
+    ...percentiles(seen.latencies),
+    others: seen.others,
+    serverCpu: round(share('server')),
+    postgresCpu: round(share('postgres')),
+    loadCpu: round(share('load')),
+    strangersCpu: round(Math.max(0, share('machine') - ours)),
+    walBytesPerEvent: Math.round((after.wal - before.wal) / events),
+    logRowsPerEvent: round((after.rows - before.rows) / events),
+  };
+}
+
+async function look({ sql, pid, postgres }: Installation) {
+  const [row] = await sql<{ wal: string; rows: string }[]>`
+    SELECT pg_current_wal_lsn() - '0/0'::pg_lsn AS wal, coalesce(max(seq), 0) AS rows FROM event_log`;
+  return {
+    at: performance.now() / 1_000,
+    wal: Number(row?.wal ?? 0),
+    rows: Number(row?.rows ?? 0),
+    server: cpuOf(pid),
+    postgres: cpuOfFamily(postgres.pid),
+    load: cpuOf(process.pid),
+    machine: cpuOfMachine(),
+  };
+}
+
+function reportOf(
+  place: Installation,
+  { rounds: count }: BenchOptions,
+  rounds: ReadonlyMap<string, readonly Measured[]>,
+): Report {
+  const stages = [...rounds].map(([name, all]) => {
+    const rates = all.map(({ eventsPerSecond }) => eventsPerSecond);
+    const middle = { ...medians(all), eventsPerSecond: Math.round(median(rates)) };
+    return [name, { ...middle, range: [Math.min(...rates), Math.max(...rates)] }] as const;
+  });
+  return {
+    machine: machine(place.postgres.version),
+    rounds: count,
+    stages: Object.fromEntries(stages),
+  };
+}
+
+function tell(report: Report, { json }: BenchOptions): void {
+  if (json) {
+    console.log(JSON.stringify(report));
+    return;
+  }
+  console.log(`\nmedians of ${report.rounds} rounds, ${JSON.stringify(report.machine)}`);
+  for (const [name, stage] of Object.entries(report.stages)) {
+    print(name, stage);
+    console.log(`${' '.repeat(18)}range ${stage.range.join(' to ')} events/s`);
+  }
+}
+
+function print(name: string, m: Measured): void {
+  const cpu = `CPU server ${m.serverCpu}, PostgreSQL ${m.postgresCpu}, load ${m.loadCpu}, strangers ${m.strangersCpu}`;
+  console.log(
+    `${name.padEnd(17)} ${String(m.eventsPerSecond).padStart(6)} events/s, ms p50 ${m.p50} p99 ${m.p99} p99.9 ${m.p999} max ${m.max}; ` +
+      `${cpu}; ${m.walBytesPerEvent} B WAL, ${m.logRowsPerEvent} log rows/event` +
+      (m.others === 0 ? '' : `; ${m.others} without a verdict`),
+  );
+}

@@ -1,0 +1,133 @@
+/**
+ * An installation to be measured: a PostgreSQL with its defaults (fsync on), one `muster serve` process with
+ * every role, and a signed release that names as many hosts as are wanted. Nothing of it is left afterwards.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import postgres from 'postgres';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../src/cli/dev/embedded-postgres.ts';
+import { freePort } from '../src/cli/dev/free-port.ts';
+import { developmentTrust, releaseOf } from '../src/cli/dev/release.ts';
+import { migrate } from '../src/db/migrate.ts';
+import { oneWave } from '../test/e2e/support/one-wave.ts';
+
+const SCHEMA = 'muster';
+const REF = 'be9c4'.padEnd(40, '0');
+/** Longer than any run: hosts report while they soak. */
+const SOAK_SECONDS = 36_000;
+const READY_WITHIN_MS = 60_000;
+const LOG_CHARS = 20_000;
+/** Where `npm run build` puts the product; benchmarks are run from the repository. */
+const DIST = path.resolve('dist');
+
+export interface Installation {
+  readonly port: number;
+  /** The `muster serve` process. */
+  readonly pid: number;
+  readonly postgres: EmbeddedPostgres;
+  readonly sql: postgres.Sql;
+  close(): Promise<void>;
+}
+
+export interface InstallationOptions {
+  readonly hosts: readonly string[];
+  /** More flags of `muster serve`. */
+  readonly flags?: readonly string[];
+  /** Flags for Node itself. */
+  readonly nodeFlags?: readonly string[];
+}
+
+export async function startInstallation(options: InstallationOptions): Promise<Installation> {
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'muster-bench-'));
+  chmodSync(dir, 0o755); // as root, PostgreSQL runs as nobody
+  const undo: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
+  const close = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    const server = await startEmbeddedPostgres({
+      dataDir: path.join(dir, 'postgres'),
+      ephemeral: true,
+    });
+    undo.push(() => server.stop('immediate'));
+    const { url } = server;
+    await migrate({ url, schema: SCHEMA, name: 'bench' });
+    const sql = openEyes(url);
+    undo.push(() => sql.end({ timeout: 1 }));
+    const { key, trustFile } = developmentTrust(dir);
+    const release = releaseOf(dir, oneWave(options.hosts, REF, SOAK_SECONDS), key);
+    await release.sign(Date.now());
+    const port = await freePort();
+    const sources = ['--source', release.source, '--trust-file', trustFile];
+    const child = await startServe(url, port, [...sources, ...(options.flags ?? [])], options);
+    undo.push(() => end(child));
+    return { port, pid: child.pid ?? 0, postgres: server, sql, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function openEyes(url: string): postgres.Sql {
+  return postgres(url, {
+    max: 1,
+    onnotice: () => undefined,
+    connection: { search_path: SCHEMA, application_name: 'bench:eyes' },
+  });
+}
+
+async function startServe(
+  databaseUrl: string,
+  port: number,
+  flags: readonly string[],
+  { nodeFlags = [] }: InstallationOptions,
+): Promise<ChildProcess> {
+  // Ends with us, however we end.
+  const lifeline = pathToFileURL(path.join(DIST, 'cli/dev/lifeline.js')).href;
+  const program = [...nodeFlags, '--import', lifeline, path.join(DIST, 'cli/muster.js')];
+  const own = [
+    'serve',
+    '--dev-identity',
+    '--listen-port',
+    String(port),
+    '--drain-delay-seconds',
+    '0',
+  ];
+  const child = spawn(process.execPath, [...program, ...own, ...flags], {
+    env: { PATH: process.env['PATH'], MUSTER_DATABASE_URL: databaseUrl },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  let said = '';
+  const keep = (data: Buffer): void => {
+    said = (said + data.toString()).slice(-LOG_CHARS);
+  };
+  child.stdout?.on('data', keep);
+  child.stderr?.on('data', keep);
+  const until = Date.now() + READY_WITHIN_MS;
+  while (!(await isReady(port))) {
+    if (child.exitCode !== null || Date.now() > until) throw new Error(`not ready:\n${said}`);
+    await delay(50);
+  }
+  return child;
+}
+
+async function isReady(port: number): Promise<boolean> {
+  try {
+    return (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
+  } catch {
+    return false;
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGTERM');
+  await gone;
+}
