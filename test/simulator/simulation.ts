@@ -217,20 +217,26 @@ class Simulation implements World {
         db.presence.clear();
         return;
       case 'database-away':
-        db.awayUntil = scheduler.now + 2_000 + 90_000 * chance;
+        this.stopDatabase(2_000 + 90_000 * chance);
         return;
       case 'database-restored': {
         this.backup = db.backup();
         // Down long enough for every request of before to have been answered.
         scheduler.after(20_000 + 5 * MINUTE * chance, () => {
-          db.awayUntil = scheduler.now + 30_000;
+          this.stopDatabase(30_000);
           scheduler.after(25_000, () => this.restore());
         });
       }
     }
   }
 
+  /** What stops it for longer is not ended by what stops it for less. */
+  private stopDatabase(ms: Millis): void {
+    this.db.awayUntil = Math.max(this.db.awayUntil, this.scheduler.now + ms);
+  }
+
   private restore(): void {
+    // None is made when faults have ended meanwhile: a database in use is never replaced by an older one.
     if (this.backup === null) return;
     this.trace.say(
       'fault',
@@ -284,6 +290,7 @@ class Simulation implements World {
   private endFaults(): void {
     this.trace.say('fault', 'no more');
     this.faults.isOn = false;
+    this.backup = null;
     this.db.awayUntil = 0;
     for (const { process } of this.servers) process.clockOffset = 0;
     for (const machine of this.machines) {
