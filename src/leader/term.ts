@@ -149,7 +149,7 @@ export class LeaderTerm {
   private async reduceBatch(batch: readonly ClaimedInput[]): Promise<Work | null> {
     const work = emptyWork();
     const began = performance.now();
-    const turns = new Turns();
+    const turns = new Turns(this.desk.monotonic);
     try {
       for (const claimed of batch) {
         await decide(this.desk, work, claimed);
@@ -239,6 +239,7 @@ export class LeaderTerm {
       tickedAt: 0,
       epoch: this.term.epoch,
       now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
       poison: this.poison,
       contents: async (hashes) => contentGetter(await pool.run((sql) => readContents(sql, hashes))),
       observe: async (needs) => {

@@ -8,13 +8,20 @@ import type { Sliced } from '../reducer/slices.ts';
 export const STRETCH_MS = 20;
 
 export class Turns {
-  private since = performance.now();
+  private since: number;
+  private readonly monotonic: () => number;
+
+  /** `monotonic` in ms: a simulation's stands still while anybody works, and so never waits for real. */
+  constructor(monotonic: () => number) {
+    this.monotonic = monotonic;
+    this.since = monotonic();
+  }
 
   /** Lets others run, when the stretch has been long enough. */
   async giveWhenDue(): Promise<void> {
-    if (performance.now() - this.since < STRETCH_MS) return;
+    if (this.monotonic() - this.since < STRETCH_MS) return;
     await new Promise(setImmediate);
-    this.since = performance.now();
+    this.since = this.monotonic();
   }
 }
 

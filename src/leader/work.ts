@@ -46,6 +46,8 @@ export interface Desk {
   readonly state: FleetState;
   readonly epoch: number;
   readonly now: () => Millis;
+  /** Milliseconds from anywhere, for how long a stretch of work has taken. */
+  readonly monotonic: () => number;
   /** Hash of the last row, committed or in the making. */
   headHash: Uint8Array;
   /** The `now` of the last Tick (a takeover looks at everything too); 0 before the first. */
@@ -107,7 +109,7 @@ export async function decideInput(
   const now = Math.max(desk.now(), state.lastTs);
   const needs = observationNeeds(state, input, now);
   const seen = needs === null ? input : { ...input, observed: await look(desk, work, needs) };
-  const turns = new Turns();
+  const turns = new Turns(desk.monotonic);
   const { entries, verdict } = await attempt(
     inputId,
     inTurns(reduceSliced(state, seen, now), turns),

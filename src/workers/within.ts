@@ -9,6 +9,9 @@ export interface Scope {
   end(): void;
 }
 
+/** Made once: an error without a reason given costs a stack trace, and rounds are many. */
+const OVER = new Error('the work is over');
+
 export function within(parent: AbortSignal, ms?: number): Scope {
   const own = new AbortController();
   const timer =
@@ -27,7 +30,7 @@ export function within(parent: AbortSignal, ms?: number): Scope {
     end() {
       clearTimeout(timer);
       parent.removeEventListener('abort', follow);
-      own.abort();
+      own.abort(OVER);
     },
   };
 }

@@ -35,6 +35,7 @@ it('opens a rollout of twelve thousand hosts in many turns', async () => {
   const desk: Desk = {
     ...{ state, epoch: 1, headHash: new Uint8Array(32), poison: new Map(), tickedAt: 0 },
     now: () => NOW,
+    monotonic: () => performance.now(),
     observe: () => Promise.resolve({ offers: [], heard: [] }),
     contents: () => Promise.resolve(() => null),
   };
@@ -54,12 +55,12 @@ it('gives a turn after each stretch, and none to what is done within one', async
       }
       return 'done';
     })();
-    return inTurns(work, new Turns());
+    return inTurns(work, new Turns(() => performance.now()));
   };
   expect(await turnsDuring(long)).toBeGreaterThanOrEqual(5);
   const short = (function* () {
     yield;
     return 'done';
   })();
-  expect(await turnsDuring(() => inTurns(short, new Turns()))).toBe(0);
+  expect(await turnsDuring(() => inTurns(short, new Turns(() => performance.now())))).toBe(0);
 });

@@ -63,7 +63,14 @@ describe('a dispatch that is taken back and granted anew', () => {
   it('was never offered for the next input of the same batch either', async () => {
     const at = timeOf(EPOCH);
     const leader: LeaderDesk = {
-      ...{ state: offered().state, epoch: 1, headHash: GENESIS, tickedAt: 0, poison: new Map() },
+      ...{
+        state: offered().state,
+        epoch: 1,
+        headHash: GENESIS,
+        monotonic: () => 0,
+        tickedAt: 0,
+        poison: new Map(),
+      },
       now: () => EPOCH,
       observe: () =>
         Promise.resolve({

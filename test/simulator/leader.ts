@@ -174,6 +174,7 @@ class Term {
       epoch: this.epoch,
       poison: this.poison,
       now: () => process.clock.now(),
+      monotonic: () => process.clock.monotonic(),
       contents: (hashes) => process.query(() => db.contents(hashes)),
       observe: async (needs) => {
         const tx = await this.open();

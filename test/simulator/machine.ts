@@ -14,7 +14,8 @@ import type { DeclaredProbe } from '../../src/reducer/host/events.ts';
 import type { Millis } from '../../src/reducer/time.ts';
 import type { Network } from './network.ts';
 import { runOldAgent } from './old-agent.ts';
-import { errorOf, type World } from './process.ts';
+import type { World } from './process.ts';
+import { errorOf } from './scheduler.ts';
 import { TRUST, type Release } from './release.ts';
 
 const PROBES: readonly DeclaredProbe[] = [

@@ -8,7 +8,7 @@ import type { Random } from '../../src/agent/clock.ts';
 import type { Millis } from '../../src/reducer/time.ts';
 import { AwayError, type Database } from './database.ts';
 import type { Faults } from './faults.ts';
-import type { Scheduler } from './scheduler.ts';
+import { errorOf, type Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
 
 /** What all parts of a simulated world share. */
@@ -151,10 +151,6 @@ export class Process {
     db.breakLock('workers', this.name);
     this.onCrash();
   }
-}
-
-export function errorOf(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }
 
 export const SILENT_LOG: Logger = {
