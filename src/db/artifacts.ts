@@ -22,15 +22,19 @@ export interface StoredArtifact {
 /**
  * Stores the artifacts and makes each the current one of its name, in one statement's transaction. The same
  * JCS hash with other bytes replaces bytes and signature together: they belong together.
+ *
+ * False, and nothing is stored, when a current one is newer than what is given: a worker that was stopped while
+ * it verified finds that another has gone on. Of two that store at the same instant, one fails on the index
+ * that allows one current artifact of a name, and finds out when it tries again.
  */
 export async function storeArtifacts(
   pool: Pool,
   artifacts: readonly StoredArtifact[],
   verifiedAt: string,
-): Promise<void> {
+): Promise<boolean> {
   const column = (pick: (artifact: StoredArtifact) => string) => textArray(artifacts.map(pick));
-  await pool.run(
-    (sql) => sql`
+  const [row] = await pool.run(
+    (sql) => sql<{ overtaken: boolean }[]>`
       WITH given AS (
         SELECT * FROM unnest(
           ${column((a) => a.kind)}::text[], ${column((a) => a.name)}::text[],
@@ -38,22 +42,36 @@ export async function storeArtifacts(
           ${byteaArray(artifacts.map((a) => a.signature))}::bytea[],
           ${column((a) => a.content)}::text[], ${column((a) => a.signedAt)}::timestamptz[]
         ) AS g (kind, name, hash, bytes, signature, content, signed_at)
+      ), newer AS (
+        SELECT FROM artifact JOIN given USING (kind, name)
+        WHERE artifact.current AND artifact.signed_at > given.signed_at
       ), retired AS (
         UPDATE artifact SET current = false FROM given
         WHERE artifact.kind = given.kind AND artifact.name = given.name
-          AND artifact.current AND artifact.hash <> given.hash
+          AND artifact.current AND artifact.hash <> given.hash AND NOT EXISTS (SELECT FROM newer)
         RETURNING 1
+      ), stored AS (
+        INSERT INTO artifact (kind, name, hash, bytes, signature, content, signed_at, verified_at, current)
+        SELECT kind, name, hash, bytes, signature, content::json, signed_at, ${verifiedAt}::timestamptz,
+               (SELECT count(*) >= 0 FROM retired)
+        FROM given WHERE NOT EXISTS (SELECT FROM newer)
+        ON CONFLICT (kind, name, hash) DO UPDATE
+          SET bytes = excluded.bytes, signature = excluded.signature, content = excluded.content,
+              signed_at = excluded.signed_at, verified_at = excluded.verified_at, current = true
+          WHERE NOT artifact.current OR artifact.bytes <> excluded.bytes
+             OR artifact.signature <> excluded.signature
       )
-      INSERT INTO artifact (kind, name, hash, bytes, signature, content, signed_at, verified_at, current)
-      SELECT kind, name, hash, bytes, signature, content::json, signed_at, ${verifiedAt}::timestamptz,
-             (SELECT count(*) >= 0 FROM retired)
-      FROM given
-      ON CONFLICT (kind, name, hash) DO UPDATE
-        SET bytes = excluded.bytes, signature = excluded.signature, content = excluded.content,
-            signed_at = excluded.signed_at, verified_at = excluded.verified_at, current = true
-        WHERE NOT artifact.current OR artifact.bytes <> excluded.bytes
-           OR artifact.signature <> excluded.signature`,
+      SELECT EXISTS (SELECT FROM newer) AS overtaken`,
   );
+  return row?.overtaken === false;
+}
+
+/** The kill switch in force; null when there is none. */
+export async function readRejectBefore(pool: Pool): Promise<string | null> {
+  const [row] = await pool.run(
+    (sql) => sql<{ at: string | null }[]>`SELECT reject_before AS at FROM fleet`,
+  );
+  return row?.at ?? null;
 }
 
 export interface AcceptedArtifact {

@@ -42,6 +42,7 @@ export type RefusalCode =
   | 'malformed'
   | 'too-large'
   | 'not-found'
+  | 'rollback'
   | 'stale-expectation'
   | 'illegal-command';
 

@@ -94,6 +94,11 @@ const KINDS: Readonly<Record<LogKind, readonly TObject[]>> = {
       ...{ fleetHash: Text, signedAt: Text, ref: Maybe(Text) },
       manifests: Type.Array(Type.Object({ rolloutId: Text, hash: Text })),
     }),
+    input({
+      ...{ fleetHash: Text, signedAt: Text, ref: Maybe(Text) },
+      manifests: Type.Array(Type.Object({ rolloutId: Text, hash: Text })),
+      ...{ verdict: Refused, code: Text, detail: Text },
+    }),
   ],
   operator_command: [
     input({

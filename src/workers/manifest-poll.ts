@@ -34,7 +34,10 @@ export interface ArtifactShelf {
   accepted(): Promise<readonly AcceptedArtifact[]>;
   /** Outcomes that the log tells already, newest first. */
   toldOutcomes(): Promise<readonly ToldOutcome[]>;
-  store(artifacts: readonly StoredArtifact[], verifiedAt: string): Promise<void>;
+  /** False: nothing was stored, for what is current is newer. */
+  store(artifacts: readonly StoredArtifact[], verifiedAt: string): Promise<boolean>;
+  /** What the leader goes by now; null when nothing is rejected. */
+  rejectBefore(): Promise<string | null>;
 }
 
 export interface TrustFile {
@@ -67,7 +70,6 @@ class ManifestPoll {
   /** What was accepted last: nothing to verify while it reads the same. */
   private acceptedSet: { readonly print: string; readonly hashes: Hashes } | null = null;
   private lastFleet: { readonly print: string; readonly artifact: Verified<Fleet> } | null = null;
-  private rejectBefore: string | null | undefined;
 
   constructor(context: WorkerContext, options: ManifestPollOptions) {
     this.context = context;
@@ -100,11 +102,15 @@ class ManifestPoll {
     throw new Error(`the trust file ${trustFile.path} is not usable: ${decoded.detail}`);
   }
 
+  /**
+   * Compared with what is in force, not with what was told: whoever worked here before, and was stopped on the
+   * way, may tell what an older file said after this one did. A repeat changes nothing and leaves no row.
+   */
   private async tellTrust(trust: Trust): Promise<void> {
     const rejectBefore = trust.rejectBefore === undefined ? null : timeOf(trust.rejectBefore);
-    if (rejectBefore === this.rejectBefore) return;
+    const inForce = await this.options.shelf.rejectBefore();
+    if (rejectBefore === (inForce === null ? null : timeOf(Date.parse(inForce)))) return;
     await this.context.submit({ kind: 'TrustChanged', rejectBefore });
-    this.rejectBefore = rejectBefore;
   }
 
   private async pollSet(trust: Trust, trustBytes: Uint8Array, signal: AbortSignal): Promise<void> {
@@ -183,7 +189,7 @@ class ManifestPoll {
         storable('manifest', id, manifest, storedManifest(manifest)),
       ),
     ];
-    await this.options.shelf.store(stored, timeOf(this.context.clock.now()));
+    await this.store(stored);
     const hashes: Hashes = new Map([
       ['fleet.resolved', fleet.hash],
       ...[...manifests].map(([id, { hash }]) => [`rollouts/${id}`, hash] as const),
@@ -200,6 +206,12 @@ class ManifestPoll {
       'accepted a manifest set',
     );
     return hashes;
+  }
+
+  private async store(artifacts: readonly StoredArtifact[]): Promise<void> {
+    const verifiedAt = timeOf(this.context.clock.now());
+    if (await this.options.shelf.store(artifacts, verifiedAt)) return;
+    throw new Error('another process accepted something newer meanwhile; reading again');
   }
 
   private async pollList(
@@ -226,7 +238,7 @@ class ManifestPoll {
     }
     const { artifact } = result;
     const stored = storable(kind, name, artifact, artifact.value);
-    await this.options.shelf.store([stored], timeOf(context.now));
+    await this.store([stored]);
     this.context.metrics.count('muster_verifications_total', { outcome: 'ok' });
     await this.sayInForce(new Map([[name, artifact.hash]]));
   }

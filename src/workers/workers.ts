@@ -4,7 +4,12 @@
  * workers are idempotent.
  */
 import { readFile } from 'node:fs/promises';
-import { readAccepted, readToldOutcomes, storeArtifacts } from '../db/artifacts.ts';
+import {
+  readAccepted,
+  readRejectBefore,
+  readToldOutcomes,
+  storeArtifacts,
+} from '../db/artifacts.ts';
 import { isTickQueued, readNextDue, readSilentHosts } from '../db/housekeeping.ts';
 import type { Pool } from '../db/pool.ts';
 import { liveness } from './liveness.ts';
@@ -75,6 +80,7 @@ function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
         accepted: () => readAccepted(pool),
         toldOutcomes: () => readToldOutcomes(pool),
         store: (artifacts, verifiedAt) => storeArtifacts(pool, artifacts, verifiedAt),
+        rejectBefore: () => readRejectBefore(pool),
       },
       source,
       trustFile: { path: trustFile, read: () => readFile(trustFile) },

@@ -79,16 +79,19 @@ export class Checker {
 
   private foldInput(rows: readonly (Stored & { readonly ts: string })[], batch: Batch): void {
     const before = recordsOf(this.fold);
-    const failuresBefore = this.fold.lastTs;
+    const timeBefore = this.fold.lastTs;
+    const { signedAt } = this.fold.fleet;
     for (const row of rows) {
       if (row.seq !== this.fold.headSeq + 1)
         this.note(`log: ${String(row.seq)} follows ${String(this.fold.headSeq)}`);
       foldEntry(this.fold, row);
       this.fold.lastTs = millisOf(row.ts);
-      if (this.fold.lastTs < failuresBefore)
+      if (this.fold.lastTs < timeBefore)
         this.note(`log: time runs backwards at ${String(row.seq)}`);
       this.checkWave(row);
     }
+    if (signedAt !== null && (this.fold.fleet.signedAt ?? '') < signedAt)
+      this.note(`rollback: the set of ${signedAt} gave way to an older one`);
     const [root] = rows;
     if (root === undefined) return;
     const entries = rows as readonly LogEntry[];

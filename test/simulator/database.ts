@@ -295,7 +295,11 @@ export class Database {
       .toReversed();
   }
 
-  store(artifacts: readonly StoredArtifact[]): void {
+  /** False: one that is current is newer. */
+  store(artifacts: readonly StoredArtifact[]): boolean {
+    const isOlder = ({ name, signedAt }: StoredArtifact) =>
+      (this.served(name)?.signedAt ?? signedAt) > signedAt;
+    if (artifacts.some(isOlder)) return false;
     for (const artifact of artifacts) {
       for (const [key, row] of this.data.artifacts) {
         if (row.name === artifact.name && row.current)
@@ -304,6 +308,7 @@ export class Database {
       const key = `${artifact.name} ${artifact.hash}`;
       this.data.artifacts.set(key, { ...artifact, version: this.scheduler.now, current: true });
     }
+    return true;
   }
 
   served(name: string): StoredArtifact | undefined {

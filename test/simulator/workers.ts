@@ -62,6 +62,7 @@ async function work(
         accepted: () => process.query(() => db.accepted()),
         toldOutcomes: () => process.query(() => db.toldOutcomes()),
         store: (artifacts) => process.query(() => db.store(artifacts)),
+        rejectBefore: () => process.query(() => db.data.tables.fleet.rejectBefore),
       },
       ...{ source, trustFile, everyMs: MANIFESTS_MS },
     }),

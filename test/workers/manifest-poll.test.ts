@@ -27,8 +27,14 @@ let told: StoredInput[];
 let poll: Task;
 /** What happens to the source while it is read. */
 let onRead: (name: string) => void;
+/** Another process has stored something newer. */
+let isOvertaken: boolean;
+/** As the leader has it. */
+let rejectBefore: string | null;
 
 beforeEach(() => {
+  isOvertaken = false;
+  rejectBefore = null;
   told = [];
   trustFile = trustFileFor(signer);
   submitted = [];
@@ -45,6 +51,7 @@ function newPoll(): Task {
     submit: (input: StoredInput) => {
       submitted.push(input);
       told.push(input);
+      if (input.kind === 'TrustChanged') ({ rejectBefore } = input);
       return Promise.resolve();
     },
     log: silentLogger(lines),
@@ -58,9 +65,11 @@ function newPoll(): Task {
       toldOutcomes: () =>
         Promise.resolve(told.filter((input) => input.kind === 'VerifyOutcome').toReversed()),
       store: (artifacts) => {
+        if (isOvertaken) return Promise.resolve(false);
         for (const artifact of artifacts) kept.set(artifact.name, artifact);
-        return Promise.resolve();
+        return Promise.resolve(true);
       },
+      rejectBefore: () => Promise.resolve(rejectBefore),
     },
     source: {
       where: 'memory',
@@ -125,6 +134,14 @@ describe('a poll', () => {
     expect(await polled(GOOD)).toContain('fleet.resolved ok');
   });
 
+  it('announces no set that another process has overtaken', async () => {
+    isOvertaken = true;
+    await expect(polled(GOOD)).rejects.toThrow('something newer');
+    expect(submitted).toEqual([]);
+    isOvertaken = false;
+    expect(await polled(GOOD)).toContain('fleet.resolved ok');
+  });
+
   it('tells nothing again when another process takes over', async () => {
     await polled(GOOD);
     await polled(STALE);
@@ -176,6 +193,15 @@ describe('a trust file that changes under a running process', () => {
     trustFile = trusting({ current: publicOf(signer) });
     expect(await polled(GOOD)).toEqual(['fleet.resolved ok']);
     expect(changes()).toEqual([{ kind: 'TrustChanged', rejectBefore: null }]);
+  });
+
+  it('tells rejectBefore again when a process that was stopped has undone it', async () => {
+    const at = '2026-11-01T01:00:00.000Z';
+    trustFile = trusting({ current: publicOf(signer), rejectBefore: at });
+    await polled(GOOD);
+    rejectBefore = null;
+    await polled(GOOD);
+    expect(submitted).toEqual([{ kind: 'TrustChanged', rejectBefore: at }]);
   });
 });
 

@@ -1,6 +1,9 @@
 /**
  * A newly verified set of manifests: what every channel declares from now on. Rollouts already opened keep
  * what was pinned; only their signature's age is refreshed.
+ *
+ * A set that is older than the one in force is refused here too. The worker that sent it saw nothing newer when
+ * it verified it, but may have been stopped since, while another worked in its place.
  */
 import type { ChannelContent, FleetContent, ManifestContent } from '../content.ts';
 import type { ManifestSetInput } from '../input.ts';
@@ -12,14 +15,6 @@ import { setContent } from '../state/rows-io.ts';
 
 export function* onManifestSet(pass: Pass, input: ManifestSetInput): Sliced<Verdict> {
   const { fleet, manifests } = input;
-  const changes = [
-    ...fleetChanges(pass, fleet),
-    ...channelChanges(pass, fleet, manifests),
-    ...resigned(pass, manifests),
-  ];
-  yield;
-  setContent(pass.state, fleet, manifests);
-  yield;
   pass.begin({
     kind: 'manifest_set',
     payload: {
@@ -29,9 +24,26 @@ export function* onManifestSet(pass: Pass, input: ManifestSetInput): Sliced<Verd
       manifests: manifests.map(({ rolloutId, hash }) => ({ rolloutId, hash })),
     },
   });
+  const inForce = pass.state.fleet.signedAt;
+  if (inForce !== null && fleet.signedAt < inForce) return refuse(pass, fleet.signedAt, inForce);
+  const changes = [
+    ...fleetChanges(pass, fleet),
+    ...channelChanges(pass, fleet, manifests),
+    ...resigned(pass, manifests),
+  ];
+  yield;
+  setContent(pass.state, fleet, manifests);
+  yield;
   if (changes.length === 0) return { status: 'noop' };
   pass.write(changes);
   return { status: 'applied' };
+}
+
+function refuse(pass: Pass, signedAt: string, inForce: string): Verdict {
+  const code = 'rollback';
+  const detail = `signed at ${signedAt}, before the set in force, of ${inForce}`;
+  pass.write([], { verdict: 'refused', code, detail });
+  return { status: 'refused', code, detail, state: null, lastEventSeq: null };
 }
 
 function fleetChanges(pass: Pass, fleet: FleetContent): Change[] {

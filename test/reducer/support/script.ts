@@ -6,7 +6,8 @@
  *     wave stable soak=5 web1 web2          · unstaged stable odd1 wave=1
  *     budget all max=1                      · budget web pct=50 web1 web2
  *     edge web2 after web1                  · channel-edge apps after infra
- *     declare 1 web1=c0                     · resign · forget (the set lacks the manifest)
+ *     declare 1 web1=c0                     · resign · late 1 minute=2 (signed then, read just now)
+ *     forget (the set lacks the manifest)
  *     heartbeat web1 c0 names states=2      · silent web1 · offer web1
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
  *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · trust reject · retire stable@1
@@ -108,8 +109,10 @@ export class Script extends Desk {
     }
     if (verb === 'takeover') this.state = takenOver(this.state, this.content);
     const input = this.input(verb, args[0] ?? '', args.slice(1));
-    if (input.kind === 'ManifestSetUpdated') this.content = input;
-    return this.render(this.feed(input));
+    const result = this.feed(input);
+    const isInForce = result.verdict.status !== 'refused';
+    if (input.kind === 'ManifestSetUpdated' && isInForce) this.content = input;
+    return this.render(result);
   }
 
   private render({ entries, verdict }: ReduceResult): string[] {
@@ -206,6 +209,10 @@ export class Script extends Desk {
           at,
         );
         return { kind: 'AgentEvent', hostname: subject, rolloutId, event };
+      }
+      case 'late': {
+        const signedAt = EPOCH + Number(options.get('minute')) * MINUTE;
+        return { kind: 'ManifestSetUpdated', ...this.fleet.content(subject, new Map(), signedAt) };
       }
       case 'trust':
         return { kind: 'TrustChanged', rejectBefore: subject === 'reject' ? at : null };

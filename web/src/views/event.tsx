@@ -71,7 +71,7 @@ export function summary({ kind, payload }: LogEvent): string {
         ? 'Trust file changed'
         : `Verification of ${text('artifact')}: ${text('reason') || 'ok'}`;
     case 'manifest_set':
-      return 'Manifest set';
+      return text('verdict') === 'refused' ? 'Older manifest set refused' : 'Manifest set';
     case 'operator_command':
       return `Command ${(facts['command'] as { command?: string } | undefined)?.command ?? ''}`;
     case 'liveness':

@@ -1,0 +1,50 @@
+/** Which verified file of a name is current, when two processes store at odds. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readAccepted, storeArtifacts, type StoredArtifact } from '../../src/db/artifacts.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { createPool, type Pool } from '../../src/db/pool.ts';
+
+let pool: Pool;
+
+beforeAll(async () => {
+  const { url, schema } = await createTestDatabase();
+  const database = { url, schema, name: 'artifacts' };
+  pool = createPool(database, { role: 'test', max: 5, statementMs: 10_000 });
+});
+
+afterAll(() => pool.end());
+
+function fleetOf(hash: string, signedAt: string): StoredArtifact {
+  const file = { bytes: Buffer.from(hash), signature: Buffer.alloc(64), content: '{"hosts":[]}' };
+  return { kind: 'fleet', name: 'fleet.resolved', hash, ...file, signedAt };
+}
+
+const store = (...artifacts: StoredArtifact[]) =>
+  storeArtifacts(pool, artifacts, '2026-11-01T12:00:00.000Z');
+
+async function current(): Promise<string[]> {
+  return (await readAccepted(pool)).map(({ name, hash }) => `${name} ${hash}`).sort();
+}
+
+it('takes what is newer or equally old, and nothing of a set with something older', async () => {
+  expect(await store(fleetOf('b', '2026-11-01T11:00:00Z'))).toBe(true);
+  expect(await store(fleetOf('c', '2026-11-01T11:00:00Z'))).toBe(true);
+  const beside = { ...fleetOf('m', '2026-11-01T11:30:00Z'), name: 'lab@1' };
+  expect(await store(fleetOf('a', '2026-11-01T10:00:00Z'), beside)).toBe(false);
+  expect(await current()).toEqual(['fleet.resolved c']);
+});
+
+it('lets the newest be current, whoever stores at the same instant', async () => {
+  const hours = ['12', '13', '14', '15', '16'];
+  const all = hours.map((hour) => fleetOf(`h${hour}`, `2026-11-01T${hour}:00:00Z`));
+  // One that meets another on the index fails, and is tried again as the poll would.
+  const stubborn = async (artifact: StoredArtifact): Promise<boolean> => {
+    for (;;) {
+      const done = await store(artifact).catch(() => null);
+      if (done !== null) return done;
+    }
+  };
+  const done = await Promise.all(all.map(stubborn));
+  expect(done.at(-1)).toBe(true);
+  expect(await current()).toEqual(['fleet.resolved h16']);
+});
