@@ -27,9 +27,10 @@ const LOG_CHARS = 20_000;
 const DIST = path.resolve('dist');
 
 export interface Installation {
-  readonly port: number;
-  /** The `muster serve` process. */
-  readonly pid: number;
+  /** Of every process that serves agents. */
+  readonly ports: readonly number[];
+  /** All `muster serve` processes. */
+  readonly pids: readonly number[];
   readonly postgres: EmbeddedPostgres;
   readonly sql: postgres.Sql;
   close(): Promise<void>;
@@ -37,6 +38,8 @@ export interface Installation {
 
 export interface InstallationOptions {
   readonly hosts: readonly string[];
+  /** Roles of each process; default: one with all of them. */
+  readonly processes?: readonly string[];
   /** More flags of `muster serve`. */
   readonly flags?: readonly string[];
   /** Flags for Node itself. */
@@ -47,6 +50,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   const dir = mkdtempSync(path.join(os.tmpdir(), 'muster-bench-'));
   chmodSync(dir, 0o755); // as root, PostgreSQL runs as nobody
   const undo: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
+  const started: { readonly port: number; readonly child: Served }[] = [];
   const close = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) await step();
   };
@@ -63,11 +67,20 @@ export async function startInstallation(options: InstallationOptions): Promise<I
     const { key, trustFile } = developmentTrust(dir);
     const release = releaseOf(dir, oneWave(options.hosts, REF, SOAK_SECONDS), key);
     await release.sign(Date.now());
-    const port = await freePort();
     const sources = ['--source', release.source, '--trust-file', trustFile];
-    const child = await startServe(url, port, [...sources, ...(options.flags ?? [])], options);
-    undo.push(() => end(child));
-    return { port, pid: child.pid ?? 0, postgres: server, sql, close };
+    const ports: number[] = [];
+    const pids: number[] = [];
+    for (const roles of options.processes ?? ['api,leader,workers']) {
+      const flags = ['--roles', roles, ...sources, ...(options.flags ?? [])];
+      const port = await freePort();
+      const child = startServe(url, port, flags, options);
+      undo.push(() => end(child.process));
+      if (roles.includes('api')) ports.push(port);
+      pids.push(child.process.pid ?? 0);
+      started.push({ port, child });
+    }
+    for (const { port, child } of started) await untilReady(child, port);
+    return { ports, pids, postgres: server, sql, close };
   } catch (error) {
     await close();
     throw error;
@@ -82,39 +95,45 @@ function openEyes(url: string): postgres.Sql {
   });
 }
 
-async function startServe(
+interface Served {
+  readonly process: ChildProcess;
+  /** The end of what it logged. */
+  readonly said: () => string;
+}
+
+function startServe(
   databaseUrl: string,
   port: number,
   flags: readonly string[],
   { nodeFlags = [] }: InstallationOptions,
-): Promise<ChildProcess> {
+): Served {
   // Ends with us, however we end.
   const lifeline = pathToFileURL(path.join(DIST, 'cli/dev/lifeline.js')).href;
   const program = [...nodeFlags, '--import', lifeline, path.join(DIST, 'cli/muster.js')];
-  const own = [
-    'serve',
-    '--dev-identity',
-    '--listen-port',
-    String(port),
-    '--drain-delay-seconds',
-    '0',
-  ];
-  const child = spawn(process.execPath, [...program, ...own, ...flags], {
-    env: { PATH: process.env['PATH'], MUSTER_DATABASE_URL: databaseUrl },
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  });
+  const own = ['serve', '--dev-identity', '--listen-port', String(port)];
+  const child = spawn(
+    process.execPath,
+    [...program, ...own, '--drain-delay-seconds', '0', ...flags],
+    {
+      env: { PATH: process.env['PATH'], MUSTER_DATABASE_URL: databaseUrl },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    },
+  );
   let said = '';
   const keep = (data: Buffer): void => {
     said = (said + data.toString()).slice(-LOG_CHARS);
   };
   child.stdout?.on('data', keep);
   child.stderr?.on('data', keep);
+  return { process: child, said: () => said };
+}
+
+async function untilReady({ process: child, said }: Served, port: number): Promise<void> {
   const until = Date.now() + READY_WITHIN_MS;
   while (!(await isReady(port))) {
-    if (child.exitCode !== null || Date.now() > until) throw new Error(`not ready:\n${said}`);
+    if (child.exitCode !== null || Date.now() > until) throw new Error(`not ready:\n${said()}`);
     await delay(50);
   }
-  return child;
 }
 
 async function isReady(port: number): Promise<boolean> {

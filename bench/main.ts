@@ -5,7 +5,8 @@ import { readOptions, type BenchOptions } from './options.ts';
 
 const BENCHES: ReadonlyMap<string, (options: BenchOptions) => void | Promise<void>> = new Map([
   ['core', ({ json }) => benchCore(json)],
-  ['e2e', benchE2e],
+  ['e2e', (options) => benchE2e(options)],
+  ['e2e-split', (options) => benchE2e(options, ['api', 'leader,workers'])],
 ]);
 
 const { names, ...options } = readOptions(process.argv.slice(2));

@@ -55,11 +55,15 @@ interface Report {
   readonly stages: Readonly<Record<string, Measured & { readonly range: readonly number[] }>>;
 }
 
-export async function benchE2e(options: BenchOptions): Promise<void> {
+/** `processes` names the roles of each server process. */
+export async function benchE2e(
+  options: BenchOptions,
+  processes: readonly string[] = ['api,leader,workers'],
+): Promise<void> {
   const names = Array.from({ length: HOSTS }, (_, i) => `host-${String(i + 1).padStart(4, '0')}`);
-  const place = await startInstallation({ hosts: names });
+  const place = await startInstallation({ hosts: names, processes });
   try {
-    const clients = await openClients(place.port, names);
+    const clients = await openClients(place.ports, names);
     await closedLoop(clients, WARM_UP_SECONDS);
     const rounds = new Map<string, Measured[]>(STAGES.map(({ name }) => [name, []]));
     for (let turn = 0; turn < options.rounds; turn += 1) {
@@ -98,14 +102,14 @@ async function measure(place: Installation, stage: () => Promise<Seen>): Promise
   };
 }
 
-async function look({ sql, pid, postgres }: Installation) {
+async function look({ sql, pids, postgres }: Installation) {
   const [row] = await sql<{ wal: string; rows: string }[]>`
     SELECT pg_current_wal_lsn() - '0/0'::pg_lsn AS wal, coalesce(max(seq), 0) AS rows FROM event_log`;
   return {
     at: performance.now() / 1_000,
     wal: Number(row?.wal ?? 0),
     rows: Number(row?.rows ?? 0),
-    server: cpuOf(pid),
+    server: pids.map(cpuOf).reduce((a, b) => a + b, 0),
     postgres: cpuOfFamily(postgres.pid),
     load: cpuOf(process.pid),
     machine: cpuOfMachine(),

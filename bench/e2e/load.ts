@@ -21,9 +21,15 @@ export interface Client {
 /** Hosts that move at once; more would only queue. */
 const MOVING = 256;
 
-export async function openClients(port: number, names: readonly string[]): Promise<Client[]> {
+export async function openClients(
+  ports: readonly number[],
+  names: readonly string[],
+): Promise<Client[]> {
   const clients = await Promise.all(
-    names.map(async (name) => ({ host: new Host(name), connection: await Connection.open(port) })),
+    names.map(async (name, i) => ({
+      host: new Host(name),
+      connection: await Connection.open(ports[i % ports.length] ?? 0),
+    })),
   );
   let next = 0;
   const mover = async (): Promise<void> => {

@@ -60,6 +60,12 @@ const BATCH_LOG_ROWS = 20_000;
 /** No input of the queue: the term's own first one. */
 const OWN_INPUT = 0;
 
+interface Claim {
+  /** Wakes counted when it was sent: a later one may be of an input that it did not see. */
+  readonly seen: number;
+  readonly inputs: Promise<readonly ClaimedInput[]>;
+}
+
 export class LeaderTerm {
   readonly term: Term;
   private readonly options: TermOptions;
@@ -109,8 +115,8 @@ export class LeaderTerm {
   private async workOn(signal: AbortSignal): Promise<void> {
     let next = this.claim([]);
     while (!signal.aborted) {
-      const seen = this.wakes;
-      const batch = await next;
+      const { seen } = next;
+      const batch = await next.inputs;
       if (batch.length === 0) {
         await this.idle(seen, signal);
         next = this.claim([]);
@@ -123,15 +129,16 @@ export class LeaderTerm {
       }
       // The next claim travels while this batch commits.
       next = this.claim(work.ids);
-      next.catch(() => undefined);
+      next.inputs.catch(() => undefined);
       if (!(await this.commit(work))) next = this.claim([]);
     }
-    await next;
+    await next.inputs;
   }
 
-  private claim(inFlight: readonly number[]): Promise<readonly ClaimedInput[]> {
+  private claim(inFlight: readonly number[]): Claim {
     const limit = this.singly > 0 ? 1 : this.options.batchRows;
-    return this.options.pool.run((sql) => claimInputs(sql, limit, inFlight));
+    const seen = this.wakes;
+    return { seen, inputs: this.options.pool.run((sql) => claimInputs(sql, limit, inFlight)) };
   }
 
   private async idle(seen: number, signal: AbortSignal): Promise<void> {
