@@ -53,7 +53,18 @@ const impureGlobals = [
 ];
 
 export default defineConfig(
-  { ignores: ['dist/', 'coverage/', '.muster/', 'test/fixtures/', 'web/', 'chart/'] },
+  // The peers' packages are installed only by those who measure: without them, nothing there has a type.
+  {
+    ignores: [
+      'dist/',
+      'coverage/',
+      '.muster/',
+      'test/fixtures/',
+      'web/',
+      'chart/',
+      'bench/peers/*.mjs',
+    ],
+  },
   { linterOptions: { noInlineConfig: true, reportUnusedDisableDirectives: 'error' } },
   ...tseslint.configs.strictTypeChecked,
   {
