@@ -28,6 +28,13 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
     },
   ],
   [
+    'doctor',
+    {
+      summary: 'look for what of a database would break Muster',
+      load: async () => (await import('./doctor.ts')).doctor,
+    },
+  ],
+  [
     'log',
     {
       summary: 'check the hash chain of the event log',

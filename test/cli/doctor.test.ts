@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import postgres from 'postgres';
+import { diagnose, doctor } from '../../src/cli/doctor.ts';
+import { readFacts, type Facts } from '../../src/db/doctor.ts';
+import { openSession } from '../../src/db/session.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { freePort } from '../../src/cli/dev/free-port.ts';
+import { run } from './support.ts';
+
+const WELL: Facts = {
+  ...{ version: 180_004, recovering: false, backendPid: 7, greetedByPid: 7 },
+  ...{ clockAheadMs: 20, roundTripMs: 1, horizon: { transactions: 1, seconds: 0 } },
+  ...{ fsync: true, synchronousCommit: 'on', synchronousStandbys: 'b', maxConnections: 100 },
+  ...{ connections: 10, seesControl: true, seesOthers: true, schemaProblem: null },
+  rights: { enqueues: true, leads: true },
+};
+
+const checksOf = (facts: Facts): string[] =>
+  diagnose(facts).map(({ level, check }) => `${level} ${check}`);
+
+describe('what the doctor says', () => {
+  it('is nothing where nothing is wrong', () => {
+    expect(diagnose(WELL)).toEqual([]);
+    expect(diagnose({ ...WELL, rights: null })).toEqual([]);
+  });
+
+  it.each<[string, Partial<Facts>]>([
+    ['wrong pooler', { greetedByPid: 8 }],
+    ['wrong standby', { recovering: true }],
+    ['wrong version', { version: 140_012 }],
+    ['wrong schema', { schemaProblem: 'run "muster migrate"' }],
+    ['wrong rights', { rights: { enqueues: false, leads: true } }],
+    ['warning leader-rights', { rights: { enqueues: true, leads: false } }],
+    ['wrong control', { seesControl: false }],
+    ['wrong fsync', { fsync: false }],
+    ['wrong synchronous-commit', { synchronousCommit: 'off' }],
+    ['warning standby-sync', { synchronousStandbys: '' }],
+    ['wrong clock', { clockAheadMs: -6_000 }],
+    ['warning long-transaction', { horizon: { transactions: 1, seconds: 61 } }],
+    ['warning stats', { seesOthers: false }],
+    ['warning connections', { connections: 80 }],
+  ])('is %s', (said, facts) => {
+    expect(checksOf({ ...WELL, ...facts })).toEqual([said]);
+  });
+
+  it('forgives a clock what the way there may have taken', () => {
+    expect(checksOf({ ...WELL, clockAheadMs: 6_000, roundTripMs: 4_000 })).toEqual([]);
+  });
+});
+
+describe('muster doctor', () => {
+  it('finds no pooler, no wrong clock and all rights at a database of its own', async () => {
+    const { url } = await createTestDatabase();
+    const outcome = await run(doctor, '--database-url', url, '--schema', 'muster', '--json');
+    expect(outcome.code, outcome.stdout + outcome.stderr).toBe(0);
+    expect(outcome.json).toMatchObject({ ok: true });
+    expect(outcome.stdout).not.toContain('pooler');
+  });
+
+  it('knows the backend that it was greeted by', async () => {
+    const { url } = await createTestDatabase();
+    const database = { url, schema: 'muster', name: 'test' };
+    const options = { role: 'doctor', settings: {}, deadlineMs: 10_000 };
+    const session = await openSession(database, options);
+    const facts = await session.run((sql) => readFacts(sql, Date.now));
+    await session.end();
+    expect(facts).toMatchObject({ backendPid: session.pid, greetedByPid: session.pid });
+  });
+
+  it('says what a schema that is not there needs, and changes nothing', async () => {
+    const { url } = await createTestDatabase({ empty: true });
+    const outcome = await run(doctor, '--database-url', url, '--schema', 'fresh');
+    expect(outcome.code).toBe(1);
+    expect(outcome.stdout).toMatch(/wrong: schema: .*run "muster migrate"/);
+    const sql = postgres(url, { max: 1 });
+    const schemas = await sql`SELECT FROM pg_namespace WHERE nspname = 'fresh'`;
+    await sql.end();
+    expect(schemas).toHaveLength(0);
+  });
+
+  it('says when nobody answers', async () => {
+    const url = `postgres://nobody@127.0.0.1:${String(await freePort())}/none`;
+    const outcome = await run(doctor, '--database-url', url);
+    expect(outcome.code).toBe(2);
+    expect(outcome.stderr).toMatch(/ECONNREFUSED.*start PostgreSQL/);
+  });
+});
