@@ -39,6 +39,8 @@ const common = {
 };
 const database: DatabaseOptions = { url, schema: 'muster', name: `bench-${role ?? ''}` };
 const listener = startListener(database, common);
+// A benchmark that is stopped leaves nobody behind.
+process.on('disconnect', () => process.exit());
 if (role === 'producer') await produce();
 else lead();
 
