@@ -56,16 +56,10 @@ const MUTANTS: readonly Mutant[] = [
     to: 'lastEventSeq: event.seq - 1 }',
   },
   {
-    name: 'converged-over-failing-probe',
-    file: 'host/step.js',
-    from: "if (probe.mode === 'enforce' && probe.status !== 'pass')",
-    to: "if (probe.mode === 'never')",
-  },
-  {
     name: 'change-not-logged',
     file: 'planner/withdraw.js',
     from: "changes: hosts.map((hostname) => ({ t: 'dispatch', rolloutId, hostname, set: { suspended } })),",
-    to: 'changes: hosts.map((hostname) => { pass.state.rollouts.get(rolloutId).dispatches.get(hostname).suspended = suspended; return { t: "blocker", rolloutId, hosts: [], gates: [], since: null }; }),',
+    to: 'changes: hosts.flatMap((hostname) => { rollout.dispatches.get(hostname).suspended = suspended; return []; }),',
   },
 ];
 

@@ -1,21 +1,15 @@
-/** The whole system under faults, a few hundred times; thousands by `npm run simulate`. */
+/**
+ * That the simulator is worth its verdicts: the same seed is the same run, and what is broken on purpose is
+ * noticed. The seeds themselves run in `seeds-odd.test.ts` and `seeds-even.test.ts`.
+ */
 import { describe, expect, it } from 'vitest';
 import { BREAKS, isBreak } from './breaks.ts';
 import { simulate } from './simulation.ts';
 
-/** Some 10 s; on two busy cores three times as long. */
-const SEEDS = 60;
 /** The longest search for a failure that a break must cause. */
 const TRIES = 40;
 
 describe('the simulated system', () => {
-  it(`breaks no rule and comes right in ${String(SEEDS)} seeds`, { timeout: 90_000 }, async () => {
-    for (let seed = 1; seed <= SEEDS; seed += 1) {
-      const { violations } = await simulate(seed);
-      expect(violations, `npm run simulate -- --start ${String(seed)} --seeds 1`).toEqual([]);
-    }
-  });
-
   it('does the same again for the same seed', { timeout: 30_000 }, async () => {
     for (const seed of [1, 2, 19]) {
       const [first, second] = [await simulate(seed), await simulate(seed)];

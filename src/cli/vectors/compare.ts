@@ -1,22 +1,33 @@
-/** A file of recorded results, line by line, against this core. */
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { createGunzip } from 'node:zlib';
+/** A file of recorded results, gzipped or plain, line by line, against this core. */
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 import { compareHost } from './host.ts';
 import { comparePlanner } from './planner.ts';
 import type { Report } from './report.ts';
 import { compareRollout } from './rollout.ts';
 import { lineOf } from './shapes.ts';
 
+/** What every gzip stream begins with. */
+const GZIP = [0x1f, 0x8b];
+
+/** Throws for a file that cannot be read, or that records nothing: agreement with nothing is none. */
 export async function compareFile(path: string, report: Report): Promise<void> {
-  const input = createReadStream(path).pipe(createGunzip());
-  for await (const text of createInterface({ input, crlfDelay: Infinity })) {
-    if (text !== '') compareLine(path, text, report);
+  const bytes = await readFile(path);
+  const isZipped = GZIP.every((byte, i) => bytes[i] === byte);
+  const text = isZipped ? await promisify(gunzip)(bytes) : bytes;
+  const lines = text.toString('utf8').split(/\r?\n/);
+  let found = 0;
+  for (const [i, line] of lines.entries()) {
+    if (line.trim() === '') continue;
+    found += 1;
+    compareLine(`${path}:${String(i + 1)}`, line, report);
   }
+  if (found === 0) throw new Error(`${path} records nothing: it has no line that is not blank`);
 }
 
 export function compareLine(path: string, text: string, report: Report): void {
-  const value: unknown = JSON.parse(text);
+  const value = parsed(text);
   const known = lineOf(value);
   switch (known?.kind) {
     case 'host':
@@ -30,5 +41,14 @@ export function compareLine(path: string, text: string, report: Report): void {
       return;
     case undefined:
       report.add({ at: path, expected: 'a host, rollout or planner line', got: value }, []);
+  }
+}
+
+/** Null for what is no JSON: no line of ours. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 }

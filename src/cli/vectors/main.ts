@@ -13,7 +13,12 @@ if (paths.length === 0) {
   process.exitCode = 2;
 } else {
   const report = new Report();
-  for (const path of paths) await compareFile(path, report);
+  for (const path of paths) {
+    await compareFile(path, report).catch((error: unknown) => {
+      // A file that says nothing is as bad as one that contradicts.
+      report.add({ at: path, expected: 'recorded results', got: String(error) }, []);
+    });
+  }
   const summary = report.summary();
   if (isJson) console.log(JSON.stringify(summary));
   else {

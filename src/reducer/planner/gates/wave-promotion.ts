@@ -17,7 +17,8 @@ export const wavePromotion: Gate = {
         waiting.push(other.hostname);
       }
     }
-    const soak = String(rollout.row.plan.soakMinutes[current] ?? 0);
+    // Trials soak for seconds: a third of a minute reads as 0.33.
+    const soak = String(Math.round((rollout.row.plan.soakMinutes[current] ?? 0) * 100) / 100);
     return {
       because: `it is in wave ${String(record.wave)}; wave ${String(current)} has ${String(counts.converged)} of ${String(total)} hosts converged and a soak of ${soak} minutes`,
       releasedBy: `wave ${String(current)} is done`,
