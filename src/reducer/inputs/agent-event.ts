@@ -10,7 +10,7 @@ import type { Pass } from '../pass.ts';
 import type { Change, RecordSet } from '../state/change.ts';
 import type { RecordRow } from '../state/rows.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
-import type { Time } from '../time.ts';
+import { MINUTE, millisOf, type Time } from '../time.ts';
 import { probeFailureChanges } from './probe-failures.ts';
 import { abandonOlder } from './abandon.ts';
 import { isNews, noteRefusal } from './refusals.ts';
@@ -144,12 +144,19 @@ function forgetSightings(pass: Pass, { rolloutId, hostname }: RecordRow): Change
   });
 }
 
+/** An offer is under way for as long as an answer may be: a proxy's timeout of a minute, with room. */
+const OFFER_UNDER_WAY_MS = 2 * MINUTE;
+
 /**
  * An acknowledgement from before our dispatch answers an earlier one (withdrawn since, or lost with a
- * database). The agent keeps the soak of that one, which is not known here and so must not hold it.
+ * database); one from just after it may, when an earlier one had been offered. The agent keeps the soak of the
+ * one it took, which is not known here and so must not hold it.
  */
-function soakOf({ dispatchedAt }: RecordRow, receivedAt: Time): RecordSet {
-  return dispatchedAt !== null && receivedAt < dispatchedAt ? { soakDueAt: null } : {};
+function soakOf({ dispatchedAt, wasOffered }: RecordRow, receivedAt: Time): RecordSet {
+  if (dispatchedAt === null) return {};
+  const since = millisOf(receivedAt) - millisOf(dispatchedAt);
+  const isOfEarlier = since < 0 || (wasOffered && since < OFFER_UNDER_WAY_MS);
+  return isOfEarlier ? { soakDueAt: null } : {};
 }
 
 /** Changes beside the record: the slot is taken over by the move, and what the host has settled on. */

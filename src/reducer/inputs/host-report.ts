@@ -84,6 +84,8 @@ function noteRecord(
       notePending(pass, rollout, record, host, input);
       return;
     case 'Soaking':
+      // What was said before the switch and came late speaks of the closure before it: both times are the host's.
+      if (input.at < (record.activationCompletedAt ?? '')) return;
       noteContradiction(pass, record, onTarget ? null : input.currentClosure);
       return;
     case 'Converged':

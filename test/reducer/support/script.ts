@@ -8,7 +8,7 @@
  *     edge web2 after web1                  · channel-edge apps after infra
  *     declare 1 web1=c0                     · resign · late 1 minute=2 (signed then, read just now)
  *     forget (the set lacks the manifest)
- *     heartbeat web1 c0 names states=2      · silent web1 · offer web1
+ *     heartbeat web1 c0 names states=2 minute=1 (said then) · silent web1 · offer web1
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
  *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · trust reject · retire stable@1
  *     show · plan · explain web1
@@ -237,12 +237,13 @@ export class Script extends Desk {
     this.hear(hostname);
     const named = options.has('names') ? this.record(hostname, undefined).rolloutId : null;
     const stated = options.get('states');
+    const minute = options.get('minute');
     const newest = this.records(hostname)[0]?.rolloutId;
     return {
       ...{
         kind: 'HostReport',
         hostname,
-        at: timeOf(this.now),
+        at: timeOf(minute === undefined ? this.now : EPOCH + Number(minute) * MINUTE),
         agentVersion: null,
         rolloutId: named,
       },
