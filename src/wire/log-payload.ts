@@ -31,6 +31,10 @@ const input = (fields: TProperties): TObject =>
 
 const Moved = { from: Text, to: Text };
 const Hosts = { reason: Text, hosts: List };
+const ManifestSet = {
+  ...{ fleetHash: Text, signedAt: Text, ref: Maybe(Text) },
+  manifests: Type.Array(Type.Object({ rolloutId: Text, hash: Text })),
+};
 
 const KINDS: Readonly<Record<LogKind, readonly TObject[]>> = {
   agent_event: [
@@ -90,15 +94,8 @@ const KINDS: Readonly<Record<LogKind, readonly TObject[]>> = {
     input({ artifact: Type.Literal('trust'), rejectBefore: Maybe(Text) }),
   ],
   manifest_set: [
-    input({
-      ...{ fleetHash: Text, signedAt: Text, ref: Maybe(Text) },
-      manifests: Type.Array(Type.Object({ rolloutId: Text, hash: Text })),
-    }),
-    input({
-      ...{ fleetHash: Text, signedAt: Text, ref: Maybe(Text) },
-      manifests: Type.Array(Type.Object({ rolloutId: Text, hash: Text })),
-      ...{ verdict: Refused, code: Text, detail: Text },
-    }),
+    input(ManifestSet),
+    input({ ...ManifestSet, verdict: Refused, code: Text, detail: Text }),
   ],
   operator_command: [
     input({

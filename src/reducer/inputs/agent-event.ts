@@ -13,7 +13,7 @@ import { quarantineKey, type RolloutState } from '../state/state.ts';
 import { MINUTE, millisOf, type Time } from '../time.ts';
 import { probeFailureChanges } from './probe-failures.ts';
 import { abandonOlder } from './abandon.ts';
-import { isNews, noteRefusal } from './refusals.ts';
+import { isNews, noteRefusal, refuseWhole } from './refusals.ts';
 
 export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
   const { hostname, rolloutId, event } = input;
@@ -30,14 +30,7 @@ export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
   });
   if (rollout === undefined || record === undefined) {
     const detail = `${hostname} has no record in ${rolloutId}`;
-    pass.write([], { verdict: 'refused', code: 'unknown-rollout-host', detail });
-    return {
-      status: 'refused',
-      code: 'unknown-rollout-host',
-      detail,
-      state: null,
-      lastEventSeq: null,
-    };
+    return refuseWhole(pass, 'unknown-rollout-host', detail);
   }
   if (event.seq <= record.lastEventSeq)
     return { status: 'duplicate', lastEventSeq: record.lastEventSeq };

@@ -12,6 +12,7 @@ import type { Pass } from '../pass.ts';
 import type { Change } from '../state/change.ts';
 import type { Sliced } from '../slices.ts';
 import { setContent } from '../state/rows-io.ts';
+import { refuseWhole } from './refusals.ts';
 
 export function* onManifestSet(pass: Pass, input: ManifestSetInput): Sliced<Verdict> {
   const { fleet, manifests } = input;
@@ -25,7 +26,10 @@ export function* onManifestSet(pass: Pass, input: ManifestSetInput): Sliced<Verd
     },
   });
   const inForce = pass.state.fleet.signedAt;
-  if (inForce !== null && fleet.signedAt < inForce) return refuse(pass, fleet.signedAt, inForce);
+  if (inForce !== null && fleet.signedAt < inForce) {
+    const detail = `signed at ${fleet.signedAt}, before the set in force, of ${inForce}`;
+    return refuseWhole(pass, 'rollback', detail);
+  }
   const changes = [
     ...fleetChanges(pass, fleet),
     ...channelChanges(pass, fleet, manifests),
@@ -37,13 +41,6 @@ export function* onManifestSet(pass: Pass, input: ManifestSetInput): Sliced<Verd
   if (changes.length === 0) return { status: 'noop' };
   pass.write(changes);
   return { status: 'applied' };
-}
-
-function refuse(pass: Pass, signedAt: string, inForce: string): Verdict {
-  const code = 'rollback';
-  const detail = `signed at ${signedAt}, before the set in force, of ${inForce}`;
-  pass.write([], { verdict: 'refused', code, detail });
-  return { status: 'refused', code, detail, state: null, lastEventSeq: null };
 }
 
 function fleetChanges(pass: Pass, fleet: FleetContent): Change[] {

@@ -4,7 +4,7 @@
  * script learns of its mistake.
  */
 import type { OperatorCommand, OperatorInput } from '../input.ts';
-import type { RefusalCode, Verdict } from '../log.ts';
+import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
 import { apply } from '../planner/progress.ts';
 import { withdrawal } from '../planner/withdraw.ts';
@@ -12,6 +12,7 @@ import type { Change } from '../state/change.ts';
 import type { RecordRow, Stop } from '../state/rows.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
 import { closeRecord } from './abandon.ts';
+import { refused } from './refusals.ts';
 
 export function onOperatorCommand(pass: Pass, input: OperatorInput): Verdict {
   const { actor, reason, command } = input;
@@ -40,10 +41,6 @@ function expectation({ expectedSeq }: OperatorInput): { readonly expectedSeq?: n
 }
 
 const APPLIED: Verdict = { status: 'applied' };
-
-function refused(code: RefusalCode, detail: string): Verdict {
-  return { status: 'refused', code, detail, state: null, lastEventSeq: null };
-}
 
 function subjectOf(command: OperatorCommand) {
   switch (command.command) {

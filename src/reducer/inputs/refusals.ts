@@ -2,6 +2,8 @@
  * What is kept of a refused event. It consumes no seq, so it is judged afresh whenever it comes again; but
  * the same refusal is one row, and the highest refused seq is remembered, so that nobody asks for it again.
  */
+import type { RefusalCode, Verdict } from '../log.ts';
+import type { Pass } from '../pass.ts';
 import type { Change } from '../state/change.ts';
 import type { RecordRow } from '../state/rows.ts';
 
@@ -13,6 +15,17 @@ interface Refused {
 
 /** Refusals remembered per record: a replay repeats a handful, and a row must stay small. */
 const REMEMBERED = 8;
+
+/** The verdict on an input that is about no host's record. */
+export function refused(code: RefusalCode, detail: string): Verdict {
+  return { status: 'refused', code, detail, state: null, lastEventSeq: null };
+}
+
+/** Refuses such an input: its own row says so, and changes nothing. */
+export function refuseWhole(pass: Pass, code: RefusalCode, detail: string): Verdict {
+  pass.write([], { verdict: 'refused', code, detail });
+  return refused(code, detail);
+}
 
 /** False for a refusal that was logged before: an agent that repeats itself must not fill the log. */
 export function isNews(record: RecordRow, refused: Refused): boolean {
