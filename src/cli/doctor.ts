@@ -2,7 +2,7 @@
 import { loadDatabaseConfig } from '../config.ts';
 import { readFacts, type Facts } from '../db/doctor.ts';
 import { databaseProblem } from '../db/errors.ts';
-import { openSession } from '../db/session.ts';
+import { askDatabase } from './ask.ts';
 import { EXIT, printJson, type Io } from './io.ts';
 
 export const doctorHelp = `muster doctor [--database-url URL] [--schema NAME] [--json]
@@ -25,13 +25,12 @@ export interface Finding {
 
 /** idle_session_timeout, which frees a frozen leader's lock, came with 14; 15 is the oldest tested. */
 const OLDEST_VERSION = 150_000;
-/** Graces are minutes and freshness is judged by this clock: seconds are noise, half a minute is not. */
+/** Signatures may be a minute ahead and graces are minutes: a few seconds are noise, more is a clock that runs free. */
 const SKEW_MS = 5_000;
 /** The queue's dead rows pile up behind it: at full load some 400,000 in a minute. */
 const LONG_TRANSACTION_SECONDS = 60;
 /** A process takes about a dozen connections; two of them should find room. */
 const SPARE_CONNECTIONS = 30;
-const ASK_MS = 10_000;
 
 /** Each rule answers with what is wrong, or with nothing. */
 const RULES: readonly ((facts: Facts) => Finding | null)[] = [
@@ -130,11 +129,8 @@ export async function doctor(args: string[], io: Io): Promise<number> {
   if (!loaded.ok) return fail(io, json, loaded.problems.join('\n  - '));
   const { databaseUrl: url, schema } = loaded.config;
   try {
-    const session = await openSession(
-      { url, schema, name: 'muster-doctor' },
-      { role: 'doctor', settings: { default_transaction_read_only: 'on' }, deadlineMs: ASK_MS },
-    );
-    const facts = await session.run((sql) => readFacts(sql, Date.now)).finally(() => session.end());
+    const database = { url, schema, name: 'muster-doctor' };
+    const facts = await askDatabase(database, 'doctor', (sql) => readFacts(sql, Date.now));
     return report(io, json, diagnose(facts));
   } catch (error) {
     return fail(io, json, databaseProblem(error));

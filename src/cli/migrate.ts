@@ -5,8 +5,8 @@ import type { DatabaseOptions } from '../db/driver.ts';
 import { databaseProblem, isAway } from '../db/errors.ts';
 import { migrate as migrateSchema, type MigrationOutcome } from '../db/migrate.ts';
 import { sqlOf } from '../db/migration-files.ts';
-import { openSession } from '../db/session.ts';
 import { schemaProblem, schemaStanding, type Standing } from '../db/standing.ts';
+import { askDatabase } from './ask.ts';
 import { EXIT, printJson, type Io } from './io.ts';
 
 export const migrateHelp = `muster migrate [--database-url URL] [--schema NAME] [--roles [--role-prefix NAME]]
@@ -66,22 +66,14 @@ async function answer(
   database: DatabaseOptions,
 ): Promise<number> {
   try {
-    const standing = await whenThere(io, () => readStanding(database));
+    const standing = await whenThere(io, () =>
+      askDatabase(database, 'check', (sql) => schemaStanding(sql)),
+    );
     return ask === '--check'
       ? check(io, json, database.schema, standing)
       : plan(io, json, database.schema, standing);
   } catch (error) {
     return fail(io, json, EXIT.usage, databaseProblem(error));
-  }
-}
-
-async function readStanding(database: DatabaseOptions): Promise<Standing> {
-  const settings = { default_transaction_read_only: 'on' };
-  const session = await openSession(database, { role: 'check', settings, deadlineMs: READ_MS });
-  try {
-    return await session.run((sql) => schemaStanding(sql));
-  } finally {
-    await session.end();
   }
 }
 
@@ -111,9 +103,6 @@ function plan(io: Io, json: boolean, schema: string, { version, pending }: Stand
     io.stdout.write(`-- ${name}\n${sql.trimEnd()}\n\n`);
   return EXIT.ok;
 }
-
-/** Two small reads of the catalog. */
-const READ_MS = 10_000;
 
 /** `--role-prefix NAME` implies `--roles`; what is left are settings. */
 function roleFlags(args: readonly string[]): {

@@ -1,0 +1,21 @@
+/** Commands that only look: one session that could not write, open for as long as the question takes. */
+import type { DatabaseOptions, Sql } from '../db/driver.ts';
+import { openSession } from '../db/session.ts';
+
+/** Catalogs and settings: what takes longer hangs. */
+const DEADLINE_MS = 10_000;
+
+/** `role` names the session in pg_stat_activity. */
+export async function askDatabase<T>(
+  database: DatabaseOptions,
+  role: string,
+  ask: (sql: Sql) => Promise<T>,
+): Promise<T> {
+  const settings = { default_transaction_read_only: 'on' };
+  const session = await openSession(database, { role, settings, deadlineMs: DEADLINE_MS });
+  try {
+    return await session.run(ask);
+  } finally {
+    await session.end();
+  }
+}
