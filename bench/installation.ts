@@ -3,7 +3,6 @@
  * every role, and a signed release that names as many hosts as are wanted. Nothing of it is left afterwards.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -16,6 +15,7 @@ import { freePort } from '../src/cli/dev/free-port.ts';
 import { developmentTrust, releaseOf } from '../src/cli/dev/release.ts';
 import { migrate } from '../src/db/migrate.ts';
 import { oneWave } from '../test/e2e/support/one-wave.ts';
+import { isReady, terminate } from '../test/support/serving.ts';
 
 const SCHEMA = 'muster';
 const REF = 'be9c4'.padEnd(40, '0');
@@ -40,10 +40,6 @@ export interface InstallationOptions {
   readonly hosts: readonly string[];
   /** Roles of each process; default: one with all of them. */
   readonly processes?: readonly string[];
-  /** More flags of `muster serve`. */
-  readonly flags?: readonly string[];
-  /** Flags for Node itself. */
-  readonly nodeFlags?: readonly string[];
 }
 
 export async function startInstallation(options: InstallationOptions): Promise<Installation> {
@@ -71,10 +67,10 @@ export async function startInstallation(options: InstallationOptions): Promise<I
     const ports: number[] = [];
     const pids: number[] = [];
     for (const roles of options.processes ?? ['api,leader,workers']) {
-      const flags = ['--roles', roles, ...sources, ...(options.flags ?? [])];
+      const flags = ['--roles', roles, ...sources];
       const port = await freePort();
-      const child = startServe(url, port, flags, options);
-      undo.push(() => end(child.process));
+      const child = startServe(url, port, flags);
+      undo.push(() => terminate(child.process));
       if (roles.includes('api')) ports.push(port);
       pids.push(child.process.pid ?? 0);
       started.push({ port, child });
@@ -101,15 +97,10 @@ interface Served {
   readonly said: () => string;
 }
 
-function startServe(
-  databaseUrl: string,
-  port: number,
-  flags: readonly string[],
-  { nodeFlags = [] }: InstallationOptions,
-): Served {
+function startServe(databaseUrl: string, port: number, flags: readonly string[]): Served {
   // Ends with us, however we end.
   const lifeline = pathToFileURL(path.join(DIST, 'cli/dev/lifeline.js')).href;
-  const program = [...nodeFlags, '--import', lifeline, path.join(DIST, 'cli/muster.js')];
+  const program = ['--import', lifeline, path.join(DIST, 'cli/muster.js')];
   const own = ['serve', '--dev-identity', '--listen-port', String(port)];
   const child = spawn(
     process.execPath,
@@ -134,19 +125,4 @@ async function untilReady({ process: child, said }: Served, port: number): Promi
     if (child.exitCode !== null || Date.now() > until) throw new Error(`not ready:\n${said()}`);
     await delay(50);
   }
-}
-
-async function isReady(port: number): Promise<boolean> {
-  try {
-    return (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
-  } catch {
-    return false;
-  }
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, 'exit');
-  child.kill('SIGTERM');
-  await gone;
 }

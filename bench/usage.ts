@@ -50,9 +50,3 @@ export function cpuOfMachine(): number {
     .map(Number);
   return (user + nice + system + irq + softirq) / HZ;
 }
-
-/** Resident memory in MB. */
-export function residentMb(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1024);
-}

@@ -1,5 +1,5 @@
 /** Two ways to load: as fast as the answers come, and at a rate that does not care for them. */
-import { setTimeout as delay } from 'node:timers/promises';
+import { pace } from '../pace.ts';
 import { Connection, type Answer } from './connection.ts';
 import { Host } from './host.ts';
 
@@ -87,8 +87,6 @@ export async function openLoop(
   const tally = new Tally();
   const idle = [...clients];
   const due: number[] = [];
-  const began = performance.now();
-  const total = Math.round(perSecond * seconds);
   const running: Promise<void>[] = [];
   const serve = async (client: Client): Promise<void> => {
     for (let at = due.shift(); at !== undefined; at = due.shift()) {
@@ -96,15 +94,11 @@ export async function openLoop(
     }
     idle.push(client);
   };
-  for (let made = 0; made < total;) {
-    const wanted = Math.min(total, Math.floor(((performance.now() - began) / 1_000) * perSecond));
-    for (; made < wanted; made += 1) {
-      due.push(began + (made / perSecond) * 1_000);
-      const client = idle.shift();
-      if (client !== undefined) running.push(serve(client));
-    }
-    await delay(1);
-  }
+  await pace(Math.round(perSecond * seconds), perSecond, (dueAt) => {
+    due.push(dueAt);
+    const client = idle.shift();
+    if (client !== undefined) running.push(serve(client));
+  });
   await Promise.all(running);
   return tally.seen;
 }

@@ -6,7 +6,6 @@
  * Latency is taken from the answer that the producer waits for: later than the effect's commit, which is
  * where it is taken for the others.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { DatabaseOptions } from '../../src/db/driver.ts';
 import { startListener } from '../../src/db/listen.ts';
 import { createPool } from '../../src/db/pool.ts';
@@ -21,6 +20,7 @@ import {
   journey,
   type SmallFleet,
 } from '../../test/support/small-fleet.ts';
+import { pace } from '../pace.ts';
 
 const HOSTS = 1_000;
 /** Longer than any run. */
@@ -145,18 +145,13 @@ async function paced(
 ): Promise<number[]> {
   const latencies: number[] = [];
   const adding: Promise<void>[] = [];
-  const began = performance.now();
   const add = async (): Promise<void> => {
     const sentAt = performance.now();
     const { status } = await submitter.submit(next(), { waitMs: WAIT_MS });
     if (status !== 'judged') throw new Error(`a job is ${status}`);
     latencies.push(performance.now() - sentAt);
   };
-  for (let made = 0; made < jobs;) {
-    const due = Math.min(jobs, Math.floor(((performance.now() - began) / 1_000) * perSecond));
-    for (; made < due; made += 1) adding.push(add());
-    await delay(1);
-  }
+  await pace(jobs, perSecond, () => adding.push(add()));
   await Promise.all(adding);
   return latencies;
 }

@@ -4,8 +4,9 @@
  * turns. A job is some 200 bytes in and one durable row out; Muster's is a real event through the real
  * reducer, which also updates the host's state and leaves a verdict.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import os from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -75,7 +76,7 @@ export async function benchPeers(options: BenchOptions): Promise<void> {
     return;
   }
   const server = await startEmbeddedPostgres({
-    dataDir: path.join('/tmp', `muster-peers-${process.pid}`),
+    dataDir: path.join(os.tmpdir(), `muster-peers-${process.pid}`),
     ephemeral: true,
     settings: { max_connections: '300' },
   });
@@ -100,6 +101,10 @@ export async function benchPeers(options: BenchOptions): Promise<void> {
     }
     await server.stop('immediate');
   }
+}
+
+function contendersNode(): string {
+  return execFileSync(NODE, ['--version'], { encoding: 'utf8' }).trim();
 }
 
 /** Each has a database of its own. */
@@ -208,7 +213,7 @@ function tell(
     rows.slice(1).map(([name, { jobsPerSecond }]) => [name, round(own / jobsPerSecond.median)]),
   );
   const report = {
-    machine: { ...machine(postgres), contendersOn: 'node 24.21.0' },
+    machine: { ...machine(postgres), contendersOn: `node ${contendersNode()}` },
     contenders,
     ratios,
   };

@@ -1,10 +1,10 @@
 /** Real `muster serve` processes on a database of the test's own, behind the balancer of `muster dev`. */
-import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import { startBalancer } from '../../../src/cli/dev/balancer.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { startNode, type TestProcess } from '../../support/processes.ts';
+import { isReady, terminate } from '../../support/serving.ts';
 import { freePort } from '../../../src/cli/dev/free-port.ts';
 
 export const SCHEMA = 'muster';
@@ -85,14 +85,6 @@ async function untilReady(ports: readonly number[], replicas: readonly Replica[]
   }
 }
 
-async function isReady(port: number): Promise<boolean> {
-  try {
-    return (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
-  } catch {
-    return false;
-  }
-}
-
 async function leaderOf(
   sql: postgres.Sql,
   replicas: readonly Replica[],
@@ -104,11 +96,4 @@ async function leaderOf(
     if (row !== undefined && replica !== undefined) return { replica, epoch: row.epoch };
     await delay(20);
   }
-}
-
-async function terminate(child: TestProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, 'exit');
-  child.kill('SIGTERM');
-  await gone;
 }
