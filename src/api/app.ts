@@ -14,7 +14,8 @@ import type { ApiDeps } from './deps.ts';
 import { addErrors, answerClientError, answerFrameworkError } from './errors.ts';
 import { followDispatches } from './follow.ts';
 import { readRawBodies } from './body.ts';
-import { addIdentity } from './identity.ts';
+import { developmentIdentity } from './identity/development.ts';
+import { addIdentity } from './identity/identity.ts';
 import { addMeasures } from './measures.ts';
 import { LogStreams } from './log-stream.ts';
 import { createMemory } from './memory.ts';
@@ -71,7 +72,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   });
   addMeasures(app, deps);
   addProtocol(app);
-  addIdentity(app, { dev: deps.devIdentity, log: deps.log });
+  addIdentity(app, deps.devIdentity ? [developmentIdentity(app, deps.log)] : []);
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',

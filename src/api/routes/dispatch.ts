@@ -5,7 +5,7 @@ import { DispatchAnswerSchema, type DispatchAnswer } from '../../wire/agent.ts';
 import { ProblemSchema } from '../../wire/problem.ts';
 import type { ApiDeps } from '../deps.ts';
 import { gather } from '../gather.ts';
-import { callerHost } from '../identity.ts';
+import { callerHost } from '../identity/identity.ts';
 import type { Polls } from '../polls.ts';
 import { fromDatabase, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';

@@ -14,7 +14,7 @@ import { problemCode, ProblemSchema } from '../../wire/problem.ts';
 import { isJsonObject, parseJsonText } from '../../wire/text.ts';
 import { BODY_LIMIT, EMPTY_BODY, excerptOf, type RawBody } from '../body.ts';
 import type { ApiDeps, ApiLimits, Submit, Submitted } from '../deps.ts';
-import { callerHost, mustBeOwn } from '../identity.ts';
+import { callerHost, mustBeOwn } from '../identity/identity.ts';
 import type { Memory } from '../memory.ts';
 import { notAccepted, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';

@@ -18,7 +18,7 @@ import type { ApiDeps } from '../deps.ts';
 import { gather } from '../gather.ts';
 import { heardReader } from '../heard.ts';
 import { hearHost, snapshotOf, type Room } from '../hearing.ts';
-import { callerHost, mustBeOwn } from '../identity.ts';
+import { callerHost, mustBeOwn } from '../identity/identity.ts';
 import type { Memory } from '../memory.ts';
 import { fromDatabase, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';
