@@ -6,17 +6,11 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { CLIENT_VARIABLES } from './config/client.ts';
+import type { Environment, Loaded } from './config/loaded.ts';
 import { ConfigSchema } from './config/schema.ts';
 
 export type Config = Static<typeof ConfigSchema>;
 export type Role = Config['roles'][number];
-
-export type Loaded<T> =
-  | { readonly ok: true; readonly config: T }
-  | { readonly ok: false; readonly problems: readonly string[] };
-
-/** What a source of settings looks like: the process's environment by default. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** `databaseUrl` → `MUSTER_DATABASE_URL` */
 export function envName(setting: string): string {

@@ -4,7 +4,7 @@
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import type { Environment, Loaded } from '../config.ts';
+import type { Environment, Loaded } from './loaded.ts';
 
 /** Where `muster dev` listens. */
 const DEFAULT_URL = 'http://127.0.0.1:7070';

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Environment } from '../../src/config/loaded.ts';
 import { ConfigSchema } from '../../src/config/schema.ts';
 import {
   envName,
@@ -9,7 +10,6 @@ import {
   publicSettings,
   unknownVariables,
   type Config,
-  type Environment,
 } from '../../src/config.ts';
 
 const DATABASE = { MUSTER_DATABASE_URL: 'postgres://muster:secret@db/muster' };

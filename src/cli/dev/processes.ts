@@ -10,7 +10,7 @@ import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { Environment } from '../../config.ts';
+import type { Environment } from '../../config/loaded.ts';
 
 export interface ProcessSpec {
   readonly name: string;

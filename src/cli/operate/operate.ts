@@ -7,7 +7,8 @@ import {
   wantsColour,
   type ClientConfig,
 } from '../../config/client.ts';
-import { environment, type Environment } from '../../config.ts';
+import { environment } from '../../config.ts';
+import type { Environment } from '../../config/loaded.ts';
 import { errorCode, EXIT, parseOptions, UsageError, type Io } from '../io.ts';
 import { createClient, OperateError } from './client.ts';
 import {
