@@ -70,7 +70,7 @@ test('says which rollouts and hosts are in the way when time is up', async () =>
     start(makeScratchDir('late'), '--once', '--soak-seconds', '600', '--timeout-seconds', '12'),
   );
   expect(end.code).toBe(1);
-  expect(end.stderr).toMatch(/not Terminal: edge@[0-9a-f]{8} \w+ wave 1\/2 .*wave-promotion/);
+  expect(end.stderr).toMatch(/not Terminal: edge@[0-9a-f]{8} \w+ wave 0 of 0–1 .*wave-promotion/);
   expect(end.stderr).toMatch(/not Terminal: stable@[0-9a-f]{8} .*channel-edges/);
 });
 

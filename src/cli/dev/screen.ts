@@ -101,10 +101,11 @@ function picture(progress: Progress, look: Look): string[] {
   ];
 }
 
+/** Waves have the number that the signed manifest gives them, from 0, here as in the log and in every gate's key. */
 function waveLine(wave: WaveProgress, index: number, rollout: RolloutProgress): string {
   const mark = index === rollout.currentWave ? '▸' : ' ';
   const done = wave.states['Converged'] ?? 0;
-  return ` ${mark} wave ${index + 1}  ${bar(wave)}  ${done}/${wave.hosts}  ${counts(wave.states)}`;
+  return ` ${mark} wave ${index}  ${bar(wave)}  ${done}/${wave.hosts}  ${counts(wave.states)}`;
 }
 
 function bar(wave: WaveProgress): string {
@@ -129,7 +130,7 @@ function counts(states: Readonly<Record<string, number>>): string {
 /** One rollout in a line. */
 export function summary(rollout: RolloutProgress): string {
   const why = reasons(rollout).map((reason) => ` · ${reason}`);
-  const wave = `wave ${rollout.currentWave + 1}/${rollout.waves.length}`;
+  const wave = `wave ${rollout.currentWave} of 0–${rollout.waves.length - 1}`;
   return `${short(rollout.rolloutId)} ${rollout.state} ${wave} · ${counts(hostStates(rollout))}${blockersOf(rollout)}${why.join('')}`;
 }
 

@@ -4,11 +4,13 @@ import {
   RolloutHostsSchema,
   RolloutListSchema,
   type Lifecycle,
+  type RolloutHosts,
 } from '../../wire/operator.ts';
 import { LogPageSchema, type LogEvent } from '../../wire/log-event.ts';
 import { PlanSchema, RolloutBlockersSchema, type RolloutBlockers } from '../../wire/why.ts';
 import { EXIT } from '../io.ts';
 import { numberOption, printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
+import type { Client } from './client.ts';
 import { commandVerb } from './commanding.ts';
 import { pathOf, rolloutId } from './paths.ts';
 import { age, counts, table, toneOf, type Cell } from './show.ts';
@@ -102,12 +104,13 @@ async function show(desk: Desk): Promise<number> {
     client.get(LifecycleSchema, pathOf('rollouts', id, 'lifecycle')),
     client.get(RolloutBlockersSchema, pathOf('rollouts', id, 'blockers')),
   ]);
-  if (desk.json) printObject(desk, { ...life, why });
+  const hosts = options['hosts'] === true ? await everyHost(client, id) : undefined;
+  if (desk.json) printObject(desk, { ...life, why, hosts });
   else {
     printLife(desk, life);
     printWhy(desk, why);
+    if (hosts !== undefined) printHosts(desk, hosts);
   }
-  if (options['hosts'] === true && !desk.json) await hosts(desk, id);
   return EXIT.ok;
 }
 
@@ -139,25 +142,25 @@ function printWhy({ io, paint, now }: Desk, why: RolloutBlockers): void {
   }
 }
 
-async function hosts(desk: Desk, id: string): Promise<void> {
+async function everyHost(client: Client, id: string): Promise<RolloutHosts['hosts']> {
+  const found: RolloutHosts['hosts'] = [];
   let cursor: string | undefined;
-  const rows: (string | Cell)[][] = [];
   do {
-    const page = await desk.client.get(RolloutHostsSchema, pathOf('rollouts', id, 'hosts'), {
-      all: 'true',
-      cursor,
-    });
-    for (const one of page.hosts) {
-      const state = one.closed ?? one.state;
-      rows.push([
-        String(one.wave),
-        { text: state, tone: toneOf(state) },
-        one.blocked ? { text: 'blocked', tone: 'warn' } : '-',
-        one.host,
-      ]);
-    }
+    const query = { all: 'true', cursor };
+    const page = await client.get(RolloutHostsSchema, pathOf('rollouts', id, 'hosts'), query);
+    found.push(...page.hosts);
     cursor = page.nextCursor;
   } while (cursor !== undefined);
+  return found;
+}
+
+function printHosts(desk: Desk, hosts: RolloutHosts['hosts']): void {
+  const rows = hosts.map(({ host, wave, state, closed, blocked }): (string | Cell)[] => [
+    String(wave),
+    { text: closed ?? state, tone: toneOf(closed ?? state) },
+    blocked ? { text: 'blocked', tone: 'warn' } : '-',
+    host,
+  ]);
   desk.io.stdout.write(`\n${table(['WAVE', 'STATE', 'HELD', 'HOST'], rows, desk)}`);
 }
 

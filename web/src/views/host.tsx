@@ -165,7 +165,7 @@ function Journey({ one }: { readonly one: InRollout }) {
         <RolloutLink id={one.rolloutId} /> <State name={one.state} closed={one.closed} />
       </h3>
       <p class="muted">
-        Wave {one.wave + 1}, to <Hash text={one.targetClosureHash} />
+        Wave {one.wave}, to <Hash text={one.targetClosureHash} />
       </p>
       {steps.length === 0 ? <p>Not dispatched yet.</p> : null}
       <ol class="timeline">

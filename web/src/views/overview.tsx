@@ -175,7 +175,7 @@ function Rollouts() {
           <li key={rollout.rolloutId}>
             <RolloutLink id={rollout.rolloutId} /> <State name={rollout.state} />{' '}
             <span class="muted">
-              wave {Math.min(rollout.currentWave + 1, rollout.waves)} of {rollout.waves}, opened{' '}
+              wave {rollout.currentWave} of 0–{rollout.waves - 1}, opened{' '}
               <When at={rollout.createdAt} />
             </span>
           </li>

@@ -103,7 +103,7 @@ function About({ rollout }: { readonly rollout: Lifecycle }) {
           <When at={rollout.openedAt} />
         </Fact>
         <Fact name="Wave">
-          {Math.min(rollout.currentWave + 1, rollout.waves.length)} of {rollout.waves.length}
+          {rollout.currentWave} of 0–{rollout.waves.length - 1}
         </Fact>
         <Fact name="When a host fails">
           {rollout.onHealthFailure}
@@ -196,14 +196,14 @@ function Wave({
   return (
     <div class={current ? 'wave current' : 'wave'}>
       <h3>
-        Wave {wave + 1}
+        Wave {wave}
         {current ? ' (now)' : ''}
       </h3>
       <p class="muted">
-        <progress max={hosts.length} value={done} aria-label={`Wave ${wave + 1}: hosts done`} />{' '}
-        {done} of {hosts.length} done, soak {soak} min
+        <progress max={hosts.length} value={done} aria-label={`Wave ${wave}: hosts done`} /> {done}{' '}
+        of {hosts.length} done, soak {soak} min
       </p>
-      <HostGrid hosts={shown} label={`Hosts of wave ${wave + 1}`} />
+      <HostGrid hosts={shown} label={`Hosts of wave ${wave}`} />
     </div>
   );
 }
