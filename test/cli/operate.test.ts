@@ -121,11 +121,9 @@ describe('a reader', () => {
     expect(byChannel.stdout).toMatch(/▶ wave 0 {2}·{24} {8}0\/1 {2}soak 5m {2}Pending 1/);
     expect(byChannel.stdout).toMatch(/Pending {2}blocked {2}db-01/);
     expect((await muster(`rollout show ${STABLE} --hosts`)).stdout).toContain('▶ wave 0');
-    const json: unknown = JSON.parse((await muster('rollout show stable --hosts --json')).stdout);
-    expect(json).toMatchObject({
-      rolloutId: STABLE,
-      hosts: expect.arrayContaining([expect.objectContaining({ host: 'db-01', blocked: true })]),
-    });
+    const { stdout } = await muster('rollout show stable --hosts --json');
+    const { hosts } = JSON.parse(stdout) as { hosts: unknown[] };
+    expect(hosts).toContainEqual(expect.objectContaining({ host: 'db-01', blocked: true }));
   });
 
   it('is not sent what a terminal would obey', async () => {
