@@ -15,6 +15,8 @@ type Field = 'channel' | 'closure' | 'hostname' | 'rolloutId';
 interface CommandSpec {
   /** In the router's notation. */
   readonly route: string;
+  /** The least role that may give it. What cannot be taken back is an admin's. */
+  readonly role: 'operator' | 'admin';
   /** The field that each parameter of the route fills. */
   readonly params: Readonly<Record<string, Field>>;
   readonly summary: string;
@@ -23,53 +25,68 @@ interface CommandSpec {
 export const COMMANDS: Readonly<Record<CommandName, CommandSpec>> = {
   PauseChannel: {
     route: '/v1/channels/:name/pause',
+    role: 'operator',
     params: { name: 'channel' },
     summary:
       'Dispatch nothing more on a channel, successors of its rollout included, until resumed',
   },
   ResumeChannel: {
     route: '/v1/channels/:name/resume',
+    role: 'operator',
     params: { name: 'channel' },
     summary: 'Let a paused channel go on',
   },
   PauseFleet: {
     route: '/v1/fleet/pause',
+    role: 'operator',
     params: {},
     summary: 'Dispatch nothing more anywhere until resumed',
   },
-  ResumeFleet: { route: '/v1/fleet/resume', params: {}, summary: 'Let a paused fleet go on' },
+  ResumeFleet: {
+    route: '/v1/fleet/resume',
+    role: 'operator',
+    params: {},
+    summary: 'Let a paused fleet go on',
+  },
   CancelRollout: {
     route: '/v1/rollouts/:id/cancel',
+    role: 'operator',
     params: { id: 'rolloutId' },
     summary: 'End a rollout for good; hosts that are under way finish by themselves',
   },
   ClearRollout: {
     route: '/v1/rollouts/:id/clear',
+    role: 'operator',
     params: { id: 'rolloutId' },
     summary: 'Set the failures of a halted rollout aside and let it go on; nobody is retried',
   },
   HoldHost: {
     route: '/v1/hosts/:name/hold',
+    role: 'operator',
     params: { name: 'hostname' },
     summary: 'Dispatch nothing to a host until it is released',
   },
   ReleaseHost: {
     route: '/v1/hosts/:name/release',
+    role: 'operator',
     params: { name: 'hostname' },
     summary: 'Let a held host be dispatched again',
   },
   WithdrawDispatch: {
     route: '/v1/hosts/:name/withdraw',
+    role: 'operator',
     params: { name: 'hostname' },
     summary: "Take a host's dispatches back",
   },
   WriteOffHost: {
     route: '/v1/hosts/:name/write-off',
+    role: 'admin',
     params: { name: 'hostname' },
     summary: "Close a dead host's open records, so that nothing waits for it",
   },
   ClearQuarantine: {
     route: '/v1/quarantines/:channel/:closure/clear',
+    role: 'admin',
     params: { channel: 'channel', closure: 'closure' },
     summary: 'Let a closure that failed on a channel be dispatched there again',
   },

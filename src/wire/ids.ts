@@ -24,6 +24,10 @@ export const MAX_HOSTNAME = 253;
 export const HOSTNAME_PATTERN = '^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$';
 const HOSTNAME = new RegExp(HOSTNAME_PATTERN);
 
+/** What a person or a pipeline is called; shown in the log as the actor. */
+export const OPERATOR_NAME_PATTERN = '^[A-Za-z0-9_.@+-]{1,128}$';
+export const OPERATOR_NAME = new RegExp(OPERATOR_NAME_PATTERN);
+
 export const RolloutIdSchema = Type.String({
   pattern: ROLLOUT_ID_PATTERN,
   description: 'Rollout id, `{channel}@{channelRef}`.',

@@ -2,12 +2,14 @@
 import { Value } from '@sinclair/typebox/value';
 import { KindGuard } from '@sinclair/typebox';
 import { expect, it } from 'vitest';
+import * as access from '../../src/wire/access.ts';
 import * as command from '../../src/wire/command.ts';
 import * as operator from '../../src/wire/operator.ts';
 import * as overview from '../../src/wire/overview.ts';
 import * as why from '../../src/wire/why.ts';
 
 const exported: readonly (readonly [string, unknown])[] = Object.entries({
+  ...access,
   ...command,
   ...operator,
   ...overview,

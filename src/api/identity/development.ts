@@ -2,20 +2,28 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from '../../telemetry.ts';
-import { isHostname } from '../../wire/ids.ts';
+import { isHostname, OPERATOR_NAME } from '../../wire/ids.ts';
+import { OPERATOR_ROLES } from '../../wire/role.ts';
 import type { Identity, Way } from './identity.ts';
 
 const DEV_HEADER = 'x-muster-dev-identity';
-/** What a person or a pipeline is called; shown in the log as the actor. */
-const OPERATOR_NAME = /^[\w.@+-]{1,128}$/;
 const LOOPBACK = /^(::1|(::ffff:)?127\.\d+\.\d+\.\d+)$/;
 
 function parseDevIdentity(header: string): Identity | null {
   const [kind, name = ''] = header.split(/:(.*)/s);
   if (kind === 'agent' && isHostname(name)) return { kind: 'agent', hostname: name };
-  if (kind === 'operator' && OPERATOR_NAME.test(name))
-    return { kind: 'operator', name, role: 'admin' };
-  return null;
+  return kind === 'operator' ? parseOperator(name) : null;
+}
+
+/** `ada`, who may do everything, or `ada:viewer`. */
+function parseOperator(text: string): Identity | null {
+  const [name = '', asked = 'admin', ...rest] = text.split(':');
+  const role = OPERATOR_ROLES.find((one) => one === asked);
+  if (!OPERATOR_NAME.test(name) || role === undefined || rest.length > 0) return null;
+  return {
+    ...{ kind: 'operator', name, role, via: 'development' },
+    ...{ channels: null, issuedAt: null, expiresAt: null },
+  };
 }
 
 /** A unix socket's address is its path: as local as it gets. */
@@ -37,7 +45,7 @@ export function developmentIdentity(app: FastifyInstance, log: Logger): Way {
     done();
   });
   return {
-    hint: `send ${DEV_HEADER}: agent:<host> or operator:<name>`,
+    hint: `send ${DEV_HEADER}: agent:<host> or operator:<name>[:<role>]`,
     identify(request) {
       const header = request.headers[DEV_HEADER];
       if (!loopbackOnly || typeof header !== 'string' || !onLoopback(request)) return null;

@@ -2,26 +2,40 @@
  * Who speaks. The one place that decides whom a route admits; how callers prove themselves are ways of their
  * own beside this file, asked in order. Every route names whom it serves; one that names nobody serves nobody.
  */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
+import { suffices, type OperatorRole } from '../../wire/role.ts';
 import { Refusal } from '../refusal.ts';
 
-/** What an operator may do, least first: each may what those before it may. */
-export const OPERATOR_ROLES = ['viewer', 'operator', 'admin'] as const;
-export type OperatorRole = (typeof OPERATOR_ROLES)[number];
+export interface Operator {
+  readonly kind: 'operator';
+  readonly name: string;
+  readonly role: OperatorRole;
+  /** How they proved it. */
+  readonly via: 'development' | 'token' | 'certificate';
+  /** The channels that their commands reach; null: all of them, and the fleet as a whole. */
+  readonly channels: readonly string[] | null;
+  /** When the proof was made out, and when it ends; null: unknown, never. */
+  readonly issuedAt: string | null;
+  readonly expiresAt: string | null;
+}
 
-export type Identity =
-  | { readonly kind: 'agent'; readonly hostname: string }
-  | { readonly kind: 'operator'; readonly name: string; readonly role: OperatorRole };
+export type Identity = { readonly kind: 'agent'; readonly hostname: string } | Operator;
 
 /** Whom a route serves. */
 export type Audience = Identity['kind'] | 'anyone';
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Whether the caller of a request that goes on for long would still be admitted now. */
+    isStillAdmitted: (request: FastifyRequest) => Promise<boolean>;
+  }
   interface FastifyRequest {
     identity: Identity | null;
   }
   interface FastifyContextConfig {
     audience?: Audience;
+    /** Of routes for operators: the least role that is served; `viewer` where none is named. */
+    role?: OperatorRole;
   }
 }
 
@@ -44,7 +58,7 @@ async function identify(request: FastifyRequest, ways: readonly Way[]): Promise<
 }
 
 function admit(
-  audience: Audience | undefined,
+  { audience, role = 'viewer' }: FastifyContextConfig,
   identity: Identity | null,
   ways: readonly Way[],
 ): void {
@@ -62,18 +76,49 @@ function admit(
       `this endpoint serves ${audience ?? 'nobody'}s, not ${identity.kind}s`,
     );
   }
+  if (identity.kind === 'operator' && !suffices(identity.role, role)) throw needs(role, identity);
+}
+
+function needs(role: OperatorRole, { name, role: own }: Operator): Refusal {
+  return new Refusal(
+    role === 'admin' ? 'needs-admin' : 'needs-operator',
+    `this needs the role ${role}, and ${name} has the role ${own}; ask somebody who has it, or use a token with it`,
+  );
 }
 
 export function addIdentity(app: FastifyInstance, ways: readonly Way[]): void {
   app.decorateRequest('identity', null);
   app.addHook('onRequest', async (request) => {
-    const { audience } = request.routeOptions.config;
+    const { config } = request.routeOptions;
     // Who is served anyway need not prove anything: probes must not wait for a table of tokens.
-    if (request.is404 || audience === 'anyone') return;
+    if (request.is404 || config.audience === 'anyone') return;
     request.identity = await identify(request, ways);
-    admit(audience, request.identity, ways);
+    admit(config, request.identity, ways);
+  });
+  app.decorate('isStillAdmitted', async (request: FastifyRequest) => {
+    try {
+      admit(request.routeOptions.config, await identify(request, ways), ways);
+      return true;
+    } catch (error) {
+      // Nobody can be asked while the database is away: that takes nothing from anybody.
+      if (error instanceof Refusal) return error.status === 503;
+      throw error;
+    }
   });
 }
+
+/** The operator that speaks, on routes for operators. */
+export function callerOperator(request: FastifyRequest): Operator {
+  if (request.identity?.kind === 'operator') return request.identity;
+  throw new Refusal('unauthenticated', 'the caller is no operator');
+}
+
+/** How the log calls them. Development names stand alone: nobody proved anything. */
+export function actorOf({ name, via }: Operator): string {
+  return via === 'development' ? name : `${ACTOR_PREFIX[via]}:${name}`;
+}
+
+const ACTOR_PREFIX = { token: 'token', certificate: 'cert' } as const;
 
 /** The host that speaks, on routes for agents. */
 export function callerHost(request: FastifyRequest): string {

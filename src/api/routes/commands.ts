@@ -23,9 +23,9 @@ import {
 import { problemCode, ProblemSchema } from '../../wire/problem.ts';
 import { storableText } from '../../wire/text.ts';
 import type { ApiDeps } from '../deps.ts';
+import { actorOf, callerOperator } from '../identity/identity.ts';
 import { fromDatabase, notAccepted, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';
-import { OPERATOR } from './operator/reading.ts';
 
 /** A reason of 1,000 characters, escaped, fits several times. */
 const BODY_LIMIT = 16 * 1024;
@@ -41,9 +41,11 @@ const HeaderSchema = Type.Object({
 });
 
 function describe(name: CommandName) {
-  const { params, summary } = COMMANDS[name];
+  const { params, role, summary } = COMMANDS[name];
   return {
     summary,
+    description: `Needs the role \`${role}\`, for a dry run too.`,
+    'x-muster-role': role,
     tags: ['commands'],
     params: Type.Object(
       Object.fromEntries(Object.entries(params).map(([p, field]) => [p, FIELD_SCHEMAS[field]])),
@@ -76,7 +78,11 @@ export function addCommands(scope: Scope, deps: ApiDeps): void {
       Querystring: Readonly<Record<string, unknown>>;
     }>(
       COMMANDS[name].route,
-      { config: OPERATOR, bodyLimit: BODY_LIMIT, schema: describe(name) },
+      {
+        config: { audience: 'operator', role: COMMANDS[name].role },
+        bodyLimit: BODY_LIMIT,
+        schema: describe(name),
+      },
       async (request, reply) => {
         onlyKnown(request.query);
         const input = inputOf(name, request);
@@ -99,12 +105,9 @@ function inputOf(
   name: CommandName,
   request: FastifyRequest<{ Params: Readonly<Record<string, string>>; Body: CommandBody }>,
 ): OperatorInput {
-  if (request.identity?.kind !== 'operator') {
-    throw new Refusal('unauthenticated', 'the caller is no operator');
-  }
   return {
     kind: 'OperatorCommand',
-    actor: request.identity.name,
+    actor: actorOf(callerOperator(request)),
     reason: storableText(request.body.reason.trim()),
     expectedSeq: request.body.expectedSeq ?? null,
     command: commandOf(name, request.params),

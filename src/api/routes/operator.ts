@@ -5,9 +5,11 @@ import { addHosts } from './operator/hosts.ts';
 import { addLeadership } from './operator/leadership.ts';
 import { addOverview } from './operator/overview.ts';
 import { addRollouts } from './operator/rollouts.ts';
+import { addWhoami } from './operator/whoami.ts';
 import { addWhy } from './operator/why.ts';
 
 export function addOperator(scope: Scope, deps: ApiDeps): void {
+  addWhoami(scope);
   addOverview(scope, deps);
   addRollouts(scope, deps);
   addHosts(scope, deps);
