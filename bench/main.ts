@@ -2,12 +2,14 @@
 import { benchCore } from './core.ts';
 import { benchE2e } from './e2e/e2e.ts';
 import { benchPeers } from './peers/peers.ts';
+import { benchReads } from './reads.ts';
 import { readOptions, type BenchOptions } from './options.ts';
 
 const BENCHES: ReadonlyMap<string, (options: BenchOptions) => void | Promise<void>> = new Map([
   ['core', ({ json }) => benchCore(json)],
   ['e2e', (options) => benchE2e(options)],
   ['peers', benchPeers],
+  ['reads', benchReads],
   ['e2e-split', (options) => benchE2e(options, ['api', 'leader,workers'])],
 ]);
 

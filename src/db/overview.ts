@@ -43,12 +43,16 @@ export async function countReachability(sql: Sql): Promise<Counts> {
   );
 }
 
-/** Hosts that each gate or remark holds. */
+/**
+ * Hosts that each gate or remark holds. Counted by set of gates first: there are a handful of sets, however
+ * many hosts, and taking 100,000 of them apart one by one takes three times as long.
+ */
 export async function countBlockers(sql: Sql): Promise<Counts> {
   return toCounts(
     await sql<Counted[]>`
-      SELECT split_part(key, ':', 1) AS name, count(*)::int AS n
-      FROM host_blocker, json_array_elements_text(gates) AS key GROUP BY 1 ORDER BY 1`,
+      SELECT split_part(key, ':', 1) AS name, sum(n)::int AS n
+      FROM (SELECT gates::text AS gates, count(*) AS n FROM host_blocker GROUP BY 1) sets,
+        json_array_elements_text(gates::json) AS key GROUP BY 1 ORDER BY 1`,
   );
 }
 
