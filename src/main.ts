@@ -318,6 +318,7 @@ async function stopInOrder(kit: Kit, running: Running): Promise<readonly string[
   const { config, listener, submitter, log } = kit;
   const { state, api, leader, workers, pool, committed } = running;
   state.draining = true;
+  api.drain();
   const steps: readonly Part[] = [
     { name: 'drain delay', stop: () => delay(config.drainDelaySeconds * 1_000) },
     { name: 'api', stop: () => api.stop() },

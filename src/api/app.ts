@@ -2,6 +2,7 @@
  * The HTTP application: plugins in their order, then routes. Handlers are thin; what they decide lives in
  * the reducer's read functions, what they know in committed rows.
  */
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import fastify, { type FastifyInstance } from 'fastify';
@@ -35,6 +36,8 @@ export interface Api {
   readonly app: FastifyInstance;
   /** Listens, and says where. */
   listen(host: string, port: number): Promise<string>;
+  /** From now on every answer ends its connection, so that its caller is elsewhere before this process stops. */
+  drain(): void;
   /** Takes no new connections, answers parked polls with 204 and lets requests in progress end. */
   stop(): Promise<void>;
 }
@@ -107,6 +110,11 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   return {
     app,
     listen: (host, port) => app.listen({ host, port }),
+    drain() {
+      app.server.prependListener('request', (_request, response: ServerResponse) => {
+        response.setHeader('connection', 'close');
+      });
+    },
     async stop() {
       unfollow();
       polls.drain();

@@ -18,6 +18,8 @@ export interface MemberOptions {
   readonly trustFile: string;
   /** For its clock. */
   readonly dir: string;
+  /** Over those that every member has. */
+  readonly flags?: readonly string[];
 }
 
 const CLOCK_SHIFT = fileURLToPath(new URL('clock-shift.mjs', import.meta.url));
@@ -57,17 +59,17 @@ export class Member {
     return this.process !== null && !hasExited(this.process);
   }
 
-  /** Starts it unless it runs. */
-  start(): void {
+  /** Starts it unless it runs; another build of the product than it had, for an upgrade. */
+  start(dist = this.options.dist): void {
     if (this.isUp) return;
-    const { dist, source, trustFile } = this.options;
+    const { source, trustFile, flags: own = [] } = this.options;
     const databaseUrl = new URL(this.options.databaseUrl);
     databaseUrl.port = String(this.proxy.port);
     const flags = [
       ...['serve', '--replica', this.name, '--listen-port', String(this.port)],
       ...['--roles', 'api,leader,workers', '--dev-identity', '--drain-delay-seconds', '0'],
       ...['--source', source, '--trust-file', trustFile, '--poll-seconds', '1'],
-      ...['--tick-seconds', '1'],
+      ...['--tick-seconds', '1', ...own],
     ];
     const child = startNode(['--import', CLOCK_SHIFT, path.join(dist, 'cli/muster.js'), ...flags], {
       env: { MUSTER_DATABASE_URL: databaseUrl.href, FAULT_CLOCK_FILE: this.clockFile },
