@@ -1,0 +1,108 @@
+/**
+ * An upgrade from the release before to this one, as it is done: the new schema under the old processes, then one
+ * process after the other, under load, behind a balancer that goes by readiness. No agent sees anything worse than
+ * a 503 that says when to come back, and nothing is lost, whichever build took it and whichever build decided it.
+ */
+import { chmodSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { startBalancer } from '../../src/cli/dev/balancer.ts';
+import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
+import { BenchDatabase } from '../faults/suite/bench/database.ts';
+import { Member } from '../faults/suite/bench/member.ts';
+import { check } from '../faults/suite/check.ts';
+import { outcomeOf, type Attempt } from '../faults/suite/load/history.ts';
+import { startLoad } from '../faults/suite/load/load.ts';
+import { oneWave } from '../e2e/support/one-wave.ts';
+import { eventually } from '../support/eventually.ts';
+import { makeScratchDir } from '../support/scratch.ts';
+import { runContainer } from './support/container.ts';
+import { formerBuild, hasHistory } from './support/former-build.ts';
+
+const NEW = path.resolve('dist');
+const HOSTS = Array.from({ length: 40 }, (_, i) => `host-${String(i + 1).padStart(2, '0')}`);
+const REF = 'ab9de'.padEnd(40, '0');
+/** Longer than the test: hosts report while they soak. */
+const SOAK_SECONDS = 36_000;
+/** Answered between two steps, so that each is taken under load. */
+const BETWEEN = 300;
+const WITHIN_MS = 60_000;
+/** Twice as long as the balancer takes to notice. */
+const FLAGS = ['--drain-delay-seconds', '1'];
+
+const undo: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const step of undo.splice(0).reverse()) await step();
+});
+
+async function migrateWith(dist: string, databaseUrl: string): Promise<void> {
+  const job = runContainer(['node', path.join(dist, 'cli/muster.js'), 'migrate'], {
+    MUSTER_DATABASE_URL: databaseUrl,
+  });
+  expect([await job.exit(), job.log()]).toEqual([0, expect.any(String)]);
+}
+
+async function startMembers(database: BenchDatabase, dir: string, dist: string) {
+  const { key, trustFile } = developmentTrust(dir);
+  const release = releaseOf(dir, oneWave(HOSTS, REF, SOAK_SECONDS), key);
+  await release.sign(Date.now());
+  const common = { dist, databaseUrl: database.url, source: release.source, trustFile, dir };
+  const members: Member[] = [];
+  for (const name of ['a', 'b']) {
+    const member = await Member.create({ ...common, name, flags: FLAGS });
+    undo.push(() => member.close());
+    member.start();
+    members.push(member);
+  }
+  for (const member of members) await member.untilReady();
+  return members;
+}
+
+/** Whatever an agent had to be told that was no 2xx, and is no invitation to come again. */
+function failuresOf(attempts: readonly Attempt[]): string[] {
+  return attempts
+    .filter((attempt) => outcomeOf(attempt) !== 'ok' && attempt.status !== 503)
+    .map(
+      ({ hostname, seq, kind, status }) => `${hostname} ${kind} ${seq}: ${status ?? 'no answer'}`,
+    );
+}
+
+test.skipIf(!hasHistory())(
+  'no agent notices an upgrade, and nothing is lost',
+  async () => {
+    const dir = makeScratchDir('upgrade');
+    chmodSync(dir, 0o755); // as root, PostgreSQL runs as nobody
+    const database = await BenchDatabase.start(path.join(dir, 'postgres'));
+    undo.push(() => database.close());
+    const old = formerBuild();
+    await migrateWith(old, database.url.href);
+    const members = await startMembers(database, dir, old);
+    const balancer = await startBalancer(
+      0,
+      members.map(({ port }) => port),
+    );
+    undo.push(() => balancer.close());
+    await eventually(() => balancer.isReady()).toBe(true);
+    const load = await startLoad(balancer.port, HOSTS);
+    undo.push(() => load.end());
+    const { attempts } = load.history;
+    load.start();
+    await load.more(BETWEEN, WITHIN_MS);
+
+    await migrateWith(NEW, database.url.href);
+    await load.more(BETWEEN, WITHIN_MS);
+    expect(failuresOf(attempts)).toEqual([]);
+
+    for (const member of members) {
+      await member.signal('SIGTERM');
+      member.start(NEW);
+      await member.untilReady();
+      await load.more(BETWEEN, WITHIN_MS);
+      expect([member.name, failuresOf(attempts)]).toEqual([member.name, []]);
+    }
+    await load.stop();
+    const found = await check(database, attempts, { dead: 0 });
+    expect(found).toEqual({ lost: 0, duplicated: 0, gaps: 0, wrong: [] });
+  },
+  240_000,
+);
