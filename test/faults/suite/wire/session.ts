@@ -5,6 +5,7 @@
  */
 import type net from 'node:net';
 import { CONTENTS, Framer, startupParameter, strings, type Message } from './messages.ts';
+import { reset } from './reset.ts';
 
 /** Where to stop a statement: not yet forwarded, forwarded but unanswered, answered but not told. */
 export type Moment = 'before' | 'sent' | 'answered';
@@ -101,14 +102,14 @@ export class Session {
   cut(): void {
     this.toServer = null;
     this.toClient = null;
-    this.client.resetAndDestroy();
-    this.server.resetAndDestroy();
+    reset(this.client);
+    reset(this.server);
   }
 
   /** The server sees the session end; the client sees nothing any more. */
   cutServerSide(): void {
     this.hold();
-    this.server.resetAndDestroy();
+    reset(this.server);
   }
 
   private fromClient(message: Message): void {
