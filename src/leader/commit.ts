@@ -3,8 +3,7 @@
  * and the removal of the inputs commit together or not at all.
  */
 import type { Sql } from '../db/driver.ts';
-import { SessionClosedError } from '../db/errors.ts';
-import { DeadlineError } from '../db/deadline.ts';
+import { isAway } from '../db/errors.ts';
 import type { Session } from '../db/session.ts';
 import { commit } from '../db/transaction.ts';
 import { insertRows } from '../eventlog/append.ts';
@@ -61,12 +60,16 @@ export async function commitWork(
   await finish(writer);
 }
 
-async function finish(writer: Session): Promise<void> {
+/**
+ * A server that refuses to commit says why. One that ends the session meanwhile (57P01), a socket that breaks
+ * and an answer that is late say nothing about the commit.
+ */
+export async function finish(writer: Pick<Session, 'run'>): Promise<void> {
   try {
     await writer.run(commit, WRITE_DEADLINE_MS);
   } catch (error) {
-    const unanswered = error instanceof DeadlineError || error instanceof SessionClosedError;
-    throw unanswered ? new AmbiguousCommitError('COMMIT was not answered') : error;
+    if (!isAway(error)) throw error;
+    throw new AmbiguousCommitError('COMMIT was not answered', { cause: error });
   }
 }
 

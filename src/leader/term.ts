@@ -57,6 +57,8 @@ const POLL_MS = 500;
 /** A batch ends early when it has taken this long, or led to this many rows (some 20 MB). */
 const BATCH_MS = 250;
 const BATCH_LOG_ROWS = 20_000;
+/** Input ids in a log line: enough to find them all, by the queue's order. */
+const IDS_IN_LOG = 100;
 /** No input of the queue: the term's own first one. */
 const OWN_INPUT = 0;
 
@@ -173,7 +175,11 @@ export class LeaderTerm {
   }
 
   private async setAside(inputId: number, error: string): Promise<void> {
-    this.options.logger.error({ inputId, error }, 'an input cannot be decided; it is set aside');
+    const { epoch } = this.term;
+    this.options.logger.error(
+      { epoch, inputId, error },
+      'an input cannot be decided; it is set aside',
+    );
     this.poison.set(inputId, error);
     await this.reload();
   }
@@ -265,11 +271,22 @@ export class LeaderTerm {
   }
 
   private measure(work: Work, commitMs: number): void {
-    const { metrics } = this.options;
+    const { metrics, logger } = this.options;
+    logger.debug({ ...this.about(work), ms: Math.round(commitMs) }, 'committed');
     metrics.observe('muster_leader_commit_seconds', {}, commitMs / 1_000);
     metrics.observe('muster_leader_batch_rows', {}, work.ids.length);
     metrics.count('muster_leader_log_rows_total', {}, work.rows.length);
     for (const outcome of work.outcomes) metrics.count('muster_leader_inputs_total', outcome);
+  }
+
+  /** What a log line says of a batch. */
+  private about({ rows, ids }: Work): object {
+    return {
+      epoch: this.term.epoch,
+      commitNo: this.commitNo,
+      ...{ firstSeq: rows.at(0)?.seq ?? null, lastSeq: rows.at(-1)?.seq ?? null },
+      ...{ inputs: ids.length, inputIds: ids.slice(0, IDS_IN_LOG) },
+    };
   }
 
   /** Twice per partition: workers do this too, but a leader must not depend on them. */
@@ -288,7 +305,10 @@ export class LeaderTerm {
       .run((sql) => didCommit(sql, progress, first))
       .catch(() => null);
     const fate = done === null ? 'unknown' : done ? 'committed' : 'not committed';
-    this.options.logger.warn({ ...progress, fate }, 'a commit was not answered; reloading');
+    this.options.logger.warn(
+      { ...this.about(work), commitNo: progress.commitNo, fate },
+      'a commit was not answered; reloading',
+    );
   }
 }
 

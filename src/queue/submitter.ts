@@ -95,7 +95,7 @@ export function createSubmitter(options: SubmitterOptions): Submitter {
     onNotice,
   });
   const reader = createPool(database, { role: 'verdicts', max: 2, statementMs: READ_MS });
-  const verdicts = createVerdictReader({ pool: reader, listener, replica, clock, logger });
+  const verdicts = createVerdictReader({ ...options, pool: reader });
   const gate = createQueueGate({ pool: reader, limits, clock, logger, metrics });
   const keyed = createKeyedEntrance({ ...options, isNotDurable: isCancelledSync });
   const gatherer = createGatherer(

@@ -5,6 +5,7 @@
  * A verdict may be read before its waiter is known here (the insert's own answer is still on its way): such
  * early ones are kept while inserts are in flight.
  */
+import { backoffMs, type Random } from '../db/backoff.ts';
 import type { Sql } from '../db/driver.ts';
 import { databaseProblem } from '../db/errors.ts';
 import type { Listener } from '../db/listen.ts';
@@ -36,10 +37,13 @@ export interface VerdictReaderOptions {
   readonly replica: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly random: Random;
 }
 
 /** The safety net while someone waits: well within the default wait of 2 s. */
 const POLL_MS = 250;
+/** After a failure, notifications or not: an outage costs a replica one read a second, its end 1 s at most. */
+const AGAIN = { firstMs: 100, maxMs: 1_000 } as const;
 /** Verdicts read at once: 35k/s at full load, some 150 B each. */
 const PAGE = 10_000;
 
@@ -82,12 +86,14 @@ class Reader implements VerdictReader {
   private cursor: Cursor | null = null;
   private reading = false;
   private again = false;
+  /** Reads that failed since the last that did not. */
+  private failures = 0;
   private cancelPoll: (() => void) | null = null;
 
   constructor(options: VerdictReaderOptions) {
     this.options = options;
     this.forget = options.listener.on('out', () => {
-      if (this.needed()) void this.read();
+      if (this.needed() && this.failures === 0) void this.read();
     });
   }
 
@@ -138,8 +144,11 @@ class Reader implements VerdictReader {
   }
 
   private schedule(): void {
+    if (!this.needed()) this.failures = 0; // who comes later is not kept waiting for an old trouble
     if (this.cancelPoll !== null || !this.needed()) return;
-    this.cancelPoll = this.options.clock.after(POLL_MS, () => {
+    const { clock, random } = this.options;
+    const ms = this.failures === 0 ? POLL_MS : backoffMs(AGAIN, this.failures - 1, random);
+    this.cancelPoll = clock.after(ms, () => {
       this.cancelPoll = null;
       if (this.needed()) void this.read();
     });
@@ -152,7 +161,9 @@ class Reader implements VerdictReader {
     this.reading = true;
     try {
       while (await this.readOnce());
+      this.failures = 0;
     } catch (error) {
+      this.failures += 1;
       const problem = databaseProblem(error);
       this.options.logger.warn({ problem }, 'verdicts cannot be read; trying again');
     } finally {
