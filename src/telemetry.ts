@@ -210,6 +210,11 @@ export const METRICS = {
     labels: ['why'],
     help: 'Terms of this process by how they ended: stopped, lock-lost, fenced, failed.',
   },
+  muster_leader_new_databases_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Takeovers of this process that found another database than the term before: a promoted standby, or a restored backup.',
+  },
   muster_leader_inputs_total: {
     type: 'counter',
     labels: ['kind', 'verdict'],

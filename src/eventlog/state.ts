@@ -7,23 +7,27 @@ import { FAMILIES, selectList, type Family, type Table } from './tables.ts';
 /** Reads one family of rows, each column by its type. */
 type ReadFamily = <Row extends object>(family: Family, table: Table<Row>) => Promise<Row[]>;
 
-/** All families, one after the other, and what goes with them. */
+/** All families, asked for in one go, and what goes with them. */
 export async function readRows(
   head: Pick<StateRows, 'headSeq' | 'lastTs'>,
   read: ReadFamily,
 ): Promise<StateRows> {
-  const [fleet] = await read('fleet', FAMILIES.fleet);
+  const [fleets, channels, rollouts, records, hosts, dispatches, quarantines, failures, blockers] =
+    await Promise.all([
+      read('fleet', FAMILIES.fleet),
+      read('channels', FAMILIES.channels),
+      read('rollouts', FAMILIES.rollouts),
+      read('records', FAMILIES.records),
+      read('hosts', FAMILIES.hosts),
+      read('dispatches', FAMILIES.dispatches),
+      read('quarantines', FAMILIES.quarantines),
+      read('probeFailures', FAMILIES.probeFailures),
+      read('blockers', FAMILIES.blockers),
+    ]);
   return {
     ...head,
-    fleet: fleet ?? emptyFleetRow(),
-    channels: await read('channels', FAMILIES.channels),
-    rollouts: await read('rollouts', FAMILIES.rollouts),
-    records: await read('records', FAMILIES.records),
-    hosts: await read('hosts', FAMILIES.hosts),
-    dispatches: await read('dispatches', FAMILIES.dispatches),
-    quarantines: await read('quarantines', FAMILIES.quarantines),
-    probeFailures: await read('probeFailures', FAMILIES.probeFailures),
-    blockers: await read('blockers', FAMILIES.blockers),
+    ...{ fleet: fleets[0] ?? emptyFleetRow(), channels, rollouts, records, hosts, dispatches },
+    ...{ quarantines, probeFailures: failures, blockers },
   };
 }
 

@@ -16,14 +16,20 @@ export interface Term {
   readonly incarnation: string;
 }
 
+export interface TakenTerm extends Term {
+  /** The incarnation before this term; null for the first. */
+  readonly before: string | null;
+}
+
 /**
  * Takes the next epoch. Waits for any transaction of the previous leader that still holds the row; whatever
  * that leader does afterwards fails at its fence. A database that is not the one that the incarnation was
  * made under (another cluster, timeline or database) gets a new incarnation.
  */
-export async function takeEpoch(sql: Sql, candidate: Candidate, since: string): Promise<Term> {
+export async function takeEpoch(sql: Sql, candidate: Candidate, since: string): Promise<TakenTerm> {
   const { holder, address, version } = candidate;
-  const [row] = await sql<Term[]>`
+  const [row] = await sql<TakenTerm[]>`
+    WITH before AS (SELECT incarnation FROM epoch)
     INSERT INTO epoch AS e (epoch, holder, address, version, since, incarnation,
       system_identifier, timeline, database_oid)
     SELECT 1, ${holder}, ${address}, ${version}, ${since}, ${randomUUID()},
@@ -39,7 +45,7 @@ export async function takeEpoch(sql: Sql, candidate: Candidate, since: string): 
         THEN e.incarnation ELSE excluded.incarnation END,
       system_identifier = excluded.system_identifier, timeline = excluded.timeline,
       database_oid = excluded.database_oid
-    RETURNING epoch, incarnation`;
+    RETURNING epoch, incarnation, (SELECT incarnation FROM before) AS before`;
   if (row === undefined) throw new Error('the epoch row could not be written');
   return row;
 }

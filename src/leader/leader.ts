@@ -10,9 +10,10 @@ import type { DatabaseOptions } from '../db/driver.ts';
 import { databaseProblem, isFenced } from '../db/errors.ts';
 import { acquireLock, type HeldLock } from '../db/lock.ts';
 import { createPool } from '../db/pool.ts';
-import { openSession, type Session } from '../db/session.ts';
+import type { Session } from '../db/session.ts';
 import type { Term } from './election.ts';
-import { LeaderTerm, WRITER_SETTINGS, type TermOptions } from './term.ts';
+import { LeaderTerm, type TermOptions } from './term.ts';
+import { prepareWriter } from './writer.ts';
 
 export interface LeaderOptions extends Omit<TermOptions, 'pool'> {
   readonly database: DatabaseOptions;
@@ -33,7 +34,6 @@ export interface Leader {
 const AGAIN = { firstMs: 100, maxMs: 5_000 } as const;
 /** Claims are small and indexed; a slow one means a sick database. */
 const CLAIM_MS = 5_000;
-const WRITER_DEADLINE_MS = 10_000;
 
 export function createLeader(options: LeaderOptions): Leader {
   const current: { term: Term | null } = { term: null };
@@ -63,11 +63,16 @@ async function leadOnAndOn(
   const pool = createPool(database, { role: 'leader', max: 2, statementMs: CLAIM_MS });
   let failures = 0;
   while (!signal.aborted) {
+    const ready = prepareWriter(database);
     const lock = await acquireLock({ database, name: 'leader', listener, logger, random }, signal)
       // It rejects only at the signal.
       .catch(() => null);
-    if (lock === null) break;
-    const failed = await leadOnce({ ...options, pool }, lock, setTerm, signal);
+    if (lock === null) {
+      await ready.end();
+      break;
+    }
+    const openWriter = () => ready.take(lock.pid);
+    const failed = await leadOnce({ ...options, pool, openWriter }, lock, setTerm, signal);
     failures = failed ? failures + 1 : 0;
     if (failed) await pause(backoffMs(AGAIN, failures - 1, random), signal);
   }
@@ -76,7 +81,7 @@ async function leadOnAndOn(
 
 /** One term with a held lock; true when it ended by a failure. */
 async function leadOnce(
-  options: LeaderOptions & TermOptions,
+  options: TermOptions & { readonly openWriter: () => Promise<Session> },
   lock: HeldLock,
   setTerm: SetTerm,
   signal: AbortSignal,
@@ -86,7 +91,7 @@ async function leadOnce(
   const endWriter = (): void => void writer?.end();
   lock.lost.addEventListener('abort', endWriter, { once: true });
   try {
-    writer = await openWriter(options.database);
+    writer = await options.openWriter();
     lock.lost.throwIfAborted();
     await leadTerm(options, writer, setTerm, signal);
     metrics.count('muster_leader_terms_ended_total', { why: 'stopped' });
@@ -98,19 +103,10 @@ async function leadOnce(
     return true;
   } finally {
     setTerm(null);
-    // The writer first: whatever it had open is undone before another may lead.
-    await writer?.end();
     lock.lost.removeEventListener('abort', endWriter);
-    await lock.release();
+    // Whoever is next waits at the epoch row for what the writer may still have open.
+    await Promise.all([writer?.end(), lock.release()]);
   }
-}
-
-function openWriter(database: DatabaseOptions): Promise<Session> {
-  return openSession(database, {
-    role: 'writer',
-    settings: WRITER_SETTINGS,
-    deadlineMs: WRITER_DEADLINE_MS,
-  });
 }
 
 async function leadTerm(

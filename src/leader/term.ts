@@ -22,14 +22,8 @@ import type { Settings } from '../reducer/settings.ts';
 import { touched } from '../reducer/state/rows-io.ts';
 import { timeOf } from '../reducer/time.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
-import {
-  AmbiguousCommitError,
-  commitWork,
-  didCommit,
-  WRITE_DEADLINE_MS,
-  type Progress,
-} from './commit.ts';
-import { fence, takeEpoch, type Candidate, type Term } from './election.ts';
+import { AmbiguousCommitError, commitWork, didCommit, type Progress } from './commit.ts';
+import { fence, takeEpoch, type Candidate, type TakenTerm, type Term } from './election.ts';
 import { loadLeaderState, type Loaded } from './load.ts';
 import { observe } from './observe.ts';
 import { Turns } from './turns.ts';
@@ -91,14 +85,18 @@ export class LeaderTerm {
   static async begin(options: TermOptions, writer: Session): Promise<LeaderTerm> {
     await writer.run(assertKnownSchema);
     const since = timeOf(options.clock.now());
-    const taken = await writer.run(
+    const { before, ...taken } = await writer.run(
       (sql) => takeEpoch(sql, options.candidate, since),
       TAKE_DEADLINE_MS,
     );
+    tellOfNewDatabase(options, { ...taken, before });
     const loaded = await load(writer, options.settings);
-    await writer.run((sql) => makePartitionsAhead(sql, loaded.state.headSeq));
     const term = new LeaderTerm(options, writer, taken, loaded);
-    await term.announce();
+    // In this order on the one session, in one go.
+    await Promise.all([
+      writer.run((sql) => makePartitionsAhead(sql, loaded.state.headSeq)),
+      term.announce(),
+    ]);
     return term;
   }
 
@@ -323,14 +321,18 @@ async function load(writer: Session, settings: Settings): Promise<Loaded> {
   );
 }
 
+/** A promoted standby or a restored backup may lack the last commits; agents post again what it lacks. */
+function tellOfNewDatabase({ logger, metrics }: TermOptions, taken: TakenTerm): void {
+  if (taken.before === null || taken.before === taken.incarnation) return;
+  metrics.count('muster_leader_new_databases_total', {});
+  logger.warn(
+    { ...taken },
+    'this is another database than before: a standby was promoted, or a backup restored. Commits that it never received are gone; see docs/operations/failover.md',
+  );
+}
+
 /** A newer schema is no hindrance unless it says so (`src/db/standing.ts`). */
 async function assertKnownSchema(sql: Parameters<typeof schemaStanding>[0]): Promise<void> {
   const problem = schemaProblem(await schemaStanding(sql));
   if (problem !== null) throw new Error(problem);
 }
-
-/** The writer's own limits: a frozen owner's transaction ends, and with it the wait of the next leader. */
-export const WRITER_SETTINGS = {
-  idle_in_transaction_session_timeout: '5000',
-  statement_timeout: String(WRITE_DEADLINE_MS),
-} as const;

@@ -3,11 +3,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startListener, type Listener } from '../../src/db/listen.ts';
 import { isFenced } from '../../src/db/errors.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
-import { openSession, type Session } from '../../src/db/session.ts';
+import type { Session } from '../../src/db/session.ts';
 import type { DatabaseOptions } from '../../src/db/driver.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { fence, takeEpoch } from '../../src/leader/election.ts';
-import { LeaderTerm, WRITER_SETTINGS, type TermOptions } from '../../src/leader/term.ts';
+import { LeaderTerm, type TermOptions } from '../../src/leader/term.ts';
+import { openWriter } from '../../src/leader/writer.ts';
 import { DEFAULT_SETTINGS } from '../../src/reducer/settings.ts';
 import { createMetrics, systemClock } from '../../src/telemetry.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -31,15 +32,14 @@ afterEach(async () => {
   await pool.end();
 });
 
-async function openWriter(): Promise<Session> {
-  const settings = WRITER_SETTINGS;
-  const writer = await openSession(database, { role: 'writer', settings, deadlineMs: 5_000 });
+async function nextWriter(): Promise<Session> {
+  const writer = await openWriter(database);
   writers.push(writer);
   return writer;
 }
 
 /** A term without a lock: as after a lock that was lost and not noticed. */
-async function begin(holder: string): Promise<LeaderTerm> {
+async function begin(holder: string, logger = silentLogger()): Promise<LeaderTerm> {
   const options: TermOptions = {
     candidate: { holder, address: '', version: 'test' },
     settings: DEFAULT_SETTINGS,
@@ -47,10 +47,10 @@ async function begin(holder: string): Promise<LeaderTerm> {
     listener,
     pool,
     clock: systemClock,
-    logger: silentLogger(),
+    logger,
     metrics: createMetrics(),
   };
-  return LeaderTerm.begin(options, await openWriter());
+  return LeaderTerm.begin(options, await nextWriter());
 }
 
 async function everything(): Promise<unknown> {
@@ -97,8 +97,8 @@ describe('fence', () => {
   });
 
   it('the next leader waits for a transaction of the previous one, and then fences it', async () => {
-    const old = await openWriter();
-    const next = await openWriter();
+    const old = await nextWriter();
+    const next = await nextWriter();
     const candidate = { holder: 'x', address: '', version: 'test' };
     const since = new Date().toISOString();
     const first = await old.run((sql) => takeEpoch(sql, candidate, since));
@@ -119,11 +119,15 @@ describe('fence', () => {
     await expect(old.run((sql) => fence(sql, first.epoch))).rejects.toSatisfy(isFenced);
   });
 
-  it('keeps the incarnation from leader to leader, and renews it in a restored database', async () => {
-    const [one, two] = [await begin('one'), await begin('two')];
+  it('keeps the incarnation from leader to leader; renews it in a restored database, and says so', async () => {
+    const lines: string[] = [];
+    const say = silentLogger(lines);
+    const [one, two] = [await begin('one', say), await begin('two', say)];
     expect(two.term.incarnation).toBe(one.term.incarnation);
     await pool.run((sql) => sql`UPDATE epoch SET system_identifier = 'another cluster'`);
-    const three = await begin('three');
+    expect(lines.filter((line) => line.includes('another database'))).toEqual([]);
+    const three = await begin('three', say);
+    expect(lines.filter((line) => line.includes('another database'))).toHaveLength(1);
     expect(three.term.incarnation).not.toBe(one.term.incarnation);
     expect(three.term.epoch).toBe(two.term.epoch + 1);
   });
@@ -131,7 +135,7 @@ describe('fence', () => {
   it('leads a newer schema that only adds, and none that left it behind', async () => {
     const newer = { name: 'later.sql', sql: 'SELECT 1', checksum: 'x' };
     const leading = await begin('old code');
-    const other = await openWriter();
+    const other = await nextWriter();
     await migrate(database, { migrations: [{ ...newer, version: 9998, oldestCode: 0 }] });
     await expect(other.run((sql) => fence(sql, leading.term.epoch))).resolves.toBeDefined();
     const again = await begin('old code');

@@ -1,0 +1,62 @@
+/**
+ * The writer session, opened while others lead: a takeover then waits for no connection (some 20 ms).
+ *
+ * It may have died meanwhile, or lead to another server than the lock (an old primary that was left behind by a
+ * promotion). So it must see the lock held before it writes, and answer soon; else a new one is opened.
+ */
+import type { DatabaseOptions } from '../db/driver.ts';
+import { seesLock } from '../db/lock.ts';
+import { openSession, type Session } from '../db/session.ts';
+import { WRITE_DEADLINE_MS } from './commit.ts';
+
+/** Gives the writer for the holder of the lock, once. */
+export interface WriterInWaiting {
+  /** `pid`: the backend that holds the leader's lock. Rejects when no writer sees it. */
+  take(pid: number): Promise<Session>;
+  end(): Promise<void>;
+}
+
+const DEADLINE_MS = 10_000;
+/** An idle session whose cable was cut never answers: a new one costs less than waiting for it. */
+const SIGN_OF_LIFE_MS = 500;
+
+/** The writer's own limits: a frozen owner's transaction ends, and with it the wait of the next leader. */
+const WRITER_SETTINGS = {
+  idle_in_transaction_session_timeout: '5000',
+  statement_timeout: String(WRITE_DEADLINE_MS),
+} as const;
+
+export function openWriter(database: DatabaseOptions): Promise<Session> {
+  return openSession(database, {
+    role: 'writer',
+    settings: WRITER_SETTINGS,
+    deadlineMs: DEADLINE_MS,
+  });
+}
+
+export function prepareWriter(database: DatabaseOptions): WriterInWaiting {
+  // A database that is away now may be there when the lock is won.
+  const opening = openWriter(database).catch(() => null);
+  return {
+    async take(pid) {
+      const waiting = await opening;
+      if (waiting !== null && (await isBeside(waiting, pid, SIGN_OF_LIFE_MS))) return waiting;
+      await waiting?.end();
+      const fresh = await openWriter(database);
+      if (await isBeside(fresh, pid, DEADLINE_MS)) return fresh;
+      await fresh.end();
+      throw new Error('the writer session does not see the lock: it reached another server');
+    },
+    async end() {
+      await (await opening)?.end();
+    },
+  };
+}
+
+async function isBeside(writer: Session, pid: number, deadlineMs: number): Promise<boolean> {
+  try {
+    return await writer.run((sql) => seesLock(sql, 'leader', pid), deadlineMs);
+  } catch {
+    return false; // it is over then
+  }
+}
