@@ -95,13 +95,22 @@ export interface ToldOutcome {
 /** A release has some tens of artifacts; what is older than this many outcomes is told once more. */
 const TOLD_OUTCOMES = 1_000;
 
-/** What the log tells of verification, newest first: another process may have said it. */
+/**
+ * What is told of verification, newest first, by the log and by what waits for the leader: another process may
+ * have said it, and a worker that takes over from one that died with the leader comes before the next leader.
+ */
 export async function readToldOutcomes(pool: Pool): Promise<readonly ToldOutcome[]> {
   return pool.run(
     (sql) => sql<ToldOutcome[]>`
       SELECT payload->>'artifact' AS artifact, payload->>'reason' AS reason, payload->>'hash' AS hash
-      FROM event_log WHERE kind = 'verify_outcome' AND payload->>'artifact' <> 'trust'
-      ORDER BY seq DESC LIMIT ${TOLD_OUTCOMES}`,
+      FROM (
+        SELECT true AS waits, id AS place, payload FROM input_queue WHERE kind = 'VerifyOutcome'
+        UNION ALL
+        (SELECT false, seq, payload FROM event_log
+         WHERE kind = 'verify_outcome' AND payload->>'artifact' <> 'trust'
+         ORDER BY seq DESC LIMIT ${TOLD_OUTCOMES})
+      ) AS told
+      ORDER BY waits DESC, place DESC`,
   );
 }
 

@@ -32,7 +32,7 @@ import type { Task, WorkerContext } from './worker.ts';
 export interface ArtifactShelf {
   /** What is current, without the bytes. */
   accepted(): Promise<readonly AcceptedArtifact[]>;
-  /** Outcomes that the log tells already, newest first. */
+  /** Outcomes that were told already, newest first. */
   toldOutcomes(): Promise<readonly ToldOutcome[]>;
   /** False: nothing was stored, for what is current is newer. */
   store(artifacts: readonly StoredArtifact[], verifiedAt: string): Promise<boolean>;
@@ -116,6 +116,7 @@ class ManifestPoll {
   private async pollSet(trust: Trust, trustBytes: Uint8Array, signal: AbortSignal): Promise<void> {
     const fleet = await this.readSigned('fleet.resolved', signal);
     if (fleet === undefined) {
+      await this.mustBeUnchanged('fleet.resolved', fleet, signal);
       await this.sayRefused({
         artifact: 'fleet.resolved',
         reason: 'missing',
@@ -127,6 +128,7 @@ class ManifestPoll {
     const verify = { trust, now: this.context.clock.now(), previous: acceptedBefore(accepted) };
     const fleetResult = this.isAcceptedFleet(fleet, trustBytes) ?? verifySetFleet(fleet, verify);
     if (!fleetResult.ok) {
+      await this.mustBeUnchanged('fleet.resolved', fleet, signal);
       const { reason, detail } = fleetResult;
       await this.sayRefused({ artifact: 'fleet.resolved', reason, detail }, fleet);
       return;
@@ -140,7 +142,10 @@ class ManifestPoll {
     }
     const result = verifyManifests(fleetResult.artifact, (id) => manifests.get(id), verify);
     if (!result.ok) {
-      await this.mustBeUnchanged(fleet, signal);
+      await this.mustBeUnchanged('fleet.resolved', fleet, signal);
+      for (const { artifact } of result.refusals) {
+        await this.mustBeUnchanged(artifact, manifests.get(idOf(artifact)), signal);
+      }
       await this.sayRefusals(result.refusals, manifests);
       return;
     }
@@ -149,10 +154,16 @@ class ManifestPoll {
     this.acceptedSet = { print, hashes };
   }
 
-  /** Files of two releases read across a publication fit badly, and prove nothing against either. */
-  private async mustBeUnchanged(read: SignedBytes, signal: AbortSignal): Promise<void> {
-    const now = await this.readSigned('fleet.resolved', signal);
-    if (now !== undefined && fingerprint([now]) === fingerprint([read])) return;
+  /**
+   * Before a refusal is believed. Files of two releases read across a publication fit badly, an artifact and
+   * the signature of the next one no less than a fleet and its manifests, and prove nothing against either.
+   */
+  private async mustBeUnchanged(
+    name: string,
+    read: SignedBytes | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (printOf(await this.readSigned(name, signal)) === printOf(read)) return;
     throw new Error(`${this.options.source.where} changed while it was read; reading it again`);
   }
 
@@ -232,6 +243,7 @@ class ManifestPoll {
     const result =
       kind === 'revocations' ? verifyRevocations(signed, context) : verifyNonces(signed, context);
     if (!result.ok) {
+      await this.mustBeUnchanged(name, signed, signal);
       const { reason, detail } = result;
       await this.sayRefused({ artifact: name, reason, detail }, signed);
       return;
@@ -248,7 +260,7 @@ class ManifestPoll {
     manifests: ReadonlyMap<string, SignedBytes>,
   ): Promise<void> {
     for (const refusal of refusals) {
-      await this.sayRefused(refusal, manifests.get(refusal.artifact.replace(/^rollouts\//, '')));
+      await this.sayRefused(refusal, manifests.get(idOf(refusal.artifact)));
     }
   }
 
@@ -258,7 +270,7 @@ class ManifestPoll {
     refused?: SignedBytes,
   ): Promise<void> {
     this.context.metrics.count('muster_verifications_total', { outcome: reason });
-    const hash = refused === undefined ? null : fingerprint([refused]);
+    const hash = printOf(refused);
     const news = await this.say({
       kind: 'VerifyOutcome',
       artifact,
@@ -283,15 +295,27 @@ class ManifestPoll {
     }
   }
 
-  /** False: the log says so already. */
+  /** False: it was told already. */
   private async say(input: VerifyOutcomeInput): Promise<boolean> {
-    this.said ??= newestOf(await this.options.shelf.toldOutcomes());
+    const said = this.said ?? newestOf(await this.options.shelf.toldOutcomes());
+    this.said = said;
     const outcome = outcomeOf(input);
-    if (this.said.get(input.artifact) === outcome) return false;
+    if (said.get(input.artifact) === outcome) return false;
+    // A submission that fails may have been stored all the same: then look again.
+    this.said = null;
     await this.context.submit(input);
-    this.said.set(input.artifact, outcome);
+    this.said = said.set(input.artifact, outcome);
     return true;
   }
+}
+
+/** Of a manifest's path in the source. */
+function idOf(artifact: string): string {
+  return artifact.replace(/^rollouts\//, '');
+}
+
+function printOf(signed: SignedBytes | undefined): string | null {
+  return signed === undefined ? null : fingerprint([signed]);
 }
 
 /** Two polls with the same reason and bytes have one outcome; the detail may hold an age, which grows. */

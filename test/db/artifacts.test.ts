@@ -1,18 +1,29 @@
 /** Which verified file of a name is current, when two processes store at odds. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { readAccepted, storeArtifacts, type StoredArtifact } from '../../src/db/artifacts.ts';
+import {
+  readAccepted,
+  readToldOutcomes,
+  storeArtifacts,
+  type StoredArtifact,
+} from '../../src/db/artifacts.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { startReplica, type Replica } from '../support/installation.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 
 let pool: Pool;
+let replica: Replica;
 
 beforeAll(async () => {
   const { url, schema } = await createTestDatabase();
   const database = { url, schema, name: 'artifacts' };
+  replica = startReplica(url, 'artifacts');
   pool = createPool(database, { role: 'test', max: 5, statementMs: 10_000 });
 });
 
-afterAll(() => pool.end());
+afterAll(async () => {
+  await replica.stop();
+  await pool.end();
+});
 
 function fleetOf(hash: string, signedAt: string): StoredArtifact {
   const file = { bytes: Buffer.from(hash), signature: Buffer.alloc(64), content: '{"hosts":[]}' };
@@ -47,4 +58,18 @@ it('lets the newest be current, whoever stores at the same instant', async () =>
   const done = await Promise.all(all.map(stubborn));
   expect(done.at(-1)).toBe(true);
   expect(await current()).toEqual(['fleet.resolved h16']);
+});
+
+it('knows the outcomes that wait for the leader, and those of the log, newest first', async () => {
+  const tell = (hash: string, waitMs: number) => {
+    const outcome = { artifact: 'fleet.resolved', ok: false, reason: 'stale', hash } as const;
+    return replica.submitter.submit({ kind: 'VerifyOutcome', ...outcome, detail: '' }, { waitMs });
+  };
+  await replica.lead();
+  await tell('a', 10_000);
+  await replica.resign();
+  await tell('b', 0);
+  await tell('c', 0);
+  const told = await readToldOutcomes(pool);
+  expect(told.map(({ hash }) => hash)).toEqual(['c', 'b', 'a']);
 });

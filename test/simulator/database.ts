@@ -289,8 +289,9 @@ export class Database {
   }
 
   toldOutcomes(): ToldOutcome[] {
-    return this.data.log
-      .filter(({ kind }) => kind === 'verify_outcome')
+    const logged = this.data.log.filter(({ kind }) => kind === 'verify_outcome');
+    const waiting = this.claim(this.data.queue.size).filter(({ kind }) => kind === 'VerifyOutcome');
+    return [...logged, ...waiting]
       .map(({ payload }) => JSON.parse(payload) as ToldOutcome)
       .toReversed();
   }

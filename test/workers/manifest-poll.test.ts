@@ -6,7 +6,7 @@ import { manifestPoll } from '../../src/workers/manifest-poll.ts';
 import type { Task } from '../../src/workers/worker.ts';
 import { createMetrics } from '../../src/telemetry.ts';
 import { setFiles } from './support/signed-set.ts';
-import { NOW, signer } from '../trust/support.ts';
+import { meta, NOW, REF, signed, signer } from '../trust/support.ts';
 import { generateKey, trustFileFor } from '../../src/trust/sign.ts';
 import { fakeClock } from '../api/support/fakes.ts';
 import { silentLogger } from '../support/installation.ts';
@@ -29,11 +29,14 @@ let poll: Task;
 let onRead: (name: string) => void;
 /** Another process has stored something newer. */
 let isOvertaken: boolean;
+/** What is submitted is stored, and the submitter does not learn it. */
+let isAnswerLost: boolean;
 /** As the leader has it. */
 let rejectBefore: string | null;
 
 beforeEach(() => {
   isOvertaken = false;
+  isAnswerLost = false;
   rejectBefore = null;
   told = [];
   trustFile = trustFileFor(signer);
@@ -52,7 +55,7 @@ function newPoll(): Task {
       submitted.push(input);
       told.push(input);
       if (input.kind === 'TrustChanged') ({ rejectBefore } = input);
-      return Promise.resolve();
+      return isAnswerLost ? Promise.reject(new Error('the connection broke')) : Promise.resolve();
     },
     log: silentLogger(lines),
     metrics: createMetrics(),
@@ -88,6 +91,18 @@ function newPoll(): Task {
 
 function acceptedOf({ kind, name, hash, signedAt }: StoredArtifact): AcceptedArtifact {
   return { kind, name, hash, signedAt, opened: false, contentHash: null };
+}
+
+function revocationFiles(signedAt: string): Files {
+  const { bytes, sig } = signed({ schemaVersion: 1, revocations: [], meta: meta({ signedAt }) });
+  return new Map([
+    ['revocations.json', bytes],
+    ['revocations.json.sig', sig],
+  ]);
+}
+
+function refusals(inputs: readonly StoredInput[]): readonly StoredInput[] {
+  return inputs.filter((input) => input.kind === 'VerifyOutcome' && !input.ok);
 }
 
 function refusalsLogged(): readonly string[] {
@@ -152,6 +167,13 @@ describe('a poll', () => {
     expect(await polled(GOOD)).toEqual(['fleet.resolved ok']);
   });
 
+  it('does not repeat an outcome that was stored though its submission failed', async () => {
+    isAnswerLost = true;
+    await expect(polled(STALE)).rejects.toThrow('the connection broke');
+    isAnswerLost = false;
+    expect(await polled(STALE)).toEqual([]);
+  });
+
   it('believes no refusal of a set that was replaced while it was read', async () => {
     const others = setFiles({ signedAt: '2026-11-01T12:05:00Z' });
     onRead = (name) => {
@@ -161,6 +183,22 @@ describe('a poll', () => {
     expect(submitted.filter(({ kind }) => kind === 'VerifyOutcome')).toEqual([]);
     expect(await polled(others)).toContain('fleet.resolved ok');
   });
+
+  it.each(['fleet.resolved', `rollouts/edge@${REF}`, 'revocations'])(
+    'believes no bad signature of %s, replaced between it and its signature',
+    async (name) => {
+      const before = new Map([...GOOD, ...revocationFiles('2026-11-01T12:00:00Z')]);
+      const others = setFiles({ signedAt: '2026-11-01T12:05:00Z' });
+      const after = new Map([...others, ...revocationFiles('2026-11-01T12:05:00Z')]);
+      onRead = (file) => {
+        if (file === `${name}.json.sig`) files = after;
+      };
+      await expect(polled(before)).rejects.toThrow(/changed while it was read/);
+      expect(refusals(submitted)).toEqual([]);
+      expect(await polled(after)).toContain(`${name} ok`);
+      expect(refusals(submitted)).toEqual([]);
+    },
+  );
 });
 
 /** The trust file with these keys, as an administrator would put it in the old one's place. */
