@@ -35,6 +35,13 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
     },
   ],
   [
+    'restored',
+    {
+      summary: 'tell an installation that its database came back from a snapshot',
+      load: async () => (await import('./restored.ts')).restored,
+    },
+  ],
+  [
     'log',
     {
       summary: 'check the hash chain of the event log',

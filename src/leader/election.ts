@@ -50,6 +50,23 @@ export async function takeEpoch(sql: Sql, candidate: Candidate, since: string): 
   return row;
 }
 
+/**
+ * A new incarnation for a database that went back in time without a trace that PostgreSQL could show: a disk
+ * snapshot keeps cluster and timeline. It takes an epoch as a leader does, so that whoever leads steps down and
+ * the next one loads what is there now. Null: nobody ever led here, so there is nothing to tell apart.
+ */
+export async function renewIncarnation(
+  sql: Sql,
+  { holder, address, version }: Candidate,
+  since: string,
+): Promise<Term | null> {
+  const [row] = await sql<Term[]>`
+    UPDATE epoch SET epoch = epoch + 1, incarnation = ${randomUUID()}, holder = ${holder},
+      address = ${address}, version = ${version}, since = ${since}
+    RETURNING epoch, incarnation`;
+  return row ?? null;
+}
+
 /** First in every writer transaction: fails with MU001 unless `epoch` leads, and keeps it so until the end. */
 export function fence(sql: Sql, epoch: number): Promise<unknown> {
   return sql`SELECT fence(${epoch})`.execute();
