@@ -21,7 +21,7 @@ export const TABLE = {
   wire: { rooms: ['reducer:types'], packages: ['@sinclair/typebox'], node: [] },
   trust: {
     rooms: ['wire', 'telemetry'],
-    packages: ['@sinclair/typebox', 'canonicalize'],
+    packages: ['@peculiar/x509', '@sinclair/typebox', 'canonicalize', 'reflect-metadata'],
     node: ['crypto', 'fs/promises', 'path'],
   },
   db: {

@@ -137,6 +137,14 @@ const RULES: readonly Rule[] = [
     'MUSTER_DEV_IDENTITY believes any caller, so it works only on loopback; set MUSTER_LISTEN_HOST=127.0.0.1 or drop it',
   ],
   [
+    (c) => (c.tlsCertFile === null) !== (c.tlsKeyFile === null),
+    'MUSTER_TLS_CERT_FILE and MUSTER_TLS_KEY_FILE belong together; set both or neither',
+  ],
+  [
+    (c) => c.tlsCertFile === null && (c.clientCaFile !== null || c.operatorCaFile !== null),
+    'MUSTER_CLIENT_CA_FILE and MUSTER_OPERATOR_CA_FILE need TLS, in which clients present their certificates; set MUSTER_TLS_CERT_FILE and MUSTER_TLS_KEY_FILE',
+  ],
+  [
     (c) => needsSource(c) && c.source === null,
     'the role workers needs MUSTER_SOURCE; set it to a directory or an http(s) URL of signed artifacts, or drop the role',
   ],

@@ -12,6 +12,7 @@ import { hostname } from 'node:os';
 import pino from 'pino';
 import { buildApi, type Api } from './api/app.ts';
 import type { Readiness } from './api/deps.ts';
+import { KeptMaterial } from './api/listen/files.ts';
 import type { Config, Role } from './config.ts';
 import { publicSettings } from './config.ts';
 import type { DatabaseOptions } from './db/driver.ts';
@@ -62,6 +63,7 @@ interface Kit {
   readonly metrics: MetricsRegistry;
   readonly listener: Listener;
   readonly submitter: Submitter;
+  readonly material: KeptMaterial;
 }
 
 /** A part of the process that was started, in the order of starting. */
@@ -84,7 +86,10 @@ export async function startServer(
   log: Logger = createLogger(config),
 ): Promise<RunningServer> {
   const replica = config.replica ?? `${hostname()}-${String(process.pid)}`;
-  const kit = makeKit(config, replica, version, log.child({ replica }));
+  const logger = log.child({ replica });
+  // First: with files that cannot be used, nothing has begun that would have to end.
+  const material = await openCertificates(config, logger);
+  const kit = { ...makeKit(config, replica, version, logger), material };
   kit.log.info({ version, settings: publicSettings(config) }, 'starting');
   const has = (role: Role): boolean => config.roles.includes(role);
   const state = { draining: false };
@@ -109,7 +114,12 @@ export async function startServer(
   };
 }
 
-function makeKit(config: Config, replica: string, version: string, log: Logger): Kit {
+function makeKit(
+  config: Config,
+  replica: string,
+  version: string,
+  log: Logger,
+): Omit<Kit, 'material'> {
   const database = { url: config.databaseUrl, schema: config.schema, name: `muster-${replica}` };
   const leaderDatabase = { ...database, url: config.leaderDatabaseUrl ?? config.databaseUrl };
   const metrics = createMetrics();
@@ -154,18 +164,34 @@ async function startApi(
       readiness: () => readiness(kit, pool, state),
       replica,
       devIdentity: config.devIdentity,
+      certificates: {
+        material: kit.material,
+        hostnameSuffix: config.hostnameSuffix,
+        minVersion: `TLSv${config.tlsMinVersion}`,
+      },
       limits: {
         verdictWaitMs: config.verdictWaitMs,
         requestTimeoutMs: config.requestTimeoutSeconds * 1_000,
         maxParkedPolls: config.maxParkedPolls,
         maxEventStreams: config.maxEventStreams,
         maxConnections: config.maxConnections,
+        connectionMaxMs: config.connectionMaxMinutes * 60_000,
       },
     },
     { serves, version },
   );
   const url = await api.listen(config.listenHost, config.listenPort);
   return { ...api, url };
+}
+
+function openCertificates(config: Config, log: Logger): Promise<KeptMaterial> {
+  const files = {
+    cert: config.tlsCertFile,
+    key: config.tlsKeyFile,
+    fleetCa: config.clientCaFile,
+    operatorCa: config.operatorCaFile,
+  };
+  return KeptMaterial.open(files, { clock: systemClock, log });
 }
 
 /** Can enqueue, has manifests to serve, and is not going away. A follower is as ready as a leader. */
@@ -330,6 +356,7 @@ async function stopInOrder(kit: Kit, running: Running): Promise<readonly string[
       name: 'connections',
       stop: async () => {
         committed.end();
+        kit.material.stop();
         await Promise.all([submitter.end(), listener.stop(), pool.end()]);
       },
     },

@@ -2,8 +2,6 @@
  * The HTTP application: plugins in their order, then routes. Handlers are thin; what they decide lives in
  * the reducer's read functions, what they know in committed rows.
  */
-import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import fastify, { type FastifyInstance } from 'fastify';
 import swagger from '@fastify/swagger';
@@ -15,8 +13,10 @@ import type { ApiDeps } from './deps.ts';
 import { addErrors, answerClientError, answerFrameworkError } from './errors.ts';
 import { followDispatches } from './follow.ts';
 import { readRawBodies } from './body.ts';
+import { Certificates, tlsIdentity } from './identity/certificates.ts';
 import { developmentIdentity } from './identity/development.ts';
-import { addIdentity } from './identity/identity.ts';
+import { addIdentity, type Way } from './identity/identity.ts';
+import { Connections, createServer, type ServerTls } from './listen/server.ts';
 import { addMeasures } from './measures.ts';
 import { LogStreams } from './log-stream.ts';
 import { createMemory } from './memory.ts';
@@ -42,12 +42,8 @@ export interface Api {
   stop(): Promise<void>;
 }
 
-/** Longer than a load balancer's own idle timeout is of no use; shorter than Node's default 5 s makes agents reconnect. */
-const KEEP_ALIVE_MS = 75_000;
 /** Where `npm run build` puts the operator's page. */
 const PAGE_DIR = fileURLToPath(new URL('../web/', import.meta.url));
-/** How often slow requests are looked for: a tenth of the shortest limit that may be set would be 20 ms. */
-const CHECK_EVERY_MS = 1_000;
 
 export interface ApiOptions {
   /** Serve agents and operators; else only health and metrics. */
@@ -57,8 +53,9 @@ export interface ApiOptions {
 
 export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api> {
   const { maxParkedPolls, maxEventStreams } = deps.limits;
-  const app = createApp(deps.limits);
-  const endSilent = silentConnections(app);
+  const connections = new Connections(deps, deps.limits);
+  const tls = deps.certificates.material.current.pem.cert === null ? null : deps.certificates;
+  const app = createApp(deps.limits, connections, tls);
   const { pool, replica } = deps;
   const memory = createMemory({
     ...deps,
@@ -75,7 +72,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   });
   addMeasures(app, deps);
   addProtocol(app);
-  addIdentity(app, deps.devIdentity ? [developmentIdentity(app, deps.log)] : []);
+  addIdentity(app, waysOf(app, deps));
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -109,52 +106,56 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   const unfollow = options.serves ? followDispatches({ ...deps, since }, polls) : () => undefined;
   return {
     app,
-    listen: (host, port) => app.listen({ host, port }),
+    listen: (host, port) => listenOn(app, { host, port }, tls),
     drain() {
-      app.server.prependListener('request', (_request, response: ServerResponse) => {
-        response.setHeader('connection', 'close');
-      });
+      connections.drain();
     },
     async stop() {
       unfollow();
       polls.drain();
       streams.stop();
-      endSilent();
+      connections.endSilent();
       await app.close();
     },
   };
 }
 
-function createApp({ requestTimeoutMs, maxConnections }: ApiDeps['limits']): FastifyInstance {
-  const app = fastify({
+async function listenOn(
+  app: FastifyInstance,
+  where: { readonly host: string; readonly port: number },
+  tls: ServerTls | null,
+): Promise<string> {
+  const url = await app.listen(where);
+  return tls === null ? url : url.replace(/^http:/, 'https:');
+}
+
+/** In the order in which they are asked: who presents a certificate is judged by it alone. */
+function waysOf(app: FastifyInstance, deps: ApiDeps): Way[] {
+  const { material, hostnameSuffix } = deps.certificates;
+  const certificates = new Certificates(material, hostnameSuffix, deps.clock);
+  return [
+    ...(material.isAsking ? [tlsIdentity(certificates)] : []),
+    ...(deps.devIdentity ? [developmentIdentity(app, deps.log)] : []),
+  ];
+}
+
+function createApp(
+  limits: ApiDeps['limits'],
+  connections: Connections,
+  tls: ServerTls | null,
+): FastifyInstance {
+  return fastify({
     logger: false,
     // Errors of the router must leave through the same door as all others.
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
     routerOptions: { maxParamLength: 300 },
-    requestTimeout: requestTimeoutMs,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    http: {
-      headersTimeout: requestTimeoutMs,
-      connectionsCheckingInterval: Math.min(CHECK_EVERY_MS, requestTimeoutMs / 2),
+    // Called once for each address that a host name stands for.
+    serverFactory: (handler) => {
+      const server = createServer(handler, limits, tls);
+      connections.watch(server);
+      return server;
     },
     forceCloseConnections: 'idle',
   });
-  app.server.maxConnections = maxConnections;
-  return app;
-}
-
-/**
- * Ends connections that never said a word (clients and balancers open some ahead of need). Node takes them
- * for busy ones, and closing would wait for them.
- */
-function silentConnections({ server }: FastifyInstance): () => void {
-  const open = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-  });
-  return () => {
-    for (const socket of open) if (socket.bytesRead === 0) socket.destroy();
-  };
 }

@@ -2,12 +2,14 @@
  * What the API is given. It is stateless apart from parked polls and a little short-lived memory: whatever
  * it accepts goes to the queue, whatever it answers comes from committed rows.
  */
+import type { SecureVersion } from 'node:tls';
 import type { Pool } from '../db/pool.ts';
 import type { Follower } from '../eventlog/follow.ts';
 import type { StoredInput } from '../wire/input.ts';
 import type { OperatorInput } from '../reducer/input.ts';
 import type { Verdict } from '../reducer/log.ts';
 import type { Clock, Logger, MetricsRegistry } from '../telemetry.ts';
+import type { KeptMaterial } from './listen/files.ts';
 
 export type Submitted =
   /** Committed and decided; `seqs` are the log rows it led to. */
@@ -56,6 +58,16 @@ export interface ApiLimits {
   /** Streams of the event log. */
   readonly maxEventStreams: number;
   readonly maxConnections: number;
+  /** Age at which a connection closes after its next answer. */
+  readonly connectionMaxMs: number;
+}
+
+/** What this replica knows of certificates. */
+export interface CertificateOptions {
+  readonly material: KeptMaterial;
+  /** Ending of an agent certificate's name that is not part of the host name. */
+  readonly hostnameSuffix: string;
+  readonly minVersion: SecureVersion;
 }
 
 export interface ApiDeps {
@@ -75,5 +87,6 @@ export interface ApiDeps {
   readonly replica: string;
   /** Believe `X-Muster-Dev-Identity`; refused unless the listener is loopback. */
   readonly devIdentity: boolean;
+  readonly certificates: CertificateOptions;
   readonly limits: ApiLimits;
 }

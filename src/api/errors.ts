@@ -39,10 +39,11 @@ export function asRefusal(error: FastifyError | Refusal, deps: ApiDeps, route: s
 }
 
 function answer(reply: FastifyReply, refusal: Refusal, deps: ApiDeps): FastifyReply {
-  const { retryAfterSecs, why } = refusal.options;
+  const { retryAfterSecs, why, endsConnection } = refusal.options;
   if (retryAfterSecs !== undefined) {
     void reply.header('retry-after', retryAfter(retryAfterSecs, deps.random));
   }
+  if (endsConnection === true) void reply.header('connection', 'close');
   if (why !== undefined) deps.metrics.count('muster_api_shed_total', { why });
   return reply
     .code(refusal.status)
@@ -76,6 +77,11 @@ export function answerFrameworkError(
 /** What never became a request: a slow or oversized header, or no HTTP at all. Answered by hand, then closed. */
 export function answerClientError(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return;
+  // No handshake, so nobody who could read an answer.
+  if (/^ERR_(SSL|TLS)_/.test(error.code)) {
+    socket.destroy();
+    return;
+  }
   const code = CLIENT_ERRORS.get(error.code) ?? 'malformed';
   const body = JSON.stringify(
     problem(code, 'the request cannot be read; send it whole, and in time'),

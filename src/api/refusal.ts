@@ -14,6 +14,8 @@ export interface RefusalOptions {
   readonly facts?: ProblemFacts;
   /** What happened, for the metrics of shed requests. */
   readonly why?: string;
+  /** Nothing better can come over this connection: it closes after the answer. */
+  readonly endsConnection?: boolean;
 }
 
 export class Refusal extends Error {

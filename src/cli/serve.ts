@@ -41,7 +41,7 @@ export async function serve(args: string[], io: Io): Promise<number> {
     process.exit(EXIT.no);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    log.error({ reason }, 'cannot serve; check the listen address and port, then start again');
+    log.error({ reason }, 'cannot serve; mend what the reason names, then start again');
     // What was started already (sessions, timers) would keep a process that serves nobody.
     process.exit(EXIT.no);
   }

@@ -5,9 +5,17 @@
 import { Type } from '@sinclair/typebox';
 
 type Group =
-  'Event log' | 'Database' | 'Process' | 'Manifests' | 'Hosts and graces' | 'Limits' | 'Stopping';
+  | 'Event log'
+  | 'Database'
+  | 'Process'
+  | 'Identity'
+  | 'Manifests'
+  | 'Hosts and graces'
+  | 'Limits'
+  | 'Stopping';
 
 const ROLES = ['api', 'leader', 'workers'] as const;
+const TLS_VERSIONS = ['1.3', '1.2'] as const;
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
 function text(group: Group, fallback: string | null, description: string, more: object = {}) {
@@ -96,7 +104,7 @@ export const ConfigSchema = Type.Object({
   listenPort: whole('Process', 8080, [0, 65_535], 'Port to listen on; 0 picks a free one.'),
   publicAddress: optional(
     'Process',
-    'URL under which others reach this process, shown to operators. Unset: `http://<listen host>:<port>`.',
+    'URL under which others reach this process, shown to operators. Unset: `http(s)://<listen host>:<port>`.',
     { example: 'https://muster-0.example.net' },
   ),
   replica: optional(
@@ -110,12 +118,6 @@ export const ConfigSchema = Type.Object({
     description:
       'Believe the header `X-Muster-Dev-Identity`. For development: works only while listening on loopback.',
   }),
-  hostnameSuffix: text(
-    'Process',
-    '',
-    "Ending of an agent certificate's name that is not part of the host name.",
-    { maxLength: 200, example: '.agents.example.net' },
-  ),
   logLevel: Type.Union(
     LOG_LEVELS.map((level) => Type.Literal(level)),
     {
@@ -123,6 +125,41 @@ export const ConfigSchema = Type.Object({
       default: 'info',
       description: 'Least severe lines to log: `debug`, `info`, `warn` or `error`.',
     },
+  ),
+
+  tlsCertFile: optional(
+    'Identity',
+    'PEM file with the certificate of this listener, followed by the authorities between it and its root. With it the listener speaks TLS and nothing else. Read again when it changes, as are all files of this group.',
+    { example: '/etc/muster/tls/tls.crt' },
+  ),
+  tlsKeyFile: optional('Identity', 'PEM file with the key of that certificate.', {
+    example: '/etc/muster/tls/tls.key',
+  }),
+  tlsMinVersion: Type.Union(
+    TLS_VERSIONS.map((version) => Type.Literal(version)),
+    {
+      group: 'Identity',
+      default: '1.3',
+      form: '1.3 or 1.2',
+      description:
+        'Least version of TLS that a client may speak: `1.3`, or `1.2` for agents that know no better.',
+    },
+  ),
+  clientCaFile: optional(
+    'Identity',
+    'PEM file with the authorities that issue certificates to agents, each of which is trusted itself: an authority below another one is named itself. Who presents a certificate of theirs is the host that it names. See docs/tls.md.',
+    { example: '/etc/muster/fleet-ca.pem' },
+  ),
+  operatorCaFile: optional(
+    'Identity',
+    'PEM file with the authorities that issue certificates to operators; none of them may be an authority of agents. The common name is the operator, an organisational unit `viewer`, `operator` or `admin` the role.',
+    { example: '/etc/muster/operator-ca.pem' },
+  ),
+  hostnameSuffix: text(
+    'Identity',
+    '',
+    "Ending of an agent certificate's name that is not part of the host name. When set, a certificate without it is nobody's.",
+    { maxLength: 200, example: '.agents.example.net' },
   ),
 
   source: optional(
@@ -271,6 +308,12 @@ export const ConfigSchema = Type.Object({
     25_000,
     [10, 250_000],
     'Open client connections; the rest waits in the kernel. Parked polls plus a quarter for everything else.',
+  ),
+  connectionMaxMinutes: decimal(
+    'Limits',
+    15,
+    [0.01, 1_440],
+    'Age at which a connection closes after its next answer, spread by a quarter: agents come to use renewed certificates, and new replicas, within it. 10,000 agents make eleven handshakes a second of it.',
   ),
   requestTimeoutSeconds: decimal(
     'Limits',

@@ -21,5 +21,5 @@ it('ends with exit code 1 when its port is taken', async () => {
   const [code] = (await once(child, 'exit')) as [number | null];
   taken.close();
   expect(code).toBe(1);
-  expect(said).toMatch(/EADDRINUSE.*cannot serve; check the listen address/);
+  expect(said).toMatch(/EADDRINUSE.*cannot serve; mend what the reason names/);
 }, 20_000);

@@ -1,6 +1,7 @@
 /** Time that moves only when told to, and a replica of the API whose queue is the test's own. */
 import { buildApi, type Api } from '../../../src/api/app.ts';
-import type { ApiDeps, Submit, Submitted } from '../../../src/api/deps.ts';
+import type { ApiDeps, CertificateOptions, Submit, Submitted } from '../../../src/api/deps.ts';
+import { KeptMaterial } from '../../../src/api/listen/files.ts';
 import { createPool, type Pool } from '../../../src/db/pool.ts';
 import { createFollower } from '../../../src/eventlog/follow.ts';
 import { DEFAULT_SETTINGS } from '../../../src/reducer/settings.ts';
@@ -106,9 +107,19 @@ function testPool(pool: Pool): TestPool {
   };
 }
 
+const WITHOUT_CERTIFICATES: CertificateOptions = {
+  material: await KeptMaterial.open(
+    { cert: null, key: null, fleetCa: null, operatorCa: null },
+    { clock: systemClock, log: silentLogger() },
+  ),
+  hostnameSuffix: '',
+  minVersion: 'TLSv1.3',
+};
+
 export async function startReplica(
   url: string,
   limits: Partial<ApiDeps['limits']> = {},
+  certificates: Partial<CertificateOptions> = {},
 ): Promise<Replica> {
   const database = { url, schema: 'muster', name: 'test' };
   const pool = testPool(createPool(database, { role: 'api', max: 4, statementMs: 5_000 }));
@@ -137,12 +148,14 @@ export async function startReplica(
       readiness: () => Promise.resolve({ ready: true, reasons: [] }),
       replica: 'test',
       devIdentity: true,
+      certificates: { ...WITHOUT_CERTIFICATES, ...certificates },
       limits: {
         verdictWaitMs: 2_000,
         requestTimeoutMs: 10_000,
         maxParkedPolls: 100,
         maxEventStreams: 10,
         maxConnections: 1_000,
+        connectionMaxMs: 3_600_000,
         ...limits,
       },
     },

@@ -1,0 +1,170 @@
+/**
+ * The certificates of this process and the authorities it goes by, as files: read at start, where anything wrong
+ * ends the start, and read again while it runs, because they are renewed under it (cert-manager and the like
+ * replace them every few weeks). What cannot be used then is told once, and what was used so far stays.
+ *
+ * Files are read and compared rather than watched: Kubernetes swaps a link two levels up, which watching misses,
+ * and a few kilobytes every ten seconds cost nothing.
+ */
+import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+import { hasSameKey, readAuthorities, type Certificate } from '../../trust/certificate.ts';
+import type { Clock, Logger } from '../../telemetry.ts';
+
+/** Paths; null where none is configured. */
+export interface CertificateFiles {
+  /** Of the listener: its certificate, with the chain below its root, and the key. Both or neither. */
+  readonly cert: string | null;
+  readonly key: string | null;
+  /** Authorities that issue certificates to agents, and to operators. */
+  readonly fleetCa: string | null;
+  readonly operatorCa: string | null;
+}
+
+export type CertificateFile = keyof CertificateFiles;
+
+/** What the files held when they were read last, all of one reading. */
+export interface Material {
+  readonly pem: Readonly<Record<CertificateFile, string | null>>;
+  /** Empty where no file is configured: then nobody proves to be one. */
+  readonly fleet: readonly Certificate[];
+  readonly operators: readonly Certificate[];
+}
+
+/** A renewed certificate has weeks left; a replaced authority should be in force about at once. */
+const LOOK_EVERY_MS = 10_000;
+
+const NAMES: Readonly<Record<CertificateFile, string>> = {
+  cert: 'MUSTER_TLS_CERT_FILE',
+  key: 'MUSTER_TLS_KEY_FILE',
+  fleetCa: 'MUSTER_CLIENT_CA_FILE',
+  operatorCa: 'MUSTER_OPERATOR_CA_FILE',
+};
+
+export class KeptMaterial {
+  private readonly files: CertificateFiles;
+  private readonly clock: Clock;
+  private readonly log: Logger;
+  private readonly listeners = new Set<(material: Material) => void>();
+  private held: Material;
+  /** Said last of files that cannot be used. */
+  private told: string | null = null;
+  private cancel: () => void = () => undefined;
+  private stopped = false;
+
+  private constructor(
+    files: CertificateFiles,
+    material: Material,
+    { clock, log }: { readonly clock: Clock; readonly log: Logger },
+  ) {
+    this.files = files;
+    this.held = material;
+    this.clock = clock;
+    this.log = log;
+    if (Object.values(files).some((file) => file !== null)) this.lookLater();
+  }
+
+  /** Rejects with a sentence that says which file is wrong, and how. */
+  static async open(
+    files: CertificateFiles,
+    tools: { readonly clock: Clock; readonly log: Logger },
+  ): Promise<KeptMaterial> {
+    return new KeptMaterial(files, await readMaterial(files), tools);
+  }
+
+  get current(): Material {
+    return this.held;
+  }
+
+  /** Some authority is configured, so that clients may prove something by a certificate. */
+  get isAsking(): boolean {
+    return this.files.fleetCa !== null || this.files.operatorCa !== null;
+  }
+
+  onChange(listener: (material: Material) => void): void {
+    this.listeners.add(listener);
+  }
+
+  /** Reads the files again. Never rejects. */
+  async look(): Promise<void> {
+    try {
+      const next = await readMaterial(this.files, this.held);
+      this.told = null;
+      if (next === this.held) return;
+      this.held = next;
+      for (const listener of this.listeners) listener(next);
+      this.log.info({}, 'certificate files changed and are in use');
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (reason === this.told) return;
+      this.told = reason;
+      this.log.error({ reason }, 'changed certificate files cannot be used; the old ones stay');
+    }
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.cancel();
+  }
+
+  private lookLater(): void {
+    this.cancel = this.clock.after(LOOK_EVERY_MS, () => {
+      void this.look().then(() => {
+        if (!this.stopped) this.lookLater();
+      });
+    });
+  }
+}
+
+/** `held` itself when nothing changed. */
+async function readMaterial(files: CertificateFiles, held?: Material): Promise<Material> {
+  const [cert, key, fleetCa, operatorCa] = await Promise.all([
+    readText(files, 'cert'),
+    readText(files, 'key'),
+    readText(files, 'fleetCa'),
+    readText(files, 'operatorCa'),
+  ]);
+  const pem = { cert, key, fleetCa, operatorCa };
+  if (held !== undefined && JSON.stringify(pem) === JSON.stringify(held.pem)) return held;
+  mustFit(pem);
+  const fleet = authorities(files, pem, 'fleetCa');
+  const operators = authorities(files, pem, 'operatorCa');
+  if (fleet.some((one) => operators.some((other) => hasSameKey(one, other)))) {
+    throw new Error(
+      `${NAMES.fleetCa} and ${NAMES.operatorCa} name one authority: a host's certificate would be an operator's; give operators an authority of their own`,
+    );
+  }
+  return { pem, fleet, operators };
+}
+
+async function readText(files: CertificateFiles, name: CertificateFile): Promise<string | null> {
+  const path = files[name];
+  if (path === null) return null;
+  return readFile(path, 'utf8').catch((error: unknown): never => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`cannot read ${NAMES[name]} (${why})`);
+  });
+}
+
+/** Caught half way through a renewal, a key does not belong to its certificate. */
+function mustFit({ cert, key }: Material['pem']): void {
+  if (cert === null || key === null) return;
+  try {
+    createSecureContext({ cert, key });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`${NAMES.cert} and ${NAMES.key} cannot be used together (${why})`);
+  }
+}
+
+function authorities(
+  files: CertificateFiles,
+  pem: Material['pem'],
+  name: 'fleetCa' | 'operatorCa',
+): readonly Certificate[] {
+  const text = pem[name];
+  if (text === null) return [];
+  const read = readAuthorities(text);
+  if (read.ok) return read.value;
+  throw new Error(`${NAMES[name]} (${files[name] ?? ''}) cannot be used: ${read.detail}`);
+}
