@@ -19,6 +19,7 @@ export interface Replica {
 export interface Replicas {
   /** The balanced endpoint. */
   readonly url: string;
+  readonly databaseUrl: string;
   readonly sql: postgres.Sql;
   readonly replicas: readonly Replica[];
   /** The replica that leads, and its epoch. */
@@ -50,6 +51,7 @@ export async function startReplicas(options: ReplicaOptions): Promise<Replicas> 
   let stopping: Promise<void> | null = null;
   return {
     url: `http://127.0.0.1:${balancer.port}`,
+    databaseUrl: database.url,
     ...{ sql, replicas },
     leader: () => leaderOf(sql, replicas),
     stop: () => (stopping ??= stop()),
