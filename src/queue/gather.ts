@@ -4,8 +4,11 @@
  * belongs to it for certain.
  *
  * Failure behaviour: a batch that the server refuses for its data is halved until only the offender fails;
- * any other error fails the whole batch, whose outcome is then unknown to its callers.
+ * any other error fails the whole batch, whose outcome is then unknown to its callers. A database that gave
+ * no answer at all also fails those who gathered meanwhile: another deadline, and their callers, who wait 10 s,
+ * would be gone without having been told.
  */
+import { DeadlineError } from '../db/deadline.ts';
 import { isDataError } from '../db/errors.ts';
 
 export interface Gatherer<In, Out> {
@@ -54,16 +57,26 @@ export function createGatherer<In, Out>(
         const middle = Math.ceil(batch.length / 2);
         await send(batch.slice(0, middle));
         await send(batch.slice(middle));
-      } else for (const waiting of batch) waiting.reject(error);
+      } else reject(error instanceof DeadlineError ? [...batch, ...takeGathered()] : batch, error);
     }
   };
+  const reject = (refused: readonly Waiting<In, Out>[], error: unknown): void => {
+    for (const waiting of refused) waiting.reject(error);
+  };
+  const takeGathered = (): readonly Waiting<In, Out>[] => {
+    const taken = gathered.splice(0);
+    heldSize -= sizeOf(taken);
+    return taken;
+  };
+  const sizeOf = (batch: readonly Waiting<In, Out>[]): number =>
+    batch.reduce((sum, { item }) => sum + limits.sizeOf(item), 0);
   const drain = async (): Promise<void> => {
     while (gathered.length > 0) {
       const batch = gathered.splice(0, fitting(gathered, limits));
       inFlight = batch.length;
       await send(batch);
       inFlight = 0;
-      for (const { item } of batch) heldSize -= limits.sizeOf(item);
+      heldSize -= sizeOf(batch);
     }
     running = false;
     for (const resolve of idlers.splice(0)) resolve();

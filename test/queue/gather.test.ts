@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { DeadlineError } from '../../src/db/deadline.ts';
 import { createGatherer } from '../../src/queue/gather.ts';
 
 /** A writer that waits to be let on, and remembers its batches. */
@@ -47,4 +48,24 @@ it('cuts statements by items and by size, and lets one large item through', asyn
   open();
   await Promise.all(all);
   expect(batches).toEqual([['aa', 'bb'], ['cc'], ['ddddddddd'], ['e', 'fffff'], ['g']]);
+});
+
+it('fails those who gathered behind a statement that was never answered, and takes the next', async () => {
+  const { write, batches, open } = gated();
+  let silent = true;
+  const gatherer = createGatherer(limits(2, 1_000), async (items) => {
+    const answer = await write(items);
+    if (silent) throw new DeadlineError('no answer');
+    return answer;
+  });
+  const first = gatherer.add('a');
+  await new Promise(setImmediate);
+  const all = Promise.allSettled([first, ...['b', 'c', 'd'].map((item) => gatherer.add(item))]);
+  open();
+  expect((await all).map(({ status }) => status)).toEqual(Array(4).fill('rejected'));
+  expect(batches).toEqual([['a']]);
+  await gatherer.idle();
+  expect([gatherer.held, gatherer.heldSize]).toEqual([0, 0]);
+  silent = false;
+  expect(await gatherer.add('e')).toBe('E');
 });
