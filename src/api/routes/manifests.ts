@@ -24,6 +24,11 @@ const TYPES: Readonly<Record<Part, string>> = {
   bytes: 'application/json',
   signature: 'application/octet-stream',
 };
+/** Where each part is, and what to call it. */
+const PARTS: readonly (readonly [part: Part, path: string, what: string])[] = [
+  ['bytes', '', ', as signed'],
+  ['signature', '/sig', "'s signature, raw"],
+];
 const FLEET: ServedArtifact = { kind: 'fleet', name: 'fleet.resolved' };
 /** A few versions of a few files: every agent asks for the same ones. */
 const MAX_KEPT = 64;
@@ -59,9 +64,17 @@ interface OfRollout {
   Params: Static<typeof RolloutParams>;
 }
 
-// Bytes go out as they are: a serialiser for 200 would have nothing to say.
-const responses = {
-  200: { description: 'The exact bytes.', type: 'string', format: 'binary' },
+/** For people and tools only: bytes go out as they are, past every serialiser. */
+const BODIES = {
+  bytes: { type: 'object', additionalProperties: true },
+  signature: { type: 'string', format: 'binary' },
+} as const satisfies Readonly<Record<Part, object>>;
+
+const responsesOf = (part: Part) => ({
+  200: {
+    description: 'The exact bytes that were signed, or of their signature.',
+    content: { [TYPES[part]]: { schema: BODIES[part] } },
+  },
   400: ProblemSchema,
   304: Type.Null({ description: 'Unchanged since If-None-Match.' }),
   401: ProblemSchema,
@@ -69,7 +82,7 @@ const responses = {
   404: ProblemSchema,
   426: ProblemSchema,
   503: ProblemSchema,
-};
+});
 
 export function addManifests(scope: FastifyInstance, deps: ApiDeps): void {
   const read = artifactReader(deps);
@@ -87,30 +100,19 @@ export function addManifests(scope: FastifyInstance, deps: ApiDeps): void {
     return reply.type(TYPES[part]).send(row[part]);
   };
   const config = { audience: 'agent' } as const;
-  const options = (summary: string) => ({
-    config,
-    schema: { summary, tags: ['agent'], response: responses },
-  });
-  const ofRollout = (summary: string) => ({
-    config,
-    schema: { summary, tags: ['agent'], params: RolloutParams, response: responses },
-  });
-  scope.get('/v1/fleet.resolved', options('The fleet, as signed'), (request, reply) =>
-    serve(request, reply, FLEET, 'bytes'),
-  );
-  scope.get('/v1/fleet.resolved/sig', options("The fleet's signature, raw"), (request, reply) =>
-    serve(request, reply, FLEET, 'signature'),
-  );
-  scope.get<OfRollout>(
-    '/v1/rollouts/:id',
-    ofRollout('A rollout manifest, as signed'),
-    (request, reply) => serve(request, reply, rolloutOf(request.params.id), 'bytes'),
-  );
-  scope.get<OfRollout>(
-    '/v1/rollouts/:id/sig',
-    ofRollout("A rollout manifest's signature, raw"),
-    (request, reply) => serve(request, reply, rolloutOf(request.params.id), 'signature'),
-  );
+  for (const [part, path, what] of PARTS) {
+    const about = (of: string) => ({
+      ...{ summary: `${of}${what}`, tags: ['agent'], response: responsesOf(part) },
+    });
+    scope.get(`/v1/fleet.resolved${path}`, { config, schema: about('The fleet') }, (...both) =>
+      serve(...both, FLEET, part),
+    );
+    scope.get<OfRollout>(
+      `/v1/rollouts/:id${path}`,
+      { config, schema: { ...about('A rollout manifest'), params: RolloutParams } },
+      (request, reply) => serve(request, reply, rolloutOf(request.params.id), part),
+    );
+  }
 }
 
 function rolloutOf(id: string): ServedArtifact {
