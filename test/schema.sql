@@ -116,7 +116,7 @@ table event_log partition by RANGE (seq)
   constraint event_log_seq_check CHECK ((seq > 0))
   index CREATE INDEX event_log_host ON ONLY event_log USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE INDEX event_log_rare_kind ON ONLY event_log USING btree (kind, seq) WHERE (kind = ANY (ARRAY['leadership'::text, 'operator_command'::text, 'manifest_set'::text, 'verify_outcome'::text, 'rollout_event'::text, 'liveness'::text]))
-  index CREATE INDEX event_log_rollout ON ONLY event_log USING btree (rollout_id) WHERE (rollout_id IS NOT NULL)
+  index CREATE INDEX event_log_rollout ON ONLY event_log USING btree (rollout_id, ((seq >> 12))) WHERE (rollout_id IS NOT NULL)
   index CREATE INDEX event_log_ts ON ONLY event_log USING brin (ts)
   index CREATE INDEX event_log_wide ON ONLY event_log USING btree (rollout_id, seq) WHERE (hostname IS NULL)
   index CREATE UNIQUE INDEX event_log_pkey ON ONLY event_log USING btree (seq)
@@ -142,7 +142,7 @@ table event_log_p000000 FOR VALUES FROM ('0') TO ('1000000')
   constraint event_log_seq_check CHECK ((seq > 0))
   index CREATE INDEX event_log_p000000_hostname_idx ON event_log_p000000 USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE INDEX event_log_p000000_kind_seq_idx ON event_log_p000000 USING btree (kind, seq) WHERE (kind = ANY (ARRAY['leadership'::text, 'operator_command'::text, 'manifest_set'::text, 'verify_outcome'::text, 'rollout_event'::text, 'liveness'::text]))
-  index CREATE INDEX event_log_p000000_rollout_id_idx ON event_log_p000000 USING btree (rollout_id) WHERE (rollout_id IS NOT NULL)
+  index CREATE INDEX event_log_p000000_rollout_id_expr_idx ON event_log_p000000 USING btree (rollout_id, ((seq >> 12))) WHERE (rollout_id IS NOT NULL)
   index CREATE INDEX event_log_p000000_rollout_id_seq_idx ON event_log_p000000 USING btree (rollout_id, seq) WHERE (hostname IS NULL)
   index CREATE INDEX event_log_p000000_ts_idx ON event_log_p000000 USING brin (ts)
   index CREATE UNIQUE INDEX event_log_p000000_pkey ON event_log_p000000 USING btree (seq)
@@ -168,7 +168,7 @@ table event_log_p000001 FOR VALUES FROM ('1000000') TO ('2000000')
   constraint event_log_seq_check CHECK ((seq > 0))
   index CREATE INDEX event_log_p000001_hostname_idx ON event_log_p000001 USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE INDEX event_log_p000001_kind_seq_idx ON event_log_p000001 USING btree (kind, seq) WHERE (kind = ANY (ARRAY['leadership'::text, 'operator_command'::text, 'manifest_set'::text, 'verify_outcome'::text, 'rollout_event'::text, 'liveness'::text]))
-  index CREATE INDEX event_log_p000001_rollout_id_idx ON event_log_p000001 USING btree (rollout_id) WHERE (rollout_id IS NOT NULL)
+  index CREATE INDEX event_log_p000001_rollout_id_expr_idx ON event_log_p000001 USING btree (rollout_id, ((seq >> 12))) WHERE (rollout_id IS NOT NULL)
   index CREATE INDEX event_log_p000001_rollout_id_seq_idx ON event_log_p000001 USING btree (rollout_id, seq) WHERE (hostname IS NULL)
   index CREATE INDEX event_log_p000001_ts_idx ON event_log_p000001 USING brin (ts)
   index CREATE UNIQUE INDEX event_log_p000001_pkey ON event_log_p000001 USING btree (seq)
@@ -523,6 +523,11 @@ DECLARE
 BEGIN
   -- One maker at a time, whoever calls; released with the transaction.
   PERFORM pg_advisory_xact_lock(x'4d55'::int + 16, ('event_log'::regclass::oid)::bigint::bit(32)::int);
+  -- Of the head, not of what is there already: asking again gives no more.
+  IF through / size > coalesce((SELECT e.seq FROM event_log e ORDER BY e.seq DESC LIMIT 1), 0) / size + 1000 THEN
+    RAISE EXCEPTION 'partitions through % refused: more than 1000 beyond the head of the log', through
+      USING ERRCODE = 'program_limit_exceeded', HINT = 'Two are made ahead; ask for what the head will need.';
+  END IF;
   FOR part IN
     SELECT n FROM generate_series(0, greatest(through, 0) / size) AS n
     WHERE to_regclass(format('event_log_p%s', lpad(n::text, 6, '0'))) IS NULL

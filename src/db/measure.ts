@@ -13,7 +13,7 @@ export async function readLongestIdle(sql: Sql): Promise<number> {
     LEFT JOIN LATERAL (
       SELECT ts FROM event_log l WHERE l.rollout_id = r.rollout_id
         AND l.kind IN ('agent_event', 'transition', 'rollout_event', 'plan_action')
-      ORDER BY seq DESC LIMIT 1
+      ORDER BY seq >> 12 DESC, seq DESC LIMIT 1 -- as its index stands (migration 0010)
     ) moved ON true
     WHERE r.state IN ('Opening', 'Active', 'Converging') AND c.pause IS NULL
       AND NOT EXISTS (SELECT FROM fleet WHERE pause IS NOT NULL)

@@ -1,4 +1,4 @@
-/** Reading the log: a tail by seq, one rollout or one host in order. Always bounded, always in seq order. */
+/** Reading the log on, to fold it: always bounded, always in seq order. */
 import type { Sql } from '../db/driver.ts';
 import type { Change } from '../reducer/state/change.ts';
 import { decodePayload } from '../wire/log.ts';
@@ -13,17 +13,12 @@ export interface LogQuery {
   /** Rows above this seq; 0 is everything. */
   readonly after: number;
   readonly limit: number;
-  readonly rolloutId?: string;
-  readonly hostname?: string;
 }
 
-export async function readLog(sql: Sql, query: LogQuery): Promise<LogRow[]> {
-  const rollout = query.rolloutId === undefined ? sql`` : sql`AND rollout_id = ${query.rolloutId}`;
-  const host = query.hostname === undefined ? sql`` : sql`AND hostname = ${query.hostname}`;
+export async function readLog(sql: Sql, { after, limit }: LogQuery): Promise<LogRow[]> {
   const rows = await sql<TailRow[]>`
     SELECT seq, ts, epoch, kind, hostname, rollout_id AS "rolloutId", channel, actor,
       caused_by AS "causedBy", payload
-    FROM event_log WHERE seq > ${query.after} ${rollout} ${host}
-    ORDER BY seq LIMIT ${query.limit}`;
+    FROM event_log WHERE seq > ${after} ORDER BY seq LIMIT ${limit}`;
   return rows.map((row) => ({ ...row, ...decodePayload(row.payload, row) }));
 }

@@ -1,5 +1,5 @@
 /**
- * The facts of each kind of log row, format 1: what `payload` holds beside `v`, `set` and `changes`. A fact
+ * The facts of each kind of log row, the same in formats 1 and 2: what `payload` holds beside `v`, `set` and `changes`. A fact
  * that is not described here is not written: tests and the simulator hold every row they see to it.
  */
 import { Type, type TObject, type TProperties, type TSchema } from '@sinclair/typebox';

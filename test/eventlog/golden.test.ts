@@ -27,7 +27,7 @@ const MADE_FROM = ['03-waves', '05-rollback-quarantine', '13-recovery', '34-budg
 
 if (process.env['UPDATE_GOLDEN'] === '1') {
   for (const name of MADE_FROM) {
-    const file = path.join(GOLDEN, `format-1-${name}.jsonl.gz`);
+    const file = path.join(GOLDEN, `format-2-${name}.jsonl.gz`);
     if (!existsSync(file)) await make(path.join(SCENARIOS, `${name}.txt`), file);
   }
 }

@@ -3,7 +3,9 @@ import { replay } from '../../src/cli/replay.ts';
 import { audit } from '../../src/eventlog/audit.ts';
 import { readLog } from '../../src/eventlog/read.ts';
 import { loadState } from '../../src/eventlog/state.ts';
-import type { Change } from '../../src/reducer/state/change.ts';
+import { readTail, type TailFilter } from '../../src/eventlog/tail.ts';
+import type { LogEntry } from '../../src/reducer/log.ts';
+import type { Change, RecordSet } from '../../src/reducer/state/change.ts';
 import { dump, restore } from '../../src/reducer/state/rows-io.ts';
 import { decodePayload, encodePayload } from '../../src/wire/log.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -74,12 +76,18 @@ describe('the event log', () => {
     expect(all.map((row) => row.seq)).toEqual(all.map((_, i) => i + 1));
     const page = await a.pool.run((sql) => readLog(sql, { after: 2, limit: 2 }));
     expect(page.map((row) => row.seq)).toEqual([3, 4]);
-    const hostname = 'host-0002';
-    const one = await a.pool.run((sql) => readLog(sql, { after: 0, limit: 1_000, hostname }));
-    expect(one).toEqual(all.filter((row) => row.hostname === hostname));
+    const seqs = async (filter: TailFilter): Promise<number[] | undefined> =>
+      (await a.pool.run((sql) => readTail(sql, { after: 0, limit: 1_000, ...filter })))?.rows.map(
+        (row) => row.seq,
+      );
     const { rolloutId } = fleet;
-    const mine = await a.pool.run((sql) => readLog(sql, { after: 0, limit: 1_000, rolloutId }));
-    expect(mine).toEqual(all.filter((row) => row.rolloutId === rolloutId));
+    for (const [name, filter] of [
+      ['hostname', { hostname: 'host-0002' }],
+      ['rolloutId', { rolloutId }],
+    ] as const)
+      expect(await seqs(filter)).toEqual(
+        all.filter((row) => [rolloutId, 'host-0002'].includes(row[name] ?? '')).map((r) => r.seq),
+      );
   });
 
   it('holds all that its decisions needed: decided again, nothing differs', async () => {
@@ -105,39 +113,72 @@ describe('payloads', () => {
   const ts = '2026-05-16T01:27:01.000Z';
   const row = { ts, hostname: 'h', rolloutId: 'r@1', channel: 'r' };
 
+  const record = (set: RecordSet): Change => ({
+    ...{ t: 'record', rolloutId: 'r@1', hostname: 'h', set },
+  });
+  const mode = 'enforce';
+  const passed = { kind: 'ProbeResult', seq: 6, probeName: 'p', mode, observedAt: '2026-05-16' };
+  const pass = { lastObservedAt: '2026-05-16', lastPassAt: '2026-05-16', failureReason: null };
+  const probes = { p: { status: 'pass', mode, ...pass } } as const;
+
   it('come back as they were', () => {
     const changes: Change[] = [
-      { t: 'record', rolloutId: 'r@1', hostname: 'h', set: { lastAcceptedAt: ts, stuck: true } },
+      record({ lastAcceptedAt: ts, stuck: true }),
       { t: 'record', rolloutId: 'r@2', hostname: 'h', set: { convergedAt: null, closed: null } },
       { t: 'dispatch', rolloutId: 'r@1', hostname: 'h', set: null },
       { t: 'host', hostname: 'h', set: { hold: { actor: 'a', reason: ts, at: ts } } },
-      { t: 'channel', channel: 'r', set: { signedAt: ts } },
+      { t: 'channel', channel: 'r', set: { signedAt: ts, note: '=to', waitingRef: '=' } },
       { t: 'blocker', rolloutId: 'r@1', hosts: ['h'], gates: ['paused'], since: ts },
+      { t: 'blocker', rolloutId: 'r@1', hosts: ['h', 'i'], gates: [], since: null },
+      record({ lastAcceptedAt: '2026-05-15T00:00:00.000Z', lastEventSeq: 3 }),
+      record({ probes: { ...probes, q: probes.p }, currentClosure: '==', targetClosure: 'c' }),
+      record({ probes, lastEventSeq: 6, lastAcceptedAt: ts, state: 'Soaking' }),
     ];
-    const full = { payload: { note: true, hosts: ['h'], gates: ['paused'] }, changes };
-    const one = { payload: {}, changes: changes.slice(0, 1) };
-    for (const each of [entry, full, one, { payload: {}, changes: [] }])
-      expect(decodePayload(JSON.parse(encodePayload(each, row)), row)).toEqual(each);
+    const facts = { note: true, to: 'Soaking', event: passed, targetClosure: 'c' };
+    const each = [
+      entry,
+      ...[['h'], ['h', 'i'], 3].map((hosts) => ({
+        ...{ payload: { ...facts, scope: 'host', gates: ['paused'], hosts }, changes },
+      })),
+      ...changes.map((change) => ({ payload: facts, changes: [change] })),
+      ...changes.map((change) => ({ payload: {}, changes: [change] })),
+      { payload: {}, changes: [] },
+    ];
+    for (const one of each)
+      expect(decodePayload(JSON.parse(encodePayload(one, row)), row)).toEqual(one);
   });
 
-  it('do not repeat what the columns say', () => {
-    const set = { lastAcceptedAt: ts, lastEventSeq: 2 };
-    const changes: Change[] = [{ t: 'record', rolloutId: 'r@1', hostname: 'h', set }];
-    expect(encodePayload({ payload: {}, changes }, row)).toBe(
-      '{"v":1,"set":{"lastAcceptedAt":true,"lastEventSeq":2}}',
-    );
+  it('do not repeat what the row says', () => {
+    const said = (payload: LogEntry['payload'], ...changes: Change[]): string =>
+      encodePayload({ payload, changes }, row).replace('{"v":2,', '');
+    expect(said({}, record({ lastAcceptedAt: ts, lastEventSeq: 2 }))).toBe('"set":{"took":2}}');
     const held: Change = { t: 'blocker', rolloutId: 'r@1', hosts: ['h'], gates: ['p'], since: ts };
-    const facts = { gates: ['p'], hosts: ['h'] };
-    expect(encodePayload({ payload: facts, changes: [held, ...changes] }, row)).toBe(
-      '{"v":1,"gates":["p"],"hosts":["h"],"changes":[{"t":"blocker","since":true},{"set":{"lastAcceptedAt":true,"lastEventSeq":2}}]}',
+    const facts = { scope: 'host', gates: ['p'], hosts: ['h'] };
+    expect(said(facts, held, record({ soakDueAt: ts, stuck: false }))).toBe(
+      '"scope":"host","gates":["p"],"changes":[{"t":"blocker","since":true},{"set":{"soakDueAt":true,"stuck":false}}]}',
     );
-    expect(encodePayload({ payload: {}, changes: [] }, row)).toBe('{"v":1}');
+    expect(said({ to: 'Soaking' }, record({ state: 'Soaking' }))).toBe(
+      '"to":"Soaking","set":{"state":"=to"}}',
+    );
+    expect(said({ targetClosure: 'c' }, record({ targetClosure: 'c' }))).toBe(
+      '"targetClosure":"c","set":{"targetClosure":"="}}',
+    );
+    expect(said({ event: passed }, record({ probes }))).toContain('"set":{"probes":"="}');
+    expect(encodePayload({ payload: {}, changes: [] }, row)).toBe('{"v":2}');
+  });
+
+  it('of the first format say nothing by reference', () => {
+    const v1 = { v: 1, to: 'Soaking', set: { closed: '=to', stuck: true, soakDueAt: true } };
+    expect(decodePayload(v1, row).changes).toEqual([
+      record({ closed: '=to', stuck: true, soakDueAt: ts } as unknown as RecordSet),
+    ]);
   });
 
   it('keep their own names to themselves, and refuse what they do not know', () => {
-    expect(() => encodePayload({ ...entry, payload: { v: 2 } }, row)).toThrow('reserved');
-    expect(() => decodePayload({ v: 2, changes: [] }, row)).toThrow('unknown version');
+    expect(() => encodePayload({ ...entry, payload: { v: 3 } }, row)).toThrow('reserved');
+    expect(() => decodePayload({ v: 3, changes: [] }, row)).toThrow('unknown version');
     expect(() => decodePayload({ v: 1, changes: [{ t: 'else' }] }, row)).toThrow('unknown change');
     expect(() => decodePayload({ v: 1, changes: 'x' }, row)).toThrow('no list');
+    expect(() => decodePayload({ v: 2, set: { state: '=to' } }, row)).toThrow('which it lacks');
   });
 });

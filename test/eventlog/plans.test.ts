@@ -11,6 +11,8 @@ import { createTestDatabase } from '../support/database.ts';
 
 const ROWS = 1_050_000;
 const ROLLOUT = 'stable@0000000000000000000000000000000000000042';
+/** 300,000 rows, finished long before the log ends. */
+const LARGE = 'stable@1a26e';
 const HOST = 'host-00042';
 
 let pool: Pool;
@@ -28,7 +30,8 @@ beforeAll(async () => {
       SELECT n, '2026-01-01'::timestamptz + n * interval '1 s', 1,
         CASE WHEN n % 2000 = 1 THEN 'leadership' WHEN n % 3 = 0 THEN 'transition' ELSE 'agent_event' END,
         CASE WHEN n % 1000 > 0 THEN 'host-' || lpad((n % 5000)::text, 5, '0') END,
-        'stable@' || lpad((n / 10500)::text, 40, '0'), 'stable', nullif(n - n % 3, n),
+        CASE WHEN n BETWEEN 500001 AND 800000 THEN ${LARGE}
+          ELSE 'stable@' || lpad((n / 10500)::text, 40, '0') END, 'stable', nullif(n - n % 3, n),
         '{"v":1,"from":"Pending","to":"Activating"}', '\\x00'::bytea || substr(sha256(n::text::bytea), 2)
       FROM generate_series(1, ${ROWS}) AS n`,
   );
@@ -120,9 +123,30 @@ describe('on a million rows', () => {
     [
       'a rollout',
       tail({ after: 0, limit: 1_000, rolloutId: ROLLOUT }),
-      `'${ROLLOUT}', 0, 1000`,
-      'rollout_id',
+      `'${ROLLOUT}', 0, 0, 1000`,
+      'rollout_id_expr',
       700,
+    ],
+    [
+      'a page within a large rollout',
+      tail({ after: 650_000, limit: 1_000, rolloutId: LARGE }),
+      `'${LARGE}', 650000, 650000, 1000`,
+      'rollout_id_expr',
+      500,
+    ],
+    [
+      'a page past the end of a large rollout',
+      tail({ after: 800_000, limit: 1_000, rolloutId: LARGE }),
+      `'${LARGE}', 800000, 800000, 1000`,
+      'rollout_id_expr',
+      200,
+    ],
+    [
+      'the newest of a large rollout',
+      tail({ after: null, limit: 50, rolloutId: LARGE }),
+      `'${LARGE}', 50`,
+      'rollout_id_expr',
+      300,
     ],
     [
       'a host',
@@ -159,7 +183,7 @@ describe('on a million rows', () => {
 
   it.each([
     [`SELECT * FROM muster_v1.timeline('${ROLLOUT}')`, 3_000],
-    [`SELECT * FROM muster_v1.host_history('${HOST}')`, 1_500],
+    [`SELECT * FROM muster_v1.host_history('${HOST}')`, 2_000],
     ['SELECT * FROM muster_v1.causes(700001)', 200],
     [`SELECT * FROM muster_v1.state_at(450000, '${ROLLOUT}')`, 3_000],
     [`SELECT * FROM muster_v1.events WHERE host = '${HOST}' ORDER BY seq DESC LIMIT 50`, 500],
