@@ -45,7 +45,7 @@ export const GRANTS: Readonly<Record<string, Reach>> = {
   presence: { api: 'SELECT, INSERT, UPDATE', leader: 'SELECT', readonly: 'SELECT' },
   dispatch_offer: { api: 'SELECT, INSERT, UPDATE', leader: 'SELECT, DELETE', readonly: 'SELECT' },
   artifact: { api: 'SELECT', leader: 'SELECT, INSERT, UPDATE', readonly: 'SELECT' },
-  snapshot: { api: '', leader: 'SELECT, INSERT, UPDATE, DELETE', readonly: 'SELECT' },
+  snapshot: { api: '', leader: 'SELECT, INSERT, DELETE, UPDATE (folds_equal)', readonly: 'SELECT' },
   snapshot_part: { api: '', leader: 'SELECT, INSERT, DELETE', readonly: 'SELECT' },
   log_detached: { api: '', leader: 'SELECT, UPDATE (exported_to)', readonly: 'SELECT' },
   // Written by the trigger of artifact, as the owner.
@@ -111,6 +111,7 @@ export async function applyRoles(sql: Sql, schema: string, prefix: string): Prom
     await giveToOwner(sql, space, names.owner);
   }
   await sql.unsafe(grantTexts(schema, names, await tablesOf(sql, schema)).join(';\n'));
+  await grantDetached(sql, schema, names);
   await sql.unsafe(viewGrants(await schemasOf(sql, schema), schema, names).join(';\n'));
   return names;
 }
@@ -178,6 +179,7 @@ function grantTexts(schema: string, names: RoleNames, tables: readonly string[])
     // Column grants are no part of the above.
     `REVOKE UPDATE (lock_only) ON dispatch FROM ${others}`,
     `REVOKE UPDATE (exported_to) ON log_detached FROM ${others}`,
+    `REVOKE UPDATE (folds_equal) ON snapshot FROM ${others}`,
     `REVOKE ALL ON ${columns} FROM PUBLIC, ${others}`,
     `REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ${schema} FROM PUBLIC, ${others}`,
     ...Object.entries(GRANTS).flatMap(([table, reach]) => [
@@ -187,6 +189,17 @@ function grantTexts(schema: string, names: RoleNames, tables: readonly string[])
     ]),
     ...LEADER_FUNCTIONS.map((name) => `GRANT EXECUTE ON FUNCTION ${name} TO ${leader}`),
   ];
+}
+
+/** Whoever reads the log may read what left it, as when it was detached: else nobody could export it. */
+async function grantDetached(sql: Sql, schema: string, names: RoleNames): Promise<void> {
+  const rows = await sql<{ relname: string }[]>`
+    SELECT relname FROM pg_class WHERE relnamespace = ${schema}::regnamespace AND relkind = 'r'
+      AND relname LIKE 'event\\_log\\_detached\\_p%'`;
+  for (const { relname } of rows)
+    await sql.unsafe(
+      `GRANT SELECT ON "${relname}" TO ${names.api}, ${names.leader}, ${names.readonly}`,
+    );
 }
 
 function granted(table: string, rights: string, role: string): string[] {

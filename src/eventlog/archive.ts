@@ -1,10 +1,11 @@
 /**
  * Log rows in files: compressed JSON lines, one row each with its payload as text and its hash, so that the
  * chain can be checked and the rows folded without any database. A file is written under another name and
- * moved when it is whole; what exists is complete.
+ * moved when it is whole and on disk; what exists is complete, even after a power cut.
  */
 import { createReadStream, createWriteStream } from 'node:fs';
-import { rename } from 'node:fs/promises';
+import { open, rename } from 'node:fs/promises';
+import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -18,7 +19,7 @@ const PAGE_ROWS = 5_000;
 
 /** Writes pages of rows to a file; returns how many. */
 export async function writeArchive(
-  path: string,
+  file: string,
   pages: AsyncIterable<readonly StoredRow[]>,
 ): Promise<number> {
   let rows = 0;
@@ -30,20 +31,23 @@ export async function writeArchive(
         .join('');
     }
   };
-  const partial = `${path}.partial`;
-  await pipeline(Readable.from(lines()), createGzip(), createWriteStream(partial));
-  await rename(partial, path);
+  const partial = `${file}.partial`;
+  const output = createWriteStream(partial, { flush: true });
+  await pipeline(Readable.from(lines()), createGzip(), output);
+  await rename(partial, file);
+  const folder = await open(path.dirname(file));
+  await folder.sync().finally(() => folder.close());
   return rows;
 }
 
 /** The rows of a file, in pages; throws on what is no archive, naming the line. */
-export async function* readArchive(path: string): AsyncGenerator<StoredRow[]> {
-  const input = createReadStream(path).pipe(createGunzip());
+export async function* readArchive(file: string): AsyncGenerator<StoredRow[]> {
+  const input = createReadStream(file).pipe(createGunzip());
   let page: StoredRow[] = [];
   let line = 0;
   for await (const text of createInterface({ input, crlfDelay: Infinity })) {
     line += 1;
-    page.push(parseRow(text, `${path}, line ${line}`));
+    page.push(parseRow(text, `${file}, line ${line}`));
     if (page.length < PAGE_ROWS) continue;
     yield page;
     page = [];

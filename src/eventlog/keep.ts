@@ -40,6 +40,8 @@ export interface LogKeeping {
   prove(): Promise<string | null>;
   /** The name of the table that was the lowest partition; null when it must stay, or somebody reads the log. */
   detach(): Promise<string | null>;
+  /** Detached tables that are in no file, lowest first: whoever detached one may not have lived to write it. */
+  unexported(): Promise<string[]>;
   /** Writes a detached table to a file of this folder; returns its path. */
   export(name: string, folder: string): Promise<string>;
   /** Removes snapshots that nothing needs any more. */
@@ -62,6 +64,7 @@ export function keepLog(database: DatabaseOptions, pool: Pool): LogKeeping {
     isDue: (bounds) => run((sql) => isDue(sql, bounds)),
     prove: () => prove(database, pool),
     detach: () => detach(pool),
+    unexported: () => run(listUnexported),
     export: (name, folder) => exportTable(pool, name, folder),
     sweep: () => run(sweepSnapshots),
   };
@@ -148,6 +151,13 @@ async function detach(pool: Pool): Promise<string | null> {
     if (sqlState(error) === LOCK_NOT_AVAILABLE) return null;
     throw error;
   }
+}
+
+async function listUnexported(sql: Sql): Promise<string[]> {
+  const rows = await sql<{ name: string }[]>`
+    SELECT name FROM log_detached WHERE exported_to IS NULL AND to_regclass(name) IS NOT NULL
+    ORDER BY first_seq`;
+  return rows.map(({ name }) => name);
 }
 
 async function exportTable(pool: Pool, name: string, folder: string): Promise<string> {

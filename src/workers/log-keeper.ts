@@ -20,6 +20,7 @@ export interface LogParts {
   }): Promise<boolean>;
   prove(): Promise<string | null>;
   detach(): Promise<string | null>;
+  unexported(): Promise<string[]>;
   export(name: string, folder: string): Promise<string>;
   sweep(): Promise<number>;
 }
@@ -84,11 +85,27 @@ async function sendTo(place: string, line: string): Promise<void> {
   if (!response.ok) throw new Error(`checkpoints are refused with ${response.status}`);
 }
 
-async function detachOld(
-  { log: logger, clock }: WorkerContext,
-  { log, keepDays, mostBytes, exportDir }: LogKeeperOptions,
+async function exportDetached(
+  { log: logger }: WorkerContext,
+  { log, exportDir }: LogKeeperOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  if (exportDir === null) return;
+  for (const name of await log.unexported()) {
+    if (signal.aborted) return;
+    const file = await log.export(name, exportDir);
+    logger.info({ name, file }, 'a detached partition of the event log was exported');
+  }
+}
+
+async function detachOld(
+  context: WorkerContext,
+  options: LogKeeperOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { log: logger, clock } = context;
+  const { log, keepDays, mostBytes } = options;
+  await exportDetached(context, options, signal);
   if (keepDays === null && mostBytes === null) return;
   const before = keepDays === null ? null : new Date(clock.now() - keepDays * DAY_MS).toISOString();
   let proven = false;
@@ -101,8 +118,8 @@ async function detachOld(
     }
     const name = await log.detach();
     if (name === null) return;
-    const file = exportDir === null ? null : await log.export(name, exportDir);
-    logger.info({ name, file }, 'a partition of the event log was detached');
+    logger.info({ name }, 'a partition of the event log was detached');
+    await exportDetached(context, options, signal);
   }
   if (proven) await log.sweep();
 }

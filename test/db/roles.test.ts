@@ -158,6 +158,40 @@ describe('the log', () => {
     }
   });
 
+  it('is served by functions that take odd arguments for what they are', async () => {
+    const make = (through: string): Promise<string> =>
+      attempt('leader', `SELECT muster.event_log_make_partitions(${through})`);
+    const before = await tables();
+    for (const harmless of ['NULL', '-5', '0', '-9223372036854775808'])
+      expect([harmless, await make(harmless)]).toEqual([harmless, 'done']);
+    for (const absurd of ['9223372036854775807', '2000000000'])
+      expect(await make(absurd)).toContain('beyond the head');
+    expect(await tables()).toEqual(before);
+  });
+
+  it('and its helpers are called by nobody else, not even from a trigger of their own', async () => {
+    const own = `CREATE TEMP TABLE fake (kind text, content json, current boolean);
+      CREATE TRIGGER t AFTER INSERT ON fake FOR EACH ROW EXECUTE FUNCTION muster.declare_hosts();
+      INSERT INTO fake VALUES ('fleet', '{"hosts":[["x","y","z"]]}', true)`;
+    for (const role of SERVED) {
+      expect(await attempt(role, own)).toContain('permission denied for function');
+      for (const text of [
+        'ALTER TABLE event_log_p000000 DISABLE TRIGGER ALL',
+        'ALTER TABLE event_log DISABLE TRIGGER event_log_no_change',
+        'DROP TRIGGER event_log_no_truncate ON event_log_p000000',
+        'ALTER TABLE event_log_p000000 RENAME TO elsewhere',
+        'CREATE INDEX ON event_log (kind)',
+        'ALTER TABLE event_log DETACH PARTITION event_log_p000000 CONCURRENTLY',
+        'CREATE OR REPLACE FUNCTION muster.event_log_append_only() RETURNS trigger LANGUAGE sql AS $$$$',
+        `COPY event_log TO PROGRAM 'cat'`,
+      ])
+        expect([role, text, await attempt(role, text)]).toEqual([
+          ...[role, text],
+          expect.stringMatching(/must be owner|permission denied/),
+        ]);
+    }
+  });
+
   it('is not reached by objects of another schema put in front', async () => {
     const fake = `CREATE TEMP TABLE event_log (seq bigint); SET search_path = pg_temp, muster;
       SELECT muster.event_log_make_partitions(4500000)`;

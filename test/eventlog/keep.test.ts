@@ -6,6 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { log as logCommand } from '../../src/cli/log.ts';
 import { replay as replayCommand } from '../../src/cli/replay.ts';
+import { migrate } from '../../src/db/migrate.ts';
 import { packagedMigrations } from '../../src/db/migration-files.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { openSession } from '../../src/db/session.ts';
@@ -24,12 +25,13 @@ let roles: RoleDatabase;
 let keeping: LogKeeping;
 let folder: string;
 
+const migrations = packagedMigrations().map((one) => ({
+  ...one,
+  // Not the microseconds of the chain.
+  sql: one.sql.replaceAll(/(?<!FROM ts\) \* )1000000/g, '10000'),
+}));
+
 beforeAll(async () => {
-  const migrations = packagedMigrations().map((one) => ({
-    ...one,
-    // Not the microseconds of the chain.
-    sql: one.sql.replaceAll(/(?<!FROM ts\) \* )1000000/g, '10000'),
-  }));
   roles = await createRoleDatabase(migrations);
   ({ url } = roles);
   pool = createPool(
@@ -162,10 +164,23 @@ describe('retention', () => {
     await reader.end();
   });
 
-  it('detaches whole partitions below a proven snapshot, and exports them', async () => {
+  it('exports what somebody detached who did not live to export it', async () => {
     const early = await one<string>(`SELECT json_agg(s ORDER BY host)::text AS value
       FROM muster_v1.state_at(9000, (SELECT min(rollout_id) FROM event_log WHERE seq = 8000)) s`);
     expect(early).not.toBeNull();
+    expect(await keeping.prove()).toBeNull();
+    expect(await keeping.detach()).toBe('event_log_detached_p000000');
+    // Renews the grants: the leader must still reach what is detached.
+    const database = { url, schema: 'muster', name: 'test' };
+    await migrate(database, { rolePrefix: roles.prefix, migrations });
+    await keeper({ exportDir: folder })();
+    expect(await one(`SELECT exported_to AS value FROM log_detached`)).toBe(
+      path.join(folder, 'event-log-p000000.jsonl.gz'),
+    );
+    expect(await keeping.unexported()).toEqual([]);
+  });
+
+  it('detaches whole partitions below a proven snapshot, and exports them', async () => {
     await keeper({ mostBytes: 1, exportDir: folder })();
     expect(await attached()).toBe(0);
     const tables =
