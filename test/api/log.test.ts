@@ -59,7 +59,7 @@ describe('GET /v1/events', () => {
   it('walks the whole log, gapless, by cursor', async () => {
     const events = await all();
     expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i + 1));
-    expect(events[0]).toMatchObject({ kind: 'leadership', payload: { v: 1 } });
+    expect(events[0]).toMatchObject({ kind: 'leadership', payload: { v: 2 } });
     const ack = events.find((e) => e.kind === 'transition');
     expect(ack).toMatchObject({ host: fleet.hosts[0], rolloutId: fleet.rolloutId });
     expect(ack?.causedBy).toBeLessThan(ack?.seq ?? 0);
@@ -70,7 +70,8 @@ describe('GET /v1/events', () => {
     const events = await all();
     const [, host = ''] = fleet.hosts;
     expect(await all('kind=transition')).toEqual(events.filter((e) => e.kind === 'transition'));
-    expect(await all('kind=leadership')).toEqual(events.slice(0, 1));
+    // More than one when a busy machine deposed the first.
+    expect(await all('kind=leadership')).toEqual(events.filter((e) => e.kind === 'leadership'));
     expect(await all(`host=${host}`)).toEqual(events.filter((e) => e.host === host));
     const mine = events.filter((e) => e.rolloutId === fleet.rolloutId);
     expect(await all(`rollout=${fleet.rolloutId}`)).toEqual(mine);
