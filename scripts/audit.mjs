@@ -4,27 +4,13 @@
  */
 import { spawnSync } from 'node:child_process';
 
-const { stdout } = spawnSync('npm', ['audit', '--json', '--omit', 'dev'], { encoding: 'utf8' });
-
-/** @returns {{ info?: number, low?: number, moderate?: number, high?: number, critical?: number } | null} */
-function found() {
-  try {
-    return JSON.parse(stdout).metadata?.vulnerabilities ?? null;
-  } catch {
-    return null;
-  }
-}
-
-const counts = found();
-if (counts === null) {
+const asked = ['audit', '--omit', 'dev', '--audit-level', 'high', '--json'];
+const { status, stdout } = spawnSync('npm', asked, { encoding: 'utf8' });
+if (!stdout.includes('"auditReportVersion"')) {
   console.log('audit: the registry could not be asked; nothing is known');
+} else if (status === 0) {
+  console.log('audit: nothing high or critical');
 } else {
-  const { low = 0, moderate = 0, high = 0, critical = 0 } = counts;
-  console.log(`audit: ${critical} critical, ${high} high, ${moderate} moderate, ${low} low`);
-  if (critical + high > 0) {
-    console.error(
-      'audit: see `npm audit --omit dev`; update, or say in SECURITY.md why it is harmless',
-    );
-    process.exitCode = 1;
-  }
+  console.error(`${stdout}\naudit: update, or say in SECURITY.md why it is harmless`);
+  process.exitCode = 1;
 }
