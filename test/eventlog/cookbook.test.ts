@@ -75,3 +75,29 @@ it('would have found a grant beyond a budget', async () => {
   // db2 beside db1, web1 while db2 soaks, web3 beside web2, db2 beside db1, and again after its absence …
   expect(rows.map(({ seq }) => seq)).toEqual([16, 31, 44, 66, 121, 136, 148]);
 });
+
+it('would have found a grant beyond a share of hosts', async () => {
+  const query = recipes.find(({ question }) => question.startsWith('Was a dispatch ever granted'));
+  await admin.run(
+    (sql) => sql`UPDATE rollout SET plan = replace(
+        regexp_replace(plan::text, '"maxInFlight":[0-9]+', '"maxInFlight":null'),
+        '"maxInFlightPct":null', '"maxInFlightPct":39')::json`,
+  );
+  // 39 % of five hosts is one: the same as above.
+  const rows = await pool.run((sql) => sql.unsafe<{ seq: number }[]>(query?.query ?? ''));
+  expect(rows.map(({ seq }) => seq)).toEqual([16, 31, 44, 66, 121, 136, 148]);
+});
+
+it('knows that a grant ends what held a host', async () => {
+  const { query = '' } =
+    recipes.find(({ question }) => question.startsWith('What held this')) ?? {};
+  const other = query.replace('web3', 'web2').replace('stable@2', 'stable@1');
+  const held = await pool.run((sql) => sql.unsafe<Record<string, unknown>[]>(other));
+  const [grant] = await pool.run(
+    (sql) => sql<{ ts: string }[]>`SELECT ts FROM muster_v1.events WHERE host = 'web2'
+      AND rollout_id = 'stable@1' AND payload->>'action' = 'QueueDispatch'`,
+  );
+  expect(grant?.ts).toBe('2026-05-16T00:12:17.000Z');
+  const since = '2026-05-16T00:00:03.000Z';
+  expect(held).toEqual([{ what: 'held by wave-promotion:1', since, held_for: '00:12:14' }]);
+});
