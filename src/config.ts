@@ -126,8 +126,16 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
+/** `10.0.0.5:8443`, `[::]:8443`, as the schema has it. */
+export function hostAndPort(text: string): { readonly host: string; readonly port: number } {
+  const at = text.lastIndexOf(':');
+  return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) };
+}
+
 type Rule = readonly [broken: (config: Config) => boolean, problem: string];
 
+const hasClientCa = (config: Config): boolean =>
+  config.clientCaFile !== null || config.operatorCaFile !== null;
 const needsSource = (config: Config): boolean => config.roles.includes('workers');
 
 /** Limits that only make sense together. */
@@ -141,8 +149,39 @@ const RULES: readonly Rule[] = [
     'MUSTER_TLS_CERT_FILE and MUSTER_TLS_KEY_FILE belong together; set both or neither',
   ],
   [
-    (c) => c.tlsCertFile === null && (c.clientCaFile !== null || c.operatorCaFile !== null),
+    (c) => c.tlsCertFile === null && c.proxyListen === null && hasClientCa(c),
     'MUSTER_CLIENT_CA_FILE and MUSTER_OPERATOR_CA_FILE need TLS, in which clients present their certificates; set MUSTER_TLS_CERT_FILE and MUSTER_TLS_KEY_FILE',
+  ],
+  [
+    (c) => c.proxyListen !== null && !hasClientCa(c),
+    'MUSTER_PROXY_LISTEN needs MUSTER_CLIENT_CA_FILE or MUSTER_OPERATOR_CA_FILE; what proxies forward is judged by them',
+  ],
+  [
+    (c) => c.proxyListen !== null && c.proxyAddresses.length === 0,
+    'MUSTER_PROXY_LISTEN needs MUSTER_PROXY_ADDRESSES; name the addresses of the proxies, such as 10.1.2.0/24',
+  ],
+  [
+    (c) => c.proxyListen !== null && c.proxyCaFile === null && c.proxySecretFile === null,
+    'MUSTER_PROXY_LISTEN needs MUSTER_PROXY_CA_FILE or MUSTER_PROXY_SECRET_FILE; an address alone proves no proxy',
+  ],
+  [
+    (c) =>
+      c.proxyListen !== null &&
+      c.tlsCertFile === null &&
+      !isLoopback(hostAndPort(c.proxyListen).host),
+    'MUSTER_PROXY_LISTEN speaks plain HTTP without MUSTER_TLS_CERT_FILE; set it, or listen on 127.0.0.1 for a proxy of this machine',
+  ],
+  [
+    (c) => c.proxyCaFile !== null && (c.tlsCertFile === null || c.proxyListen === null),
+    'MUSTER_PROXY_CA_FILE needs MUSTER_PROXY_LISTEN and MUSTER_TLS_CERT_FILE; proxies present their certificates there',
+  ],
+  [
+    (c) => c.proxySecretFile !== null && c.proxyListen === null,
+    'MUSTER_PROXY_SECRET_FILE needs MUSTER_PROXY_LISTEN; proxies are believed there only',
+  ],
+  [
+    (c) => c.proxyListen !== null && c.devIdentity,
+    'MUSTER_DEV_IDENTITY and MUSTER_PROXY_LISTEN exclude each other; what comes through a proxy would be believed',
   ],
   [
     (c) => needsSource(c) && c.source === null,

@@ -13,8 +13,9 @@ import pino from 'pino';
 import { buildApi, type Api } from './api/app.ts';
 import type { Readiness } from './api/deps.ts';
 import { KeptMaterial } from './api/listen/files.ts';
+import type { ProxyListen } from './api/listen/proxies.ts';
 import type { Config, Role } from './config.ts';
-import { publicSettings } from './config.ts';
+import { hostAndPort, publicSettings } from './config.ts';
 import type { DatabaseOptions } from './db/driver.ts';
 import { startListener, type Listener } from './db/listen.ts';
 import { acquireLock } from './db/lock.ts';
@@ -168,6 +169,7 @@ async function startApi(
         material: kit.material,
         hostnameSuffix: config.hostnameSuffix,
         minVersion: `TLSv${config.tlsMinVersion}`,
+        proxies: proxyListen(config),
       },
       limits: {
         verdictWaitMs: config.verdictWaitMs,
@@ -190,8 +192,15 @@ function openCertificates(config: Config, log: Logger): Promise<KeptMaterial> {
     key: config.tlsKeyFile,
     fleetCa: config.clientCaFile,
     operatorCa: config.operatorCaFile,
+    proxyCa: config.proxyCaFile,
+    proxySecret: config.proxySecretFile,
   };
   return KeptMaterial.open(files, { clock: systemClock, log });
+}
+
+function proxyListen({ proxyListen: where, proxyAddresses }: Config): ProxyListen | null {
+  if (where === null) return null;
+  return { ...hostAndPort(where), addresses: proxyAddresses };
 }
 
 /** Can enqueue, has manifests to serve, and is not going away. A follower is as ready as a leader. */

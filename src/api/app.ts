@@ -3,20 +3,19 @@
  * the reducer's read functions, what they know in committed rows.
  */
 import { fileURLToPath } from 'node:url';
-import fastify, { type FastifyInstance } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { dispatchesSince } from '../db/offers.ts';
 import { writeMisses } from '../db/presence.ts';
 import { readTail } from '../eventlog/tail.ts';
 import type { ApiDeps } from './deps.ts';
-import { addErrors, answerClientError, answerFrameworkError } from './errors.ts';
+import { addErrors } from './errors.ts';
 import { followDispatches } from './follow.ts';
 import { readRawBodies } from './body.ts';
-import { Certificates, tlsIdentity } from './identity/certificates.ts';
-import { developmentIdentity } from './identity/development.ts';
-import { addIdentity, type Way } from './identity/identity.ts';
-import { Connections, createServer, type ServerTls } from './listen/server.ts';
+import { addIdentity } from './identity/identity.ts';
+import { openWays } from './identity/ways.ts';
+import { openDoors } from './listen/doors.ts';
 import { addMeasures } from './measures.ts';
 import { LogStreams } from './log-stream.ts';
 import { createMemory } from './memory.ts';
@@ -34,6 +33,8 @@ import { addProcess } from './routes/process.ts';
 
 export interface Api {
   readonly app: FastifyInstance;
+  /** Of the listener for proxies, once it listens; null without one. */
+  readonly proxyPort: number | null;
   /** Listens, and says where. */
   listen(host: string, port: number): Promise<string>;
   /** From now on every answer ends its connection, so that its caller is elsewhere before this process stops. */
@@ -53,9 +54,8 @@ export interface ApiOptions {
 
 export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api> {
   const { maxParkedPolls, maxEventStreams } = deps.limits;
-  const connections = new Connections(deps, deps.limits);
-  const tls = deps.certificates.material.current.pem.cert === null ? null : deps.certificates;
-  const app = createApp(deps.limits, connections, tls);
+  const doors = openDoors(deps);
+  const { app } = doors;
   const { pool, replica } = deps;
   const memory = createMemory({
     ...deps,
@@ -72,17 +72,15 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   });
   addMeasures(app, deps);
   addProtocol(app);
-  addIdentity(app, waysOf(app, deps));
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: { title: 'Muster', version: options.version },
-      tags: [{ name: 'agent' }, { name: 'operator' }, { name: 'commands' }, { name: 'process' }],
-    },
+  const { ways, revocations } = openWays(app, deps, doors.proxies);
+  addIdentity(app, ways);
+  revocations.onChange((hosts) => {
+    polls.endOf(hosts);
   });
+  await addDescription(app, options.version);
   await app.register((plain, _options, done) => {
     const scope = plain.withTypeProvider<TypeBoxTypeProvider>();
-    addProcess(scope, deps);
+    addProcess(scope, { ...deps, readiness: () => revocations.readiness(deps.readiness) });
     if (options.serves) {
       addManifests(plain, deps);
       addOperator(scope, deps);
@@ -106,56 +104,29 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   const unfollow = options.serves ? followDispatches({ ...deps, since }, polls) : () => undefined;
   return {
     app,
-    listen: (host, port) => listenOn(app, { host, port }, tls),
+    listen: (host, port) => doors.listen(host, port),
+    get proxyPort() {
+      return doors.proxies?.port ?? null;
+    },
     drain() {
-      connections.drain();
+      doors.drain();
     },
     async stop() {
       unfollow();
+      revocations.stop();
       polls.drain();
       streams.stop();
-      connections.endSilent();
-      await app.close();
+      await doors.close();
     },
   };
 }
 
-async function listenOn(
-  app: FastifyInstance,
-  where: { readonly host: string; readonly port: number },
-  tls: ServerTls | null,
-): Promise<string> {
-  const url = await app.listen(where);
-  return tls === null ? url : url.replace(/^http:/, 'https:');
-}
-
-/** In the order in which they are asked: who presents a certificate is judged by it alone. */
-function waysOf(app: FastifyInstance, deps: ApiDeps): Way[] {
-  const { material, hostnameSuffix } = deps.certificates;
-  const certificates = new Certificates(material, hostnameSuffix, deps.clock);
-  return [
-    ...(material.isAsking ? [tlsIdentity(certificates)] : []),
-    ...(deps.devIdentity ? [developmentIdentity(app, deps.log)] : []),
-  ];
-}
-
-function createApp(
-  limits: ApiDeps['limits'],
-  connections: Connections,
-  tls: ServerTls | null,
-): FastifyInstance {
-  return fastify({
-    logger: false,
-    // Errors of the router must leave through the same door as all others.
-    frameworkErrors: answerFrameworkError,
-    clientErrorHandler: answerClientError,
-    routerOptions: { maxParamLength: 300 },
-    // Called once for each address that a host name stands for.
-    serverFactory: (handler) => {
-      const server = createServer(handler, limits, tls);
-      connections.watch(server);
-      return server;
+async function addDescription(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Muster', version },
+      tags: [{ name: 'agent' }, { name: 'operator' }, { name: 'commands' }, { name: 'process' }],
     },
-    forceCloseConnections: 'idle',
   });
 }

@@ -10,6 +10,7 @@ import type { OperatorInput } from '../reducer/input.ts';
 import type { Verdict } from '../reducer/log.ts';
 import type { Clock, Logger, MetricsRegistry } from '../telemetry.ts';
 import type { KeptMaterial } from './listen/files.ts';
+import type { ProxyListen } from './listen/proxies.ts';
 
 export type Submitted =
   /** Committed and decided; `seqs` are the log rows it led to. */
@@ -68,6 +69,8 @@ export interface CertificateOptions {
   /** Ending of an agent certificate's name that is not part of the host name. */
   readonly hostnameSuffix: string;
   readonly minVersion: SecureVersion;
+  /** Where proxies that forward certificates reach this process; null: they do not. */
+  readonly proxies: ProxyListen | null;
 }
 
 export interface ApiDeps {

@@ -115,6 +115,11 @@ export class Polls {
     for (const hostname of hostnames) if (this.newest.has(hostname)) this.askAgain(hostname);
   }
 
+  /** Ends the polls of hosts whose certificates may hold no longer; those that do come back. */
+  endOf(hostnames: ReadonlySet<string>): void {
+    for (const poll of [...this.all]) if (hostnames.has(poll.hostname)) this.finish(poll, null);
+  }
+
   finish(poll: Poll, row: OfferRow | null): void {
     poll.end(row);
     this.all.delete(poll);

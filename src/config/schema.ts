@@ -155,6 +155,31 @@ export const ConfigSchema = Type.Object({
     'PEM file with the authorities that issue certificates to operators; none of them may be an authority of agents. The common name is the operator, an organisational unit `viewer`, `operator` or `admin` the role.',
     { example: '/etc/muster/operator-ca.pem' },
   ),
+  proxyListen: Type.Union([Type.String({ pattern: '^\\S+:\\d{1,5}$' }), Type.Null()], {
+    group: 'Identity',
+    default: null,
+    example: '10.0.0.5:8443',
+    form: 'an address and a port',
+    description:
+      'Address and port of a listener for proxies that terminate TLS and forward the client certificate (`Client-Cert`, RFC 9440). Unset: none, and the header is refused everywhere.',
+  }),
+  proxyAddresses: Type.Array(Type.String({ pattern: '^[0-9a-fA-F.:]+(/\\d{1,3})?$' }), {
+    group: 'Identity',
+    default: [],
+    form: 'a comma-separated list of addresses and ranges',
+    example: '10.1.2.0/24,fd00::5',
+    description: 'From where proxies connect; anyone else is cut off.',
+  }),
+  proxyCaFile: optional(
+    'Identity',
+    'PEM file with the authorities of the certificates by which proxies prove themselves in the handshake. None of them may be an authority of agents or operators.',
+    { example: '/etc/muster/proxy-ca.pem' },
+  ),
+  proxySecretFile: optional(
+    'Identity',
+    'File with a secret of 32 characters or more that proxies send as `X-Muster-Proxy-Secret` with each request. With `MUSTER_PROXY_CA_FILE` too, both are asked for.',
+    { example: '/etc/muster/proxy-secret' },
+  ),
   hostnameSuffix: text(
     'Identity',
     '',

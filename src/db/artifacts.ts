@@ -3,6 +3,7 @@
  * current and served; older ones stay while the log names them. Written by the worker that verified them.
  */
 import { byteaArray, textArray } from './literals.ts';
+import type { Sql } from './driver.ts';
 import type { Pool } from './pool.ts';
 
 export type ArtifactKind = 'fleet' | 'manifest' | 'revocations' | 'nonces';
@@ -64,6 +65,22 @@ export async function storeArtifacts(
       SELECT EXISTS (SELECT FROM newer) AS overtaken`,
   );
   return row?.overtaken === false;
+}
+
+export interface StoredRevocations {
+  readonly hash: string;
+  readonly content: unknown;
+}
+
+/** The current list of revocations, unless its hash is the known one. */
+export async function readRevocations(
+  sql: Sql,
+  known: string | null,
+): Promise<StoredRevocations | null> {
+  const [row] = await sql<StoredRevocations[]>`
+    SELECT hash, content FROM artifact
+    WHERE kind = 'revocations' AND current AND hash IS DISTINCT FROM ${known}`;
+  return row ?? null;
 }
 
 /** The kill switch in force; null when there is none. */

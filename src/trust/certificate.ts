@@ -59,7 +59,9 @@ export const MAX_CERTIFICATE_BYTES = 16 * 1024;
 export function readCertificate(der: Uint8Array): Decoded<Certificate> {
   if (der.byteLength > MAX_CERTIFICATE_BYTES) return no('it is larger than 16 KiB');
   try {
-    return { ok: true, value: factsOf(new X509Certificate(der), new ParsedCertificate(der)) };
+    const native = new X509Certificate(der);
+    if (native.raw.length !== der.byteLength) return no('something follows it');
+    return { ok: true, value: factsOf(native, new ParsedCertificate(der)) };
   } catch (error) {
     return no(error instanceof Error ? error.message : String(error));
   }

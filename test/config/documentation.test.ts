@@ -31,7 +31,7 @@ function values(schema: TSchema): string {
 function fallback(schema: TSchema, name: string): string {
   const value: unknown = schema.default;
   if (value === null) return name === 'databaseUrl' ? '**required**' : 'unset';
-  if (value === '') return 'empty';
+  if (value === '' || (Array.isArray(value) && value.length === 0)) return 'empty';
   return `\`${Array.isArray(value) ? value.join(',') : typeof value === 'string' ? value : JSON.stringify(value)}\``;
 }
 

@@ -7,25 +7,36 @@ import { createHash } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
 import { outOfDate, readCertificate } from '../../trust/certificate.ts';
 import type { Clock } from '../../telemetry.ts';
+import type { FastifyRequest } from 'fastify';
 import type { KeptMaterial, Material } from '../listen/files.ts';
 import { Refusal } from '../refusal.ts';
 import { holderOf, type Held } from './holder.ts';
 import type { Identity, Way } from './identity.ts';
+import type { Revocations } from './revocations.ts';
 
 /** Certificates to remember: a large fleet's on one replica, at about a kilobyte each. */
 const MOST_KNOWN = 20_000;
+
+export interface CertificatesOptions {
+  readonly material: KeptMaterial;
+  readonly hostnameSuffix: string;
+  readonly clock: Clock;
+  readonly revocations: Revocations;
+}
 
 export class Certificates {
   private readonly material: KeptMaterial;
   private readonly suffix: string;
   private readonly clock: Clock;
+  private readonly revocations: Revocations;
   /** By the hash of its bytes, under the authorities that are configured now; oldest first. */
   private known: { readonly under: Material; readonly held: Map<string, Held> };
 
-  constructor(material: KeptMaterial, suffix: string, clock: Clock) {
+  constructor({ material, hostnameSuffix, clock, revocations }: CertificatesOptions) {
     this.material = material;
-    this.suffix = suffix;
+    this.suffix = hostnameSuffix;
     this.clock = clock;
+    this.revocations = revocations;
     this.known = { under: material.current, held: new Map() };
   }
 
@@ -58,22 +69,29 @@ export class Certificates {
     const late = outOfDate(holder, this.clock.now());
     if (late !== undefined)
       throw refuted(`the certificate ${holder.subject} or its authority is ${late}`);
-    return holder.identity;
+    const { identity, issuedAt } = holder;
+    if (identity.kind !== 'agent') return identity;
+    const revoked = this.revocations.refusing(identity.hostname, issuedAt);
+    if (revoked !== undefined) throw refuted(revoked);
+    return identity;
   }
 }
 
-/** The next connection may bring another certificate; this one has brought its last. */
 function refuted(why: string): Refusal {
-  return new Refusal('unauthenticated', why, { endsConnection: true });
+  return new Refusal('unauthenticated', why);
 }
 
-/** The certificate that a client presented in the TLS handshake of its connection. */
-export function tlsIdentity(certificates: Certificates): Way {
+/** The certificate that a client, and not a proxy, presented in the TLS handshake of its connection. */
+export function tlsIdentity(
+  certificates: Certificates,
+  isProxied: (request: FastifyRequest) => boolean,
+): Way {
   const seen = new WeakMap<TLSSocket, { readonly under: Material; readonly held: Held | null }>();
   return {
     hint: 'present a client certificate of the fleet or of the operators in the TLS handshake',
-    identify({ raw: { socket } }) {
-      if (!(socket instanceof TLSSocket)) return null;
+    identify(request) {
+      const { socket } = request.raw;
+      if (!(socket instanceof TLSSocket) || isProxied(request)) return null;
       let last = seen.get(socket);
       if (last?.under !== certificates.authorities) {
         const peer = socket.getPeerX509Certificate();
@@ -81,7 +99,17 @@ export function tlsIdentity(certificates: Certificates): Way {
         last = { under: certificates.authorities, held };
         seen.set(socket, last);
       }
-      return last.held === null ? null : certificates.identityOf(last.held);
+      return last.held === null ? null : identityOver(last.held, certificates);
     },
   };
+}
+
+/** The next connection may bring another certificate: one that does not hold was the last of this one. */
+function identityOver(held: Held, certificates: Certificates): Identity {
+  try {
+    return certificates.identityOf(held);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    throw new Refusal(error.code, error.message, { ...error.options, endsConnection: true });
+  }
 }

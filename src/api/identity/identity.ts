@@ -44,7 +44,7 @@ declare module 'fastify' {
  * Refusal when the caller tried and failed: nobody falls back from a bad proof to a weaker one.
  */
 export interface Way {
-  /** What a caller who is nobody is told to do. */
+  /** What a caller who is nobody is told to do; empty where there is nothing to do. */
   readonly hint: string;
   identify(request: FastifyRequest): Identity | null | Promise<Identity | null>;
 }
@@ -64,7 +64,7 @@ function admit(
 ): void {
   if (audience === 'anyone') return;
   if (identity === null) {
-    const how = ways.map(({ hint }) => hint).join('; or ');
+    const how = ways.flatMap(({ hint }) => (hint === '' ? [] : [hint])).join('; or ');
     throw new Refusal(
       'unauthenticated',
       `the caller is not known: ${how === '' ? 'no way to identify is configured' : how}`,

@@ -19,18 +19,24 @@ export interface CertificateFiles {
   /** Authorities that issue certificates to agents, and to operators. */
   readonly fleetCa: string | null;
   readonly operatorCa: string | null;
+  /** How proxies that forward certificates prove themselves. */
+  readonly proxyCa: string | null;
+  readonly proxySecret: string | null;
 }
 
 export type CertificateFile = keyof CertificateFiles;
 
 /** What the files held when they were read last, all of one reading. */
 export interface Material {
-  readonly pem: Readonly<Record<CertificateFile, string | null>>;
+  readonly text: Readonly<Record<CertificateFile, string | null>>;
   /** Empty where no file is configured: then nobody proves to be one. */
   readonly fleet: readonly Certificate[];
   readonly operators: readonly Certificate[];
+  readonly proxySecret: string | null;
 }
 
+/** 128 bits in hexadecimal: nobody guesses it. */
+const SHORTEST_SECRET = 32;
 /** A renewed certificate has weeks left; a replaced authority should be in force about at once. */
 const LOOK_EVERY_MS = 10_000;
 
@@ -39,6 +45,8 @@ const NAMES: Readonly<Record<CertificateFile, string>> = {
   key: 'MUSTER_TLS_KEY_FILE',
   fleetCa: 'MUSTER_CLIENT_CA_FILE',
   operatorCa: 'MUSTER_OPERATOR_CA_FILE',
+  proxyCa: 'MUSTER_PROXY_CA_FILE',
+  proxySecret: 'MUSTER_PROXY_SECRET_FILE',
 };
 
 export class KeptMaterial {
@@ -118,23 +126,45 @@ export class KeptMaterial {
 
 /** `held` itself when nothing changed. */
 async function readMaterial(files: CertificateFiles, held?: Material): Promise<Material> {
-  const [cert, key, fleetCa, operatorCa] = await Promise.all([
+  const [cert, key, fleetCa, operatorCa, proxyCa, proxySecret] = await Promise.all([
     readText(files, 'cert'),
     readText(files, 'key'),
     readText(files, 'fleetCa'),
     readText(files, 'operatorCa'),
+    readText(files, 'proxyCa'),
+    readText(files, 'proxySecret'),
   ]);
-  const pem = { cert, key, fleetCa, operatorCa };
-  if (held !== undefined && JSON.stringify(pem) === JSON.stringify(held.pem)) return held;
-  mustFit(pem);
-  const fleet = authorities(files, pem, 'fleetCa');
-  const operators = authorities(files, pem, 'operatorCa');
-  if (fleet.some((one) => operators.some((other) => hasSameKey(one, other)))) {
-    throw new Error(
-      `${NAMES.fleetCa} and ${NAMES.operatorCa} name one authority: a host's certificate would be an operator's; give operators an authority of their own`,
-    );
-  }
-  return { pem, fleet, operators };
+  const text = { cert, key, fleetCa, operatorCa, proxyCa, proxySecret };
+  if (held !== undefined && JSON.stringify(text) === JSON.stringify(held.text)) return held;
+  mustFit(text);
+  const fleet = authorities(files, text, 'fleetCa');
+  const operators = authorities(files, text, 'operatorCa');
+  const proxies = authorities(files, text, 'proxyCa');
+  mustDiffer('fleetCa', fleet, 'operatorCa', operators);
+  mustDiffer('fleetCa', fleet, 'proxyCa', proxies);
+  mustDiffer('operatorCa', operators, 'proxyCa', proxies);
+  return { text, fleet, operators, proxySecret: secretOf(text) };
+}
+
+/** An authority makes one kind of caller: of two, whoever holds a certificate of one would be the other as well. */
+function mustDiffer(
+  name: CertificateFile,
+  some: readonly Certificate[],
+  otherName: CertificateFile,
+  others: readonly Certificate[],
+): void {
+  if (!some.some((one) => others.some((other) => hasSameKey(one, other)))) return;
+  throw new Error(
+    `${NAMES[name]} and ${NAMES[otherName]} name one authority: whoever it certifies would be both; give each an authority of its own`,
+  );
+}
+
+function secretOf({ proxySecret }: Material['text']): string | null {
+  const secret = proxySecret?.trim() ?? null;
+  if (secret === null || secret.length >= SHORTEST_SECRET) return secret;
+  throw new Error(
+    `${NAMES.proxySecret} holds fewer than ${String(SHORTEST_SECRET)} characters: make one with openssl rand -hex 32`,
+  );
 }
 
 async function readText(files: CertificateFiles, name: CertificateFile): Promise<string | null> {
@@ -147,7 +177,7 @@ async function readText(files: CertificateFiles, name: CertificateFile): Promise
 }
 
 /** Caught half way through a renewal, a key does not belong to its certificate. */
-function mustFit({ cert, key }: Material['pem']): void {
+function mustFit({ cert, key }: Material['text']): void {
   if (cert === null || key === null) return;
   try {
     createSecureContext({ cert, key });
@@ -159,10 +189,10 @@ function mustFit({ cert, key }: Material['pem']): void {
 
 function authorities(
   files: CertificateFiles,
-  pem: Material['pem'],
-  name: 'fleetCa' | 'operatorCa',
+  texts: Material['text'],
+  name: 'fleetCa' | 'operatorCa' | 'proxyCa',
 ): readonly Certificate[] {
-  const text = pem[name];
+  const text = texts[name];
   if (text === null) return [];
   const read = readAuthorities(text);
   if (read.ok) return read.value;

@@ -29,10 +29,14 @@ const CHECK_EVERY_MS = 1_000;
 /** Connections of one start would else all end together. */
 const AGE_SPREAD = 0.25;
 
+/** For whom a listener is: anyone, or proxies that forward what others proved to them. */
+export type Clients = 'anyone' | 'proxies';
+
 export function createServer(
   handler: http.RequestListener,
   limits: ListenLimits,
   tls: ServerTls | null,
+  clients: Clients = 'anyone',
 ): http.Server {
   const { requestTimeoutMs, maxConnections } = limits;
   const options: http.ServerOptions = {
@@ -44,7 +48,7 @@ export function createServer(
   const server =
     tls === null
       ? http.createServer(options, handler)
-      : createTlsServer(handler, { ...options, handshakeTimeout: requestTimeoutMs }, tls);
+      : createTlsServer(handler, { ...options, handshakeTimeout: requestTimeoutMs }, tls, clients);
   server.maxConnections = maxConnections;
   return server;
 }
@@ -53,14 +57,17 @@ function createTlsServer(
   handler: http.RequestListener,
   options: https.ServerOptions,
   { material, minVersion }: ServerTls,
+  clients: Clients,
 ): https.Server {
-  const context = (now: Material): SecureContextOptions => contextOf(now, minVersion);
+  const context = (now: Material): SecureContextOptions =>
+    contextOf(now, minVersion, askedOf(now, clients));
   const server = https.createServer(
     {
       ...options,
       ...context(material.current),
-      requestCert: material.isAsking,
-      rejectUnauthorized: false,
+      requestCert: askedOf(material.current, clients).length > 0,
+      // A proxy is one or is not; everyone else is judged with each request.
+      rejectUnauthorized: clients === 'proxies',
     },
     handler,
   );
@@ -71,23 +78,26 @@ function createTlsServer(
   return server;
 }
 
-function contextOf(material: Material, minVersion: SecureVersion): SecureContextOptions {
-  const { cert, key } = material.pem;
+function contextOf(
+  { text: { cert, key } }: Material,
+  minVersion: SecureVersion,
+  ca: readonly string[],
+): SecureContextOptions {
   if (cert === null || key === null) throw new Error('TLS without a certificate');
-  // Their names are sent to clients, which choose among their certificates by them.
-  const ca = [...asksFor(material)];
   return {
     cert,
     key,
     minVersion,
-    ...(ca.length === 0 ? {} : { ca }),
+    // Their names are sent to clients, which choose among their certificates by them.
+    ...(ca.length === 0 ? {} : { ca: [...ca] }),
     // A client that negotiates again might become another one half way.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   };
 }
 
-function asksFor({ pem }: Material): readonly string[] {
-  return [pem.fleetCa, pem.operatorCa].filter((text) => text !== null);
+function askedOf({ text }: Material, clients: Clients): readonly string[] {
+  const texts = clients === 'proxies' ? [text.proxyCa] : [text.fleetCa, text.operatorCa];
+  return texts.filter((one) => one !== null);
 }
 
 /** What happens to the connections of all servers of an application. */

@@ -76,6 +76,11 @@ export function addDispatch(scope: Scope, deps: ApiDeps, polls: Polls): void {
       // Gone during the first question: nobody would be told of the close any more.
       if (reply.raw.closed) polls.finish(poll, null);
       const row = await poll.answer;
+      if (!(await request.server.isStillAdmitted(request))) {
+        throw new Refusal('unauthenticated', 'the certificate of this host holds no longer', {
+          endsConnection: true,
+        });
+      }
       // While stopping, the next poll belongs to another replica.
       if (polls.isDraining) void reply.header('connection', 'close');
       return row === null ? reply.code(204).send(null) : reply.send(answerOf(row));

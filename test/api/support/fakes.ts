@@ -50,6 +50,8 @@ export interface Replica {
   holdNext(): Held;
   /** Every input that was submitted. */
   readonly inputs: StoredInput[];
+  /** Every line that was logged. */
+  readonly logged: readonly string[];
   /** What the queue answers from now on. */
   answerWith(answer: Submit): void;
   /** A commit may have happened. */
@@ -109,11 +111,12 @@ function testPool(pool: Pool): TestPool {
 
 const WITHOUT_CERTIFICATES: CertificateOptions = {
   material: await KeptMaterial.open(
-    { cert: null, key: null, fleetCa: null, operatorCa: null },
+    { cert: null, key: null, fleetCa: null, operatorCa: null, proxyCa: null, proxySecret: null },
     { clock: systemClock, log: silentLogger() },
   ),
   hostnameSuffix: '',
   minVersion: 'TLSv1.3',
+  proxies: null,
 };
 
 export async function startReplica(
@@ -124,6 +127,7 @@ export async function startReplica(
   const database = { url, schema: 'muster', name: 'test' };
   const pool = testPool(createPool(database, { role: 'api', max: 4, statementMs: 5_000 }));
   const inputs: StoredInput[] = [];
+  const logged: string[] = [];
   const wakes = new Set<() => void>();
   let queue: Submit = () => Promise.resolve(APPLIED);
   const api = await buildApi(
@@ -142,7 +146,7 @@ export async function startReplica(
         },
       },
       clock: systemClock,
-      log: silentLogger(),
+      log: silentLogger(logged),
       metrics: createMetrics(),
       random: () => 0.5,
       readiness: () => Promise.resolve({ ready: true, reasons: [] }),
@@ -167,6 +171,7 @@ export async function startReplica(
     busy: () => pool.busy(),
     holdNext: () => pool.holdNext(),
     inputs,
+    logged,
     answerWith(answer) {
       queue = answer;
     },

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ExtendedKeyUsage } from '@peculiar/x509';
+import { expect, vi } from 'vitest';
 import { KeptMaterial, type CertificateFiles } from '../../../src/api/listen/files.ts';
 import type { ApiDeps, CertificateOptions } from '../../../src/api/deps.ts';
 import { systemClock } from '../../../src/telemetry.ts';
@@ -29,7 +30,7 @@ export interface Pki {
   readonly operators: Authority;
   /** Of the replica's own certificate. */
   readonly servers: Authority;
-  readonly files: { readonly [name in keyof CertificateFiles]: string };
+  readonly files: Record<'cert' | 'key' | 'fleetCa' | 'operatorCa', string>;
   agent(hostname: string): Promise<Pair>;
   operator(name: string, role?: string): Promise<Pair>;
   server(): Promise<Pair>;
@@ -68,10 +69,11 @@ export async function startTlsReplica(
   url: string,
   pki: Pki,
   limits: Partial<ApiDeps['limits']> = {},
-  options: Partial<CertificateOptions> = {},
+  options: Partial<CertificateOptions> & { readonly files?: Partial<CertificateFiles> } = {},
 ): Promise<TlsReplica> {
   const lines: string[] = [];
-  const material = await KeptMaterial.open(pki.files, {
+  const files = { ...pki.files, proxyCa: null, proxySecret: null, ...options.files };
+  const material = await KeptMaterial.open(files, {
     clock: systemClock,
     log: silentLogger(lines),
   });
@@ -80,6 +82,12 @@ export async function startTlsReplica(
   await replica.api.listen('127.0.0.1', 0);
   const port = portOf(replica.api.app);
   const clients = new Set<TlsClient>();
+  const nobody = tlsClient(port, { ca: pki.servers.cert });
+  const isReady = async (): Promise<void> => {
+    expect(await nobody.ask('/readyz')).toMatchObject({ status: 200 });
+  };
+  await vi.waitFor(isReady, { timeout: 15_000, interval: 20 });
+  nobody.close();
   return {
     ...{ ...replica, port, material, lines },
     client(pair, more = {}) {

@@ -1,0 +1,79 @@
+/** The application and its listeners: one for everyone, and one for proxies where it is asked for. */
+import fastify, { type FastifyInstance } from 'fastify';
+import type { ApiDeps } from '../deps.ts';
+import { answerClientError, answerFrameworkError } from '../errors.ts';
+import { ProxyListener } from './proxies.ts';
+import { Connections, createServer, type ServerTls } from './server.ts';
+
+export interface Doors {
+  readonly app: FastifyInstance;
+  /** Null where proxies have no listener. */
+  readonly proxies: ProxyListener | null;
+  /** Listens, and says where. */
+  listen(host: string, port: number): Promise<string>;
+  /** Each connection closes after its next answer. */
+  drain(): void;
+  /** Takes no new connections, and resolves when those in progress have ended. */
+  close(): Promise<void>;
+}
+
+export function openDoors(deps: ApiDeps): Doors {
+  const { certificates, limits } = deps;
+  const tls = certificates.material.current.text.cert === null ? null : certificates;
+  const connections = new Connections(deps, limits);
+  const app = createApp(limits, connections, tls);
+  const proxies = openToProxies(app, deps, connections, tls);
+  return {
+    app,
+    proxies,
+    async listen(host, port) {
+      const url = await app.listen({ host, port });
+      await proxies?.listen();
+      return tls === null ? url : url.replace(/^http:/, 'https:');
+    },
+    drain() {
+      connections.drain();
+    },
+    async close() {
+      connections.endSilent();
+      await Promise.all([app.close(), proxies?.stop()]);
+    },
+  };
+}
+
+function createApp(
+  limits: ApiDeps['limits'],
+  connections: Connections,
+  tls: ServerTls | null,
+): FastifyInstance {
+  return fastify({
+    logger: false,
+    // Errors of the router must leave through the same door as all others.
+    frameworkErrors: answerFrameworkError,
+    clientErrorHandler: answerClientError,
+    routerOptions: { maxParamLength: 300 },
+    // Called once for each address that a host name stands for.
+    serverFactory: (handler) => {
+      const server = createServer(handler, limits, tls);
+      connections.watch(server);
+      return server;
+    },
+    forceCloseConnections: 'idle',
+  });
+}
+
+function openToProxies(
+  app: FastifyInstance,
+  { certificates: { proxies }, limits }: ApiDeps,
+  connections: Connections,
+  tls: ServerTls | null,
+): ProxyListener | null {
+  if (proxies === null) return null;
+  const handler: Parameters<typeof createServer>[0] = (request, response) => {
+    app.routing(request, response);
+  };
+  const server = createServer(handler, limits, tls, 'proxies');
+  server.on('clientError', answerClientError);
+  connections.watch(server);
+  return new ProxyListener(server, proxies);
+}
