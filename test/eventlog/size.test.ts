@@ -8,7 +8,7 @@ import { createTestDatabase } from '../support/database.ts';
 import { writeFleetLog } from './support/fleet-log.ts';
 
 /**
- * 445 over a million rows, with 40-digit refs and closures of 54 characters; this short log carries more empty
+ * 444 over 200,000 rows, with 40-digit refs and closures of 54 characters; this short log carries more empty
  * pages. Much more means that something is said twice again.
  */
 const MOST_BYTES = 480;
