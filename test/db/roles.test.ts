@@ -103,9 +103,13 @@ describe('the grants', () => {
 
   it('are renewed by a later migration without being asked for', async () => {
     await attempt('admin', `GRANT DELETE ON host TO ${database.prefix}_api`);
+    await attempt('admin', 'CREATE TABLE event_log_detached_p000099 (x int)');
     const { roles } = await migrate({ url: database.url, schema: 'muster', name: 'test' });
     expect(roles?.api).toBe(`${database.prefix}_api`);
     expect(await attempt('api', 'DELETE FROM host')).toContain('permission denied');
+    for (const role of SERVED)
+      expect(await attempt(role, 'SELECT FROM event_log_detached_p000099')).toBe('done');
+    await attempt('admin', 'DROP TABLE event_log_detached_p000099');
   });
 
   it('are told, when a login may not make the roles', async () => {
