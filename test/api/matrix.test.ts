@@ -1,9 +1,10 @@
 /**
- * Who is admitted where: every route that the application has, times every kind of caller. The expectation is
- * written here by hand, so that a route added without a thought about who may use it fails.
+ * Who is admitted where: every route that the application has, times every kind of caller. What is expected is the
+ * table in `support/admission.ts`; what certificates make of callers is in `matrix-certificates.test.ts`.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
+import { refusal, servedTo } from './support/admission.ts';
 import { startReplica, type Replica } from './support/fakes.ts';
 import { pathTo, routesOf, type RouteOf } from './support/routes.ts';
 
@@ -15,31 +16,6 @@ const CALLERS = {
   admin: 'operator:ada:admin',
 } as const;
 type Caller = keyof typeof CALLERS;
-type Served = 'anyone' | 'agent' | 'viewer' | 'operator' | 'admin';
-
-const ANYONE = ['/', '/assets/:name', '/healthz', '/readyz', '/metrics', '/openapi.json'];
-const AGENTS = /^\/v1\/(agent\/\w+|fleet\.resolved(\/sig)?|rollouts\/:id\/sig)$/;
-/** Served to agents by NixFleet's path; what operators read of a rollout is below it. */
-const MANIFEST = '/v1/rollouts/:id';
-const ADMIN = ['/v1/hosts/:name/write-off', '/v1/quarantines/:channel/:closure/clear'];
-
-function servedTo({ method, route }: RouteOf): Served {
-  if (ANYONE.includes(route)) return 'anyone';
-  if (AGENTS.test(route) || route === MANIFEST) return 'agent';
-  if (ADMIN.includes(route)) return 'admin';
-  return method === 'POST' ? 'operator' : 'viewer';
-}
-
-const RANK: readonly string[] = ['viewer', 'operator', 'admin'];
-
-function refusal(caller: Caller, served: Served): string | null {
-  if (served === 'anyone') return null;
-  if (caller === 'nobody') return '401 unauthenticated';
-  if (caller === 'agent' || served === 'agent') {
-    return caller === served ? null : '403 wrong-identity';
-  }
-  return RANK.indexOf(caller) >= RANK.indexOf(served) ? null : `403 needs-${served}`;
-}
 
 let replica: Replica;
 let routes: RouteOf[];
