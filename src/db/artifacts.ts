@@ -98,6 +98,8 @@ export interface AcceptedArtifact {
   readonly signedAt: string;
   /** The rollout of this name was opened: its manifest may change no more. */
   readonly opened: boolean;
+  /** The rollout of this name was opened and has not ended: hosts may still be sent to it. */
+  readonly running: boolean;
   /** Manifests only. */
   readonly contentHash: string | null;
 }
@@ -137,6 +139,8 @@ export async function readAccepted(pool: Pool): Promise<readonly AcceptedArtifac
     (sql) => sql<AcceptedArtifact[]>`
       SELECT kind, name, hash, signed_at AS "signedAt",
              EXISTS (SELECT FROM rollout WHERE rollout_id = artifact.name) AS opened,
+             EXISTS (SELECT FROM rollout WHERE rollout_id = artifact.name
+                     AND state NOT IN ('Superseded', 'Cancelled', 'Pruned')) AS running,
              CASE WHEN kind = 'manifest' THEN content->>'contentHash' END AS "contentHash"
       FROM artifact WHERE current`,
   );

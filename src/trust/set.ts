@@ -101,6 +101,23 @@ export function verifyManifests(
   return refusals.length === 0 ? { ok: true, set: { fleet, manifests } } : { ok: false, refusals };
 }
 
+/**
+ * The manifest of a rollout that goes on although the fleet declares its successor already (finish-first), signed
+ * again to stay fresh. Null while it is the one that was accepted: then nothing of it is refused either, since
+ * CI need not sign what is history soon. Part of no set: its refusal holds up nobody else.
+ */
+export function verifyResigned(
+  fleet: Verified<Fleet>,
+  rolloutId: RolloutId,
+  signed: SignedBytes,
+  context: SetContext & { readonly acceptedHash: string },
+): VerifyResult<RolloutManifest> | null {
+  const { trust, now, acceptedHash } = context;
+  const read = verifyManifest(signed, { trust, now, rolloutId, fleetHash: undefined });
+  if (read.ok && read.artifact.hash === acceptedHash) return null;
+  return verifyOne(fleet, rolloutId, signed, context);
+}
+
 function verifyOne(
   fleet: Verified<Fleet>,
   rolloutId: RolloutId,

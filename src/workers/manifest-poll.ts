@@ -23,6 +23,7 @@ import {
   type SignedBytes,
   type Verified,
 } from '../trust/verify.ts';
+import { runningBeside, verifyRunning, type Running } from './running-manifests.ts';
 import { storedFleet, storedManifest, timeOf } from './content.ts';
 import type { StoredInput } from '../wire/input.ts';
 import type { Source } from './source.ts';
@@ -133,7 +134,8 @@ class ManifestPoll {
       await this.sayRefused({ artifact: 'fleet.resolved', reason, detail }, fleet);
       return;
     }
-    const manifests = await this.readManifests(fleetResult.artifact.value, signal);
+    const running = runningBeside(fleetResult.artifact.value, accepted);
+    const manifests = await this.readManifests(fleetResult.artifact.value, running, signal);
     const print = fingerprint([trustBytes, fleet, ...manifests.values()]);
     if (print === this.acceptedSet?.print) {
       // The source may be back from something that was refused: that is news as well.
@@ -141,17 +143,27 @@ class ManifestPoll {
       return;
     }
     const result = verifyManifests(fleetResult.artifact, (id) => manifests.get(id), verify);
-    if (!result.ok) {
-      await this.mustBeUnchanged('fleet.resolved', fleet, signal);
-      for (const { artifact } of result.refusals) {
-        await this.mustBeUnchanged(artifact, manifests.get(idOf(artifact)), signal);
-      }
-      await this.sayRefusals(result.refusals, manifests);
-      return;
-    }
-    const hashes = await this.accept(result.set);
+    if (!result.ok) return this.believe(result.refusals, fleet, manifests, signal);
+    const resigned = verifyRunning(fleetResult.artifact, running, manifests, verify);
+    if (resigned.refusals.length > 0)
+      await this.believe(resigned.refusals, fleet, manifests, signal);
+    const hashes = await this.accept(result.set, resigned.manifests);
     this.lastFleet = { print: fingerprint([trustBytes, fleet]), artifact: fleetResult.artifact };
     this.acceptedSet = { print, hashes };
+  }
+
+  /** Says what is refused, unless it may have been read across a publication. */
+  private async believe(
+    refusals: readonly SetRefusal[],
+    fleet: SignedBytes,
+    manifests: ReadonlyMap<string, SignedBytes>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.mustBeUnchanged('fleet.resolved', fleet, signal);
+    for (const { artifact } of refusals) {
+      await this.mustBeUnchanged(artifact, manifests.get(idOf(artifact)), signal);
+    }
+    await this.sayRefusals(refusals, manifests);
   }
 
   /**
@@ -174,10 +186,12 @@ class ManifestPoll {
 
   private async readManifests(
     fleet: Fleet,
+    running: Running,
     signal: AbortSignal,
   ): Promise<Map<string, SignedBytes>> {
     const found = new Map<string, SignedBytes>();
-    for (const { rolloutId } of declaredRollouts(fleet)) {
+    const declared = declaredRollouts(fleet).map(({ rolloutId }) => rolloutId);
+    for (const rolloutId of [...declared, ...running.keys()]) {
       const signed = await this.readSigned(`rollouts/${rolloutId}`, signal);
       if (signed !== undefined) found.set(rolloutId, signed);
     }
@@ -192,8 +206,11 @@ class ManifestPoll {
   }
 
   /** Stored first, then announced: the leader must find what the input names. */
-  private async accept(set: VerifiedSet): Promise<Hashes> {
-    const { fleet, manifests } = set;
+  private async accept(
+    { fleet, manifests: declared }: VerifiedSet,
+    resigned: VerifiedSet['manifests'],
+  ): Promise<Hashes> {
+    const manifests = new Map([...declared, ...resigned]);
     const stored: StoredArtifact[] = [
       storable('fleet', 'fleet.resolved', fleet, storedFleet(fleet)),
       ...[...manifests].map(([id, manifest]) =>

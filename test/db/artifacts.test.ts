@@ -8,6 +8,7 @@ import {
 } from '../../src/db/artifacts.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { startReplica, type Replica } from '../support/installation.ts';
+import { putRollout } from '../api/support/rows.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 
 let pool: Pool;
@@ -72,4 +73,22 @@ it('knows the outcomes that wait for the leader, and those of the log, newest fi
   await tell('c', 0);
   const told = await readToldOutcomes(pool);
   expect(told.map(({ hash }) => hash)).toEqual(['c', 'b', 'a']);
+});
+
+it('knows which manifests are of rollouts that go on', async () => {
+  const manifest = (name: string): StoredArtifact => ({
+    ...fleetOf('m', '2026-11-01T17:00:00Z'),
+    ...{ kind: 'manifest', name },
+  });
+  await putRollout(pool, 'lab@1', 1);
+  await putRollout(pool, 'edge@1', 2);
+  await pool.run((sql) => sql`UPDATE rollout SET state = 'Superseded' WHERE rollout_id = 'edge@1'`);
+  await store(manifest('lab@1'), manifest('edge@1'), manifest('edge@2'));
+  const found = (await readAccepted(pool)).filter(({ kind }) => kind === 'manifest');
+  const told = found.map(({ name, opened, running }) => ({ name, opened, running }));
+  expect(told.sort((a, b) => (a.name < b.name ? -1 : 1))).toEqual([
+    { name: 'edge@1', opened: true, running: false },
+    { name: 'edge@2', opened: false, running: false },
+    { name: 'lab@1', opened: true, running: true },
+  ]);
 });

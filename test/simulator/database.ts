@@ -15,6 +15,7 @@ import { millisOf, timeOf, type Millis, type Time } from '../../src/reducer/time
 import type { BreakName } from './breaks.ts';
 import type { Faults } from './faults.ts';
 import type { Scheduler } from './scheduler.ts';
+import { hasEnded, type RolloutState } from '../../src/reducer/rollout/states.ts';
 import { keyOf, Tables } from './tables.ts';
 
 export interface Offer {
@@ -284,6 +285,7 @@ export class Database {
       .map(({ kind, name, hash, signedAt, content }) => ({
         ...{ kind, name, hash, signedAt },
         opened: this.data.tables.rollouts.has(name),
+        running: isRunning(this.data.tables.rollouts.get(name)?.state),
         contentHash: kind === 'manifest' ? contentHashOf(content) : null,
       }));
   }
@@ -348,6 +350,10 @@ export class Database {
     if (this.active !== null) this.abort(this.active);
     for (const session of this.locks.values()) session.held = false;
   }
+}
+
+function isRunning(state: RolloutState | undefined): boolean {
+  return state !== undefined && !hasEnded(state);
 }
 
 function byKey(a: Offer, b: Offer): number {

@@ -31,12 +31,15 @@ let onRead: (name: string) => void;
 let isOvertaken: boolean;
 /** What is submitted is stored, and the submitter does not learn it. */
 let isAnswerLost: boolean;
+/** Rollouts that were opened and have not ended. */
+let running: Set<string>;
 /** As the leader has it. */
 let rejectBefore: string | null;
 
 beforeEach(() => {
   isOvertaken = false;
   isAnswerLost = false;
+  running = new Set();
   rejectBefore = null;
   told = [];
   trustFile = trustFileFor(signer);
@@ -90,7 +93,8 @@ function newPoll(): Task {
 }
 
 function acceptedOf({ kind, name, hash, signedAt }: StoredArtifact): AcceptedArtifact {
-  return { kind, name, hash, signedAt, opened: false, contentHash: null };
+  const isOpened = running.has(name);
+  return { kind, name, hash, signedAt, opened: isOpened, running: isOpened, contentHash: null };
 }
 
 function revocationFiles(signedAt: string): Files {
@@ -199,6 +203,52 @@ describe('a poll', () => {
       expect(refusals(submitted)).toEqual([]);
     },
   );
+});
+
+describe('a rollout that goes on beside a newer set', () => {
+  const OLD = `edge@${REF}`;
+  const next = { signedAt: '2026-11-01T12:05:00Z', ref: 'b1b2c3d4' };
+
+  function announced(): readonly string[] {
+    return submitted.flatMap((input) =>
+      input.kind === 'ManifestSetUpdated' ? input.manifests.map(({ rolloutId }) => rolloutId) : [],
+    );
+  }
+
+  beforeEach(async () => {
+    await polled(GOOD);
+    running = new Set([OLD]);
+  });
+
+  it('is left as it was while CI does not sign it again', async () => {
+    const outcomes = await polled(new Map([...GOOD, ...setFiles(next)]));
+    expect(outcomes).not.toContain(`rollouts/${OLD} wrong-fleet-hash`);
+    expect(announced()).toEqual(['edge@b1b2c3d4', 'stable@b1b2c3d4']);
+    expect(kept.get(OLD)?.signedAt).toBe('2026-11-01T12:00:00.000Z');
+  });
+
+  it('stays fresh when CI signs it again', async () => {
+    await polled(setFiles(next));
+    expect(await polled(setFiles({ ...next, beside: [REF] }))).toEqual([`rollouts/${OLD} ok`]);
+    expect(announced()).toContain(OLD);
+    expect(kept.get(OLD)?.signedAt).toBe('2026-11-01T12:05:00.000Z');
+    expect(await polled(setFiles({ ...next, beside: [REF] }))).toEqual([]);
+  });
+
+  it('is read no more once it has ended', async () => {
+    running = new Set();
+    await polled(setFiles({ ...next, beside: [REF] }));
+    expect(announced()).not.toContain(OLD);
+  });
+
+  it('holds up nobody when what is signed again is refused', async () => {
+    const forged = new Map(setFiles({ ...next, beside: [REF] }));
+    forged.set(`rollouts/${OLD}.json.sig`, new Uint8Array(64));
+    const outcomes = await polled(forged);
+    expect(outcomes).toContain(`rollouts/${OLD} bad-signature`);
+    expect(announced()).toEqual(['edge@b1b2c3d4', 'stable@b1b2c3d4']);
+    expect(await polled(forged)).toEqual([]);
+  });
 });
 
 /** The trust file with these keys, as an administrator would put it in the old one's place. */
