@@ -16,8 +16,10 @@ const BENCHES: ReadonlyMap<string, (options: BenchOptions) => void | Promise<voi
 const { names, ...options } = readOptions(process.argv.slice(2));
 const bench = BENCHES.get(names[0] ?? '');
 if (bench === undefined) {
+  const [given] = names;
   console.error(
-    `usage: npm run bench -- ${[...BENCHES.keys()].join(' | ')} [--json] [--rounds N] [--seconds S]`,
+    `${given === undefined ? 'no benchmark is named' : `there is no benchmark "${given}"`}\n` +
+      `usage: npm run bench -- ${[...BENCHES.keys()].join(' | ')} [--json] [--rounds N] [--seconds S]`,
   );
   process.exitCode = 2;
 } else await bench(options);

@@ -28,6 +28,7 @@ const BY_CHANCE = {
   'probe-fails': 0.15,
   'probe-flaps': 0.1,
   'late-completion': 0.5,
+  'converged-too-soon': 0.5,
 } as const;
 
 /** Kinds that come at instants drawn beforehand, with how many of them there are at the most. */

@@ -10,8 +10,8 @@ import { artifactsOver, controlPlaneOver } from '../../src/agent/http-control-pl
 import type { AgentLog, Probes, Switcher, SwitchOutcome } from '../../src/agent/hooks.ts';
 import type { JournalLine, JournalStore } from '../../src/agent/journal.ts';
 import { Manifests } from '../../src/agent/manifests.ts';
-import type { DeclaredProbe } from '../../src/reducer/host/events.ts';
-import type { Millis } from '../../src/reducer/time.ts';
+import type { DeclaredProbe, HostEvent } from '../../src/reducer/host/events.ts';
+import { millisOf, timeOf, type Millis } from '../../src/reducer/time.ts';
 import type { Network } from './network.ts';
 import { runOldAgent } from './old-agent.ts';
 import type { World } from './process.ts';
@@ -25,6 +25,8 @@ const PROBES: readonly DeclaredProbe[] = [
 const NOTHING: AgentLog = { info: () => undefined, warn: () => undefined };
 /** As in the field: an agent refuses a manifest that was signed longer ago. */
 const FRESHNESS_MINUTES = 60;
+
+const DAY_MS = 24 * 60 * 60_000;
 
 interface Unit {
   readonly target: string;
@@ -187,6 +189,8 @@ export class Machine {
         const delivery = await life.guard(real.postEvent(rolloutId, event, signal));
         const about = `${rolloutId} ${event.kind} ${String(event.seq)}`;
         trace.say(this.hostname, `posted ${about}: ${delivery.kind}`);
+        const forged = delivery.kind === 'accepted' ? this.tooSoon(event) : null;
+        if (forged !== null) await life.guard(real.postEvent(rolloutId, forged, signal));
         return delivery;
       },
       heartbeat: (body, signal) => {
@@ -199,10 +203,25 @@ export class Machine {
   }
 
   private lie(): string {
-    const { faults } = this.world;
+    return this.world.faults.chance('heartbeat-lies') < 0.6 ? this.target : 'junk';
+  }
+
+  private get target(): string {
     const last = this.lines.findLast((line) => line.t === 'open');
-    const target = last?.t === 'open' ? last.snapshot.targetClosure : 'junk';
-    return faults.chance('heartbeat-lies') < 0.6 ? target : 'junk';
+    return last?.t === 'open' ? last.snapshot.targetClosure : 'junk';
+  }
+
+  /**
+   * A broken agent claims to be through right after it said that an enforced probe fails, and long after its soak:
+   * nothing but that probe stands in its way. Not where a backup may forget what the probe said.
+   */
+  private tooSoon(event: HostEvent): HostEvent | null {
+    const { faults } = this.world;
+    if (event.kind !== 'ProbeResult' || event.mode !== 'enforce' || event.status === 'pass')
+      return null;
+    if (faults.kinds.has('database-restored') || !faults.strikes('converged-too-soon')) return null;
+    const convergedAt = timeOf(millisOf(event.observedAt) + DAY_MS);
+    return { kind: 'Converged', seq: event.seq + 1, convergedAt, currentClosure: this.target };
   }
 
   private storeOf(life: Life): JournalStore {

@@ -1,8 +1,8 @@
-/** `npm run simulate -- --seeds 1000 [--start N] [--json] [--break NAME] [--trace]`. */
+/** `npm run simulate -- --seeds 1000 [--start N] [--json] [--brief] [--break NAME] [--trace]`. */
 import { writeSync } from 'node:fs';
 import { BREAKS, isBreak, type BreakName } from './breaks.ts';
 import type { FaultCounts } from './faults.ts';
-import { report } from './report.ts';
+import { brief, report } from './report.ts';
 import { simulate, type Outcome } from './simulation.ts';
 
 interface Wishes {
@@ -10,19 +10,25 @@ interface Wishes {
   start: number;
   json: boolean;
   trace: boolean;
+  /** Tells what failed, and looks for no smaller case of it. */
+  brief: boolean;
   breaks: Set<BreakName>;
 }
 
-const USAGE = `usage: npm run simulate -- [--seeds 1000] [--start 1] [--json] [--trace] [--break NAME]
+const USAGE = `usage: npm run simulate -- [--seeds 1000] [--start 1] [--json] [--trace] [--brief] [--break NAME]
 breaks: ${Object.keys(BREAKS).join(', ')}
 `;
 
 function read(words: readonly string[]): Wishes | null {
-  const wishes: Wishes = { seeds: 1_000, start: 1, json: false, trace: false, breaks: new Set() };
+  const wishes: Wishes = {
+    ...{ seeds: 1_000, start: 1, json: false, trace: false, brief: false },
+    breaks: new Set(),
+  };
   const rest = [...words];
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
     if (word === '--json') wishes.json = true;
     else if (word === '--trace') wishes.trace = true;
+    else if (word === '--brief') wishes.brief = true;
     else if (word === '--seeds' || word === '--start') {
       const number = Number(rest.shift());
       if (!Number.isSafeInteger(number) || number < 0) return null;
@@ -62,7 +68,7 @@ async function main(): Promise<number> {
     else if (trace) say(`${(outcome.trace.all ?? []).join('\n')}\n`);
     if (!wishes.json && seed % 500 === 0) say(`seed ${String(seed)}\n`);
   }
-  if (failed !== null) say(await report(failed, breaks));
+  if (failed !== null) say(wishes.brief ? brief(failed) : await report(failed, breaks));
   const elapsedMs = Math.round(performance.now() - began);
   const summary = { ...sums, faults, elapsedMs };
   const { seeds: ran, steps, violations } = sums;

@@ -1,7 +1,8 @@
 /**
- * Ways to break the core on purpose: one textual change each, made in a copy of what was built, on which the
- * simulator must then find a violation. A change that no longer fits its file is an error, so that this list
- * keeps pace with the code. `npm run simulate:mutants [NAME …]`.
+ * Ways to break the system on purpose, each of which the simulator must notice. Those of the core are one textual
+ * change each, made in a copy of what was built; a change that no longer fits its file is an error, so that this
+ * list keeps pace with the code. Those of what surrounds the core are the model's own (`breaks.ts`).
+ * `npm run simulate:mutants -- [NAME …]`.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -15,16 +16,22 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { BREAKS } from './breaks.ts';
 
-interface Mutant {
-  readonly name: string;
+interface Change {
   /** Below `src/reducer`. */
   readonly file: string;
   readonly from: string;
   readonly to: string;
 }
 
-const MUTANTS: readonly Mutant[] = [
+interface Mutant {
+  readonly name: string;
+  /** None: the break of this name in the model. */
+  readonly change?: Change;
+}
+
+const CHANGES: readonly (Change & { readonly name: string })[] = [
   {
     name: 'budgets-without-unacked',
     file: 'state/flight.js',
@@ -56,6 +63,12 @@ const MUTANTS: readonly Mutant[] = [
     to: 'lastEventSeq: event.seq - 1 }',
   },
   {
+    name: 'converged-over-failing-probe',
+    file: 'host/step.js',
+    from: "if (probe.mode === 'enforce' && probe.status !== 'pass')",
+    to: 'if (false)',
+  },
+  {
     name: 'change-not-logged',
     file: 'planner/withdraw.js',
     from: "changes: hosts.map((hostname) => ({ t: 'dispatch', rolloutId, hostname, set: { suspended } })),",
@@ -63,39 +76,59 @@ const MUTANTS: readonly Mutant[] = [
   },
 ];
 
-const SEEDS = 2_000;
+const MUTANTS: readonly Mutant[] = [
+  ...Object.keys(BREAKS).map((name) => ({ name })),
+  ...CHANGES.map(({ name, ...change }) => ({ name, change })),
+];
+
+/** The longest search: each is seen in the first fifty seeds today, which takes a minute. */
+const SEEDS = 500;
 const BUILT = path.resolve('dist/simulator');
 
-function run({ name, file, from, to }: Mutant): boolean {
+function run({ name, change }: Mutant): boolean {
   const copy = mkdtempSync(path.join(tmpdir(), 'muster-mutant-'));
   try {
     cpSync(BUILT, copy, { recursive: true });
     writeFileSync(path.join(copy, 'package.json'), '{"type":"module"}');
     symlinkSync(path.resolve('node_modules'), path.join(copy, 'node_modules'));
-    const target = path.join(copy, 'src/reducer', file);
-    const text = readFileSync(target, 'utf8');
-    if (text.split(from).length !== 2) throw new Error(`${name} does not fit ${file} exactly once`);
-    writeFileSync(
-      target,
-      text.replace(from, () => to),
-    );
-    const words = ['--seeds', String(SEEDS), '--json'];
+    if (change !== undefined) make(change, path.join(copy, 'src/reducer', change.file));
+    const words = [
+      '--seeds',
+      String(SEEDS),
+      '--json',
+      '--brief',
+      ...(change ? [] : ['--break', name]),
+    ];
     const main = path.join(copy, 'test/simulator/main.js');
+    const began = performance.now();
     const { status, stdout } = spawnSync(process.execPath, [main, ...words], { encoding: 'utf8' });
+    const seconds = ((performance.now() - began) / 1_000).toFixed(0);
     const seeds = /"seeds":(\d+)/.exec(stdout)?.[1] ?? '?';
-    const told =
-      stdout
-        .split('\n')
-        .find((line) => line.startsWith('  '))
-        ?.trim() ?? '';
-    writeSync(
-      1,
-      `${name}: ${status === 1 ? `seen in seed ${seeds}: ${told}` : `NOT SEEN in ${seeds} seeds`}\n`,
-    );
-    return status === 1;
+    const seen = status === 1;
+    const verdict = seen
+      ? `seen in seed ${seeds}: ${toldOf(stdout)}`
+      : `NOT SEEN in ${seeds} seeds`;
+    writeSync(1, `${name}: ${verdict} (${seconds} s)\n`);
+    return seen;
   } finally {
     rmSync(copy, { recursive: true });
   }
+}
+
+function make({ file, from, to }: Change, target: string): void {
+  const text = readFileSync(target, 'utf8');
+  if (text.split(from).length !== 2)
+    throw new Error(`a mutant does not fit ${file} exactly once: ${from}`);
+  writeFileSync(
+    target,
+    text.replace(from, () => to),
+  );
+}
+
+/** The first violation of a report. */
+function toldOf(stdout: string): string {
+  const line = stdout.split('\n').find((text) => text.startsWith('  '));
+  return line?.trim() ?? '';
 }
 
 const wanted = process.argv.slice(2);

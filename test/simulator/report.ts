@@ -20,13 +20,21 @@ export async function shrink(failed: Outcome, breaks: ReadonlySet<BreakName>): P
   return least;
 }
 
+/** Only what is wrong. */
+export function brief(failed: Outcome): string {
+  return [
+    `seed ${String(failed.seed)} fails at step ${String(failed.steps)}:`,
+    ...failed.violations.map((violation) => `  ${violation}`),
+    '',
+  ].join('\n');
+}
+
 export async function report(failed: Outcome, breaks: ReadonlySet<BreakName>): Promise<string> {
   const least = await shrink(failed, breaks);
   const told = least.violations.join('\n');
   const words = [...new Set(told.match(/[a-z]+-\d+|[a-z]+@[0-9a-f]+/g) ?? [])];
   return [
-    `seed ${String(failed.seed)} fails at step ${String(failed.steps)}:`,
-    ...failed.violations.map((violation) => `  ${violation}`),
+    brief(failed).trimEnd(),
     `with only ${[...least.kinds].join(', ') || 'no fault at all'}, at step ${String(least.steps)}:`,
     ...least.violations.map((violation) => `  ${violation}`),
     `its last lines${words.length > 0 ? ` about ${words.join(', ')}` : ''}:`,

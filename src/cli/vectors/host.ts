@@ -10,33 +10,39 @@ import { canonicalTime } from '../../wire/instant.ts';
 import type { HostLine, RecordedHost } from './shapes.ts';
 import type { Report } from './report.ts';
 
+type Policy = HostLine['policy'];
+
 interface Rule {
   readonly name: string;
   readonly applies: (before: HostRecord, event: HostEvent) => boolean;
-  /** The fields in which this rule lets the records differ. */
-  readonly fields: readonly string[];
+  /** The fields in which records may differ under this rule, and what this core must make of each. */
+  readonly makes: (before: HostRecord, event: HostEvent, policy: Policy) => Partial<HostRecord>;
 }
 
 const RULES: readonly Rule[] = [
   {
     name: 'failed-rollback-stays-failed',
-    applies: (_, event) => event.kind === 'RollbackComplete' && event.exitCode !== 0,
-    fields: ['state', 'revertedAt', 'revertedTo', 'currentClosure'],
+    applies: ({ state }, event) =>
+      state === 'Failed' && event.kind === 'RollbackComplete' && event.exitCode !== 0,
+    makes: ({ state, revertedAt, revertedTo, currentClosure }) => ({
+      ...{ state, revertedAt, revertedTo, currentClosure },
+    }),
   },
   {
     name: 'first-stamps-cleared-on-activation',
     applies: (_, event) => event.kind === 'ActivationCompleted',
-    fields: ['probeObservedFirstAt', 'probeFailureFirstAt'],
+    makes: () => ({ probeObservedFirstAt: null, probeFailureFirstAt: null }),
   },
   {
     name: 'policy-applied-from-deferred',
     applies: (before, event) => before.state === 'Deferred' && event.kind === 'ActivationFailed',
-    fields: ['policyApplied'],
+    makes: (_before, _event, { onHealthFailure }) => ({ policyApplied: onHealthFailure }),
   },
   {
     name: 'declared-probes-kept',
     applies: (_, event) => event.kind === 'ProbeTopologyDeclared',
-    fields: ['declaredProbes'],
+    makes: (_, event) =>
+      event.kind === 'ProbeTopologyDeclared' ? { declaredProbes: event.probes } : {},
   },
 ];
 
@@ -59,7 +65,7 @@ function compareStep(
   at: string,
   before: HostRecord,
   recorded: Step,
-  policy: HostLine['policy'],
+  policy: Policy,
   report: Report,
 ): void {
   const event = eventOf(recorded.event);
@@ -78,15 +84,31 @@ function compareStep(
   const different = differing(recordOf(before, recorded.record), got.record);
   if (quarantines !== (recorded.quarantine !== undefined)) different.push('quarantine');
   const difference = different.length === 0 ? null : { at, expected: recorded, got: got.record };
-  report.add(difference, explain(different, before, event));
+  report.add(
+    difference,
+    explain(different, got.record, (rule) =>
+      rule.applies(before, event) ? rule.makes(before, event, policy) : {},
+    ),
+  );
 }
 
-/** The rules that together cover every differing field; none if one is left. */
-function explain(fields: readonly string[], before: HostRecord, event: HostEvent): string[] {
-  const rules = RULES.filter((rule) => rule.applies(before, event));
-  const used = rules.filter((rule) => rule.fields.some((field) => fields.includes(field)));
-  const isCovered = (field: string) => used.some((rule) => rule.fields.includes(field));
-  return fields.every(isCovered) ? used.map((rule) => rule.name) : [];
+/** The rules that together account for every differing field, and for its value; none if one is left. */
+function explain(
+  fields: readonly string[],
+  got: HostRecord,
+  madeBy: (rule: Rule) => Partial<HostRecord>,
+): string[] {
+  const gotFields = new Map(Object.entries(got));
+  const used = new Set<string>();
+  for (const field of fields) {
+    const rule = RULES.find((candidate) => {
+      const made = new Map(Object.entries(madeBy(candidate)));
+      return made.has(field) && sorted(made.get(field)) === sorted(gotFields.get(field));
+    });
+    if (rule === undefined) return [];
+    used.add(rule.name);
+  }
+  return [...used];
 }
 
 function differing(a: HostRecord, b: HostRecord): string[] {

@@ -4,16 +4,25 @@
  * (`silences`). A decision is explained only if its answer, so changed, is the original's.
  */
 import type { Held } from '../../reducer/planner/gates/gate.ts';
-import { limitOf } from '../../reducer/planner/limit.ts';
-import { budgetState } from '../../reducer/state/flight.ts';
+import {
+  absoluteLimit,
+  everybodyInFlight,
+  inFlightOriginally,
+  isAnyBudgetFull,
+  isBusyElsewhere,
+  lowerLimit,
+  type Grants,
+} from './planner-facts.ts';
 import type { PlannerLine } from './shapes.ts';
 
 export interface Case {
   readonly line: PlannerLine;
   readonly host: PlannerLine['hosts'][number];
   readonly held: Held;
-  /** Hosts that both dispatched before this one in the same plan. */
-  readonly granted: ReadonlySet<string>;
+  /** Whom this core dispatched before this one in the same plan. */
+  readonly grants: Grants;
+  /** Of these, whom the original dispatched too. */
+  readonly agreed: Grants;
   readonly gates: ReadonlySet<string>;
   /** Whether a budget would hold it, were it asked. */
   readonly budgets: boolean;
@@ -39,7 +48,7 @@ export const RULES: readonly Rule[] = [
   },
   {
     name: 'host-busy-is-a-gate',
-    lifts: ({ gates }) => when(gates.has('host-busy'), ['host-busy']),
+    lifts: ({ line, host }) => when(isBusyElsewhere(line, host), ['host-busy']),
   },
   {
     name: 'host-missing-from-fleet-is-held',
@@ -91,13 +100,21 @@ function gatesElsewhere({ line, host, held }: Case): string[] {
   return wave > held.rollout.row.currentWave ? ['wave-promotion'] : [];
 }
 
-/** Failures on any host of an earlier wave, whatever its state and even without a record. */
+/** Failures of earlier waves, but of none that runs the release: with another state, or without a record. */
 function isFailingAnywhereBefore({ line, host }: Case): boolean {
   const waves = wavesToday(line, host);
   const own = waveIn(waves, host.hostname);
-  return Object.entries(line.outstandingEnforceFailures[host.rolloutId] ?? {}).some(
-    ([name, failing]) => failing > 0 && waveIn(waves, name) >= 0 && waveIn(waves, name) < own,
-  );
+  const failing = Object.entries(line.outstandingEnforceFailures[host.rolloutId] ?? {})
+    .filter(([name, n]) => n > 0 && waveIn(waves, name) >= 0 && waveIn(waves, name) < own)
+    .map(([name]) => name);
+  const isRunning = (name: string) =>
+    line.hosts.some(
+      ({ rolloutId, hostname, state }) =>
+        rolloutId === host.rolloutId &&
+        hostname === name &&
+        (state === 'Soaking' || state === 'Converged'),
+    );
+  return failing.length > 0 && !failing.some(isRunning);
 }
 
 type Waves = PlannerLine['fleet']['waves'][string];
@@ -120,40 +137,20 @@ function isGatedByMissingRecord({ line, host, held }: Case): boolean {
   );
 }
 
-type Budget = Held['rollout']['row']['plan']['budgets'][number];
-type Limit = (budget: Budget) => number | null;
-
 /** Full by this core's limit, but not by the original's, which knows no percentages. */
-function isHeldByPercentage(found: Case): boolean {
-  return isFull(found, limitOf, () => true) && !isFull(found, absolute, () => true);
-}
-
-/** Full by everybody in flight, but not by those that the original counts. */
-function isHeldByOthers(found: Case): boolean {
-  const { held, granted } = found;
+function isHeldByPercentage({ line, host, grants }: Case): boolean {
+  const all = everybodyInFlight(line, grants);
   return (
-    isFull(found, absolute, () => true) &&
-    !isFull(found, absolute, (name) => granted.has(name) || isRunning(held, name))
+    isAnyBudgetFull(line, host, lowerLimit, all) && !isAnyBudgetFull(line, host, absoluteLimit, all)
   );
 }
 
-function absolute({ maxInFlight }: Budget): number | null {
-  return maxInFlight;
-}
-
-function isFull({ held }: Case, limit: Limit, counts: (hostname: string) => boolean): boolean {
-  const { state, rollout, record } = held;
-  return (rollout.hostBudgets.get(record.hostname) ?? []).some((index) => {
-    const budget = rollout.row.plan.budgets[index];
-    const most = budget === undefined ? null : limit(budget);
-    if (most === null) return false;
-    return [...budgetState(state, rollout, index).inFlight.keys()].filter(counts).length >= most;
-  });
-}
-
-function isRunning({ state }: Held, hostname: string): boolean {
-  return [...state.live.values()].some((rollout) => {
-    const stands = rollout.records.get(hostname)?.state;
-    return stands === 'Activating' || stands === 'Soaking';
-  });
+/** Full by everybody in flight, but not by those that the original counts. */
+function isHeldByOthers({ line, host, grants, agreed }: Case): boolean {
+  const all = everybodyInFlight(line, grants);
+  const originals = inFlightOriginally(line, agreed);
+  return (
+    isAnyBudgetFull(line, host, absoluteLimit, all) &&
+    !isAnyBudgetFull(line, host, absoluteLimit, originals)
+  );
 }

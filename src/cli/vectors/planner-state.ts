@@ -3,7 +3,7 @@
  * host reachable and every signature fresh, since the original knows neither.
  */
 import type { FleetContent, ManifestContent } from '../../reducer/content.ts';
-import { selectorKey } from '../../reducer/planner/open.ts';
+import { selectorKey } from '../../reducer/planner/pin.ts';
 import { freshRecord } from '../../reducer/state/apply.ts';
 import {
   freshHost,

@@ -39,28 +39,30 @@ function compareDecisions(line: PlannerLine, report: Report): void {
     const wave = waveOf(line, host.rolloutId, rollout?.channel ?? '', host.hostname);
     return [rollout?.channel ?? '', rollout?.ordinal ?? 0, wave, host.hostname] as const;
   };
-  const granted = new Set<string>();
+  const grants: Host[] = [];
+  const agreed: Host[] = [];
   for (const host of [...line.hosts].sort((a, b) => compare(rank(a), rank(b)))) {
     if (host.state !== 'Pending' || host.dispatchAckedAt != null) continue;
     const held = heldAt(state, host.rolloutId, host.hostname, now);
     if (held === null) throw new Error(`planner ${line.id}: no record of ${host.hostname}`);
-    const found = decide(line, host, held, granted);
+    const found = decide(host, held, { line, grants: [...grants], agreed: [...agreed] });
     compareDecision(found, report);
     if (found.gates.size > 0) continue;
-    if (found.expected.answers.includes('dispatch')) granted.add(host.hostname);
+    grants.push(host);
+    if (found.expected.answers.includes('dispatch')) agreed.push(host);
     const { channel } = held.rollout.row;
     grant(state, host.rolloutId, host.hostname, channel, host.targetClosure, line.now);
   }
 }
 
 /** This core's answer, and what the original said. */
-function decide(line: PlannerLine, host: Host, held: Held, granted: ReadonlySet<string>): Case {
+function decide(host: Host, held: Held, plan: Pick<Case, 'line' | 'grants' | 'agreed'>): Case {
   const names = (keys: readonly string[]) => new Set(keys.map((key) => key.replace(/:.*/, '')));
   return {
-    ...{ line, host, held, granted },
+    ...{ ...plan, host, held },
     gates: names(gatesHolding(held)),
     budgets: disruptionBudget.keys(held).length > 0,
-    expected: expectedOf(line, host),
+    expected: expectedOf(plan.line, host),
   };
 }
 

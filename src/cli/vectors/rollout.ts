@@ -15,9 +15,18 @@ interface Outcome {
   readonly record: RecordedRollout;
 }
 
+/** One recorded step, and where it set out from. `hosts` are the states that the recorded events gave its hosts. */
+interface Case {
+  readonly before: RecordedRollout;
+  readonly recorded: Recorded;
+  readonly hosts: readonly string[];
+}
+
 interface Rule {
   readonly name: string;
-  readonly applies: (before: RecordedRollout, recorded: Recorded, got: Outcome) => boolean;
+  readonly applies: (found: Case) => boolean;
+  /** What this core must make of it: anything else is no deliberate difference. */
+  readonly makes: (found: Case) => Partial<RecordedRollout>;
 }
 
 const isWave = ({ event }: Recorded) => event.kind === 'WaveAdvanced';
@@ -25,49 +34,71 @@ const isWave = ({ event }: Recorded) => event.kind === 'WaveAdvanced';
 const RULES: readonly Rule[] = [
   {
     name: 'operator-clearance-works',
-    applies: (_, { event, result }, got) =>
+    applies: ({ before: { state }, recorded: { event, result } }) =>
       event.kind === 'OperatorClearance' &&
       result === 'unimplemented' &&
-      got.record.state === 'Active',
+      (state === 'Failed' || state === 'Reverted'),
+    makes: () => ({ state: 'Active' }),
   },
   {
     name: 'failed-becomes-reverted',
-    applies: (before, { event }, got) =>
-      before.state === 'Failed' && event.to === 'Reverted' && got.record.state === 'Reverted',
+    applies: (found) =>
+      found.before.state === 'Failed' && isHostChange(found) && hasReverted(found),
+    makes: () => ({ state: 'Reverted' }),
   },
   {
     name: 'terminal-may-still-fail',
-    applies: (before, { event }, got) =>
-      before.state === 'Terminal' &&
-      event.kind === 'HostStateChanged' &&
-      got.record.state !== 'Terminal',
+    applies: (found) =>
+      found.before.state === 'Terminal' && isHostChange(found) && isAnyFailed(found.hosts),
+    makes: (found) => ({ state: hasReverted(found) ? 'Reverted' : 'Failed' }),
   },
   {
     name: 'opening-skips-empty-waves',
-    applies: (before, recorded, got) =>
-      before.state === 'Opening' && isWave(recorded) && got.record.state === 'Opening',
+    applies: ({ before, recorded }) => before.state === 'Opening' && isWave(recorded),
+    makes: ({ before, recorded: { event } }) =>
+      isNoMove(before, event) ? {} : { currentWave: event.toWave ?? 0 },
   },
   {
     name: 'opening-may-end',
-    applies: (before, { event }, got) =>
-      before.state === 'Opening' &&
-      event.kind === 'RolloutTerminal' &&
-      got.record.state === 'Terminal',
+    applies: ({ before, recorded: { event } }) =>
+      before.state === 'Opening' && event.kind === 'RolloutTerminal',
+    makes: ({ recorded: { event } }) => ({ state: 'Terminal', terminalAt: event.at ?? null }),
   },
   {
     name: 'cursor-moves-forward-from-where-it-is',
-    applies: (before, recorded, got) =>
-      isWave(recorded) && isNoMove(before, recorded.event) && isSame(before, got.record),
+    applies: ({ before, recorded }) => isWave(recorded) && isNoMove(before, recorded.event),
+    makes: () => ({}),
   },
   {
     name: 'converging-does-not-go-back',
-    applies: (before, recorded, got) =>
-      before.state === 'Converging' && isWave(recorded) && got.record.state === 'Converging',
+    applies: ({ before, recorded }) => before.state === 'Converging' && isWave(recorded),
+    makes: () => ({}),
   },
 ];
 
+function isHostChange({ recorded: { event } }: Case): boolean {
+  return event.kind === 'HostStateChanged';
+}
+
+function isAnyFailed(hosts: readonly string[]): boolean {
+  return hosts.some((state) => state === 'Failed' || state === 'Reverted');
+}
+
+/** Whatever counts as a failure has gone back. */
+function hasReverted({ hosts }: Case): boolean {
+  return hosts.includes('Reverted') && !hosts.includes('Failed');
+}
+
 function isNoMove({ currentWave }: RecordedRollout, event: Recorded['event']): boolean {
   return event.fromWave !== currentWave || (event.toWave ?? 0) <= currentWave;
+}
+
+function explain(found: Case, got: Outcome): string[] {
+  const rule = RULES.find((candidate) => {
+    if (!candidate.applies(found) || got.result !== 'ok') return false;
+    return isSame({ ...found.before, ...candidate.makes(found) }, got.record);
+  });
+  return rule === undefined ? [] : [rule.name];
 }
 
 export function compareRollout(line: RolloutLine, report: Report): void {
@@ -79,9 +110,11 @@ export function compareRollout(line: RolloutLine, report: Report): void {
     const at = `rollout ${line.id} step ${String(i)}`;
     const got = outcome(before, recorded, [...hosts.values()]);
     const agrees = recorded.result === got.result && isSame(recorded.record, got.record);
-    const from = before;
-    const rules = RULES.filter((rule) => rule.applies(from, recorded, got)).map(({ name }) => name);
-    report.add(agrees ? null : { at, expected: { from, recorded }, got }, rules.slice(0, 1));
+    const found = { before, recorded, hosts: [...hosts.values()] };
+    report.add(
+      agrees ? null : { at, expected: { from: before, recorded }, got },
+      explain(found, got),
+    );
     before = recorded.record;
   });
 }

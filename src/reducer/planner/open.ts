@@ -2,15 +2,15 @@
  * Opens a rollout for a newly declared ref, with everything it will ever need pinned in its first row. A
  * rollout id opens once, ever.
  */
-import type { ManifestContent, Selector } from '../content.ts';
+import type { ManifestContent } from '../content.ts';
 import type { Pass } from '../pass.ts';
 import { hasEnded } from '../rollout/states.ts';
 import { isHalted } from '../rollout/step-rollout.ts';
 import type { Sliced } from '../slices.ts';
 import type { PlannedHost } from '../state/change.ts';
-import type { ChannelRow, PinnedBudget, RolloutPlan } from '../state/rows.ts';
+import type { ChannelRow, RolloutPlan } from '../state/rows.ts';
 import type { FleetState } from '../state/state.ts';
-import { limitOf } from './limit.ts';
+import { HostLists, pinBudgets } from './pin.ts';
 import { apply } from './progress.ts';
 import { isEveryHostSettled } from './settle.ts';
 
@@ -18,13 +18,14 @@ import { isEveryHostSettled } from './settle.ts';
 const DEFAULT_SOAK_MINUTES = 60;
 
 export function* openRollouts(pass: Pass, channels: Iterable<string>): Sliced {
+  const lists = new HostLists();
   for (const name of [...channels].sort()) {
     const channel = pass.state.channels.get(name);
-    if (channel !== undefined) yield* considerChannel(pass, channel);
+    if (channel !== undefined) yield* considerChannel(pass, channel, lists);
   }
 }
 
-function* considerChannel(pass: Pass, channel: ChannelRow): Sliced {
+function* considerChannel(pass: Pass, channel: ChannelRow, lists: HostLists): Sliced {
   const ref = channel.declaredRef;
   const id = ref === null ? null : `${channel.channel}@${ref}`;
   const manifest = id === null ? undefined : pass.state.manifests.get(id);
@@ -41,7 +42,7 @@ function* considerChannel(pass: Pass, channel: ChannelRow): Sliced {
     note(pass, channel, ref, null);
     return;
   }
-  yield* openRollout(pass, channel, manifest);
+  yield* openRollout(pass, channel, manifest, lists);
 }
 
 /** finish-first: the current rollout is let through before its successor opens. */
@@ -69,11 +70,16 @@ function note(
   });
 }
 
-function* openRollout(pass: Pass, channel: ChannelRow, manifest: ManifestContent): Sliced {
+function* openRollout(
+  pass: Pass,
+  channel: ChannelRow,
+  manifest: ManifestContent,
+  lists: HostLists,
+): Sliced {
   const { rolloutId } = manifest;
   const predecessor = channel.currentRolloutId;
   const ordinal = pass.state.fleet.opened + 1;
-  const plan = yield* planOf(pass.state, manifest);
+  const plan = yield* planOf(pass.state, manifest, lists);
   const hosts: PlannedHost[] = manifest.hostSet.map((h) => [
     h.hostname,
     h.waveIndex,
@@ -128,7 +134,11 @@ function supersede(
   );
 }
 
-function* planOf(state: FleetState, manifest: ManifestContent): Sliced<RolloutPlan> {
+function* planOf(
+  state: FleetState,
+  manifest: ManifestContent,
+  lists: HostLists,
+): Sliced<RolloutPlan> {
   const { content } = state;
   const name = content?.channels.get(manifest.channel)?.rolloutPolicy ?? '';
   const policy = content?.policies.get(name);
@@ -143,7 +153,7 @@ function* planOf(state: FleetState, manifest: ManifestContent): Sliced<RolloutPl
       { length: waves },
       (_, i) => policy?.waves[i]?.soakMinutes ?? staged[i]?.soakMinutes ?? DEFAULT_SOAK_MINUTES,
     ),
-    budgets: yield* pinBudgets(manifest),
+    budgets: yield* pinBudgets(manifest, lists),
     unstaged: unstagedHosts(state, manifest),
   };
 }
@@ -162,39 +172,4 @@ function unstagedHosts(state: FleetState, manifest: ManifestContent): string[] {
       if (waves.length > 0 && !staged.has(name)) return true;
       return state.content !== null && !state.content.hosts.has(name);
     });
-}
-
-/**
- * Pinned are the limit as it comes out for all the budget's hosts, and of these the rollout's own: a budget
- * over the whole fleet would otherwise be kept once for every channel.
- */
-function* pinBudgets(manifest: ManifestContent): Sliced<PinnedBudget[]> {
-  const own = new Set(manifest.hostSet.map((host) => host.hostname));
-  const pinned: PinnedBudget[] = [];
-  for (const budget of manifest.budgets) {
-    yield;
-    pinned.push({
-      key: selectorKey(budget.selector),
-      selector: budget.selector,
-      hosts: budget.hosts.filter((hostname) => own.has(hostname)),
-      maxInFlight: limitOf(budget),
-      maxInFlightPct: null,
-    });
-  }
-  return pinned;
-}
-
-/** A readable text that is equal exactly for equal selectors. */
-export function selectorKey(selector: Selector): string {
-  const parts: string[] = [];
-  if (selector.all) parts.push('all');
-  if (selector.channel !== null) parts.push(`channel=${JSON.stringify(selector.channel)}`);
-  if (selector.tags.length > 0) parts.push(`tags=${list(selector.tags)}`);
-  if (selector.tagsAny.length > 0) parts.push(`tagsAny=${list(selector.tagsAny)}`);
-  if (selector.hosts.length > 0) parts.push(`hosts=${list(selector.hosts)}`);
-  return parts.join(' ') || 'nothing';
-}
-
-function list(values: readonly string[]): string {
-  return JSON.stringify([...values].sort());
 }
