@@ -26,6 +26,14 @@ function problems(argv: readonly string[], env: Environment): readonly string[] 
   return loaded.ok ? [] : loaded.problems;
 }
 
+/** A proxy of this machine. */
+const PROXIES = [
+  '--proxy-listen=127.0.0.1:8443',
+  '--client-ca-file=c',
+  '--proxy-addresses=127.0.0.1',
+  '--proxy-secret-file=s',
+];
+
 describe('names', () => {
   it('derives the variable and the flag from the setting', () => {
     expect(envName('databaseUrl')).toBe('MUSTER_DATABASE_URL');
@@ -95,8 +103,21 @@ describe('loadConfig', () => {
     [['--delivered-grace-minutes', '1'], 'MUSTER_DELIVERED_GRACE_MINUTES'],
     [['--queue-max-age-seconds', '1'], 'MUSTER_QUEUE_MAX_AGE_SECONDS'],
     [['--source-token', 'x'], 'MUSTER_SOURCE_TOKEN'],
+    [['--tls-cert-file', 'c'], 'MUSTER_TLS_KEY_FILE'],
+    [['--client-ca-file', 'c'], 'MUSTER_CLIENT_CA_FILE'],
+    [PROXIES.filter((arg) => !arg.includes('client-ca')), 'MUSTER_CLIENT_CA_FILE'],
+    [PROXIES.filter((arg) => !arg.includes('addresses')), 'MUSTER_PROXY_ADDRESSES'],
+    [PROXIES.filter((arg) => !arg.includes('secret')), 'MUSTER_PROXY_SECRET_FILE'],
+    [[...PROXIES, '--proxy-listen=0.0.0.0:8443'], 'MUSTER_TLS_CERT_FILE'],
+    [[...PROXIES, '--proxy-ca-file=p'], 'MUSTER_PROXY_CA_FILE'],
+    [[...PROXIES, '--dev-identity'], 'MUSTER_DEV_IDENTITY'],
+    [['--proxy-secret-file', 's'], 'MUSTER_PROXY_SECRET_FILE'],
   ])('checks limits against each other: %j', (argv, name) => {
     expect(problems(argv, COMPLETE)).toEqual([expect.stringContaining(name)]);
+  });
+
+  it('takes a proxy of this machine without TLS', () => {
+    expect(problems(PROXIES, COMPLETE)).toEqual([]);
   });
 
   it('wants a source and a trust file for workers only', () => {
