@@ -51,7 +51,7 @@ function say(holds: boolean, sentence: string): string[] {
 }
 
 /** How often each agent event is in the log. */
-async function readEvents(sql: postgres.Sql): Promise<ReadonlyMap<string, number>> {
+export async function readEvents(sql: postgres.Sql): Promise<ReadonlyMap<string, number>> {
   const rows = await sql<{ key: string; times: number }[]>`
     SELECT hostname || ' ' || rollout_id || ' ' || (payload->'event'->>'seq') AS key,
       count(*)::int AS times

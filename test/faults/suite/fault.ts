@@ -30,4 +30,6 @@ export interface Row extends Counts {
   readonly limitMs: number | null;
   /** Why it failed or was skipped. */
   readonly why: readonly string[];
+  /** What else is worth knowing of it. */
+  readonly notes: readonly string[];
 }

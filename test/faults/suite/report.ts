@@ -13,7 +13,8 @@ export function rowLine(row: Row): string {
   const { ops, ok, failed, unknown, lost, duplicated, gaps, outageMs, limitMs } = row;
   const numbers = [ops, ok, failed, unknown, lost, duplicated, gaps, outageMs].map(String);
   const text = line([row.fault, ...numbers, limitMs === null ? '-' : String(limitMs), row.verdict]);
-  return [text, ...row.why.map((reason) => `    ${row.verdict}: ${reason}`)].join('\n');
+  const more = [...row.why.map((reason) => `${row.verdict}: ${reason}`), ...row.notes];
+  return [text, ...more.map((one) => `    ${one}`)].join('\n');
 }
 
 function line(cells: readonly string[]): string {

@@ -34,7 +34,7 @@ export async function runFaults(faults: readonly Fault[], options: RunOptions): 
       if (options.signal.aborted) break;
       const why = fault.cannot?.() ?? null;
       if (why !== null) {
-        rows.push(skipped(fault, why));
+        rows.push(unbroken(fault, 'skipped', why));
       } else if (fault.start !== undefined) {
         rows.push(await onOwnBench(fault, fault.start, options));
       } else {
@@ -61,7 +61,12 @@ async function onOwnBench(
   start: (options: BenchOptions) => Promise<Bench>,
   options: RunOptions,
 ): Promise<Row> {
-  const bench = await start(options);
+  let bench: Bench;
+  try {
+    bench = await start(options);
+  } catch (error) {
+    return unbroken(fault, 'failed', error instanceof Error ? error.message : String(error));
+  }
   try {
     return await breakBench(fault, bench);
   } finally {
@@ -94,11 +99,16 @@ async function breakBench(fault: Fault, bench: Bench): Promise<Row> {
     const found = await check(bench.database, history.attempts, { dead: bench.planted });
     const outageMs = Math.round(longestSilence(history.attempts.slice(first), from, to));
     why.push(...found.wrong, ...tooLong(fault, outageMs));
-    return rowOf(fault, history.attempts.slice(first), { ...found, outageMs }, why);
+    return rowOf(
+      fault,
+      history.attempts.slice(first),
+      { ...found, outageMs, notes: bench.notes.splice(0) },
+      why,
+    );
   } catch (error) {
     why.push(error instanceof Error ? error.message : String(error));
     const outageMs = Math.round(longestSilence(history.attempts.slice(first), from, to));
-    const unknown = { lost: 0, duplicated: 0, gaps: 0, outageMs };
+    const unknown = { lost: 0, duplicated: 0, gaps: 0, outageMs, notes: bench.notes.splice(0) };
     return rowOf(fault, history.attempts.slice(first), unknown, why);
   }
 }
@@ -111,20 +121,21 @@ function tooLong({ limitMs }: Fault, outageMs: number): string[] {
 function rowOf(
   fault: Fault,
   attempts: readonly Attempt[],
-  found: Pick<Row, 'lost' | 'duplicated' | 'gaps' | 'outageMs'>,
+  found: Pick<Row, 'lost' | 'duplicated' | 'gaps' | 'outageMs' | 'notes'>,
   why: readonly string[],
 ): Row {
-  const { lost, duplicated, gaps, outageMs } = found;
+  const { lost, duplicated, gaps, outageMs, notes } = found;
   const passed = why.length === 0 && lost + duplicated + gaps === 0;
   return {
     ...{ fault: fault.name, verdict: passed ? 'passed' : 'failed', ...count(attempts) },
-    ...{ lost, duplicated, gaps, outageMs, limitMs: fault.limitMs ?? null, why },
+    ...{ lost, duplicated, gaps, outageMs, limitMs: fault.limitMs ?? null, why, notes },
   };
 }
 
-function skipped(fault: Fault, why: string): Row {
+/** Nothing was broken. */
+function unbroken(fault: Fault, verdict: 'failed' | 'skipped', why: string): Row {
   const limitMs = fault.limitMs ?? null;
-  return { fault: fault.name, verdict: 'skipped', ...NOTHING, outageMs: 0, limitMs, why: [why] };
+  return { fault: fault.name, verdict, ...NOTHING, outageMs: 0, limitMs, why: [why], notes: [] };
 }
 
 async function untilDrained({ database }: Bench): Promise<void> {

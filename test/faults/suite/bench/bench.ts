@@ -2,7 +2,7 @@
  * An installation to be broken: a PostgreSQL of its own, two processes with all roles, each behind a proxy of
  * its own, a signed rollout, and simulated hosts that report without a pause.
  */
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -10,15 +10,20 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { developmentTrust, releaseOf } from '../../../../src/cli/dev/release.ts';
 import { oneWave } from '../../../e2e/support/one-wave.ts';
 import { startLoad, type Load } from '../load/load.ts';
-import { startBalancer, type Balancer } from '../wire/balancer.ts';
-import { BenchDatabase } from './database.ts';
+import { startBalancer } from '../wire/balancer.ts';
+import { BenchDatabase, SCHEMA } from './database.ts';
+import { startForgetfulDba } from './forgetful-dba.ts';
 import { Member } from './member.ts';
+import { Standby } from './standby.ts';
 
 export interface BenchOptions {
   readonly dist: string;
   readonly postgres?: Readonly<Record<string, string>>;
   /** Where the cluster lies; default: below the bench's own directory. */
   readonly postgresDir?: string;
+  readonly standby?: 'synchronous' | 'asynchronous';
+  /** When everything has ended, also after a failed start. */
+  readonly onClosed?: () => void;
 }
 
 const HOSTS = Array.from({ length: 60 }, (_, i) => `host-${String(i + 1).padStart(2, '0')}`);
@@ -34,52 +39,40 @@ export class Bench {
   readonly load: Load;
   /** Inputs that faults put into the queue to die there, so far. */
   planted = 0;
-  private readonly balancer: Balancer;
+  /** What a fault has to say beside its numbers; the runner takes them. */
+  readonly notes: string[] = [];
+  /** Steps of its end, the last first. */
+  private readonly undo: Undo[];
+  private readonly followed: Standby | null;
 
-  private constructor(
-    dir: string,
-    database: BenchDatabase,
-    members: readonly Member[],
-    balancer: Balancer,
-    load: Load,
-  ) {
-    this.dir = dir;
-    this.database = database;
-    this.members = members;
-    this.balancer = balancer;
-    this.load = load;
+  private constructor(parts: Parts, undo: Undo[]) {
+    this.dir = parts.dir;
+    this.database = parts.database;
+    this.members = parts.members;
+    this.load = parts.load;
+    this.followed = parts.standby;
+    this.undo = undo;
   }
 
   /** Everything up, every host at its soak, no load yet. */
   static async start(options: BenchOptions): Promise<Bench> {
     const dir = mkdtempSync(path.join(os.tmpdir(), 'muster-faults-'));
     chmodSync(dir, 0o755); // as root, PostgreSQL runs as nobody
-    const undo: (() => Promise<void>)[] = [() => rm(dir, { recursive: true, force: true })];
+    const undo: Undo[] = [
+      () => Promise.resolve(options.onClosed?.()),
+      () => rm(dir, { recursive: true, force: true }),
+    ];
     try {
-      const place = options.postgresDir ?? path.join(dir, 'postgres');
-      const database = await BenchDatabase.start(place, options.postgres);
-      undo.push(() => database.close());
-      await database.migrate();
-      const { key, trustFile } = developmentTrust(dir);
-      const release = releaseOf(dir, oneWave(HOSTS, REF, SOAK_SECONDS), key);
-      await release.sign(Date.now());
-      const common = { dist: options.dist, databaseUrl: database.url, dir, trustFile };
-      const members: Member[] = [];
-      for (const name of ['a', 'b']) {
-        const member = await Member.create({ ...common, name, source: release.source });
-        members.push(member);
-        undo.push(() => member.close());
-        member.start();
-      }
-      for (const member of members) await member.untilReady();
-      const balancer = await startBalancer(members.map(({ port }) => port));
-      undo.push(() => balancer.close());
-      const load = await startLoad(balancer.port, HOSTS);
-      return new Bench(dir, database, members, balancer, load);
+      return new Bench(await startParts(dir, options, undo), undo);
     } catch (error) {
-      for (const step of undo.reverse()) await step();
+      await undoAll(undo);
       throw error;
     }
+  }
+
+  get standby(): Standby {
+    if (this.followed === null) throw new Error('this bench has no standby');
+    return this.followed;
   }
 
   /** Who leads, as the database says, and runs. */
@@ -135,12 +128,80 @@ export class Bench {
     await this.leader();
   }
 
-  async close(): Promise<void> {
-    // First the load: hosts that repeat an event until it is taken would repeat it for ever.
-    await this.load.end();
-    await Promise.allSettled(this.members.map((member) => member.close()));
-    await this.balancer.close();
-    await this.database.close();
-    rmSync(this.dir, { recursive: true, force: true });
+  /** The database is another server from now on, for these processes. */
+  redirect(members: readonly Member[], port: number): void {
+    for (const { proxy } of members) {
+      proxy.target = port;
+      proxy.cutAll();
+    }
   }
+
+  async close(): Promise<void> {
+    await undoAll(this.undo);
+  }
+}
+
+type Undo = () => Promise<unknown>;
+
+interface Parts {
+  readonly dir: string;
+  readonly database: BenchDatabase;
+  readonly members: readonly Member[];
+  readonly load: Load;
+  readonly standby: Standby | null;
+}
+
+async function undoAll(undo: Undo[]): Promise<void> {
+  for (const step of undo.splice(0).reverse()) await step();
+}
+
+async function startParts(dir: string, options: BenchOptions, undo: Undo[]): Promise<Parts> {
+  const place = options.postgresDir ?? path.join(dir, 'postgres');
+  const database = await BenchDatabase.start(place, options.postgres);
+  undo.push(() => database.close());
+  await database.migrate();
+  const standby = await startStandby(dir, database, options, undo);
+  const members = await startMembers(dir, database, options, undo);
+  const balancer = await startBalancer(members.map(({ port }) => port));
+  undo.push(() => balancer.close());
+  const load = await startLoad(balancer.port, HOSTS);
+  // First the load's end: hosts that repeat an event until it is taken would repeat it for ever.
+  undo.push(() => load.end());
+  const dba = startForgetfulDba(() => database.url, SCHEMA);
+  undo.push(() => dba.close());
+  return { dir, database, members, load, standby };
+}
+
+async function startStandby(
+  dir: string,
+  database: BenchDatabase,
+  options: BenchOptions,
+  undo: Undo[],
+): Promise<Standby | null> {
+  if (options.standby === undefined) return null;
+  const synchronous = options.standby === 'synchronous';
+  const standby = await Standby.start(database, path.join(dir, 'standby'), synchronous);
+  undo.push(() => standby.close());
+  return standby;
+}
+
+async function startMembers(
+  dir: string,
+  database: BenchDatabase,
+  options: BenchOptions,
+  undo: Undo[],
+): Promise<readonly Member[]> {
+  const { key, trustFile } = developmentTrust(dir);
+  const release = releaseOf(dir, oneWave(HOSTS, REF, SOAK_SECONDS), key);
+  await release.sign(Date.now());
+  const common = { dist: options.dist, databaseUrl: database.url, dir, trustFile };
+  const members: Member[] = [];
+  for (const name of ['a', 'b']) {
+    const member = await Member.create({ ...common, name, source: release.source });
+    members.push(member);
+    undo.push(() => member.close());
+    member.start();
+  }
+  for (const member of members) await member.untilReady();
+  return members;
 }

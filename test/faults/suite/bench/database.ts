@@ -13,29 +13,32 @@ export const SCHEMA = 'muster';
 const CHECK_STATEMENT_MS = 60_000;
 
 export class BenchDatabase {
-  readonly url: URL;
-  readonly clusterDir: string;
-  readonly dataDir: string;
   /** For the bench's own eyes; as superuser, directly. */
-  readonly sql: postgres.Sql;
+  sql: postgres.Sql;
   /** For checks that the product's code makes. */
-  readonly pool: Pool;
+  pool: Pool;
+  readonly settings: Readonly<Record<string, string>>;
   private server: EmbeddedPostgres;
-  private readonly settings: Readonly<Record<string, string>>;
+  /** Servers that were in its place before. */
+  private readonly earlier: EmbeddedPostgres[] = [];
 
   private constructor(server: EmbeddedPostgres, settings: Readonly<Record<string, string>>) {
     this.server = server;
     this.settings = settings;
-    this.url = new URL(server.url);
-    this.dataDir = server.dataDir;
-    this.clusterDir = server.clusterDir;
-    this.sql = postgres(server.url, {
-      max: 3,
-      onnotice: () => undefined,
-      connection: { search_path: SCHEMA, application_name: 'bench:eyes' },
-    });
-    const database = { url: server.url, schema: SCHEMA, name: 'bench' };
-    this.pool = createPool(database, { role: 'check', max: 2, statementMs: CHECK_STATEMENT_MS });
+    this.sql = look(server);
+    this.pool = checkingPool(server);
+  }
+
+  get url(): URL {
+    return new URL(this.server.url);
+  }
+
+  get clusterDir(): string {
+    return this.server.clusterDir;
+  }
+
+  get dataDir(): string {
+    return this.server.dataDir;
   }
 
   /** A new cluster, or the one that lies there. */
@@ -73,8 +76,34 @@ export class BenchDatabase {
     this.server = await startEmbeddedPostgres({ dataDir, port, settings });
   }
 
-  async close(): Promise<void> {
-    await Promise.all([this.sql.end({ timeout: 1 }), this.pool.end()]);
-    await this.server.stop('immediate');
+  /** Another server takes its place: a promoted standby. */
+  async moveTo(server: EmbeddedPostgres): Promise<void> {
+    await this.closeEyes();
+    this.earlier.push(this.server);
+    this.server = server;
+    this.sql = look(server);
+    this.pool = checkingPool(server);
   }
+
+  async close(): Promise<void> {
+    await this.closeEyes();
+    for (const server of [this.server, ...this.earlier]) await server.stop('immediate');
+  }
+
+  private async closeEyes(): Promise<void> {
+    await Promise.all([this.sql.end({ timeout: 1 }), this.pool.end()]);
+  }
+}
+
+function look({ url }: EmbeddedPostgres): postgres.Sql {
+  return postgres(url, {
+    max: 3,
+    onnotice: () => undefined,
+    connection: { search_path: SCHEMA, application_name: 'bench:eyes' },
+  });
+}
+
+function checkingPool({ url }: EmbeddedPostgres): Pool {
+  const database = { url, schema: SCHEMA, name: 'bench' };
+  return createPool(database, { role: 'check', max: 2, statementMs: CHECK_STATEMENT_MS });
 }

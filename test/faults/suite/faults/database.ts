@@ -13,16 +13,19 @@ const AWAY_MS = 2_000;
 /** By the role in the application name, as `pg_stat_activity` shows it. */
 async function terminate(bench: Bench, role: string): Promise<void> {
   const ended = await bench.database.sql`
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE ${`%:${role}`}`;
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE ${`muster-%:${role}`}`;
   if (ended.length === 0) throw new Error(`there is no session of the role ${role}`);
 }
 
-const ROLES = ['leader-lock', 'writer', 'leader', 'enqueue', 'verdicts', 'api', 'listen'] as const;
+const ROLES = [
+  ...['leader-lock', 'writer', 'leader', 'enqueue', 'verdicts', 'api', 'listen'],
+  ...['workers-lock', 'workers'],
+];
 
-function terminated(role: (typeof ROLES)[number]): Fault {
+function terminated(role: string, name = `terminate-${role}`): Fault {
   return {
-    name: `terminate-${role}`,
-    what: `pg_terminate_backend of every session for ${role}, three times`,
+    name,
+    what: `pg_terminate_backend of every session for ${role === '%' ? 'anything' : role}, three times`,
     limitMs: TERMINATED_LIMIT_MS,
     run: async (bench) => {
       for (let round = 0; round < 3; round += 1) {
@@ -50,7 +53,8 @@ function stopped(mode: StopMode, short: boolean): Fault {
 }
 
 export const DATABASE: readonly Fault[] = [
-  ...ROLES.map(terminated),
+  ...ROLES.map((role) => terminated(role)),
+  terminated('%', 'terminate-all'),
   stopped('fast', false),
   stopped('immediate', true),
 ];

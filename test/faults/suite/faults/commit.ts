@@ -1,0 +1,65 @@
+/** A COMMIT of the leader whose answer never comes: did it happen? It must be read back, not guessed or repeated. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Bench } from '../bench/bench.ts';
+import type { Member } from '../bench/member.ts';
+import type { Fault } from '../fault.ts';
+import type { Moment, Session } from '../wire/session.ts';
+
+const LIMIT_MS = 5_000;
+const SAID_WITHIN_MS = 20_000;
+
+/** The leader's log must say what became of the commit. */
+async function untilFate(member: Member, fate: 'committed' | 'not committed'): Promise<void> {
+  const until = performance.now() + SAID_WITHIN_MS;
+  while (!member.log.includes(`"fate":"${fate}"`)) {
+    if (performance.now() > until) throw new Error(`nobody read back that it was ${fate}`);
+    await delay(20);
+  }
+}
+
+async function doubt(
+  bench: Bench,
+  moment: Moment,
+  how: (session: Session) => Promise<void>,
+  fate: 'committed' | 'not committed',
+): Promise<void> {
+  const leader = await bench.leader();
+  const session = await leader.proxy.trap('writer', /^COMMIT/, moment);
+  await how(session);
+  await untilFate(leader, fate);
+}
+
+export const COMMITS: readonly Fault[] = [
+  {
+    name: 'commit-answer-lost',
+    what: 'the connection breaks when the server has committed and the leader does not know',
+    limitMs: LIMIT_MS,
+    run: (bench) =>
+      doubt(
+        bench,
+        'answered',
+        (session) => {
+          session.cut();
+          return Promise.resolve();
+        },
+        'committed',
+      ),
+  },
+  {
+    name: 'commit-terminated',
+    what: 'pg_terminate_backend of the writer when its COMMIT is on the way: the answer is 57P01',
+    limitMs: LIMIT_MS,
+    run: (bench) =>
+      doubt(
+        bench,
+        'before',
+        async (session) => {
+          await bench.database.sql`
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name LIKE '%:writer' AND state LIKE 'idle in transaction%'`;
+          session.release();
+        },
+        'not committed',
+      ),
+  },
+];

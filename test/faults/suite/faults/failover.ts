@@ -1,0 +1,130 @@
+/** The database fails over to a streaming standby; what was acknowledged must survive, or the loss must show. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { Bench } from '../bench/bench.ts';
+import { readEvents } from '../check.ts';
+import type { Fault } from '../fault.ts';
+import { keyOf, outcomeOf } from '../load/history.ts';
+
+/** Promotion, connections made again (backed off while nobody answered), a takeover. */
+const FAILOVER_LIMIT_MS = 15_000;
+/** While both primaries live, agents of the old one wait for their own timeouts. */
+const SPLIT_MS = 4_000;
+const SAID_WITHIN_MS = 20_000;
+
+const withStandby = (standby: 'synchronous' | 'asynchronous') => ({
+  start: (options: Parameters<typeof Bench.start>[0]) => Bench.start({ ...options, standby }),
+});
+
+async function incarnation({ database }: Bench): Promise<string> {
+  const [row] = await database.sql<{ is: string }[]>`SELECT incarnation::text AS is FROM epoch`;
+  return row?.is ?? '';
+}
+
+/** Some process took over what it recognised as another database. */
+async function untilSaid(bench: Bench, before: string): Promise<void> {
+  const until = performance.now() + SAID_WITHIN_MS;
+  for (;;) {
+    const said = bench.members.some(({ log }) => log.includes('another database than before'));
+    if (said && (await incarnation(bench)) !== before) return;
+    if (performance.now() > until) throw new Error('nobody said that the database is another');
+    await delay(20);
+  }
+}
+
+async function promote(bench: Bench): Promise<void> {
+  await bench.standby.promote();
+  await bench.database.moveTo(bench.standby.server);
+}
+
+/** The primary dies under load, its standby takes its place. */
+async function failOver(bench: Bench): Promise<void> {
+  const before = await incarnation(bench);
+  const { epoch } = await bench.epoch();
+  await bench.database.kill9();
+  await promote(bench);
+  bench.redirect(bench.members, bench.standby.server.port);
+  await bench.untilEpochAbove(epoch);
+  await untilSaid(bench, before);
+}
+
+/** Two primaries: the old leader stays with the old one, where commits wait for a standby that has gone. */
+async function splitBrain(bench: Bench): Promise<void> {
+  const before = await incarnation(bench);
+  const { epoch } = await bench.epoch();
+  const old = await bench.leader();
+  await promote(bench);
+  bench.redirect([bench.other(old)], bench.standby.server.port);
+  await bench.untilEpochAbove(epoch);
+  await delay(SPLIT_MS);
+  bench.redirect([old], bench.standby.server.port);
+  await untilSaid(bench, before);
+}
+
+/** The standby lags, the primary dies: the window is lost, is seen to be, and agents post it again. */
+async function loseWindow(bench: Bench): Promise<void> {
+  bench.standby.feed.holdAll();
+  await bench.load.more(200, 30_000);
+  await bench.load.stop();
+  await failOver(bench);
+  await bench.heal();
+  const lost = await missing(bench);
+  if (lost === 0) throw new Error('nothing was lost: the standby did not lag');
+  const asked = await Promise.all(bench.load.streams.map((stream) => stream.replay()));
+  const left = await missing(bench);
+  const hosts = asked.filter(Boolean).length;
+  bench.notes.push(
+    `${lost} acknowledged events were lost with the primary; ${hosts} hosts were asked to post again, ${left} stay lost`,
+  );
+  bench.load.start();
+}
+
+/** Acknowledged, and not in the log. */
+async function missing({ database, load }: Bench): Promise<number> {
+  const logged = await readEvents(database.sql);
+  const told = load.history.attempts.filter((one) => outcomeOf(one) === 'ok').map(keyOf);
+  return new Set(told.filter((key) => !logged.has(key))).size;
+}
+
+/** The leader's address leads to a standby all of a sudden: it must not stay leader there. */
+async function leadFromStandby(bench: Bench): Promise<void> {
+  const { epoch } = await bench.epoch();
+  const leader = await bench.leader();
+  bench.redirect([leader], bench.standby.server.port);
+  await bench.untilEpochAbove(epoch);
+  const until = performance.now() + SAID_WITHIN_MS;
+  while (!leader.log.includes('cannot be led from')) {
+    if (performance.now() > until) throw new Error('the standby was not recognised');
+    await delay(20);
+  }
+  bench.redirect([leader], bench.database.port);
+}
+
+export const FAILOVER: readonly Fault[] = [
+  {
+    name: 'promote-synchronous',
+    what: 'SIGKILL of the primary under load; its synchronous standby is promoted',
+    limitMs: FAILOVER_LIMIT_MS,
+    ...withStandby('synchronous'),
+    run: failOver,
+  },
+  {
+    name: 'promote-beside-old-primary',
+    what: 'the synchronous standby is promoted while the primary, and the old leader on it, live on',
+    limitMs: FAILOVER_LIMIT_MS,
+    ...withStandby('synchronous'),
+    run: splitBrain,
+  },
+  {
+    name: 'promote-asynchronous',
+    what: 'SIGKILL of the primary; the standby that is promoted lacks the last events',
+    ...withStandby('asynchronous'),
+    run: loseWindow,
+  },
+  {
+    name: 'standby-in-place',
+    what: "the leader's database address leads to a standby",
+    limitMs: 5_000,
+    ...withStandby('asynchronous'),
+    run: leadFromStandby,
+  },
+];
