@@ -1,47 +1,106 @@
-/** `npm run test:faults -- [--json] [--short] [--only NAME] [--list]` */
+/** `npm run test:faults -- [--list] [--only NAME,…] [--short] [--json] [--weaken NAME|all]` */
+import fs from 'node:fs';
 import path from 'node:path';
 import { endProcesses } from '../../support/processes.ts';
 import { FAULTS } from './faults/all.ts';
 import type { Fault, Row } from './fault.ts';
 import { headLine, rowLine, summary } from './report.ts';
-import { runFaults } from './run.ts';
+import { runFaults, type RunOptions } from './run.ts';
+import { weaken, WEAKENINGS, type Weakening } from './weaken.ts';
+
+const DIST = path.resolve('dist');
 
 interface Asked {
   readonly json: boolean;
   readonly faults: readonly Fault[];
+  /** Of which each must be noticed; none: the product as it is. */
+  readonly weakenings: readonly Weakening[];
+}
+
+function named<T extends { readonly name: string }>(
+  what: string,
+  all: readonly T[],
+  names: readonly string[],
+): readonly T[] {
+  return names.map((name) => {
+    const found = all.find((one) => one.name === name);
+    if (found === undefined) throw new Error(`there is no ${what} ${name}; see --list`);
+    return found;
+  });
+}
+
+function valuesOf(args: readonly string[], option: string): readonly string[] {
+  return args.flatMap((arg, i) => (args[i - 1] === option ? arg.split(',') : []));
 }
 
 function asked(args: readonly string[]): Asked {
-  const json = args.includes('--json');
-  const only = args.flatMap((arg, i) => (args[i - 1] === '--only' ? arg.split(',') : []));
-  const unknown = only.filter((name) => !FAULTS.some((fault) => fault.name === name));
-  if (unknown.length > 0) throw new Error(`there is no fault ${unknown.join(', ')}; see --list`);
-  const faults = FAULTS.filter(({ name, short }) => {
-    if (only.length > 0) return only.includes(name);
-    return !args.includes('--short') || short === true;
-  });
-  return { json, faults };
+  const only = valuesOf(args, '--only');
+  const short = FAULTS.filter((fault) => !args.includes('--short') || fault.short === true);
+  const weak = valuesOf(args, '--weaken');
+  return {
+    json: args.includes('--json'),
+    faults: only.length > 0 ? named('fault', FAULTS, only) : short,
+    weakenings: weak.includes('all') ? WEAKENINGS : named('weakening', WEAKENINGS, weak),
+  };
 }
 
-function say(row: Row): void {
-  console.log(rowLine(row));
+function list(): void {
+  for (const { name, what } of FAULTS) console.log(`${name.padEnd(34)} ${what}`);
+  for (const { name, what } of WEAKENINGS) console.log(`${`--weaken ${name}`.padEnd(34)} ${what}`);
+}
+
+/** True when nothing was lost, duplicated or missing, and every fault was met in time. */
+async function runAll({ faults, json }: Asked, options: RunOptions): Promise<boolean> {
+  const rows = await runFaults(faults, options);
+  const say = json ? console.error : console.log;
+  say(summary(rows));
+  if (json) console.log(JSON.stringify({ rows }));
+  return rows.length > 0 && rows.every(({ verdict }) => verdict !== 'failed');
+}
+
+/** True when the harm was seen. */
+async function isNoticed(weakening: Weakening, options: RunOptions): Promise<boolean> {
+  const dist = weaken(DIST, weakening);
+  try {
+    const faults = named('fault', FAULTS, weakening.faults);
+    const rows = await runFaults(faults, { ...options, dist });
+    return rows.some(weakening.shows);
+  } finally {
+    fs.rmSync(path.dirname(dist), { recursive: true, force: true });
+  }
+}
+
+async function weakenAll({ weakenings, json }: Asked, options: RunOptions): Promise<boolean> {
+  const results: { readonly weakening: string; readonly noticed: boolean }[] = [];
+  for (const weakening of weakenings) {
+    if (options.signal.aborted) break;
+    const noticed = await isNoticed(weakening, options);
+    const say = json ? console.error : console.log;
+    say(`${noticed ? 'noticed' : 'NOT NOTICED'}: ${weakening.name}: ${weakening.what}`);
+    results.push({ weakening: weakening.name, noticed });
+  }
+  if (json) console.log(JSON.stringify({ weakenings: results }));
+  return results.every(({ noticed }) => noticed);
 }
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--list')) {
-    for (const { name, what } of FAULTS) console.log(`${name.padEnd(34)} ${what}`);
+    list();
     return 0;
   }
-  const { json, faults } = asked(args);
+  const wanted = asked(args);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
-  console.log(headLine());
-  const dist = path.resolve('dist');
-  const rows = await runFaults(faults, { dist, onRow: say, signal: stop.signal });
-  console.log(summary(rows));
-  if (json) console.log(JSON.stringify({ rows }));
-  const failed = rows.some(({ verdict }) => verdict === 'failed') || stop.signal.aborted;
-  return failed || rows.length === 0 ? 1 : 0;
+  // With --json the table is for whoever watches, and standard output for the machine.
+  const say = wanted.json ? console.error : console.log;
+  say(headLine());
+  const onRow = (row: Row): void => {
+    say(rowLine(row));
+  };
+  const options = { dist: DIST, onRow, signal: stop.signal };
+  const run = wanted.weakenings.length > 0 ? weakenAll : runAll;
+  const well = await run(wanted, options);
+  return well && !stop.signal.aborted ? 0 : 1;
 }
 
 try {

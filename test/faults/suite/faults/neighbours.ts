@@ -14,6 +14,24 @@ async function plantPoison(bench: Bench): Promise<void> {
   bench.planted += 2;
 }
 
+const LATE_ROWS = 10;
+
+/**
+ * Ids are given in the order of inserting and seen in the order of committing: rows of low ids appear when far higher
+ * ones were decided already. Each is poison, so that it can be told whether it was decided: it must be found dead.
+ */
+async function commitLate(bench: Bench): Promise<void> {
+  const { sql } = bench.database;
+  for (let i = 0; i < LATE_ROWS; i += 1) {
+    await sql.begin(async (late) => {
+      await late`INSERT INTO input_queue (kind, payload) VALUES ('Nonsense', '[]')`;
+      await bench.load.more(30, 30_000);
+    });
+    bench.planted += 1;
+  }
+  await bench.load.more(100, 30_000);
+}
+
 /** One process after the other, as an upgrade does. */
 async function restartAll(bench: Bench): Promise<void> {
   for (const member of bench.members) {
@@ -33,6 +51,12 @@ export const NEIGHBOURS: readonly Fault[] = [
       await plantPoison(bench);
       await bench.load.more(200, 30_000);
     },
+  },
+  {
+    name: 'late-lower-id',
+    what: `${LATE_ROWS} inputs appear in the queue after higher ids were decided`,
+    limitMs: 2_000,
+    run: commitLate,
   },
   {
     name: 'idle-transaction',

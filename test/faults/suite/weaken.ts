@@ -1,0 +1,86 @@
+/**
+ * Ways to weaken the product on purpose: one textual change each, made in a copy of what was built, which the named
+ * faults must then find out: `npm run test:faults -- --weaken NAME` (or `all`). Nothing of it is in the product. A
+ * change that no longer fits its file is an error, so that this list keeps pace with the code.
+ *
+ * The fence is not among them: behind it stand the primary key of the log and the lock, so that no fault shows its
+ * absence alone. `test/leader/fence.test.ts` does, with a term that lost its lock without noticing.
+ */
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { Row } from './fault.ts';
+
+export interface Weakening {
+  readonly name: string;
+  /** What is weak then. */
+  readonly what: string;
+  /** Below `dist`. */
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+  /** Faults of which each alone would do. */
+  readonly faults: readonly string[];
+  /** The harm that this weakness does, seen in a row; any other failure does not count. */
+  readonly shows: (row: Row) => boolean;
+}
+
+const lost = (row: Row): boolean => row.lost > 0;
+
+export const WEAKENINGS: readonly Weakening[] = [
+  {
+    name: 'reply-before-commit',
+    what: 'events are answered 202 before the statement that stores them has committed',
+    file: 'queue/submitter.js',
+    from: 'const stored = await store(entrance, input);',
+    to: "void store(entrance, input);\n    if (input.kind === 'AgentEvent') return { status: 'queued' };\n    const stored = 0;",
+    faults: ['postgres-immediate'],
+    shows: lost,
+  },
+  {
+    name: 'delete-by-cursor',
+    what: 'decided inputs leave the queue by the highest id, not one by one',
+    file: 'queue/claim.js',
+    from: 'WHERE id = ANY(${numberArray(ids)}::bigint[])`;\n    return done.count;',
+    to: 'WHERE id <= ${Math.max(...ids)}`;\n    return done.count < 0 ? 0 : ids.length;',
+    faults: ['late-lower-id'],
+    shows: ({ why }) => why.some((reason) => reason.includes('dead inputs')),
+  },
+  {
+    name: 'repeats-applied',
+    what: 'an event that was applied already is applied again',
+    file: 'reducer/inputs/agent-event.js',
+    from: 'if (event.seq <= record.lastEventSeq)',
+    to: 'if (event.seq < record.lastEventSeq)',
+    faults: ['kill-before-reply', 'kill-after-enqueue'],
+    shows: ({ duplicated, why }) => duplicated > 0 || why.some((one) => one.startsWith('refused')),
+  },
+  {
+    name: 'standby-not-awaited',
+    what: 'a wait for the synchronous standby that was cancelled counts as durable',
+    file: 'queue/submitter.js',
+    from: 'if (sync.cancelled)',
+    to: 'if (sync.cancelled && replica === null)',
+    faults: ['promote-beside-old-primary'],
+    shows: lost,
+  },
+];
+
+/** A copy of `dist` with the change in it; the caller removes it. */
+export function weaken(dist: string, { file, from, to, name }: Weakening): string {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), `muster-${name}-`));
+  const copy = path.join(dir, 'dist');
+  const ours = new Set(['faults', 'simulator', 'bench'].map((part) => path.join(dist, part)));
+  fs.cpSync(dist, copy, { recursive: true, filter: (from) => !ours.has(from) });
+  for (const beside of ['node_modules', 'migrations', 'package.json']) {
+    fs.symlinkSync(path.resolve(dist, '..', beside), path.join(dir, beside));
+  }
+  const at = path.join(copy, file);
+  const text = fs.readFileSync(at, 'utf8');
+  if (text.split(from).length !== 2) throw new Error(`${name}: ${file} has not once: ${from}`);
+  fs.writeFileSync(
+    at,
+    text.replace(from, () => to),
+  );
+  return copy;
+}
