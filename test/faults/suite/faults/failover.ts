@@ -1,5 +1,6 @@
 /** The database fails over to a streaming standby; what was acknowledged must survive, or the loss must show. */
 import { setTimeout as delay } from 'node:timers/promises';
+import postgres from 'postgres';
 import { Bench } from '../bench/bench.ts';
 import { readEvents } from '../check.ts';
 import type { Fault } from '../fault.ts';
@@ -7,8 +8,9 @@ import { keyOf, outcomeOf } from '../load/history.ts';
 
 /** Promotion, connections made again (backed off while nobody answered), a takeover. */
 const FAILOVER_LIMIT_MS = 15_000;
-/** While both primaries live, agents of the old one wait for their own timeouts. */
-const SPLIT_MS = 4_000;
+/** How long both primaries live; in it a commit waits this long, so that several callers wait for one. */
+const SPLIT_MS = 5_000;
+const CANCEL_EVERY_MS = 250;
 const SAID_WITHIN_MS = 20_000;
 
 const withStandby = (standby: 'synchronous' | 'asynchronous') => ({
@@ -47,17 +49,38 @@ async function failOver(bench: Bench): Promise<void> {
   await untilSaid(bench, before);
 }
 
-/** Two primaries: the old leader stays with the old one, where commits wait for a standby that has gone. */
+/**
+ * Two primaries: the old leader stays with the old one, where commits wait for a standby that has gone, until somebody
+ * cancels what hangs. Then they have happened, there and nowhere else.
+ */
 async function splitBrain(bench: Bench): Promise<void> {
   const before = await incarnation(bench);
   const { epoch } = await bench.epoch();
   const old = await bench.leader();
+  const oldPrimary = bench.database.url.href;
   await promote(bench);
   bench.redirect([bench.other(old)], bench.standby.server.port);
   await bench.untilEpochAbove(epoch);
-  await delay(SPLIT_MS);
+  const cancelled = await cancelWaits(oldPrimary);
+  if (cancelled === 0) throw new Error('no commit waited for the standby on the old primary');
   bench.redirect([old], bench.standby.server.port);
   await untilSaid(bench, before);
+  bench.notes.push(`${cancelled} commits on the old primary were cancelled while they waited`);
+}
+
+/** An impatient DBA, for a while. How many commits waited. */
+async function cancelWaits(url: string): Promise<number> {
+  const sql = postgres(url, { max: 1 });
+  const until = performance.now() + SPLIT_MS;
+  let cancelled = 0;
+  while (performance.now() < until) {
+    const rows = await sql`
+      SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`;
+    cancelled += rows.length;
+    await delay(CANCEL_EVERY_MS);
+  }
+  await sql.end();
+  return cancelled;
 }
 
 /** The standby lags, the primary dies: the window is lost, is seen to be, and agents post it again. */
@@ -109,7 +132,7 @@ export const FAILOVER: readonly Fault[] = [
   },
   {
     name: 'promote-beside-old-primary',
-    what: 'the synchronous standby is promoted while the primary, and the old leader on it, live on',
+    what: 'the synchronous standby is promoted while the primary, with the old leader on it and a DBA who cancels what hangs, live on',
     limitMs: FAILOVER_LIMIT_MS,
     ...withStandby('synchronous'),
     run: splitBrain,
