@@ -138,7 +138,7 @@ function unbroken(fault: Fault, verdict: 'failed' | 'skipped', why: string): Row
   return { fault: fault.name, verdict, ...NOTHING, outageMs: 0, limitMs, why: [why], notes: [] };
 }
 
-async function untilDrained({ database }: Bench): Promise<void> {
+export async function untilDrained({ database }: Bench): Promise<void> {
   const until = performance.now() + DRAINED_WITHIN_MS;
   for (;;) {
     const rows = await database.sql<{ kind: string }[]>`

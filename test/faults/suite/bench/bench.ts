@@ -22,12 +22,14 @@ export interface BenchOptions {
   /** Where the cluster lies; default: below the bench's own directory. */
   readonly postgresDir?: string;
   readonly standby?: 'synchronous' | 'asynchronous';
+  /** Somebody whose transaction stays open for the whole run. Default true. */
+  readonly withDba?: boolean;
   /** When everything has ended, also after a failed start. */
   readonly onClosed?: () => void;
 }
 
 const HOSTS = Array.from({ length: 60 }, (_, i) => `host-${String(i + 1).padStart(2, '0')}`);
-const REF = 'fa017'.padEnd(40, '0');
+const FIRST_REF = 'fa017'.padEnd(40, '0');
 /** Longer than any run: the hosts report while they soak. */
 const SOAK_SECONDS = 36_000;
 const HEALED_WITHIN_MS = 60_000;
@@ -41,6 +43,7 @@ export class Bench {
   planted = 0;
   /** What a fault has to say beside its numbers; the runner takes them. */
   readonly notes: string[] = [];
+  private releases = 0;
   /** Steps of its end, the last first. */
   private readonly undo: Undo[];
   private readonly followed: Standby | null;
@@ -128,6 +131,12 @@ export class Bench {
     await this.leader();
   }
 
+  /** Signs the next release; every host is to move once more. */
+  async release(): Promise<void> {
+    this.releases += 1;
+    await publish(this.dir, this.releases.toString(16).padStart(8, '0').padEnd(40, 'e'));
+  }
+
   /** The database is another server from now on, for these processes. */
   redirect(members: readonly Member[], port: number): void {
     for (const { proxy } of members) {
@@ -167,8 +176,10 @@ async function startParts(dir: string, options: BenchOptions, undo: Undo[]): Pro
   const load = await startLoad(balancer.port, HOSTS);
   // First the load's end: hosts that repeat an event until it is taken would repeat it for ever.
   undo.push(() => load.end());
-  const dba = startForgetfulDba(() => database.url, SCHEMA);
-  undo.push(() => dba.close());
+  if (options.withDba !== false) {
+    const dba = startForgetfulDba(() => database.url, SCHEMA);
+    undo.push(() => dba.close());
+  }
   return { dir, database, members, load, standby };
 }
 
@@ -185,19 +196,24 @@ async function startStandby(
   return standby;
 }
 
+async function publish(dir: string, ref: string): Promise<void> {
+  const { key } = developmentTrust(dir);
+  await releaseOf(dir, oneWave(HOSTS, ref, SOAK_SECONDS), key).sign(Date.now());
+}
+
 async function startMembers(
   dir: string,
   database: BenchDatabase,
   options: BenchOptions,
   undo: Undo[],
 ): Promise<readonly Member[]> {
-  const { key, trustFile } = developmentTrust(dir);
-  const release = releaseOf(dir, oneWave(HOSTS, REF, SOAK_SECONDS), key);
-  await release.sign(Date.now());
-  const common = { dist: options.dist, databaseUrl: database.url, dir, trustFile };
+  const { trustFile } = developmentTrust(dir);
+  await publish(dir, FIRST_REF);
+  const source = path.join(dir, 'source');
+  const common = { dist: options.dist, databaseUrl: database.url, dir, trustFile, source };
   const members: Member[] = [];
   for (const name of ['a', 'b']) {
-    const member = await Member.create({ ...common, name, source: release.source });
+    const member = await Member.create({ ...common, name });
     members.push(member);
     undo.push(() => member.close());
     member.start();

@@ -56,6 +56,10 @@ export class Member {
     return this.said;
   }
 
+  get pid(): number | null {
+    return this.isUp ? (this.process?.pid ?? null) : null;
+  }
+
   get isUp(): boolean {
     return this.process !== null && !hasExited(this.process);
   }

@@ -9,12 +9,19 @@ const TERMINATED_LIMIT_MS = 5_000;
 /** What recovery may add to the time that the database was away. */
 const RECOVERY_MS = 10_000;
 const AWAY_MS = 2_000;
+const SESSION_WITHIN_MS = 10_000;
 
-/** By the role in the application name, as `pg_stat_activity` shows it. */
+/** By the role in the application name, as `pg_stat_activity` shows it. A moment ago there may have been none. */
 async function terminate(bench: Bench, role: string): Promise<void> {
-  const ended = await bench.database.sql`
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE ${`muster-%:${role}`}`;
-  if (ended.length === 0) throw new Error(`there is no session of the role ${role}`);
+  const until = performance.now() + SESSION_WITHIN_MS;
+  for (;;) {
+    const ended = await bench.database.sql`
+      SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE application_name LIKE ${`muster-%:${role}`}`;
+    if (ended.length > 0) return;
+    if (performance.now() > until) throw new Error(`there is no session of the role ${role}`);
+    await delay(10);
+  }
 }
 
 const ROLES = [

@@ -7,6 +7,8 @@ import { Stream } from './stream.ts';
 export interface Load {
   readonly history: History;
   readonly streams: readonly Stream[];
+  /** Every host to the newest release; not while the load is on. */
+  move(): Promise<void>;
   start(): void;
   /** Every stream finishes what it has begun. */
   stop(): Promise<void>;
@@ -24,12 +26,16 @@ export async function startLoad(port: number, hosts: readonly string[]): Promise
     (hostname, i) =>
       new Stream({ hostname, repeats: i % 2 === 0, caller, history, end: ending.signal }),
   );
-  await Promise.all(streams.map((stream) => stream.move()));
+  const move = async (): Promise<void> => {
+    await Promise.all(streams.map((stream) => stream.move()));
+  };
+  await move();
   let stopping = new AbortController();
   let running: Promise<unknown> | null = null;
   return {
     history,
     streams,
+    move,
     start() {
       if (running !== null) return;
       const { signal } = (stopping = new AbortController());

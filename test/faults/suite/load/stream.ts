@@ -48,6 +48,7 @@ export class Stream {
   async move(): Promise<void> {
     await this.heartbeat();
     const dispatch = await this.dispatched();
+    this.journal.length = 0; // of the rollout that this one supersedes
     this.rolloutId = dispatch.rollout_id;
     this.target = dispatch.target_closure;
     const before = this.closure;

@@ -1,0 +1,47 @@
+/** What may grow over a long run, measured at rest between two faults. */
+import fs from 'node:fs';
+import type { Bench } from '../bench/bench.ts';
+
+/** Numbers by name; `a rss MB` and the like. */
+export interface Sample {
+  readonly minutes: number;
+  readonly values: Readonly<Record<string, number>>;
+}
+
+/** Derived and passing tables: none of them may grow with time. The log and verdicts do, by what happens. */
+const STEADY_TABLES = ['input_queue', 'dispatch', 'dispatch_offer', 'presence', 'leader_progress'];
+const MB = 1024 * 1024;
+
+export async function takeSample(bench: Bench, minutes: number): Promise<Sample> {
+  const values: Record<string, number> = {};
+  for (const { name, pid } of bench.members) {
+    if (pid === null) continue;
+    values[`${name} memory MB`] = rssMb(pid);
+    values[`${name} handles`] = fs.readdirSync(`/proc/${pid}/fd`).length;
+  }
+  const { sql } = bench.database;
+  const sizes = await sql<{ name: string; mb: number; dead: number }[]>`
+    SELECT relname AS name, pg_total_relation_size(relid)::float8 / ${MB} AS mb, n_dead_tup::int AS dead
+    FROM pg_stat_user_tables WHERE schemaname = 'muster' AND relname = ANY(${STEADY_TABLES})`;
+  for (const { name, mb } of sizes) values[`${name} MB`] = round(mb);
+  const [counts] = await sql<{ queued: number; rows: number; mb: number; sessions: number }[]>`
+    SELECT (SELECT count(*)::int FROM input_queue) AS queued,
+      (SELECT max(seq)::int FROM event_log) AS rows,
+      (SELECT sum(pg_total_relation_size(inhrelid))::float8 / ${MB} FROM pg_inherits
+       WHERE inhparent = 'event_log'::regclass) AS mb,
+      (SELECT count(*)::int FROM pg_stat_activity WHERE application_name LIKE 'muster-%') AS sessions`;
+  values['inputs queued'] = counts?.queued ?? 0;
+  values['database sessions'] = counts?.sessions ?? 0;
+  values['log bytes a row'] = Math.round(((counts?.mb ?? 0) * MB) / (counts?.rows ?? 1));
+  values['log rows'] = counts?.rows ?? 0;
+  return { minutes: round(minutes), values };
+}
+
+function rssMb(pid: number): number {
+  const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Math.round(Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024);
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
