@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { getActiveResourcesInfo } from 'node:process';
-import { expect, test } from 'vitest';
+import { test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { reset } from './suite/wire/reset.ts';
 

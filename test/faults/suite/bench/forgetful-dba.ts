@@ -42,6 +42,6 @@ async function stay(url: () => URL, schema: string, leaving: AbortSignal): Promi
       // Thrown out, not let in, or the end of the run.
     }
     await sql.end({ timeout: 1 });
-    if (!leaving.aborted) await delay(AGAIN_MS);
+    await delay(AGAIN_MS, undefined, { signal: leaving }).catch(() => undefined);
   }
 }
