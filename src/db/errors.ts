@@ -59,6 +59,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ['53300', 'PostgreSQL has no connection left; raise max_connections or run fewer processes'],
   ['ECONNREFUSED', 'nothing listens there; start PostgreSQL, or correct MUSTER_DATABASE_URL'],
   ['ENOTFOUND', 'there is no such host; correct MUSTER_DATABASE_URL'],
+  ['08P01', 'a pooler in between refuses our settings; give the URL of PostgreSQL itself'],
   ['CONNECT_TIMEOUT', 'no answer; is the host of MUSTER_DATABASE_URL reachable from here?'],
 ]);
 
