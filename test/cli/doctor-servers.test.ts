@@ -14,7 +14,7 @@ import { createTestDatabase } from '../support/database.ts';
 import { makeScratchDir } from '../support/scratch.ts';
 import { run } from './support.ts';
 
-const undo: (() => Promise<unknown> | void)[] = [];
+const undo: (() => unknown)[] = [];
 afterEach(async () => {
   for (const step of undo.splice(0).reverse()) await step();
 });
