@@ -235,6 +235,14 @@ const CASES: readonly [gate: string, state: () => FleetState, key: string, becau
   ],
 ];
 
+/** The hosts behind each key; none behind what a person or a signature decides. */
+const HOSTS: Readonly<Record<string, readonly string[]>> = {
+  ...{ 'host-hold': [HOST], 'host-unreachable': [HOST], 'host-busy': [HOST] },
+  ...{ 'wave-promotion-host-unstaged': [HOST], 'host-edge:h1': ['h1'], quarantine: ['h1'] },
+  ...{ 'compliance-wave': ['h1'], 'wave-promotion:1': ['h1', 'h2'] },
+  'disruption-budget:0': ['h1', 'h2'],
+};
+
 describe('a host is held by', () => {
   it.each(CASES)('%s, and by nothing else', (_gate, make, key, because) => {
     const state = make();
@@ -243,6 +251,7 @@ describe('a host is held by', () => {
     expect(gatesHolding(held)).toEqual([key]);
     const explained = explain(state, { rolloutId: ID, hostname: HOST }, key, NOW);
     expect(explained?.because).toMatch(because);
+    expect(explained?.hosts).toEqual(HOSTS[key] ?? []);
     expect(explained?.releasedBy).not.toBe('');
   });
 });
