@@ -177,6 +177,8 @@ async function startApi(
         maxParkedPolls: config.maxParkedPolls,
         maxEventStreams: config.maxEventStreams,
         maxConnections: config.maxConnections,
+        identityRequestsPerSecond: config.identityRequestsPerSecond,
+        requestsPerSecond: config.requestsPerSecond,
         connectionMaxMs: config.connectionMaxMinutes * 60_000,
       },
     },

@@ -21,6 +21,7 @@ import { LogStreams } from './log-stream.ts';
 import { createMemory } from './memory.ts';
 import { Polls } from './polls.ts';
 import { addProtocol } from './protocol.ts';
+import { addRates } from './rates.ts';
 import { addCommands } from './routes/commands.ts';
 import { addDispatch, offerer } from './routes/dispatch.ts';
 import { addEvents } from './routes/events.ts';
@@ -74,6 +75,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   addProtocol(app);
   const { ways, revocations } = openWays(app, deps, doors.proxies);
   addIdentity(app, ways);
+  await addRates(app, deps.limits);
   revocations.onChange((hosts) => {
     polls.endOf(hosts);
   });

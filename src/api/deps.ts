@@ -59,6 +59,9 @@ export interface ApiLimits {
   /** Streams of the event log. */
   readonly maxEventStreams: number;
   readonly maxConnections: number;
+  /** Of one caller, and of all together; more is 503 for agents, 429 for operators. */
+  readonly identityRequestsPerSecond: number;
+  readonly requestsPerSecond: number;
   /** Age at which a connection closes after its next answer. */
   readonly connectionMaxMs: number;
 }

@@ -55,7 +55,8 @@ function answer(reply: FastifyReply, refusal: Refusal, deps: ApiDeps): FastifyRe
 export function addErrors(app: FastifyInstance, deps: ApiDeps, onShed: () => void): void {
   app.setErrorHandler((error: FastifyError | Refusal, request: FastifyRequest, reply) => {
     const refusal = asRefusal(error, deps, request.routeOptions.url ?? 'none');
-    if (refusal.options.why !== undefined) onShed();
+    const { why, ofOneCaller } = refusal.options;
+    if (why !== undefined && ofOneCaller !== true) onShed();
     return answer(reply, refusal, deps);
   });
   app.setNotFoundHandler((request, reply) => {

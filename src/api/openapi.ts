@@ -4,14 +4,13 @@
  */
 import { PROBLEM_TYPE } from '../wire/problem.ts';
 
-const HEADERS: Readonly<Record<string, object>> = {
-  503: {
-    'Retry-After': {
-      description: 'Seconds, spread at random; then send the same again.',
-      schema: { type: 'integer', minimum: 1 },
-    },
+const RETRY_AFTER = {
+  'Retry-After': {
+    description: 'Seconds, spread at random; then send the same again.',
+    schema: { type: 'integer', minimum: 1 },
   },
 };
+const HEADERS: Readonly<Record<string, object>> = { 429: RETRY_AFTER, 503: RETRY_AFTER };
 
 type Json = Readonly<Record<string, unknown>>;
 

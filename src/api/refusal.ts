@@ -14,6 +14,8 @@ export interface RefusalOptions {
   readonly facts?: ProblemFacts;
   /** What happened, for the metrics of shed requests. */
   readonly why?: string;
+  /** Concerns its caller only: others were answered meanwhile. */
+  readonly ofOneCaller?: boolean;
   /** Nothing better can come over this connection: it closes after the answer. */
   readonly endsConnection?: boolean;
 }

@@ -340,6 +340,18 @@ export const ConfigSchema = Type.Object({
     [0.01, 1_440],
     'Age at which a connection closes after its next answer, spread by a quarter: agents come to use renewed certificates, and new replicas, within it. 10,000 agents make eleven handshakes a second of it.',
   ),
+  identityRequestsPerSecond: whole(
+    'Limits',
+    500,
+    [1, 1_000_000],
+    'Requests of one agent or operator that this process answers in a second; more is 503 for an agent, 429 for an operator. An agent that replays its journal as fast as it is answered makes some 200.',
+  ),
+  requestsPerSecond: whole(
+    'Limits',
+    20_000,
+    [1, 10_000_000],
+    'Requests of all callers together that this process answers in a second. Twice what it can do: beyond it, refusing at once serves more callers than trying.',
+  ),
   requestTimeoutSeconds: decimal(
     'Limits',
     10,

@@ -30,6 +30,7 @@ export const PROBLEMS = {
   'unsupported-media-type': [415, 'The body is of an unsupported type'],
   'idempotency-key-reused': [422, 'This Idempotency-Key was used for another request'],
   'unsupported-protocol': [426, 'Another protocol version is spoken here'],
+  'too-many-requests': [429, 'Asked too often'],
   'headers-too-large': [431, 'The headers are too large'],
   internal: [500, 'The control plane failed'],
   'not-accepted': [503, 'Not accepted now'],

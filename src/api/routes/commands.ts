@@ -65,6 +65,7 @@ function describe(name: CommandName) {
       415: ProblemSchema,
       422: ProblemSchema,
       426: ProblemSchema,
+      429: ProblemSchema,
       503: ProblemSchema,
     },
   };

@@ -33,6 +33,7 @@ const PROBLEMS = {
   401: ProblemSchema,
   403: ProblemSchema,
   426: ProblemSchema,
+  429: ProblemSchema,
   503: ProblemSchema,
 };
 

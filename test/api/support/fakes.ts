@@ -159,6 +159,8 @@ export async function startReplica(
         maxParkedPolls: 100,
         maxEventStreams: 10,
         maxConnections: 1_000,
+        identityRequestsPerSecond: 10_000,
+        requestsPerSecond: 100_000,
         connectionMaxMs: 3_600_000,
         ...limits,
       },

@@ -27,6 +27,7 @@ const PROBLEM_ANSWERS = {
   404: ProblemSchema,
   409: ProblemSchema,
   426: ProblemSchema,
+  429: ProblemSchema,
   503: ProblemSchema,
 };
 

@@ -1,0 +1,64 @@
+/**
+ * How often anybody may ask: one caller, so that a loop somewhere does not take what all others need, and all
+ * together, so that this process goes on answering those whom it can answer. Counted a second at a time, in memory:
+ * replicas know nothing of each other here. Agents are told 503, which every agent repeats; operators 429.
+ */
+import rateLimit from '@fastify/rate-limit';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { ApiLimits } from './deps.ts';
+import { Refusal } from './refusal.ts';
+
+const WINDOW_MS = 1_000;
+/** Callers remembered within a window; whoever is forgotten for others begins anew. Some 200 bytes each. */
+const CALLERS = 20_000;
+
+function callerOf({ identity }: FastifyRequest): string {
+  if (identity?.kind === 'agent') return `agent ${identity.hostname}`;
+  // Nobody gets no further than the hook before this one, on routes that are counted.
+  return identity === null ? 'nobody' : `operator ${identity.name}`;
+}
+
+/** After the hook that finds out who calls. Routes for anyone are probes, and not counted. */
+export async function addRates(
+  app: FastifyInstance,
+  limits: Pick<ApiLimits, 'identityRequestsPerSecond' | 'requestsPerSecond'>,
+): Promise<void> {
+  await app.register(rateLimit, { global: false, cache: CALLERS, timeWindow: WINDOW_MS });
+  const byCaller = app.createRateLimit({
+    max: limits.identityRequestsPerSecond,
+    keyGenerator: callerOf,
+  });
+  const together = app.createRateLimit({
+    max: limits.requestsPerSecond,
+    keyGenerator: () => 'all',
+  });
+  app.addHook('onRequest', async (request) => {
+    if (request.is404 || request.routeOptions.config.audience === 'anyone') return;
+    if (isExceeded(await byCaller(request))) throw tooOften(request);
+    if (isExceeded(await together(request))) throw tooMany(request);
+  });
+}
+
+type Counted = Awaited<ReturnType<ReturnType<FastifyInstance['createRateLimit']>>>;
+
+/** `isAllowed` would only say that somebody is on a list of exceptions, of which there is none. */
+function isExceeded(counted: Counted): boolean {
+  return !counted.isAllowed && counted.isExceeded;
+}
+
+/** One caller's own doing: no sign that others were shed. */
+function tooOften({ identity }: FastifyRequest): Refusal {
+  return new Refusal(
+    identity?.kind === 'operator' ? 'too-many-requests' : 'not-accepted',
+    'this caller asks more often than anybody needs to; send the same again after Retry-After, and more slowly',
+    { retryAfterSecs: 1, why: 'rate-of-one', ofOneCaller: true },
+  );
+}
+
+function tooMany({ identity }: FastifyRequest): Refusal {
+  return new Refusal(
+    identity?.kind === 'operator' ? 'too-many-requests' : 'not-accepted',
+    'this process is asked more often than it can answer; send the same again after Retry-After',
+    { retryAfterSecs: 2, why: 'rate' },
+  );
+}
