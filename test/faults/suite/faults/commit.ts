@@ -17,6 +17,17 @@ async function untilFate(member: Member, fate: 'committed' | 'not committed'): P
   }
 }
 
+/** Resolves when it is gone: its COMMIT, let go too early, might still be carried out. */
+async function terminateWriter({ database: { sql } }: Bench): Promise<void> {
+  const writers = await sql<{ pid: number }[]>`
+    SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name LIKE '%:writer' AND state LIKE 'idle in transaction%'`;
+  if (writers.length === 0) throw new Error('no writer waits for its COMMIT');
+  const pids = writers.map(({ pid }) => pid);
+  while ((await sql`SELECT FROM pg_stat_activity WHERE pid = ANY(${pids})`).length > 0)
+    await delay(5);
+}
+
 async function doubt(
   bench: Bench,
   moment: Moment,
@@ -54,9 +65,7 @@ export const COMMITS: readonly Fault[] = [
         bench,
         'before',
         async (session) => {
-          await bench.database.sql`
-            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE application_name LIKE '%:writer' AND state LIKE 'idle in transaction%'`;
+          await terminateWriter(bench);
           session.release();
         },
         'not committed',
