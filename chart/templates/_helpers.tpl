@@ -80,8 +80,46 @@ MUSTER_LISTEN_HOST: 0.0.0.0
 MUSTER_LISTEN_PORT: "8080"
 MUSTER_SOURCE: {{ required "source.url is required: where signed artifacts come from" .Values.source.url | quote }}
 MUSTER_TRUST_FILE: {{ printf "/etc/muster/trust/%s" .Values.trust.key | quote }}
+{{- if .Values.tls.existingSecret }}
+MUSTER_TLS_CERT_FILE: /etc/muster/tls/tls.crt
+MUSTER_TLS_KEY_FILE: /etc/muster/tls/tls.key
+{{- end }}
+{{- range $setting, $of := dict "CLIENT_CA" .Values.clientCa "OPERATOR_CA" .Values.operatorCa }}
+{{- if $of.existingConfigMap }}
+MUSTER_{{ $setting }}_FILE: {{ printf "/etc/muster/%s/%s" ($setting | lower | replace "_" "-") $of.key | quote }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 MUSTER_{{ snakecase $name | upper }}: {{ if kindIs "float64" $value }}{{ $value | toJson | quote }}{{ else }}{{ $value | toString | quote }}{{ end }}
+{{- end }}
+{{- end -}}
+
+{{- define "muster.scheme" -}}
+{{- ternary "https" "http" (ne .Values.tls.existingSecret "") -}}
+{{- end -}}
+
+{{/* What the TLS settings above name: (one of volumes and volumeMounts is asked for by its name, root). */}}
+{{- define "muster.tls" -}}
+{{- $kind := index . 0 -}}
+{{- $root := index . 1 -}}
+{{- if $root.Values.tls.existingSecret }}
+{{- if eq $kind "volumes" }}
+- name: tls
+  # The key is the group's to read, and nobody else's.
+  secret: { secretName: {{ $root.Values.tls.existingSecret }}, defaultMode: 0440 }
+{{- else }}
+- { name: tls, mountPath: /etc/muster/tls, readOnly: true }
+{{- end }}
+{{- end }}
+{{- range $name, $of := dict "client-ca" $root.Values.clientCa "operator-ca" $root.Values.operatorCa }}
+{{- if $of.existingConfigMap }}
+{{- if eq $kind "volumes" }}
+- name: {{ $name }}
+  configMap: { name: {{ $of.existingConfigMap }} }
+{{- else }}
+- { name: {{ $name }}, mountPath: /etc/muster/{{ $name }}, readOnly: true }
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
 

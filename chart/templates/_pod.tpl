@@ -59,7 +59,7 @@ spec:
               valueFrom: { fieldRef: { fieldPath: metadata.name } }
             - name: POD_IP
               valueFrom: { fieldRef: { fieldPath: status.podIP } }
-            - { name: MUSTER_PUBLIC_ADDRESS, value: 'http://$(POD_IP):8080' }
+            - { name: MUSTER_PUBLIC_ADDRESS, value: '{{ include "muster.scheme" $root }}://$(POD_IP):8080' }
             {{- include "muster.databaseUrl" (list "MUSTER_DATABASE_URL" $root.Values.database.urlKey $root) | nindent 12 }}
             {{- if and $root.Values.database.leaderUrlKey (contains "leader" .roles) }}
             {{- include "muster.databaseUrl" (list "MUSTER_LEADER_DATABASE_URL" $root.Values.database.leaderUrlKey $root) | nindent 12 }}
@@ -77,12 +77,14 @@ spec:
             {{- toYaml $root.Values.resources | nindent 12 }}
           volumeMounts:
             - { name: trust, mountPath: /etc/muster/trust, readOnly: true }
+            {{- include "muster.tls" (list "volumeMounts" $root) | nindent 12 }}
             {{- with $root.Values.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
       volumes:
         - name: trust
           configMap: { name: {{ include "muster.trustConfigMap" $root }} }
+        {{- include "muster.tls" (list "volumes" $root) | nindent 8 }}
         {{- with $root.Values.extraVolumes }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -91,17 +93,17 @@ spec:
 {{/* Liveness never asks the database: a database that is away must not restart every pod. A follower is ready. */}}
 {{- define "muster.probes" -}}
 startupProbe:
-  httpGet: { path: /healthz, port: http }
+  httpGet: { path: /healthz, port: http, scheme: {{ include "muster.scheme" . | upper }} }
   periodSeconds: 1
   failureThreshold: 60
 livenessProbe:
-  httpGet: { path: /healthz, port: http }
+  httpGet: { path: /healthz, port: http, scheme: {{ include "muster.scheme" . | upper }} }
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 3
 # Two probes fit into the drain delay (5 s), so that a pod leaves the Service while it still serves.
 readinessProbe:
-  httpGet: { path: /readyz, port: http }
+  httpGet: { path: /readyz, port: http, scheme: {{ include "muster.scheme" . | upper }} }
   periodSeconds: 2
   timeoutSeconds: 2
   failureThreshold: 1

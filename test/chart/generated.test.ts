@@ -20,6 +20,10 @@ const OWN = [
   'replica',
   'source',
   'trustFile',
+  'tlsCertFile',
+  'tlsKeyFile',
+  'clientCaFile',
+  'operatorCaFile',
 ];
 
 function setting(schema: TSchema): object {

@@ -1,7 +1,12 @@
 /** What the chart's pods run: commands, environment and probes of the rendered objects, as local processes. */
+import 'reflect-metadata';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { ExtendedKeyUsage } from '@peculiar/x509';
 import { describe, expect, it } from 'vitest';
 import { freePort } from '../../src/cli/dev/free-port.ts';
 import { at, HELM, one, render, type Rendered } from '../chart/support/helm.ts';
+import { newAuthority } from '../support/certificates.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { imageDefaults, runContainer, untilOk, type Container } from './support/container.ts';
 import { mountRelease } from './support/release.ts';
@@ -52,8 +57,28 @@ async function probe(
   port: number,
   running: Container,
 ): Promise<void> {
-  const path = at(container, `${name}.httpGet.path`);
-  await untilOk(`http://127.0.0.1:${port}${String(path)}`, running);
+  const { path, scheme } = at(container, `${name}.httpGet`) as { path: string; scheme: string };
+  await untilOk(`${scheme.toLowerCase()}://127.0.0.1:${port}${path}`, running);
+}
+
+/** Certificates where the mounted files would be, for the variables that name them. */
+async function mountCertificates(dir: string, env: Record<string, string>): Promise<void> {
+  if (env['MUSTER_TLS_CERT_FILE'] === undefined) return;
+  const [listeners, fleet, operators] = await Promise.all(
+    ['listeners', 'fleet', 'operators'].map((name) => newAuthority(name)),
+  );
+  const pair = await listeners?.issue({ dns: ['muster'], usages: [ExtendedKeyUsage.serverAuth] });
+  const files = [
+    ['MUSTER_TLS_CERT_FILE', pair?.cert],
+    ['MUSTER_TLS_KEY_FILE', pair?.key],
+    ['MUSTER_CLIENT_CA_FILE', fleet?.cert],
+    ['MUSTER_OPERATOR_CA_FILE', operators?.cert],
+  ] as const;
+  for (const [name, content = ''] of files) {
+    expect(env[name]).toMatch(/^\/etc\/muster\/[\w-]+\/[\w.-]+$/);
+    env[name] = path.join(dir, `${name}.pem`);
+    writeFileSync(env[name], content, { mode: 0o600 });
+  }
 }
 
 describe.skipIf(HELM === null).each(['default', 'split', 'small'])(
@@ -84,13 +109,15 @@ describe.skipIf(HELM === null).each(['default', 'split', 'small'])(
         env['MUSTER_SOURCE'] = release.source;
         env['MUSTER_TRUST_FILE'] = release.trustFile;
         delete env['MUSTER_SOURCE_TOKEN']; // for a URL only
+        await mountCertificates(release.dir, env);
         const serve = runContainer([...image.entrypoint, ...(pod.container.args ?? [])], env);
         await probe(pod, 'startupProbe', port, serve);
         await probe(pod, 'livenessProbe', port, serve);
         running.push([serve, port]);
       }
       for (const [container, port] of running) {
-        await untilOk(`http://127.0.0.1:${port}/readyz`, container);
+        const scheme = 'MUSTER_TLS_CERT_FILE' in data ? 'https' : 'http';
+        await untilOk(`${scheme}://127.0.0.1:${port}/readyz`, container);
         expect(container.log()).not.toContain('these variables set nothing');
       }
       await helmTest(objects, running[0]?.[1] ?? 0);
@@ -104,7 +131,7 @@ describe.skipIf(HELM === null).each(['default', 'split', 'small'])(
 async function helmTest(objects: readonly Rendered[], port: number): Promise<void> {
   const { container } = podOf(one(objects, 'Pod'));
   const [url = ''] = container.args ?? [];
-  expect(url).toMatch(/^http:\/\/rel-muster:8080\/readyz$/);
+  expect(url).toMatch(/^https?:\/\/rel-muster:8080\/readyz$/);
   const local = url.replace('rel-muster:8080', `127.0.0.1:${port}`);
   const test = runContainer([...(container.command ?? []), local], {});
   expect([await test.exit(), test.log()]).toEqual([0, expect.stringContaining('200')]);
