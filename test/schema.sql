@@ -312,6 +312,29 @@ table operator_key
   index CREATE UNIQUE INDEX operator_key_pkey ON operator_key USING btree (key)
   comment Not derived: Idempotency-Keys of operator commands, kept seven days.
 
+table operator_secret
+  token_id text not null -- Token that it is of.
+  hash bytea not null -- SHA-256 of the secret, which is 256 bits of chance.
+  stored_at timestamp(3) with time zone not null default now() -- When.
+  last_used_at timestamp(3) with time zone -- When it last admitted somebody, to the minute.
+  constraint operator_secret_hash_check CHECK ((octet_length(hash) = 32))
+  constraint operator_secret_pkey PRIMARY KEY (token_id)
+  index CREATE UNIQUE INDEX operator_secret_pkey ON operator_secret USING btree (token_id)
+  comment What proves a bearer token. Admits nobody without the row of operator_token.
+
+table operator_token
+  token_id text not null -- The part of the token that is no secret.
+  seq bigint not null -- Log row that made it.
+  name text not null -- What the log calls its holder: token:<name>.
+  role text not null -- viewer, operator or admin.
+  channels json -- Commands under it reach these channels only; null: everything.
+  created_by text not null -- Who made it.
+  created_at timestamp(3) with time zone not null -- When.
+  expires_at timestamp(3) with time zone not null -- When it ends by itself.
+  constraint operator_token_pkey PRIMARY KEY (token_id)
+  index CREATE UNIQUE INDEX operator_token_pkey ON operator_token USING btree (token_id)
+  comment Derived: bearer tokens of operators that were made and not revoked.
+
 unlogged table presence with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=20000, fillfactor=50)
   hostname text not null -- Host.
   heard_at timestamp(3) with time zone not null -- Last heard.

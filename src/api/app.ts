@@ -12,6 +12,7 @@ import { readTail } from '../eventlog/tail.ts';
 import type { ApiDeps } from './deps.ts';
 import { addErrors } from './errors.ts';
 import { followDispatches } from './follow.ts';
+import { addHeaders } from './headers.ts';
 import { readRawBodies } from './body.ts';
 import { addIdentity } from './identity/identity.ts';
 import { openWays } from './identity/ways.ts';
@@ -68,6 +69,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
     maxStreams: maxEventStreams,
     read: (query) => pool.run((sql) => readTail(sql, query)),
   });
+  addHeaders(app);
   addErrors(app, deps, () => {
     memory.noteShed();
   });

@@ -6,7 +6,7 @@ import type { SecureVersion } from 'node:tls';
 import type { Pool } from '../db/pool.ts';
 import type { Follower } from '../eventlog/follow.ts';
 import type { StoredInput } from '../wire/input.ts';
-import type { OperatorInput } from '../reducer/input.ts';
+import type { KeyedRequest } from '../queue/keyed.ts';
 import type { Verdict } from '../reducer/log.ts';
 import type { Clock, Logger, MetricsRegistry } from '../telemetry.ts';
 import type { KeptMaterial } from './listen/files.ts';
@@ -30,7 +30,7 @@ export type Submit = (
 
 /** As `Submit`, for an operator's command under its Idempotency-Key. */
 export type SubmitCommand = (
-  request: { readonly key: string; readonly hash: string; readonly input: OperatorInput },
+  request: KeyedRequest,
   options: { readonly waitMs: number },
 ) => Promise<
   | (Exclude<Submitted, { readonly status: 'unavailable' }> & { readonly repeated: boolean })

@@ -12,6 +12,7 @@ import type {
 } from 'fastify';
 import { problem, PROBLEM_TYPE, PROBLEMS, type ProblemCode } from '../wire/problem.ts';
 import type { ApiDeps } from './deps.ts';
+import { ANSWER_HEADERS } from './headers.ts';
 import { Refusal } from './refusal.ts';
 
 /** Anything with a code and a status that fastify itself refuses requests with. */
@@ -44,6 +45,8 @@ function answer(reply: FastifyReply, refusal: Refusal, deps: ApiDeps): FastifyRe
     void reply.header('retry-after', retryAfter(retryAfterSecs, deps.random));
   }
   if (endsConnection === true) void reply.header('connection', 'close');
+  // The scheme that every listener knows; certificates need no asking.
+  if (refusal.status === 401) void reply.header('www-authenticate', 'Bearer realm="muster"');
   if (why !== undefined) deps.metrics.count('muster_api_shed_total', { why });
   return reply
     .code(refusal.status)
@@ -72,7 +75,11 @@ export function answerFrameworkError(
   reply: FastifyReply,
 ): void {
   const refusal = new Refusal('malformed', 'the path cannot be read; see /openapi.json');
-  void reply.code(refusal.status).type(PROBLEM_TYPE).send(JSON.stringify(refusal.body));
+  void reply
+    .code(refusal.status)
+    .headers(ANSWER_HEADERS)
+    .type(PROBLEM_TYPE)
+    .send(JSON.stringify(refusal.body));
 }
 
 /** What never became a request: a slow or oversized header, or no HTTP at all. Answered by hand, then closed. */
@@ -91,6 +98,7 @@ export function answerClientError(error: ConnectionError, socket: Socket): void 
     `HTTP/1.1 ${String(PROBLEMS[code][0])} ${PROBLEMS[code][1]}`,
     `Content-Type: ${PROBLEM_TYPE}`,
     `Content-Length: ${String(Buffer.byteLength(body))}`,
+    ...Object.entries(ANSWER_HEADERS).map(([name, value]) => `${name}: ${value}`),
     'Connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => {

@@ -43,6 +43,8 @@ export interface Sink {
 
 /** Proxies close what is silent for a minute; a lost announcement costs a reader this much, once. */
 const LOOK_EVERY_MS = 15_000;
+/** Whoever may read no more stops reading about as soon as they are refused elsewhere. */
+const ADMIT_EVERY_MS = 1_000;
 /** Rows of one read: some 300 kB, a few milliseconds. */
 const PAGE_ROWS = 500;
 /** Reads of streams that are behind, at once: the API has few connections, and agents come first. */
@@ -53,18 +55,29 @@ const LONGEST_MS = 60 * 60_000;
 const RETRY_MS = 2_000;
 const FULL_RETRY_SECS = 30;
 
+export interface StreamStart {
+  readonly sink: Sink;
+  readonly filter: TailFilter;
+  readonly at: LogCursor;
+  /** Whether its reader would be admitted now; asked again and again. */
+  readonly isAdmitted: () => Promise<boolean>;
+}
+
 export class LogStream {
   readonly filter: TailFilter;
   readonly sink: Sink;
+  readonly isAdmitted: StreamStart['isAdmitted'];
   /** Everything up to here was sent, or did not match. */
   at: LogCursor;
   ended = false;
   full = false;
   reading = false;
+  asking = false;
   cancel: () => void = () => undefined;
 
-  constructor(sink: Sink, filter: TailFilter, at: LogCursor) {
+  constructor({ sink, filter, at, isAdmitted }: StreamStart) {
     this.sink = sink;
+    this.isAdmitted = isAdmitted;
     this.filter = filter;
     this.at = at;
   }
@@ -89,6 +102,7 @@ export class LogStreams {
   private reading = false;
   private draining = false;
   private cancelLook: () => void = () => undefined;
+  private cancelAsk: () => void = () => undefined;
   private readonly unsubscribe: () => void;
 
   constructor(options: LogStreamsOptions) {
@@ -98,6 +112,7 @@ export class LogStreams {
       this.follow();
     });
     this.lookLater();
+    this.askLater();
   }
 
   get open(): number {
@@ -118,8 +133,8 @@ export class LogStreams {
   }
 
   /** Streams everything that matches after `at`, until `close`, `stop`, or its longest life. */
-  start(sink: Sink, filter: TailFilter, at: LogCursor): LogStream {
-    const stream = new LogStream(sink, filter, at);
+  start(start: StreamStart): LogStream {
+    const stream = new LogStream(start);
     this.all.add(stream);
     this.gauge();
     const { clock, random } = this.options;
@@ -127,7 +142,7 @@ export class LogStreams {
     stream.cancel = clock.after(LONGEST_MS * (1 + random() / 4), () => {
       this.close(stream);
     });
-    stream.send(`retry: ${RETRY_MS}\nid: ${formatCursor(at)}\n\n`);
+    stream.send(`retry: ${RETRY_MS}\nid: ${formatCursor(start.at)}\n\n`);
     this.catchUp(stream);
     return stream;
   }
@@ -153,7 +168,32 @@ export class LogStreams {
     this.draining = true;
     this.unsubscribe();
     this.cancelLook();
+    this.cancelAsk();
     for (const stream of [...this.all]) this.close(stream);
+  }
+
+  private askLater(): void {
+    this.cancelAsk = this.options.clock.after(ADMIT_EVERY_MS, () => {
+      for (const stream of this.all) this.ask(stream);
+      this.askLater();
+    });
+  }
+
+  private ask(stream: LogStream): void {
+    if (stream.asking) return;
+    stream.asking = true;
+    stream
+      .isAdmitted()
+      .then((admitted) => {
+        if (!admitted) this.close(stream);
+      })
+      .catch((error: unknown) => {
+        this.options.log.error({ err: error }, 'a reader cannot be asked who they are');
+        this.close(stream);
+      })
+      .finally(() => {
+        stream.asking = false;
+      });
   }
 
   private lookLater(): void {

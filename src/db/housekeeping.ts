@@ -1,5 +1,6 @@
 /** The statements of the workers that watch time pass: silent hosts, what is due, what may be swept. */
 import type { Pool } from './pool.ts';
+import { sweepSecrets } from './tokens.ts';
 
 export interface SilentHost {
   readonly hostname: string;
@@ -65,6 +66,7 @@ export async function sweep(
       WHERE offer.last_offered_at < ${before.keys}::timestamptz
         AND NOT EXISTS (SELECT FROM dispatch
                         WHERE (rollout_id, hostname) = (offer.rollout_id, offer.hostname))`;
+    await sweepSecrets(sql, before.keys);
     return { verdicts: verdicts.count, offers: offers.count, keys: keys.count };
   });
 }

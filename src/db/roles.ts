@@ -35,6 +35,12 @@ export const GRANTS: Readonly<Record<string, Reach>> = {
   dispatch: { ...DERIVED, api: 'SELECT, UPDATE (lock_only)' },
   quarantine: DERIVED,
   probe_failure: DERIVED,
+  operator_token: DERIVED,
+  operator_secret: {
+    api: 'SELECT, INSERT, UPDATE (last_used_at)',
+    leader: 'SELECT, DELETE',
+    readonly: '',
+  },
   host_blocker: DERIVED,
   epoch: { api: 'SELECT', leader: 'SELECT, INSERT, UPDATE', readonly: 'SELECT' },
   leader_progress: { api: 'SELECT', leader: 'SELECT, INSERT, UPDATE', readonly: 'SELECT' },
@@ -178,6 +184,7 @@ function grantTexts(schema: string, names: RoleNames, tables: readonly string[])
     `REVOKE ALL ON ALL TABLES IN SCHEMA ${schema} FROM PUBLIC, ${others}`,
     // Column grants are no part of the above.
     `REVOKE UPDATE (lock_only) ON dispatch FROM ${others}`,
+    `REVOKE UPDATE (last_used_at) ON operator_secret FROM ${others}`,
     `REVOKE UPDATE (exported_to) ON log_detached FROM ${others}`,
     `REVOKE UPDATE (folds_equal) ON snapshot FROM ${others}`,
     `REVOKE ALL ON ${columns} FROM PUBLIC, ${others}`,

@@ -10,11 +10,14 @@ export async function rebuildTables(sql: Sql, rows: StateRows): Promise<void> {
   await sql`SELECT 1 FROM epoch FOR UPDATE`;
   for (const { name } of Object.values(FAMILIES)) await sql.unsafe(`DELETE FROM ${name}`);
   const { fleet, channels, rollouts, records, hosts, dispatches } = rows;
-  const { quarantines, probeFailures, blockers } = rows;
+  const { quarantines, probeFailures, blockers, tokens } = rows;
   const touched: TouchedRows = {
     ...{ fleet, channels, rollouts, records, hosts, dispatches },
-    ...{ quarantines, probeFailures, blockers },
-    removed: { dispatches: [], blockers: [], quarantines: [], probeFailures: [], pruned: [] },
+    ...{ quarantines, probeFailures, blockers, tokens },
+    removed: {
+      ...{ dispatches: [], blockers: [], quarantines: [], probeFailures: [] },
+      ...{ tokens: [], pruned: [] },
+    },
   };
   for (const statement of writeTouched(sql, touched)) await statement();
 }

@@ -12,22 +12,33 @@ export async function readRows(
   head: Pick<StateRows, 'headSeq' | 'lastTs'>,
   read: ReadFamily,
 ): Promise<StateRows> {
-  const [fleets, channels, rollouts, records, hosts, dispatches, quarantines, failures, blockers] =
-    await Promise.all([
-      read('fleet', FAMILIES.fleet),
-      read('channels', FAMILIES.channels),
-      read('rollouts', FAMILIES.rollouts),
-      read('records', FAMILIES.records),
-      read('hosts', FAMILIES.hosts),
-      read('dispatches', FAMILIES.dispatches),
-      read('quarantines', FAMILIES.quarantines),
-      read('probeFailures', FAMILIES.probeFailures),
-      read('blockers', FAMILIES.blockers),
-    ]);
+  const [
+    fleets,
+    channels,
+    rollouts,
+    records,
+    hosts,
+    dispatches,
+    quarantines,
+    failures,
+    blockers,
+    tokens,
+  ] = await Promise.all([
+    read('fleet', FAMILIES.fleet),
+    read('channels', FAMILIES.channels),
+    read('rollouts', FAMILIES.rollouts),
+    read('records', FAMILIES.records),
+    read('hosts', FAMILIES.hosts),
+    read('dispatches', FAMILIES.dispatches),
+    read('quarantines', FAMILIES.quarantines),
+    read('probeFailures', FAMILIES.probeFailures),
+    read('blockers', FAMILIES.blockers),
+    read('tokens', FAMILIES.tokens),
+  ]);
   return {
     ...head,
     ...{ fleet: fleets[0] ?? emptyFleetRow(), channels, rollouts, records, hosts, dispatches },
-    ...{ quarantines, probeFailures: failures, blockers },
+    ...{ quarantines, probeFailures: failures, blockers, tokens },
   };
 }
 

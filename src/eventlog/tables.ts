@@ -17,6 +17,7 @@ import type {
   QuarantineRow,
   RecordRow,
   RolloutRow,
+  TokenRow,
 } from '../reducer/state/rows.ts';
 
 type ColumnType =
@@ -199,6 +200,21 @@ const BLOCKER: Table<BlockerRow> = {
   },
 };
 
+const TOKEN: Table<TokenRow> = {
+  name: 'operator_token',
+  key: ['tokenId'],
+  columns: {
+    seq: 'bigint',
+    tokenId: 'text',
+    name: 'text',
+    role: 'text',
+    channels: 'json',
+    createdBy: 'text',
+    createdAt: 'timestamptz',
+    expiresAt: 'timestamptz',
+  },
+};
+
 /** The derived tables by the family of rows that each holds, in the order in which they are written. */
 export const FAMILIES = {
   fleet: FLEET,
@@ -210,6 +226,7 @@ export const FAMILIES = {
   quarantines: QUARANTINE,
   probeFailures: PROBE_FAILURE,
   blockers: BLOCKER,
+  tokens: TOKEN,
 } as const;
 
 export type Family = keyof typeof FAMILIES;
@@ -303,6 +320,13 @@ function removeOffers(sql: Sql, keys: readonly object[]): Statement[] {
   return each(sql, () => REMOVE_OFFERS, keys);
 }
 
+const REMOVE_SECRETS = removeText('operator_secret', TOKEN);
+
+/** With the right goes what proved it: an id that is used again needs a secret of its own. */
+function removeSecrets(sql: Sql, keys: readonly object[]): Statement[] {
+  return each(sql, () => REMOVE_SECRETS, keys);
+}
+
 /** Everything of a rollout but its own row, which stays as a tombstone. */
 function removePruned(sql: Sql, rolloutIds: readonly string[]): Statement[] {
   const tables = [RECORD.name, DISPATCH.name, PROBE_FAILURE.name, BLOCKER.name, 'dispatch_offer'];
@@ -333,6 +357,9 @@ export function writeTouched(sql: Sql, rows: TouchedRows): Statement[] {
     ...upsert(sql, PROBE_FAILURE, rows.probeFailures),
     ...remove(sql, BLOCKER, rows.removed.blockers),
     ...upsert(sql, BLOCKER, rows.blockers),
+    ...remove(sql, TOKEN, rows.removed.tokens),
+    ...removeSecrets(sql, rows.removed.tokens),
+    ...upsert(sql, TOKEN, rows.tokens),
     ...removePruned(sql, rows.removed.pruned),
   ];
 }

@@ -19,6 +19,14 @@ export interface KeyedRequest {
   /** Of everything that makes the request what it is, who sends it included. */
   readonly hash: string;
   readonly input: OperatorInput;
+  /** What will prove the token that the command makes. */
+  readonly secret: TokenSecret | null;
+}
+
+export interface TokenSecret {
+  readonly tokenId: string;
+  /** SHA-256, lower-case hex. */
+  readonly hash: string;
 }
 
 export type KeyedResult = (
@@ -42,7 +50,7 @@ export interface KeyedOptions {
   readonly database: DatabaseOptions;
   /** Name of this process: inputs with one get a verdict. */
   readonly replica: string;
-  readonly listener: Listener;
+  readonly listener: Pick<Listener, 'on'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Is this notice one that takes a commit's durability back? */
@@ -70,14 +78,20 @@ async function findKey(sql: Sql, key: string): Promise<StoredKey | null> {
 
 /** Fails with a unique violation, and stores nothing, when the key is there. */
 async function storeKeyed(sql: Sql, request: KeyedRequest, replica: string): Promise<StoredKey> {
-  const { key, hash, input } = request;
+  const { key, hash, input, secret } = request;
   const { kind, hostname, rolloutId, payload } = encodeInput(input);
   const [row] = await sql<StoredKey[]>`
     WITH stored AS (
       INSERT INTO input_queue (kind, hostname, rollout_id, payload, replica)
       VALUES (${kind}, ${hostname}, ${rolloutId}, ${payload}::text::json, ${replica})
       RETURNING id
-    ), woken AS (SELECT pg_notify(current_schema() || '_in', ''))
+    ), woken AS (SELECT pg_notify(current_schema() || '_in', '')),
+    -- An id in use keeps its secret; the command is then refused.
+    proven AS (
+      INSERT INTO operator_secret (token_id, hash)
+      SELECT ${secret?.tokenId ?? null}::text, decode(${secret?.hash ?? null}::text, 'hex')
+      WHERE ${secret !== null} ON CONFLICT DO NOTHING
+    )
     INSERT INTO operator_key (key, actor, request_hash, input_id)
     SELECT ${key}, ${input.actor}, ${hash}, id FROM stored, woken
     RETURNING request_hash AS hash, input_id AS "inputId"`;
@@ -149,7 +163,7 @@ async function claim(
 
 /** The verdict, once there is one; null when there is none by `until`. */
 async function verdictBy(
-  { clock, listener }: KeyedOptions,
+  { clock, listener }: Pick<KeyedOptions, 'clock' | 'listener'>,
   pool: Pool,
   inputId: number,
   until: number,
@@ -167,7 +181,7 @@ async function verdictBy(
 
 /** Begins to listen at once, so that no commit is missed between asking and waiting. */
 function nextCommit(
-  listener: Listener,
+  listener: Pick<Listener, 'on'>,
   clock: Clock,
   ms: number,
 ): { readonly happened: Promise<void>; readonly forget: () => void } {

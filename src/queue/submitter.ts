@@ -213,7 +213,7 @@ async function endAll(pools: readonly Pick<Pool, 'end'>[], stop: () => void): Pr
 }
 
 /** PostgreSQL answers success with this warning when `synchronous_commit`'s wait is cancelled. */
-function isCancelledSync(notice: Notice): boolean {
+export function isCancelledSync(notice: Notice): boolean {
   const message = notice['message'];
   return notice['routine'] === 'SyncRepWaitForLSN' || /synchronous replication/.test(message ?? '');
 }

@@ -106,7 +106,19 @@ export type OperatorCommand =
   | {
       readonly command: 'HoldHost' | 'ReleaseHost' | 'WithdrawDispatch' | 'WriteOffHost';
       readonly hostname: string;
-    };
+    }
+  | CreateToken
+  | { readonly command: 'RevokeToken'; readonly tokenId: string };
+
+/** Its secret is no business of the core's: only whoever made the token has that. */
+export interface CreateToken {
+  readonly command: 'CreateToken';
+  readonly tokenId: string;
+  readonly name: string;
+  readonly role: 'viewer' | 'operator' | 'admin';
+  readonly channels: readonly string[] | null;
+  readonly lifetimeHours: number;
+}
 
 export interface OperatorInput {
   readonly kind: 'OperatorCommand';

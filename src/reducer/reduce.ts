@@ -174,6 +174,8 @@ function operatorNeeds(
     case 'ClearRollout':
     case 'ClearQuarantine':
     case 'ReleaseHost':
+    case 'CreateToken':
+    case 'RevokeToken':
       return null;
   }
 }

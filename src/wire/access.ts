@@ -1,6 +1,6 @@
 /** Who may do what, as operators see it. */
-import { Type } from '@sinclair/typebox';
-import { Instant } from './parts.ts';
+import { type Static, Type } from '@sinclair/typebox';
+import { Instant, Text } from './parts.ts';
 import { RoleSchema } from './role.ts';
 
 const ScopeSchema = Type.Array(Type.String(), {
@@ -38,3 +38,46 @@ export const WhoamiSchema = Type.Object(
     ],
   },
 );
+
+export const TokenListSchema = Type.Object(
+  {
+    tokens: Type.Array(
+      Type.Object({
+        tokenId: Text,
+        seq: Type.Integer({ description: 'Log row that made it.' }),
+        name: Text,
+        role: Text,
+        channels: Type.Optional(ScopeSchema),
+        createdBy: Text,
+        createdAt: Instant,
+        expiresAt: Instant,
+        lastUsedAt: Type.Optional(
+          Type.String({ description: 'To the minute. Absent: never used.' }),
+        ),
+      }),
+      { description: 'By name. Revoked ones are gone; expired ones stay until the next is made.' },
+    ),
+  },
+  {
+    examples: [
+      {
+        tokens: [
+          {
+            tokenId: '5f3a9c0d11e27b84',
+            seq: 1041,
+            name: 'ci-deploy',
+            role: 'operator',
+            channels: ['stable'],
+            createdBy: 'cert:ada',
+            createdAt: '2026-05-16T01:27:01.000Z',
+            expiresAt: '2026-06-15T01:27:01.000Z',
+            lastUsedAt: '2026-05-17T09:00:00.000Z',
+          },
+        ],
+      },
+    ],
+  },
+);
+
+export type Whoami = Static<typeof WhoamiSchema>;
+export type TokenList = Static<typeof TokenListSchema>;

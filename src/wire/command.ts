@@ -3,14 +3,16 @@
  * this list, the queue's decoder its schema, `muster` its calls, and tests draw from it. What a command
  * decides is the reducer's business.
  */
-import { type Static, Type } from '@sinclair/typebox';
+import { type Static, type TObject, type TProperties, Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { OperatorCommand } from '../reducer/input.ts';
-import { HostnameSchema, RolloutIdSchema } from './ids.ts';
+import { HostnameSchema, OPERATOR_NAME_PATTERN, RolloutIdSchema } from './ids.ts';
+import { RoleSchema } from './role.ts';
+import { LIFETIME_HOURS, SECRET_HASH_PATTERN, TOKEN_ID_PATTERN } from './token.ts';
 
 export type CommandName = OperatorCommand['command'];
 /** What a command can be about. */
-type Field = 'channel' | 'closure' | 'hostname' | 'rolloutId';
+type Field = 'channel' | 'closure' | 'hostname' | 'rolloutId' | 'tokenId';
 
 interface CommandSpec {
   /** In the router's notation. */
@@ -19,8 +21,39 @@ interface CommandSpec {
   readonly role: 'operator' | 'admin';
   /** The field that each parameter of the route fills. */
   readonly params: Readonly<Record<string, Field>>;
+  /** What its body says of it, beside the reason. */
+  readonly body?: TProperties;
   readonly summary: string;
 }
+
+export const ChannelSchema = Type.String({
+  pattern: '^[a-z0-9_-]{1,64}$',
+  description: 'Name of a channel.',
+});
+
+const TokenIdSchema = Type.String({
+  pattern: TOKEN_ID_PATTERN,
+  description: 'Id of a token, the part of it that is no secret.',
+});
+
+const TOKEN_BODY = {
+  tokenId: TokenIdSchema,
+  name: Type.String({
+    pattern: OPERATOR_NAME_PATTERN,
+    description: 'What the log calls its holder; of one token in force at a time.',
+  }),
+  role: RoleSchema,
+  channels: Type.Union([Type.Array(ChannelSchema, { minItems: 1, maxItems: 100 }), Type.Null()], {
+    default: null,
+    description: 'Commands under it reach these channels only; null: everything.',
+  }),
+  lifetimeHours: Type.Integer({
+    minimum: 1,
+    maximum: LIFETIME_HOURS.most,
+    default: LIFETIME_HOURS.usual,
+    description: 'It ends by itself after this.',
+  }),
+} satisfies TProperties;
 
 export const COMMANDS: Readonly<Record<CommandName, CommandSpec>> = {
   PauseChannel: {
@@ -90,14 +123,22 @@ export const COMMANDS: Readonly<Record<CommandName, CommandSpec>> = {
     params: { channel: 'channel', closure: 'closure' },
     summary: 'Let a closure that failed on a channel be dispatched there again',
   },
+  CreateToken: {
+    route: '/v1/tokens',
+    role: 'admin',
+    params: {},
+    body: TOKEN_BODY,
+    summary: 'Admit the holder of a secret that was made by the caller; `muster token create` does',
+  },
+  RevokeToken: {
+    route: '/v1/tokens/:id/revoke',
+    role: 'admin',
+    params: { id: 'tokenId' },
+    summary: 'Admit the holder of a token no more',
+  },
 };
 
 export const COMMAND_NAMES = Object.keys(COMMANDS) as readonly CommandName[];
-
-export const ChannelSchema = Type.String({
-  pattern: '^[a-z0-9_-]{1,64}$',
-  description: 'Name of a channel.',
-});
 
 /** What each field may hold where it enters; beyond the edge it is a text. */
 export const FIELD_SCHEMAS = {
@@ -108,6 +149,7 @@ export const FIELD_SCHEMAS = {
   }),
   hostname: HostnameSchema,
   rolloutId: RolloutIdSchema,
+  tokenId: TokenIdSchema,
 } as const satisfies Readonly<Record<Field, unknown>>;
 
 /** A command as it is queued. */
@@ -117,6 +159,7 @@ export const CommandSchema = Type.Unsafe<OperatorCommand>(
       Type.Object({
         command: Type.Literal(name),
         ...Object.fromEntries(Object.values(COMMANDS[name].params).map((f) => [f, Type.String()])),
+        ...COMMANDS[name].body,
       }),
     ),
   ),
@@ -124,26 +167,30 @@ export const CommandSchema = Type.Unsafe<OperatorCommand>(
 
 const check = TypeCompiler.Compile(CommandSchema);
 
-/** The command `name` with the parameters of its route. */
+/** The command `name` with the parameters of its route and what its body says. */
 export function commandOf(
   name: CommandName,
   params: Readonly<Record<string, string>>,
+  body: object,
 ): OperatorCommand {
   const subjects: Partial<Record<Field, string>> = {};
   for (const [param, field] of Object.entries(COMMANDS[name].params)) {
     const value = params[param];
     if (value !== undefined) subjects[field] = value;
   }
-  return commandAbout(name, subjects);
+  return commandAbout(name, subjects, body);
 }
 
-/** The command `name` about what `subjects` says of its fields; others are left out. */
+/** The command `name` about what `subjects` and `body` say of its fields; others are left out. */
 export function commandAbout(
   name: CommandName,
   subjects: Readonly<Partial<Record<Field, string>>>,
+  body: object = {},
 ): OperatorCommand {
-  const fields = Object.values(COMMANDS[name].params).map((field) => [field, subjects[field]]);
-  const command: unknown = { command: name, ...Object.fromEntries(fields) };
+  const { params, body: own = {} } = COMMANDS[name];
+  const fields = Object.values(params).map((field) => [field, subjects[field]]);
+  const said = Object.entries(body).filter(([field]) => Object.hasOwn(own, field));
+  const command: unknown = { command: name, ...Object.fromEntries([...fields, ...said]) };
   if (check.Check(command)) return command;
   throw new Error(`${name} lacks a parameter of ${COMMANDS[name].route}`);
 }
@@ -168,6 +215,21 @@ export const CommandBodySchema = Type.Object(
   },
   { examples: [{ reason: 'disk alarms on the canaries, OPS-4711' }] },
 );
+
+const SECRET = {
+  secretHash: Type.String({
+    pattern: SECRET_HASH_PATTERN,
+    description:
+      'SHA-256, lower-case hex, of the 64 hex digits that the caller drew at random for the secret. The secret itself comes here only when it is used.',
+  }),
+};
+
+/** The body of a command's request. */
+export function commandBodyOf(name: CommandName): TObject {
+  const { body } = COMMANDS[name];
+  if (body === undefined) return CommandBodySchema;
+  return Type.Object({ ...CommandBodySchema.properties, ...body, ...SECRET });
+}
 
 export const CommandAnswerSchema = Type.Object(
   {
@@ -206,5 +268,5 @@ export const CommandQuerySchema = Type.Object({
   ),
 });
 
-export type CommandBody = Static<typeof CommandBodySchema>;
+export type CommandBody = Static<typeof CommandBodySchema> & { readonly secretHash?: string };
 export type CommandAnswer = Static<typeof CommandAnswerSchema>;

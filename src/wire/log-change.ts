@@ -24,6 +24,7 @@ export const SHAPES: ReadonlyMap<string, Shape> = new Map<Change['t'], Shape>([
     { rolloutId: 'text', hostname: 'text', probeName: 'text', controlId: 'text', set: 'removable' },
   ],
   ['blocker', { rolloutId: 'text', hosts: 'list', gates: 'list', since: 'time' }],
+  ['token', { tokenId: 'text', set: 'removable' }],
   ['prune', { rolloutId: 'text' }],
 ]);
 

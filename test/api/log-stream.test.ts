@@ -53,6 +53,7 @@ function scene(maxStreams = 1_000) {
   let reads = 0;
   let away = false;
   let wake = (): void => undefined;
+  const refused = new Set<TestSink>();
   const read = (query: TailQuery): Promise<Tail> => {
     reads += 1;
     if (away) return Promise.reject(new Error('away'));
@@ -95,13 +96,19 @@ function scene(maxStreams = 1_000) {
     detachBelow(seq: number) {
       floor = seq;
     },
+    refuse(sink: TestSink) {
+      refused.add(sink);
+    },
     setAway(is: boolean) {
       away = is;
     },
     async open(from: number | null = null, filter: TailFilter = {}) {
       const sink = new TestSink();
       const at = await streams.begin(from === null ? null : { incarnation: 'one', seq: from });
-      const stream: LogStream = streams.start(sink, filter, at);
+      const stream: LogStream = streams.start({
+        ...{ sink, filter, at },
+        isAdmitted: () => Promise.resolve(!refused.has(sink)),
+      });
       await settled();
       return { sink, stream };
     },
@@ -118,6 +125,17 @@ describe('streams of the log', () => {
     await settled();
     expect(reads() - before).toBe(1);
     expect(new Set(all.map(({ sink }) => sink.seqs.join()))).toEqual(new Set(['1,2,3']));
+  });
+
+  it('end for a reader who would not be admitted any more, and for no other', async () => {
+    const { open, refuse, commit, clock, streams } = scene();
+    const [kept, gone] = [await open(), await open()];
+    refuse(gone.sink);
+    clock.advance(1_000);
+    await settled();
+    commit(1);
+    await settled();
+    expect([kept.sink.seqs, gone.sink.seqs, streams.open]).toEqual([[1], [], 1]);
   });
 
   it('are not read for when nobody listens', async () => {

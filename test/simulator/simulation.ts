@@ -281,7 +281,9 @@ class Simulation implements World {
     const channel = faults.pick('operator-command', release.channels)?.name ?? '';
     const [quarantined] = db.data.tables.quarantines.values();
     // A dispatch is seldom there to be taken back: it is tried twice as often.
-    const names: readonly CommandName[] = [...COMMAND_NAMES, 'WithdrawDispatch'];
+    // Tokens touch nothing of the fleet's: drawing them would only draw less of the rest.
+    const fleets = COMMAND_NAMES.filter((name) => !name.endsWith('Token'));
+    const names: readonly CommandName[] = [...fleets, 'WithdrawDispatch'];
     const name = faults.pick('operator-command', names) ?? 'PauseFleet';
     const subject = { rolloutId, hostname, channel, closure: 'none' };
     return commandAbout(

@@ -8,6 +8,7 @@ import type {
   QuarantineRow,
   RecordRow,
   RolloutRow,
+  TokenRow,
 } from '../../src/reducer/state/rows.ts';
 import type { TouchedRows } from '../../src/reducer/state/rows-io.ts';
 import { emptyFleetRow, type StateRows } from '../../src/reducer/state/state.ts';
@@ -33,6 +34,7 @@ export class Tables {
   readonly quarantines = new Map<string, QuarantineRow>();
   readonly failures = new Map<string, ProbeFailureRow>();
   readonly blockers = new Map<string, BlockerRow>();
+  readonly tokens = new Map<string, TokenRow>();
 
   /** In the order of a real commit's statements. */
   write(rows: TouchedRows): void {
@@ -50,6 +52,8 @@ export class Tables {
     for (const row of rows.probeFailures) this.failures.set(failureKey(row), row);
     for (const key of removed.blockers) this.blockers.delete(keyOf(key));
     for (const row of rows.blockers) this.blockers.set(keyOf(row), row);
+    for (const { tokenId } of removed.tokens) this.tokens.delete(tokenId);
+    for (const row of rows.tokens) this.tokens.set(row.tokenId, row);
     for (const id of removed.pruned) this.prune(id);
   }
 
@@ -70,6 +74,7 @@ export class Tables {
     copyInto(this.quarantines, made.quarantines);
     copyInto(this.failures, made.failures);
     copyInto(this.blockers, made.blockers);
+    copyInto(this.tokens, made.tokens);
     return made;
   }
 
@@ -84,6 +89,7 @@ export class Tables {
       quarantines: [...this.quarantines.values()],
       probeFailures: [...this.failures.values()],
       blockers: [...this.blockers.values()],
+      tokens: [...this.tokens.values()],
     };
   }
 }

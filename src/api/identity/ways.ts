@@ -8,6 +8,7 @@ import { developmentIdentity } from './development.ts';
 import { forwardedIdentity } from './forwarded.ts';
 import type { Way } from './identity.ts';
 import { Revocations } from './revocations.ts';
+import { bearerTokens } from './tokens.ts';
 
 export interface Ways {
   readonly ways: readonly Way[];
@@ -25,6 +26,7 @@ export function openWays(app: FastifyInstance, deps: ApiDeps, proxies: ProxyList
   const ways = [
     forwardedIdentity({ certificates, material, takes: proxies !== null, isProxied }),
     ...(material.isAsking ? [tlsIdentity(certificates, isProxied)] : []),
+    bearerTokens(deps),
     ...(deps.devIdentity ? [developmentIdentity(app, deps.log)] : []),
   ];
   return { ways, revocations };

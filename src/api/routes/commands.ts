@@ -6,12 +6,13 @@ import { createHash } from 'node:crypto';
 import { Type } from '@sinclair/typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { readObserved } from '../../db/offers.ts';
+import type { KeyedRequest, TokenSecret } from '../../queue/keyed.ts';
 import type { OperatorInput } from '../../reducer/input.ts';
 import { previewInput, previewNeeds } from '../../reducer/preview.ts';
 import {
   COMMAND_NAMES,
   CommandAnswerSchema,
-  CommandBodySchema,
+  commandBodyOf,
   CommandQuerySchema,
   commandOf,
   COMMANDS,
@@ -24,6 +25,7 @@ import { problemCode, ProblemSchema } from '../../wire/problem.ts';
 import { storableText } from '../../wire/text.ts';
 import type { ApiDeps } from '../deps.ts';
 import { actorOf, callerOperator } from '../identity/identity.ts';
+import { mustReach } from '../identity/reach.ts';
 import { fromDatabase, notAccepted, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';
 
@@ -52,7 +54,7 @@ function describe(name: CommandName) {
     ),
     headers: HeaderSchema,
     querystring: CommandQuerySchema,
-    body: CommandBodySchema,
+    body: commandBodyOf(name),
     response: {
       200: CommandAnswerSchema,
       202: CommandAnswerSchema,
@@ -87,9 +89,12 @@ export function addCommands(scope: Scope, deps: ApiDeps): void {
       async (request, reply) => {
         onlyKnown(request.query);
         const input = inputOf(name, request);
+        const operator = callerOperator(request);
+        await fromDatabase(deps.log, () => mustReach(deps.pool, operator, input.command));
         if (request.query['dryRun'] === 'true')
           return fromDatabase(deps.log, () => preview(deps, input));
-        return carryOut(deps, input, keyOf(request), reply);
+        const secret = secretOf(input, request.body);
+        return carryOut(deps, { key: keyOf(request), input, secret }, reply);
       },
     );
   }
@@ -111,8 +116,14 @@ function inputOf(
     actor: actorOf(callerOperator(request)),
     reason: storableText(request.body.reason.trim()),
     expectedSeq: request.body.expectedSeq ?? null,
-    command: commandOf(name, request.params),
+    command: commandOf(name, request.params, request.body),
   };
+}
+
+/** What will prove a token, beside the command that makes it: it enters no log. */
+function secretOf({ command }: OperatorInput, { secretHash }: CommandBody): TokenSecret | null {
+  if (command.command !== 'CreateToken' || secretHash === undefined) return null;
+  return { tokenId: command.tokenId, hash: secretHash };
 }
 
 function keyOf(request: FastifyRequest): string {
@@ -126,13 +137,15 @@ function keyOf(request: FastifyRequest): string {
 
 async function carryOut(
   deps: ApiDeps,
-  input: OperatorInput,
-  key: string,
+  request: Omit<KeyedRequest, 'hash'>,
   reply: FastifyReply,
 ): Promise<CommandAnswer> {
-  const hash = createHash('sha256').update(JSON.stringify(input)).digest('hex');
+  const { input, secret } = request;
+  const hash = createHash('sha256')
+    .update(JSON.stringify([input, secret]))
+    .digest('hex');
   const waitMs = deps.limits.verdictWaitMs;
-  const result = await deps.submitCommand({ key, hash, input }, { waitMs });
+  const result = await deps.submitCommand({ ...request, hash }, { waitMs });
   switch (result.status) {
     case 'unavailable':
       throw notAccepted(result.why, result.retryAfterSecs);

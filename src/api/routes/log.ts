@@ -1,5 +1,5 @@
 /** GET /v1/events and /v1/events/stream: the event log, page by page and as it grows. */
-import type { ServerResponse } from 'node:http';
+import type { FastifyReply } from 'fastify';
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import { readTail, type Tail, type TailFilter } from '../../eventlog/tail.ts';
@@ -18,7 +18,7 @@ import {
 import { ProblemSchema } from '../../wire/problem.ts';
 import type { ApiDeps } from '../deps.ts';
 import { logEvent } from '../log-event.ts';
-import type { LogStreams, Sink } from '../log-stream.ts';
+import type { LogStreams, Sink, StreamStart } from '../log-stream.ts';
 import { fromDatabase, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';
 import { OPERATOR } from './operator/reading.ts';
@@ -68,7 +68,8 @@ export function addLog(scope: Scope, deps: ApiDeps, streams: LogStreams): void {
     const from = typeof id === 'string' && id !== '' ? cursorOf(id) : null;
     const at = await fromDatabase(deps.log, () => streams.begin(from));
     void reply.hijack();
-    pour(streams, reply.raw, filter, at);
+    const isAdmitted = (): Promise<boolean> => request.server.isStillAdmitted(request);
+    pour(streams, reply, { filter, at, isAdmitted });
   });
 }
 
@@ -117,7 +118,11 @@ function pageOf(tail: Tail, after: number | null, limit: number): LogPage {
   };
 }
 
-function pour(streams: LogStreams, raw: ServerResponse, filter: TailFilter, at: LogCursor): void {
+function pour(streams: LogStreams, reply: FastifyReply, start: Omit<StreamStart, 'sink'>): void {
+  const { raw } = reply;
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (value !== undefined) raw.setHeader(name, value);
+  }
   raw.writeHead(200, {
     'content-type': 'text/event-stream',
     'cache-control': 'no-store',
@@ -130,7 +135,7 @@ function pour(streams: LogStreams, raw: ServerResponse, filter: TailFilter, at: 
     send: (text) => raw.write(text) || raw.writableLength < MOST_UNREAD_BYTES,
     end: () => raw.end(),
   };
-  const stream = streams.start(sink, filter, at);
+  const stream = streams.start({ ...start, sink });
   raw.on('drain', () => {
     streams.resume(stream);
   });

@@ -9,7 +9,7 @@ import { addWhoami } from './operator/whoami.ts';
 import { addWhy } from './operator/why.ts';
 
 export function addOperator(scope: Scope, deps: ApiDeps): void {
-  addWhoami(scope);
+  addWhoami(scope, deps);
   addOverview(scope, deps);
   addRollouts(scope, deps);
   addHosts(scope, deps);

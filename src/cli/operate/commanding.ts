@@ -9,10 +9,15 @@ import {
 } from '../../wire/command.ts';
 import { EXIT, UsageError } from '../io.ts';
 import { printObject, type Desk, type Options, type OperatorVerb } from './command.ts';
-import { commandPath, rolloutId } from './paths.ts';
+import type { Client } from './client.ts';
+import { commandPath, rolloutId, tokenId } from './paths.ts';
+
+export const REASON: Options = {
+  reason: { value: 'TEXT', short: 'r', about: 'why, for whoever reads the log (required)' },
+};
 
 const OPTIONS: Options = {
-  reason: { value: 'TEXT', short: 'r', about: 'why, for whoever reads the log (required)' },
+  ...REASON,
   'expected-seq': { value: 'N', about: 'refuse if the subject changed since this seq' },
   'dry-run': { about: 'show what would happen, and do nothing' },
   key: {
@@ -43,16 +48,20 @@ export function commandVerb({ verb, command, args, example }: CommandVerb): Oper
   };
 }
 
+/** Arguments that people give by another name than the API. */
+const NAMED: Readonly<Record<string, (client: Client, given: string) => Promise<string>>> = {
+  rollout: rolloutId,
+  token: tokenId,
+};
+
 async function send(desk: Desk, command: CommandName, names: readonly string[]): Promise<number> {
   const { client, options } = desk;
-  const { reason, key } = options;
-  if (typeof reason !== 'string' || reason.trim() === '') {
-    throw new UsageError("give a reason: --reason 'why'");
-  }
+  const { key } = options;
+  const reason = reasonOf(desk);
   const values = await Promise.all(
     names.map((name) => {
       const value = desk.args[name] ?? '';
-      return name === 'rollout' ? rolloutId(client, value) : Promise.resolve(value);
+      return NAMED[name]?.(client, value) ?? Promise.resolve(value);
     }),
   );
   const path = commandPath(command, values);
@@ -66,13 +75,19 @@ async function send(desk: Desk, command: CommandName, names: readonly string[]):
   return report(desk, [command, ...values].join(' '), answer, used);
 }
 
+export function reasonOf({ options }: Pick<Desk, 'options'>): string {
+  const { reason } = options;
+  if (typeof reason === 'string' && reason.trim() !== '') return reason;
+  throw new UsageError("give a reason: --reason 'why'");
+}
+
 function expectation(given: string | boolean | undefined): { expectedSeq?: number } {
   if (typeof given !== 'string') return {};
   if (!/^\d{1,16}$/.test(given)) throw new UsageError('--expected-seq is a whole number');
   return { expectedSeq: Number(given) };
 }
 
-async function decided(
+export async function decided(
   { client, now, signal }: Desk,
   path: string,
   body: object,

@@ -5,6 +5,7 @@ import { HOSTS } from './hosts.ts';
 import { CHANNELS, FLEET, QUARANTINES } from './others.ts';
 import { ROLLOUTS } from './rollouts.ts';
 import { STATUS } from './status.ts';
+import { TOKENS, WHOAMI } from './tokens.ts';
 
 export const NOUNS: readonly OperatorNoun[] = [
   STATUS,
@@ -14,4 +15,6 @@ export const NOUNS: readonly OperatorNoun[] = [
   HOSTS,
   QUARANTINES,
   EVENTS,
+  TOKENS,
+  WHOAMI,
 ];

@@ -1,4 +1,5 @@
 /** Paths of the API from what people type: encoded, and a channel's name stands for its newest rollout. */
+import { TokenListSchema } from '../../wire/access.ts';
 import { COMMANDS, type CommandName } from '../../wire/command.ts';
 import { ChannelDetailSchema } from '../../wire/overview.ts';
 import { EXIT } from '../io.ts';
@@ -20,4 +21,13 @@ export async function rolloutId(client: Client, given: string): Promise<string> 
   const channel = await client.get(ChannelDetailSchema, pathOf('channels', given));
   if (channel.currentRolloutId !== undefined) return channel.currentRolloutId;
   throw new OperateError(`channel ${given} has no rollout yet`, EXIT.no, 'not-found');
+}
+
+/** A token's id as given, or that of the token of this name. */
+export async function tokenId(client: Client, given: string): Promise<string> {
+  const { tokens } = await client.get(TokenListSchema, pathOf('tokens'));
+  // Several of a name: all but the newest have expired.
+  const found = tokens.findLast((one) => one.tokenId === given || one.name === given);
+  if (found !== undefined) return found.tokenId;
+  throw new OperateError(`there is no token ${given}; \`muster token list\``, EXIT.no, 'not-found');
 }

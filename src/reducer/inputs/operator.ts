@@ -13,6 +13,7 @@ import type { RecordRow, Stop } from '../state/rows.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
 import { closeRecord } from './abandon.ts';
 import { refused } from './refusals.ts';
+import { createToken, revokeToken } from './tokens.ts';
 
 export function onOperatorCommand(pass: Pass, input: OperatorInput): Verdict {
   const { actor, reason, command } = input;
@@ -50,6 +51,8 @@ function subjectOf(command: OperatorCommand) {
       return { channel: command.channel };
     case 'PauseFleet':
     case 'ResumeFleet':
+    case 'CreateToken':
+    case 'RevokeToken':
       return {};
     case 'CancelRollout':
     case 'ClearRollout':
@@ -81,6 +84,9 @@ function seqOf({ state }: Pass, command: OperatorCommand): number | null {
     case 'WithdrawDispatch':
     case 'WriteOffHost':
       return state.hosts.get(command.hostname)?.row.seq ?? null;
+    case 'CreateToken':
+    case 'RevokeToken':
+      return state.tokens.get(command.tokenId)?.seq ?? null;
   }
 }
 
@@ -108,6 +114,10 @@ function carryOut(pass: Pass, command: OperatorCommand, stop: Stop): Verdict {
       return withdrawAll(pass, command.hostname);
     case 'WriteOffHost':
       return writeOff(pass, command.hostname);
+    case 'CreateToken':
+      return createToken(pass, command, stop.actor);
+    case 'RevokeToken':
+      return revokeToken(pass, command.tokenId);
   }
 }
 

@@ -17,6 +17,7 @@ import {
   putQuarantine,
   putRecord,
   putRollout,
+  putToken,
   pruneRollout,
 } from './put.ts';
 import type { ChannelRow, DispatchRow, QuarantineRow, RecordRow, RolloutRow } from './rows.ts';
@@ -93,6 +94,11 @@ export function applyChange(state: FleetState, change: Change, seq: number): voi
     case 'blocker':
       applyBlocker(state, change, seq);
       return;
+    case 'token': {
+      const { tokenId, set } = change;
+      putToken(state, tokenId, set === null ? null : { ...set, tokenId, seq });
+      return;
+    }
     case 'prune':
       finish(pruneRollout(state, change.rolloutId));
   }

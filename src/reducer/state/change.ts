@@ -13,6 +13,7 @@ import type {
   QuarantineRow,
   RecordRow,
   RolloutRow,
+  TokenRow,
 } from './rows.ts';
 import type { Time } from '../time.ts';
 import type { ProbeStatus } from '../host/record.ts';
@@ -69,5 +70,11 @@ export type Change =
       readonly hosts: readonly string[];
       readonly gates: readonly string[];
       readonly since: Time | null;
+    }
+  | {
+      readonly t: 'token';
+      readonly tokenId: string;
+      /** Whole: a token never changes. */
+      readonly set: Omit<TokenRow, 'seq' | 'tokenId'> | null;
     }
   | { readonly t: 'prune'; readonly rolloutId: string };

@@ -37,6 +37,7 @@ import type {
   QuarantineRow,
   RecordRow,
   RolloutRow,
+  TokenRow,
 } from './rows.ts';
 
 export function putFleet(state: FleetState, row: FleetRow): void {
@@ -191,6 +192,13 @@ export function putQuarantine(
   if (row === null) state.quarantines.delete(key);
   else state.quarantines.set(key, row);
   markChannelRollouts(state, channel);
+}
+
+export function putToken(state: FleetState, tokenId: string, row: TokenRow | null): void {
+  const before = state.tokens.get(tokenId) ?? null;
+  if (state.undo !== null) remember(state.undo, putToken, state, tokenId, before);
+  if (row === null) state.tokens.delete(tokenId);
+  else state.tokens.set(tokenId, row);
 }
 
 export function putProbeFailure(

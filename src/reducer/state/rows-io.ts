@@ -14,6 +14,7 @@ import {
   putQuarantine,
   putRecord,
   putRollout,
+  putToken,
 } from './put.ts';
 import type {
   BlockerRow,
@@ -25,6 +26,7 @@ import type {
   QuarantineRow,
   RecordRow,
   RolloutRow,
+  TokenRow,
 } from './rows.ts';
 import { emptyState, failureKey, quarantineKey, type FleetState, type StateRows } from './state.ts';
 
@@ -61,6 +63,7 @@ export function* restoring(rows: StateRows, settings: Settings): Sliced<FleetSta
   yield* each(rows.blockers, (row) => {
     putBlocker(state, row.rolloutId, row.hostname, row);
   });
+  for (const row of rows.tokens) putToken(state, row.tokenId, row);
   state.headSeq = rows.headSeq;
   state.lastTs = rows.lastTs;
   // One mark for everything says more, and costs less, than one for every row.
@@ -138,6 +141,7 @@ export function dump(state: FleetState): StateRows {
     quarantines: sorted(state.quarantines),
     probeFailures: rollouts.flatMap((rollout) => sorted(rollout.failures).flatMap(sorted)),
     blockers: rollouts.flatMap((rollout) => sorted(rollout.blockers)),
+    tokens: sorted(state.tokens),
   };
 }
 
@@ -156,6 +160,7 @@ export interface TouchedRows {
   readonly quarantines: readonly QuarantineRow[];
   readonly probeFailures: readonly ProbeFailureRow[];
   readonly blockers: readonly BlockerRow[];
+  readonly tokens: readonly TokenRow[];
   readonly removed: {
     /** Also those in whose place there is a new one: offers end with the dispatch they are of. */
     readonly dispatches: readonly { readonly rolloutId: string; readonly hostname: string }[];
@@ -165,6 +170,8 @@ export interface TouchedRows {
       ProbeFailureRow,
       'rolloutId' | 'hostname' | 'probeName' | 'controlId'
     >[];
+    /** Also those whose id is in use again: a secret ends with the token it is of. */
+    readonly tokens: readonly { readonly tokenId: string }[];
     /** Rollouts of which everything but the row itself is gone. */
     readonly pruned: readonly string[];
   };
@@ -195,6 +202,7 @@ export function touched(state: FleetState, entries: readonly LogEntry[]): Touche
     quarantines: quarantines.rows,
     probeFailures: failures.rows,
     blockers: blockers.rows,
+    tokens: split(keys.token, ([id]) => state.tokens.get(id)).rows,
     removed: {
       dispatches: [...keys.takenBack.values()].map(([rolloutId, hostname]) => ({
         rolloutId,
@@ -208,6 +216,7 @@ export function touched(state: FleetState, entries: readonly LogEntry[]): Touche
         probeName,
         controlId: controlId ?? '',
       })),
+      tokens: [...keys.revoked.values()].map(([tokenId]) => ({ tokenId })),
       pruned: [...keys.pruned],
     },
   };
@@ -228,6 +237,8 @@ interface Keys {
   readonly quarantine: KeySet;
   readonly failure: KeySet;
   readonly blocker: KeySet;
+  readonly token: KeySet;
+  readonly revoked: KeySet;
   readonly pruned: Set<string>;
 }
 
@@ -243,6 +254,8 @@ function collectKeys(entries: readonly LogEntry[]): Keys {
     quarantine: new Map(),
     failure: new Map(),
     blocker: new Map(),
+    token: new Map(),
+    revoked: new Map(),
     pruned: new Set(),
   };
   for (const entry of entries) for (const change of entry.changes) collectKey(keys, change);
@@ -281,6 +294,10 @@ function collectKey(keys: Keys, change: LogEntry['changes'][number]): void {
       return;
     case 'blocker':
       for (const hostname of change.hosts) note(keys.blocker, change.rolloutId, hostname);
+      return;
+    case 'token':
+      note(keys.token, change.tokenId);
+      if (change.set === null) note(keys.revoked, change.tokenId);
       return;
     case 'prune':
       keys.pruned.add(change.rolloutId);

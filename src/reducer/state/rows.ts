@@ -6,6 +6,7 @@ import type { HealthPolicy } from '../host/events.ts';
 import type { HostRecord } from '../host/record.ts';
 import type { RolloutState } from '../rollout/states.ts';
 import type { Selector } from '../content.ts';
+import type { CreateToken } from '../input.ts';
 import type { Time } from '../time.ts';
 
 /** Who stopped something, when and why. */
@@ -156,6 +157,19 @@ export interface QuarantineRow {
   rolloutId: string;
   hostname: string;
   at: Time;
+}
+
+/** A bearer token of an operator's. A removed one admits nobody. */
+export interface TokenRow {
+  seq: number;
+  tokenId: string;
+  name: string;
+  role: CreateToken['role'];
+  /** Commands under it reach these only; null: everything. */
+  channels: readonly string[] | null;
+  createdBy: string;
+  createdAt: Time;
+  expiresAt: Time;
 }
 
 /** A probe, or one control of an evidence probe, whose latest result is an enforced failure. */

@@ -19,6 +19,7 @@ import type {
   QuarantineRow,
   RecordRow,
   RolloutRow,
+  TokenRow,
 } from './rows.ts';
 
 /** One rollout with all its rows and counters. */
@@ -78,6 +79,7 @@ export interface FleetState {
   readonly hosts: Map<string, HostState>;
   /** By `quarantineKey`. */
   readonly quarantines: Map<string, QuarantineRow>;
+  readonly tokens: Map<string, TokenRow>;
   readonly budgets: Map<string, BudgetState>;
   /** Declared hosts with a closure, and how many of them are reachable. */
   fleetSize: number;
@@ -100,6 +102,7 @@ export interface StateRows {
   readonly quarantines: readonly QuarantineRow[];
   readonly probeFailures: readonly ProbeFailureRow[];
   readonly blockers: readonly BlockerRow[];
+  readonly tokens: readonly TokenRow[];
 }
 
 export function emptyFleetRow(): FleetRow {
@@ -129,6 +132,7 @@ export function emptyState(settings: Settings = DEFAULT_SETTINGS): FleetState {
     live: new Map(),
     hosts: new Map(),
     quarantines: new Map(),
+    tokens: new Map(),
     budgets: new Map(),
     fleetSize: 0,
     fleetReachable: 0,

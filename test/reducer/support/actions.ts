@@ -222,6 +222,12 @@ export function operatorCommand(
   // Halts are common here: clearing one is drawn twice as often.
   const names = [...COMMAND_NAMES, 'ClearRollout'] as const;
   const name = names[choice % names.length] ?? 'PauseFleet';
-  const subject = { rolloutId, hostname, channel, closure: 'none' };
-  return commandAbout(name, name === 'ClearQuarantine' ? { ...subject, ...quarantine } : subject);
+  const tokenId = `000000000000000${String(choice % 3)}`;
+  const subject = { rolloutId, hostname, channel, closure: 'none', tokenId };
+  const token = {
+    ...{ tokenId, name: `ci-${String(choice % 2)}`, role: 'operator', lifetimeHours: 1 },
+    channels: choice % 4 === 0 ? [channel] : null,
+  };
+  const about = name === 'ClearQuarantine' ? { ...subject, ...quarantine } : subject;
+  return commandAbout(name, about, token);
 }

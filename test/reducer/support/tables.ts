@@ -34,6 +34,8 @@ const closure = (row: { channel: string; closure: string }) => `${row.channel}\u
 const failure = (row: OfHost & { probeName: string; controlId: string }) =>
   `${host(row)}\u0000${row.probeName}\u0000${row.controlId}`;
 
+const token = ({ tokenId }: { tokenId: string }) => tokenId;
+
 export class Tables {
   private fleet = emptyFleetRow();
   private readonly channels = new Table<StateRows['channels'][number]>((row) => row.channel);
@@ -44,6 +46,7 @@ export class Tables {
   private readonly quarantines = new Table<StateRows['quarantines'][number]>(closure);
   private readonly failures = new Table<StateRows['probeFailures'][number]>(failure);
   private readonly blockers = new Table<StateRows['blockers'][number]>(host);
+  private readonly tokens = new Table<StateRows['tokens'][number]>(token);
 
   write(touched: TouchedRows): void {
     const { removed } = touched;
@@ -56,6 +59,7 @@ export class Tables {
     this.quarantines.write(touched.quarantines, removed.quarantines.map(closure));
     this.failures.write(touched.probeFailures, removed.probeFailures.map(failure));
     this.blockers.write(touched.blockers, removed.blockers.map(host));
+    this.tokens.write(touched.tokens, removed.tokens.map(token));
     for (const id of removed.pruned) this.prune(({ rolloutId }) => rolloutId === id);
   }
 
@@ -75,6 +79,7 @@ export class Tables {
       quarantines: this.quarantines.sorted(),
       probeFailures: this.failures.sorted(),
       blockers: this.blockers.sorted(),
+      tokens: this.tokens.sorted(),
     };
   }
 }

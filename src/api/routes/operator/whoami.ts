@@ -1,12 +1,15 @@
-/** Who the caller is, as the control plane sees them, and what they may do. */
+/** Who the caller is, as the control plane sees them, and what they may do; and who else has a token. */
+import { listTokens } from '../../../db/tokens.ts';
 import { COMMAND_NAMES, COMMANDS } from '../../../wire/command.ts';
 import { suffices } from '../../../wire/role.ts';
-import { WhoamiSchema } from '../../../wire/access.ts';
+import { TokenListSchema, WhoamiSchema, type TokenList } from '../../../wire/access.ts';
+import type { ApiDeps } from '../../deps.ts';
 import { callerOperator } from '../../identity/identity.ts';
+import { fromDatabase } from '../../refusal.ts';
 import type { Scope } from '../../scope.ts';
 import { about, OPERATOR, present } from './reading.ts';
 
-export function addWhoami(scope: Scope): void {
+export function addWhoami(scope: Scope, deps: ApiDeps): void {
   scope.get(
     '/v1/whoami',
     { config: OPERATOR, schema: about('Who the caller is, and what they may do', WhoamiSchema) },
@@ -19,4 +22,22 @@ export function addWhoami(scope: Scope): void {
       };
     },
   );
+  scope.get(
+    '/v1/tokens',
+    {
+      config: { audience: 'operator', role: 'admin' },
+      schema: about('Bearer tokens that were made and not revoked', TokenListSchema),
+    },
+    () => fromDatabase(deps.log, () => tokens(deps)),
+  );
+}
+
+async function tokens({ pool }: ApiDeps): Promise<TokenList> {
+  const rows = await pool.run(listTokens);
+  return {
+    tokens: rows.map(({ channels, lastUsedAt, ...row }) => ({
+      ...row,
+      ...present({ channels: channels === null ? null : [...channels], lastUsedAt }),
+    })),
+  };
 }
