@@ -8,6 +8,7 @@ import { Value } from '@sinclair/typebox/value';
 import { CLIENT_VARIABLES } from './config/client.ts';
 import type { Environment, Loaded } from './config/loaded.ts';
 import { ConfigSchema } from './config/schema.ts';
+import { strictProblems } from './config/strict.ts';
 
 export type Config = Static<typeof ConfigSchema>;
 export type Role = Config['roles'][number];
@@ -234,6 +235,7 @@ export function loadConfig(
   const values: unknown = gather(argv, env, problems);
   if (problems.length > 0 || !Value.Check(ConfigSchema, values)) return { ok: false, problems };
   problems.push(...RULES.filter(([broken]) => broken(values)).map(([, problem]) => problem));
+  problems.push(...strictProblems(values));
   return problems.length > 0 ? { ok: false, problems } : { ok: true, config: values };
 }
 
@@ -247,7 +249,9 @@ export function loadDatabaseConfig(
   const only = ['databaseUrl', 'schema', 'logLevel'].map(
     (name) => [envName(name), env[envName(name)]] as const,
   );
-  const loaded = loadConfig([...argv, '--roles', 'api'], Object.fromEntries(only));
+  // Nothing listens, and whoever migrates may do so from wherever they are.
+  const rest = ['--roles', 'api', '--strict', 'false'];
+  const loaded = loadConfig([...argv, ...rest], Object.fromEntries(only));
   if (!loaded.ok) return loaded;
   const { databaseUrl, schema, logLevel } = loaded.config;
   return { ok: true, config: { databaseUrl, schema, logLevel } };

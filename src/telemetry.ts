@@ -137,6 +137,11 @@ export const METRICS = {
     labels: [],
     help: 'Dispatch long polls waiting on this replica.',
   },
+  muster_strict: {
+    type: 'gauge',
+    labels: [],
+    help: '1 in strict mode; 0 where it is switched off, or off for development.',
+  },
   muster_api_event_streams: {
     type: 'gauge',
     labels: [],

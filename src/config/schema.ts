@@ -118,6 +118,12 @@ export const ConfigSchema = Type.Object({
     description:
       'Believe the header `X-Muster-Dev-Identity`. For development: works only while listening on loopback.',
   }),
+  strict: Type.Boolean({
+    group: 'Process',
+    default: true,
+    description:
+      'Refuse to start without what production needs: TLS, authorities of agents, a database login of its own for the leader, and proof of who answers as a PostgreSQL elsewhere. What is missing is listed at once. `false` starts without, and says so; `MUSTER_DEV_IDENTITY` implies it. See docs/operators.md.',
+  }),
   logLevel: Type.Union(
     LOG_LEVELS.map((level) => Type.Literal(level)),
     {

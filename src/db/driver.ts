@@ -11,6 +11,7 @@
  */
 import net from 'node:net';
 import postgres from 'postgres';
+import { tlsTarget } from './tls.ts';
 
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database?sslmode=…` */
@@ -94,7 +95,8 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
     },
     types: VALUE_TYPES,
   };
-  return postgres(database.url, settings);
+  const { url, ssl } = tlsTarget(database.url);
+  return postgres(url, ssl === null ? settings : { ...settings, ssl });
 }
 
 interface Target {

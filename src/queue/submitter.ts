@@ -83,7 +83,7 @@ const RETRY: Readonly<Record<Unavailable, readonly [number, number]>> = {
 class NotDurableError extends Error {}
 
 export function createSubmitter(options: SubmitterOptions): Submitter {
-  const { database, replica, listener, limits, clock, logger, metrics } = options;
+  const { database, limits, clock, logger, metrics } = options;
   const sync = { cancelled: false };
   const onNotice = (notice: Notice): void => {
     if (isCancelledSync(notice)) sync.cancelled = true;

@@ -276,7 +276,7 @@ function fence(text: string): string {
 
 const INTRODUCTION = `# The command line
 
-\`muster status\`, \`rollout\`, \`channel\`, \`fleet\`, \`host\`, \`quarantine\` and \`events\` speak to the control plane
+\`muster status\`, \`rollout\`, \`channel\`, \`fleet\`, \`host\`, \`quarantine\`, \`events\` and \`token\` speak to the control plane
 over HTTP, and to nothing else. Tables are for people; \`--json\` is for machines. Colours appear on terminals
 only. This page is printed from the commands themselves, and a test runs every example
 (\`npx vitest run --project processes test/cli/operate.test.ts -u\` rewrites it).

@@ -63,8 +63,11 @@ it.each(readdirSync(GOLDEN).filter((name) => name.endsWith('.jsonl.gz')))(
     const found = await replay(readArchive(file), { from: null, fold: true });
     expect([found.missing, found.brokenAt]).toEqual([null, null]);
     expect(found.rows).toBeGreaterThan(5);
-    expect(JSON.parse(JSON.stringify(dump(found.state)))).toEqual(
-      JSON.parse(readFileSync(stateOf(file), 'utf8')),
-    );
+    const state: unknown = JSON.parse(readFileSync(stateOf(file), 'utf8'));
+    // Kinds of rows that are younger than the format: it holds none of them.
+    expect(JSON.parse(JSON.stringify(dump(found.state)))).toEqual({
+      tokens: [],
+      ...(state as object),
+    });
   },
 );

@@ -53,6 +53,8 @@ function configOf(databaseUrl: string, settings: Readonly<Record<string, string>
     MUSTER_DATABASE_URL: databaseUrl,
     MUSTER_LISTEN_PORT: '0',
     MUSTER_DEV_IDENTITY: 'true',
+    // For those that switch the above off.
+    MUSTER_STRICT: 'false',
     MUSTER_SOURCE: path.join(FIXTURES, 'good'),
     MUSTER_TRUST_FILE: path.join(FIXTURES, 'trust.json'),
     // The fixture is fresh for ten years; so must be what agents accept.

@@ -2,9 +2,10 @@
 import { render } from 'preact';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { LogEvent } from '../../src/wire/log-event.ts';
-import type { ApiError } from './api.ts';
-import { LiveContext, type Live } from './live.ts';
-import { credential, signOut } from './session.ts';
+import type { Whoami } from '../../src/wire/access.ts';
+import { get, type ApiError } from './api.ts';
+import { LiveContext, useLive, type Live } from './live.ts';
+import { credential, MeContext, signOut } from './session.ts';
 import { followLog, type StreamState } from './stream.ts';
 import { Health } from './views/health.tsx';
 import { Host } from './views/host.tsx';
@@ -28,13 +29,22 @@ const STREAM_WORDS: Readonly<Record<StreamState, string>> = {
 };
 
 function App() {
-  const [signedIn, setSignedIn] = useState(credential() !== null);
+  // A certificate admits a browser that holds no token: asked before a person is.
+  const [signedIn, setSignedIn] = useState(credential() === null ? null : true);
   const [refused, setRefused] = useState<ApiError | null>(null);
   const leave = useCallback((error: ApiError | null) => {
     signOut();
     setRefused(error);
     setSignedIn(false);
   }, []);
+  useEffect(() => {
+    if (signedIn !== null) return;
+    get('/v1/whoami').then(
+      () => setSignedIn(true),
+      () => setSignedIn(false),
+    );
+  }, [signedIn]);
+  if (signedIn === null) return null;
   if (!signedIn) return <SignIn refused={refused} onAccepted={() => setSignedIn(true)} />;
   return <SignedIn onLeave={leave} />;
 }
@@ -42,39 +52,49 @@ function App() {
 function SignedIn({ onLeave }: { readonly onLeave: (error: ApiError | null) => void }) {
   const live = useLog(onLeave);
   const address = useAddress();
+  const { data: me } = useLive<Whoami>('/v1/whoami', { concerns: () => false, everyMs: 60_000 });
   return (
     <LiveContext.Provider value={live}>
-      <a
-        class="skip"
-        href="#main"
-        onClick={(event) => {
-          event.preventDefault();
-          document.getElementById('main')?.focus();
-        }}
-      >
-        To the content
-      </a>
-      <header>
-        <a class="brand" href="#/">
-          Muster
+      <MeContext.Provider value={me}>
+        <a
+          class="skip"
+          href="#main"
+          onClick={(event) => {
+            event.preventDefault();
+            document.getElementById('main')?.focus();
+          }}
+        >
+          To the content
         </a>
-        <nav aria-label="Views">
-          {VIEWS.map(([href, name]) => (
-            <a key={href} href={href} aria-current={current(address, href) ? 'page' : false}>
-              {name}
-            </a>
-          ))}
-        </nav>
-        <p class={`live ${live.state}`} role="status">
-          {STREAM_WORDS[live.state]}
-        </p>
-        <button type="button" onClick={() => onLeave(null)}>
-          Sign out
-        </button>
-      </header>
-      <main id="main" tabindex={-1}>
-        <View address={address} />
-      </main>
+        <header>
+          <a class="brand" href="#/">
+            Muster
+          </a>
+          <nav aria-label="Views">
+            {VIEWS.map(([href, name]) => (
+              <a key={href} href={href} aria-current={current(address, href) ? 'page' : false}>
+                {name}
+              </a>
+            ))}
+          </nav>
+          <p class={`live ${live.state}`} role="status">
+            {STREAM_WORDS[live.state]}
+          </p>
+          {me === null ? null : (
+            <p class="me">
+              {me.cn} <span class="muted">{me.role}</span>
+            </p>
+          )}
+          {credential() === null ? null : (
+            <button type="button" onClick={() => onLeave(null)}>
+              Sign out
+            </button>
+          )}
+        </header>
+        <main id="main" tabindex={-1}>
+          <View address={address} />
+        </main>
+      </MeContext.Provider>
     </LiveContext.Provider>
   );
 }

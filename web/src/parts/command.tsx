@@ -4,14 +4,17 @@
  * answer that was lost, carries it out once.
  */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { CommandAnswer } from '../../../src/wire/command.ts';
+import type { CommandAnswer, CommandName } from '../../../src/wire/command.ts';
 import { ApiError, newKey, post } from '../api.ts';
+import { useMay } from '../session.ts';
 
 export interface CommandButtonProps {
   /** On the button and in the dialog: `Hold web-01`. */
   readonly label: string;
   /** What it means, and what it does not. */
   readonly about: string;
+  /** Not shown to whose role does not suffice. */
+  readonly command: CommandName;
   readonly path: string;
   /**
    * The subject as it is shown: refused when it changed since. Not for brakes (pause, hold), which work
@@ -24,6 +27,7 @@ export interface CommandButtonProps {
 
 export function CommandButton(props: CommandButtonProps) {
   const [open, setOpen] = useState(false);
+  if (!useMay(props.command)) return null;
   return (
     <>
       <button

@@ -79,6 +79,7 @@ function HostCommands({
           onDone={reload}
           label={`Hold ${name}`}
           about="Nothing is dispatched to this host until it is released. What it has begun it finishes."
+          command="HoldHost"
           path={path`/v1/hosts/${name}/hold`}
         />
       ) : (
@@ -86,6 +87,7 @@ function HostCommands({
           {...common}
           label={`Release ${name}`}
           about={`Held by ${host.hold.actor}: ${host.hold.reason}`}
+          command="ReleaseHost"
           path={path`/v1/hosts/${name}/release`}
         />
       )}
@@ -94,6 +96,7 @@ function HostCommands({
           {...common}
           label="Withdraw its dispatch"
           about="Takes back what it may do next. If it already fetched it, it may still go on."
+          command="WithdrawDispatch"
           path={path`/v1/hosts/${name}/withdraw`}
         />
       ) : null}
@@ -102,6 +105,7 @@ function HostCommands({
           {...common}
           label="Write it off"
           about="For a machine that is dead: closes its open records, so that nothing waits for it."
+          command="WriteOffHost"
           path={path`/v1/hosts/${name}/write-off`}
           danger
         />

@@ -48,6 +48,7 @@ function FleetPause({ fleet, reload }: { readonly fleet: Fleet; readonly reload:
     <CommandButton
       label="Pause the fleet"
       about="Nothing more is dispatched anywhere until it is resumed. Hosts that are under way finish by themselves."
+      command="PauseFleet"
       path="/v1/fleet/pause"
       danger
       onDone={reload}
@@ -56,6 +57,7 @@ function FleetPause({ fleet, reload }: { readonly fleet: Fleet; readonly reload:
     <CommandButton
       label="Resume the fleet"
       about={`Paused by ${fleet.pause.actor}: ${fleet.pause.reason}`}
+      command="ResumeFleet"
       path="/v1/fleet/resume"
       expectedSeq={fleet.seq}
       onDone={reload}
@@ -137,6 +139,7 @@ function Channels() {
               <CommandButton
                 label={`Pause ${channel.name}`}
                 about="Nothing more is dispatched on this channel, its next rollouts included, until it is resumed."
+                command="PauseChannel"
                 path={path`/v1/channels/${channel.name}/pause`}
                 onDone={reload}
               />
@@ -149,6 +152,7 @@ function Channels() {
                 <CommandButton
                   label={`Resume ${channel.name}`}
                   about="Lets the channel go on."
+                  command="ResumeChannel"
                   path={path`/v1/channels/${channel.name}/resume`}
                   expectedSeq={channel.seq}
                   onDone={reload}
@@ -237,6 +241,7 @@ function Quarantines() {
             <CommandButton
               label="Clear"
               about="Lets this closure be dispatched again on this channel. Whoever failed with it before may fail again."
+              command="ClearQuarantine"
               path={path`/v1/quarantines/${q.channel}/${q.closure}/clear`}
               expectedSeq={q.seq}
               danger

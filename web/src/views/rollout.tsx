@@ -69,6 +69,7 @@ function RolloutCommands({
         <CommandButton
           label="Clear the failures"
           about="Sets the failures of this halted rollout aside and lets it go on. Nobody who failed is tried again."
+          command="ClearRollout"
           path={path`/v1/rollouts/${id}/clear`}
           expectedSeq={seq}
           danger
@@ -78,6 +79,7 @@ function RolloutCommands({
       <CommandButton
         label="Cancel the rollout"
         about="Ends this rollout for good. Hosts that are under way finish by themselves; nobody else begins."
+        command="CancelRollout"
         path={path`/v1/rollouts/${id}/cancel`}
         expectedSeq={seq}
         danger

@@ -18,7 +18,7 @@ export function SignIn({
     setBusy(true);
     signIn(text);
     try {
-      await get('/v1/channels?limit=1');
+      await get('/v1/whoami');
       onAccepted();
     } catch (problem) {
       signOut();
@@ -48,8 +48,8 @@ export function SignIn({
           />
         </label>
         <p class="muted">
-          Kept in this tab until you close it. Under <code>muster dev</code>, write{' '}
-          <code>operator:</code> and your name.
+          Made by <code>muster token create</code>. Kept in this tab until you close it. Under{' '}
+          <code>muster dev</code>, write <code>operator:</code> and your name.
         </p>
         <Problem error={error} />
         <button class="primary" type="submit" disabled={busy}>

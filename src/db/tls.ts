@@ -1,0 +1,66 @@
+/**
+ * TLS to PostgreSQL, as the URL's `sslmode` and `sslrootcert` ask for it. The driver reads sslmode alone, hands
+ * sslrootcert to the server, which refuses it, and checks the certificate of a server that is named by its address
+ * against the name `localhost`: so what is to be verified is said here.
+ */
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+
+export interface VerifiedTls {
+  readonly rejectUnauthorized: true;
+  /** PEM; absent: the authorities that the system trusts. */
+  readonly ca?: string;
+  /** The address that the certificate must name. Of a server with a name the driver says that itself. */
+  readonly host?: string;
+}
+
+export interface Target {
+  /** Without what is said in `ssl`. */
+  readonly url: string;
+  /** Null: the driver does what sslmode says, which verifies nobody. */
+  readonly ssl: VerifiedTls | null;
+}
+
+const VERIFYING = ['verify-full', 'verify-ca'];
+
+/** Throws, naming the file, when sslrootcert cannot be read. Both modes check the server's name too. */
+export function tlsTarget(url: string): Target {
+  const [base = '', query = ''] = url.split(/\?(.*)/s);
+  const params = new URLSearchParams(query);
+  const root = params.get('sslrootcert');
+  params.delete('sslrootcert');
+  const mode = params.get('sslmode');
+  const verifies = root === 'system' || VERIFYING.includes(mode ?? '');
+  if (verifies) params.delete('sslmode');
+  const rest = params.toString();
+  const target = rest === '' ? base : `${base}?${rest}`;
+  if (!verifies) return { url: target, ssl: null };
+  const [host] = hostsOf(url);
+  return {
+    url: target,
+    ssl: {
+      rejectUnauthorized: true,
+      ...(root === null || root === 'system' ? {} : { ca: readRoot(root) }),
+      ...(host !== undefined && net.isIP(host) !== 0 ? { host } : {}),
+    },
+  };
+}
+
+function readRoot(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`cannot read sslrootcert ${file} of the database's URL: check the path`, {
+      cause: error,
+    });
+  }
+}
+
+/** Without ports and brackets; a socket's folder is percent-encoded here. */
+function hostsOf(url: string): readonly string[] {
+  const [, authority = ''] = /^\w+:\/\/([^/?]*)/.exec(url) ?? [];
+  return authority
+    .replace(/^.*@/s, '')
+    .split(',')
+    .map((one) => one.replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1'));
+}
