@@ -153,10 +153,12 @@ describe('a command', () => {
     async (name) => {
       const route = COMMANDS[name].route
         .replace(':name', 'no-such')
-        .replace(':id', 'none@beef')
+        .replace('rollouts/:id', 'rollouts/none@beef')
+        .replace(':id', '0'.repeat(16))
         .replace(':channel', 'none')
         .replace(':closure', 'abc-1.2');
-      if (name === 'PauseFleet') return;
+      // These two are about nothing that could be missing.
+      if (name === 'PauseFleet' || name === 'CreateToken') return;
       const { status, body } = await post(server, route, `nothing-${name}`);
       const code = name === 'ResumeFleet' ? [409, 'illegal-command'] : [404, 'not-found'];
       expect([status, body['code']]).toEqual(code);
