@@ -16,7 +16,7 @@ import { KeptMaterial } from './api/listen/files.ts';
 import type { ProxyListen } from './api/listen/proxies.ts';
 import type { Config, Role } from './config.ts';
 import { hostAndPort, publicSettings } from './config.ts';
-import { isStrict, lacking } from './config/strict.ts';
+import { isStrict } from './config/strict.ts';
 import type { DatabaseOptions } from './db/driver.ts';
 import { startListener, type Listener } from './db/listen.ts';
 import { acquireLock } from './db/lock.ts';
@@ -93,7 +93,7 @@ export async function startServer(
   const material = await openCertificates(config, logger);
   const kit = { ...makeKit(config, replica, version, logger), material };
   kit.log.info({ version, settings: publicSettings(config) }, 'starting');
-  sayStrictness(kit);
+  kit.metrics.set('muster_strict', {}, isStrict(config) ? 1 : 0);
   const has = (role: Role): boolean => config.roles.includes(role);
   const state = { draining: false };
   const pool = createPool(kit.database, {
@@ -115,17 +115,6 @@ export async function startServer(
     url: api.url,
     stop: () => stopInOrder(kit, { state, api, leader, workers, pool, committed }),
   };
-}
-
-function sayStrictness({ config, log, metrics }: Kit): void {
-  metrics.set('muster_strict', {}, isStrict(config) ? 1 : 0);
-  // In development everything is missing, and known to be.
-  if (config.strict || config.devIdentity) return;
-  const missing = lacking(config);
-  log.warn(
-    { missing },
-    'MUSTER_STRICT=false: this installation is not protected as production must be',
-  );
 }
 
 function makeKit(

@@ -1,5 +1,6 @@
 /** `muster serve`: one process with any of the roles `api`, `leader`, `workers`, until SIGTERM or SIGINT. */
-import { loadConfig, unknownVariables } from '../config.ts';
+import { loadConfig, unknownVariables, type Config } from '../config.ts';
+import { lacking } from '../config/strict.ts';
 import { createLogger, startServer } from '../main.ts';
 import type { Logger } from '../telemetry.ts';
 import { EXIT, type Io } from './io.ts';
@@ -30,6 +31,7 @@ export async function serve(args: string[], io: Io): Promise<number> {
   if (unknown.length > 0) {
     log.warn({ unknown }, 'these variables set nothing; docs/configuration.md has the names');
   }
+  sayStrictness(loaded.config, log);
   const stopAsked = signalled(log);
   try {
     const server = await startServer(loaded.config, version(), log);
@@ -45,6 +47,13 @@ export async function serve(args: string[], io: Io): Promise<number> {
     // What was started already (sessions, timers) would keep a process that serves nobody.
     process.exit(EXIT.no);
   }
+}
+
+/** Whoever switched strict mode off learns what they go without. In development that is known. */
+function sayStrictness(config: Config, log: Logger): void {
+  if (config.strict || config.devIdentity) return;
+  const missing = lacking(config);
+  log.warn({ missing }, 'MUSTER_STRICT=false: not protected as production must be');
 }
 
 /** The first signal asks; a second one, from an impatient person, ends the process at once. */

@@ -12,7 +12,7 @@ beforeAll(async () => {
   const database = await createTestDatabase();
   replica = await startReplica(database.url);
   url = await replica.api.listen('127.0.0.1', 0);
-});
+}, 60_000);
 afterAll(() => replica.stop());
 
 describe('every answer', () => {

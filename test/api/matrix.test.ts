@@ -25,7 +25,7 @@ beforeAll(async () => {
   replica = await startReplica(url);
   await replica.api.app.ready();
   routes = routesOf(replica.api.app);
-});
+}, 60_000);
 afterAll(() => replica.stop());
 
 async function ask({ method, route }: RouteOf, caller: Caller): Promise<string> {
