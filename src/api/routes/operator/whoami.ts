@@ -2,7 +2,12 @@
 import { listTokens } from '../../../db/tokens.ts';
 import { COMMAND_NAMES, COMMANDS } from '../../../wire/command.ts';
 import { suffices } from '../../../wire/role.ts';
-import { TokenListSchema, WhoamiSchema, type TokenList } from '../../../wire/access.ts';
+import {
+  TokenListSchema,
+  WhoamiSchema,
+  type TokenList,
+  type Whoami,
+} from '../../../wire/access.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { callerOperator } from '../../identity/identity.ts';
 import { fromDatabase } from '../../refusal.ts';
@@ -13,7 +18,7 @@ export function addWhoami(scope: Scope, deps: ApiDeps): void {
   scope.get(
     '/v1/whoami',
     { config: OPERATOR, schema: about('Who the caller is, and what they may do', WhoamiSchema) },
-    (request) => {
+    (request): Whoami => {
       const { name, role, via, channels, issuedAt, expiresAt } = callerOperator(request);
       return {
         ...{ cn: name, issuedAt: issuedAt ?? new Date(0).toISOString(), role, via },
