@@ -13,7 +13,12 @@ const ANYONE = ['/', '/assets/:name', '/healthz', '/readyz', '/metrics', '/opena
 const AGENTS = /^\/v1\/(agent\/\w+|fleet\.resolved(\/sig)?|rollouts\/:id\/sig)$/;
 /** Served to agents by NixFleet's path; what operators read of a rollout is below it. */
 const MANIFEST = '/v1/rollouts/:id';
-const ADMIN = ['/v1/hosts/:name/write-off', '/v1/quarantines/:channel/:closure/clear'];
+const ADMIN = [
+  '/v1/hosts/:name/write-off',
+  '/v1/quarantines/:channel/:closure/clear',
+  '/v1/tokens',
+  '/v1/tokens/:id/revoke',
+];
 
 /** Every route there is has a row here by its pattern; a new kind of route is a question in review. */
 export function servedTo({ method, route }: RouteOf): Served {
