@@ -10,6 +10,7 @@ import type { Sliced } from '../src/reducer/slices.ts';
 import { emptyState, type FleetState } from '../src/reducer/state/state.ts';
 import { timeOf, type Millis } from '../src/reducer/time.ts';
 import { contentOf, hostsOf, type Shape } from './fleet.ts';
+import { percentiles, round } from './numbers.ts';
 
 /** Events measured at least, and whole rollouts, so that what a new wave costs is spread as it is in life. */
 const EVENTS = 100_000;
@@ -78,11 +79,9 @@ function measure(shape: Shape, events: number): Result {
   const tickMs = run.tick();
   const micros = run.events(events);
   const sum = micros.reduce((a, b) => a + b, 0);
-  micros.sort();
-  const at = (share: number) => round(micros[Math.floor((micros.length - 1) * share)] ?? 0);
   return {
     usPerEvent: round(sum / micros.length),
-    ...{ p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1) },
+    ...percentiles(micros),
     ...{ firstPlanMs: round(firstPlanMs), tickMs: round(tickMs), bytesPerHost },
     longestStretchMs: round(run.longestStretchMs),
   };
@@ -219,8 +218,4 @@ function eventAfter(
 function heap(): number {
   globalThis.gc?.();
   return process.memoryUsage().heapUsed;
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }

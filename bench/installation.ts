@@ -2,7 +2,7 @@
  * An installation to be measured: a PostgreSQL with its defaults (fsync on), one `muster serve` process with
  * every role, and a signed release that names as many hosts as are wanted. Nothing of it is left afterwards.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { chmodSync, mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -13,7 +13,6 @@ import postgres from 'postgres';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../src/cli/dev/embedded-postgres.ts';
 import { freePort } from '../src/cli/dev/free-port.ts';
 import { developmentTrust, releaseOf } from '../src/cli/dev/release.ts';
-import { migrate } from '../src/db/migrate.ts';
 import { oneWave } from '../test/e2e/support/one-wave.ts';
 import { isReady, terminate } from '../test/support/serving.ts';
 
@@ -23,8 +22,6 @@ const REF = 'be9c4'.padEnd(40, '0');
 const SOAK_SECONDS = 36_000;
 const READY_WITHIN_MS = 60_000;
 const LOG_CHARS = 20_000;
-/** Where `npm run build` puts the product; benchmarks are run from the repository. */
-const DIST = path.resolve('dist');
 
 export interface Installation {
   /** Of every process that serves agents. */
@@ -40,6 +37,13 @@ export interface InstallationOptions {
   readonly hosts: readonly string[];
   /** Roles of each process; default: one with all of them. */
   readonly processes?: readonly string[];
+  /** How many may be on their way at once, and how long each soaks; default: all, and longer than any run. */
+  readonly maxInFlight?: number;
+  readonly soakSeconds?: number;
+  /** A repository, built; default: the one that benchmarks are run from. */
+  readonly repository?: string | null;
+  /** Where each process leaves its CPU profile. */
+  readonly profile?: string | null;
 }
 
 export async function startInstallation(options: InstallationOptions): Promise<Installation> {
@@ -57,11 +61,16 @@ export async function startInstallation(options: InstallationOptions): Promise<I
     });
     undo.push(() => server.stop('immediate'));
     const { url } = server;
-    await migrate({ url, schema: SCHEMA, name: 'bench' });
+    const dist = path.resolve(options.repository ?? '.', 'dist');
+    execFileSync(process.execPath, [path.join(dist, 'cli/muster.js'), 'migrate'], {
+      env: environment(url),
+      stdio: 'ignore',
+    });
     const sql = openEyes(url);
     undo.push(() => sql.end({ timeout: 1 }));
     const { key, trustFile } = developmentTrust(dir);
-    const release = releaseOf(dir, oneWave(options.hosts, REF, SOAK_SECONDS), key);
+    const { hosts, maxInFlight, soakSeconds = SOAK_SECONDS } = options;
+    const release = releaseOf(dir, oneWave(hosts, REF, soakSeconds, maxInFlight), key);
     await release.sign(Date.now());
     const sources = ['--source', release.source, '--trust-file', trustFile];
     const ports: number[] = [];
@@ -69,7 +78,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
     for (const roles of options.processes ?? ['api,leader,workers']) {
       const flags = ['--roles', roles, ...sources];
       const port = await freePort();
-      const child = startServe(url, port, flags);
+      const child = startServe(dist, url, port, flags, options);
       undo.push(() => terminate(child.process));
       if (roles.includes('api')) ports.push(port);
       pids.push(child.process.pid ?? 0);
@@ -97,16 +106,27 @@ interface Served {
   readonly said: () => string;
 }
 
-function startServe(databaseUrl: string, port: number, flags: readonly string[]): Served {
+function environment(databaseUrl: string): Record<string, string> {
+  return { PATH: process.env['PATH'] ?? '', MUSTER_DATABASE_URL: databaseUrl };
+}
+
+function startServe(
+  dist: string,
+  databaseUrl: string,
+  port: number,
+  flags: readonly string[],
+  { profile = null }: InstallationOptions,
+): Served {
   // Ends with us, however we end.
-  const lifeline = pathToFileURL(path.join(DIST, 'cli/dev/lifeline.js')).href;
-  const program = ['--import', lifeline, path.join(DIST, 'cli/muster.js')];
+  const lifeline = pathToFileURL(path.join(dist, 'cli/dev/lifeline.js')).href;
+  const profiling = profile === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const program = [...profiling, '--import', lifeline, path.join(dist, 'cli/muster.js')];
   const own = ['serve', '--dev-identity', '--listen-port', String(port)];
   const child = spawn(
     process.execPath,
     [...program, ...own, '--drain-delay-seconds', '0', ...flags],
     {
-      env: { PATH: process.env['PATH'], MUSTER_DATABASE_URL: databaseUrl },
+      env: environment(databaseUrl),
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     },
   );

@@ -1,7 +1,9 @@
-/** `npm run bench -- NAME [--json] [--rounds N] [--seconds S]`: one benchmark of this folder. */
+/** `npm run bench -- NAME [--json] [--rounds N] [--seconds S] …`: one benchmark of this folder. */
 import { benchCore } from './core.ts';
 import { benchE2e } from './e2e/e2e.ts';
+import { benchHeartbeats } from './heartbeats.ts';
 import { benchPeers } from './peers/peers.ts';
+import { benchPolls } from './polls.ts';
 import { benchReads } from './reads.ts';
 import { readOptions, type BenchOptions } from './options.ts';
 
@@ -9,6 +11,8 @@ const BENCHES: ReadonlyMap<string, (options: BenchOptions) => void | Promise<voi
   ['core', ({ json }) => benchCore(json)],
   ['e2e', (options) => benchE2e(options)],
   ['peers', benchPeers],
+  ['polls', benchPolls],
+  ['heartbeats', benchHeartbeats],
   ['reads', benchReads],
   ['e2e-split', (options) => benchE2e(options, ['api', 'leader,workers'])],
 ]);
@@ -19,7 +23,8 @@ if (bench === undefined) {
   const [given] = names;
   console.error(
     `${given === undefined ? 'no benchmark is named' : `there is no benchmark "${given}"`}\n` +
-      `usage: npm run bench -- ${[...BENCHES.keys()].join(' | ')} [--json] [--rounds N] [--seconds S]`,
+      `usage: npm run bench -- ${[...BENCHES.keys()].join(' | ')} [--json] [--rounds N] [--seconds S] ` +
+      '[--only NAME,…] [--vs FOLDER] [--profile FOLDER]',
   );
   process.exitCode = 2;
 } else await bench(options);

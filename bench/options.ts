@@ -1,4 +1,5 @@
 /** What every benchmark is told on the command line, and what one looks like to `main.ts`. */
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 export interface BenchOptions {
@@ -8,6 +9,12 @@ export interface BenchOptions {
   readonly rounds: number;
   /** Length of one stage. */
   readonly seconds: number;
+  /** Names of stages or contenders; empty: all. */
+  readonly only: readonly string[];
+  /** A folder with another build of Muster, which takes turns with this one; null: none. */
+  readonly vs: string | null;
+  /** Where each `muster serve` leaves its CPU profile; null: nowhere. */
+  readonly profile: string | null;
 }
 
 /** Five rounds give a median that one disturbed round does not move; five seconds outlast a checkpoint's start. */
@@ -21,12 +28,18 @@ export function readOptions(args: readonly string[]): BenchOptions & { readonly 
       json: { type: 'boolean', default: false },
       rounds: { type: 'string', default: String(DEFAULTS.rounds) },
       seconds: { type: 'string', default: String(DEFAULTS.seconds) },
+      only: { type: 'string', default: '' },
+      vs: { type: 'string' },
+      profile: { type: 'string' },
     },
   });
   return {
     json: values.json,
     rounds: positive('--rounds', values.rounds),
     seconds: positive('--seconds', values.seconds),
+    only: values.only.split(',').filter((name) => name !== ''),
+    vs: values.vs === undefined ? null : path.resolve(values.vs),
+    profile: values.profile === undefined ? null : path.resolve(values.profile),
     names: positionals,
   };
 }

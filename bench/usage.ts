@@ -40,6 +40,12 @@ export function cpuOfFamily(pid: number): number {
   return children.reduce((a, b) => a + b, seconds(own, all));
 }
 
+/** Memory of one process in MB, as the kernel counts it. */
+export function memoryOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Math.round(Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1_024);
+}
+
 /** CPU seconds that the whole machine has spent so far, idling and waiting excluded. */
 export function cpuOfMachine(): number {
   const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n');

@@ -26,6 +26,9 @@ interface Measured {
   readonly serverCpu: number;
   readonly postgresCpu: number;
   readonly loadCpu: number;
+  /** CPU of one event in microseconds: of all numbers the one that a busy machine changes least. */
+  readonly serverMicros: number;
+  readonly postgresMicros: number;
   /** Of the machine, by processes that are no part of this. */
   readonly strangersCpu: number;
   readonly walBytesPerEvent: number;
@@ -49,10 +52,31 @@ const STAGES: readonly Stage[] = [
   })),
 ];
 
+type Stages = Readonly<Record<string, Measured & { readonly range: readonly number[] }>>;
+
+const COMPARED = [
+  'eventsPerSecond',
+  'p50',
+  'p99',
+  'serverMicros',
+  'postgresMicros',
+  'walBytesPerEvent',
+] as const;
+
 interface Report {
   readonly machine: Machine;
   readonly rounds: number;
-  readonly stages: Readonly<Record<string, Measured & { readonly range: readonly number[] }>>;
+  readonly stages: Stages;
+  /** Of the build that `--vs` names, and this one's numbers by theirs. */
+  readonly former?: Stages;
+  readonly ratios?: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+interface Contender {
+  readonly name: 'now' | 'former';
+  readonly place: Installation;
+  readonly clients: readonly Client[];
+  readonly rounds: ReadonlyMap<string, Measured[]>;
 }
 
 /** `processes` names the roles of each server process. */
@@ -60,23 +84,46 @@ export async function benchE2e(
   options: BenchOptions,
   processes: readonly string[] = ['api,leader,workers'],
 ): Promise<void> {
-  const names = Array.from({ length: HOSTS }, (_, i) => `host-${String(i + 1).padStart(4, '0')}`);
-  const place = await startInstallation({ hosts: names, processes });
+  const { only } = options;
+  const stages = STAGES.filter(({ name }) => only.length === 0 || only.includes(name));
+  const contenders = [await contender('now', null, stages, options, processes)];
   try {
-    const clients = await openClients(place.ports, names);
-    await closedLoop(clients, WARM_UP_SECONDS);
-    const rounds = new Map<string, Measured[]>(STAGES.map(({ name }) => [name, []]));
-    for (let turn = 0; turn < options.rounds; turn += 1) {
-      for (const stage of STAGES) {
-        const measured = await measure(place, () => stage.run(clients, options.seconds));
-        rounds.get(stage.name)?.push(measured);
-        if (!options.json) print(`${turn + 1}/${options.rounds} ${stage.name}`, measured);
+    const { vs } = options;
+    if (vs !== null) contenders.push(await contender('former', vs, stages, options, processes));
+    for (let turn = 1; turn <= options.rounds; turn += 1) {
+      for (const stage of stages) {
+        for (const { name, place, clients, rounds } of contenders) {
+          const measured = await measure(place, () => stage.run(clients, options.seconds));
+          rounds.get(stage.name)?.push(measured);
+          if (!options.json) print(`${turn} ${name} ${stage.name}`, measured);
+        }
       }
     }
-    for (const { connection } of clients) connection.close();
-    tell(reportOf(place, options, rounds), options);
+    tell(reportOf(contenders, options), options);
   } finally {
+    for (const { place, clients } of contenders) {
+      for (const { connection } of clients) connection.close();
+      await place.close();
+    }
+  }
+}
+
+async function contender(
+  name: Contender['name'],
+  repository: string | null,
+  stages: readonly Stage[],
+  { profile }: BenchOptions,
+  processes: readonly string[],
+): Promise<Contender> {
+  const hosts = Array.from({ length: HOSTS }, (_, i) => `host-${String(i + 1).padStart(4, '0')}`);
+  const place = await startInstallation({ hosts, processes, repository, profile });
+  try {
+    const clients = await openClients(place.ports, hosts);
+    await closedLoop(clients, WARM_UP_SECONDS);
+    return { name, place, clients, rounds: new Map(stages.map((stage) => [stage.name, []])) };
+  } catch (error) {
     await place.close();
+    throw error;
   }
 }
 
@@ -96,6 +143,8 @@ async function measure(place: Installation, stage: () => Promise<Seen>): Promise
     serverCpu: round(share('server')),
     postgresCpu: round(share('postgres')),
     loadCpu: round(share('load')),
+    serverMicros: round(((after.server - before.server) / events) * 1e6),
+    postgresMicros: round(((after.postgres - before.postgres) / events) * 1e6),
     strangersCpu: round(Math.max(0, share('machine') - ours)),
     walBytesPerEvent: Math.round((after.wal - before.wal) / events),
     logRowsPerEvent: round((after.rows - before.rows) / events),
@@ -116,21 +165,28 @@ async function look({ sql, pids, postgres }: Installation) {
   };
 }
 
-function reportOf(
-  place: Installation,
-  { rounds: count }: BenchOptions,
-  rounds: ReadonlyMap<string, readonly Measured[]>,
-): Report {
-  const stages = [...rounds].map(([name, all]) => {
+function reportOf(contenders: readonly Contender[], { rounds: count }: BenchOptions): Report {
+  const [now, former] = contenders;
+  const version = now?.place.postgres.version ?? '';
+  const stages = stagesOf(now);
+  const report = { machine: machine(version), rounds: count, stages };
+  if (former === undefined) return report;
+  const others = stagesOf(former);
+  const ratios = Object.entries(stages).map(([name, stage]) => {
+    const other = others[name] ?? stage;
+    const ratio = (key: (typeof COMPARED)[number]): number => round(stage[key] / other[key]);
+    return [name, Object.fromEntries(COMPARED.map((key) => [key, ratio(key)] as const))] as const;
+  });
+  return { ...report, former: others, ratios: Object.fromEntries(ratios) };
+}
+
+function stagesOf(contender: Contender | undefined): Stages {
+  const stages = [...(contender?.rounds ?? [])].map(([name, all]) => {
     const rates = all.map(({ eventsPerSecond }) => eventsPerSecond);
     const middle = { ...medians(all), eventsPerSecond: Math.round(median(rates)) };
     return [name, { ...middle, range: [Math.min(...rates), Math.max(...rates)] }] as const;
   });
-  return {
-    machine: machine(place.postgres.version),
-    rounds: count,
-    stages: Object.fromEntries(stages),
-  };
+  return Object.fromEntries(stages);
 }
 
 function tell(report: Report, { json }: BenchOptions): void {
@@ -141,14 +197,18 @@ function tell(report: Report, { json }: BenchOptions): void {
   console.log(`\nmedians of ${report.rounds} rounds, ${JSON.stringify(report.machine)}`);
   for (const [name, stage] of Object.entries(report.stages)) {
     print(name, stage);
-    console.log(`${' '.repeat(18)}range ${stage.range.join(' to ')} events/s`);
+    console.log(`${' '.repeat(24)}range ${stage.range.join(' to ')} events/s`);
+    const former = report.former?.[name];
+    if (former === undefined) continue;
+    print('former', former);
+    console.log(`${' '.repeat(24)}this to the former: ${JSON.stringify(report.ratios?.[name])}`);
   }
 }
 
 function print(name: string, m: Measured): void {
-  const cpu = `CPU server ${m.serverCpu}, PostgreSQL ${m.postgresCpu}, load ${m.loadCpu}, strangers ${m.strangersCpu}`;
+  const cpu = `CPU server ${m.serverCpu} (${m.serverMicros} µs/event), PostgreSQL ${m.postgresCpu} (${m.postgresMicros} µs), load ${m.loadCpu}, strangers ${m.strangersCpu}`;
   console.log(
-    `${name.padEnd(17)} ${String(m.eventsPerSecond).padStart(6)} events/s, ms p50 ${m.p50} p99 ${m.p99} p99.9 ${m.p999} max ${m.max}; ` +
+    `${name.padEnd(23)} ${String(m.eventsPerSecond).padStart(6)} events/s, ms p50 ${m.p50} p99 ${m.p99} p99.9 ${m.p999} max ${m.max}; ` +
       `${cpu}; ${m.walBytesPerEvent} B WAL, ${m.logRowsPerEvent} log rows/event` +
       (m.others === 0 ? '' : `; ${m.others} without a verdict`),
   );

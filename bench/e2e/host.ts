@@ -5,6 +5,8 @@ import { requestText, type Answer, type Connection } from './connection.ts';
 const POLL_SECONDS = 10;
 const PATH = '/v1/agent/events';
 
+const nothing = (): Promise<void> => Promise.resolve();
+
 export class Host {
   readonly name: string;
   private rolloutId: string | null = null;
@@ -19,6 +21,11 @@ export class Host {
   /** Heartbeat, dispatch, acknowledgement, switch: from here on it soaks. */
   async move(connection: Connection): Promise<void> {
     await connection.send(this.heartbeat());
+    await this.travel(connection);
+  }
+
+  /** The same for a host that is known. `pause` follows each event. */
+  async travel(connection: Connection, pause: () => Promise<unknown> = nothing): Promise<void> {
     const dispatch = await this.dispatched(connection);
     this.rolloutId = dispatch.rollout_id;
     const at = new Date().toISOString();
@@ -37,7 +44,22 @@ export class Host {
       const { status, body } = await connection.send(this.post(event));
       if (status !== 204)
         throw new Error(`${this.name}: ${event.kind} was answered ${status} ${body}`);
+      await pause();
     }
+  }
+
+  /** A long poll for permission to move. */
+  poll(seconds: number): string {
+    return requestText('GET', `/v1/agent/dispatch?wait=${seconds}`, this.name);
+  }
+
+  /** The end of its soak. */
+  converge(): string {
+    return this.post({
+      kind: 'Converged',
+      convergedAt: new Date().toISOString(),
+      currentClosure: this.closure,
+    });
   }
 
   heartbeat(): string {
@@ -75,8 +97,7 @@ export class Host {
     connection: Connection,
   ): Promise<{ rollout_id: string; target_closure: string }> {
     for (;;) {
-      const poll = requestText('GET', `/v1/agent/dispatch?wait=${POLL_SECONDS}`, this.name);
-      const answer: Answer = await connection.send(poll);
+      const answer: Answer = await connection.send(this.poll(POLL_SECONDS));
       if (answer.status === 200) return readDispatch(answer.body);
       await delay(100);
     }

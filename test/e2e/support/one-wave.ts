@@ -1,11 +1,18 @@
-/** A release in which every host moves at once: one channel, one wave, no budgets. For load. */
+/** A release in which every host moves at once, or `maxInFlight` at a time: one channel, one wave. For load. */
 import type { SampleFleet } from '../../../src/cli/dev/sample-fleet.ts';
 
-export function oneWave(hosts: readonly string[], ref: string, soakSeconds: number): SampleFleet {
+export function oneWave(
+  hosts: readonly string[],
+  ref: string,
+  soakSeconds: number,
+  maxInFlight: number | null = null,
+): SampleFleet {
   const soakMinutes = soakSeconds / 60;
   const closureOf = (host: string): string => `${ref.slice(0, 8)}-system-${host}`;
   const meta = { schemaVersion: 1, ciCommit: ref };
   const entry = (host: string) => ({ channel: 'stable', tags: [], closureHash: closureOf(host) });
+  const selector = { tags: [], tagsAny: [], hosts: [], channel: 'stable', all: false };
+  const budget = { selector, maxInFlight };
   return {
     fleet: {
       schemaVersion: 1,
@@ -15,7 +22,7 @@ export function oneWave(hosts: readonly string[], ref: string, soakSeconds: numb
       waves: { stable: [{ hosts: [...hosts], soakMinutes }] },
       edges: [],
       channelEdges: [],
-      disruptionBudgets: [],
+      disruptionBudgets: maxInFlight === null ? [] : [budget],
       meta,
     },
     manifests: new Map([
@@ -31,7 +38,7 @@ export function oneWave(hosts: readonly string[], ref: string, soakSeconds: numb
             .sort()
             .map((hostname) => ({ hostname, waveIndex: 0, targetClosure: closureOf(hostname) })),
           healthGate: {},
-          disruptionBudgets: [],
+          disruptionBudgets: maxInFlight === null ? [] : [{ ...budget, hosts: [...hosts].sort() }],
           meta,
         },
       ],
