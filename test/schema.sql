@@ -30,6 +30,16 @@ table channel
   index CREATE UNIQUE INDEX channel_pkey ON channel USING btree (channel)
   comment Derived: what each channel declares, which rollout is its newest, and its pause.
 
+unlogged table commit_verdicts
+  epoch bigint not null -- Term that decided.
+  commit_no bigint not null -- Commit that decided.
+  replica text not null -- Who waits.
+  verdicts json not null storage e -- A list of [input id, verdict, seqs of the log rows it led to].
+  at timestamp(3) with time zone not null -- When.
+  constraint commit_verdicts_pkey PRIMARY KEY (epoch, commit_no, replica)
+  index CREATE UNIQUE INDEX commit_verdicts_pkey ON commit_verdicts USING btree (epoch, commit_no, replica)
+  comment Not derived: what became of the inputs of one commit that one replica waits for. Swept after minutes, empty after a crash of the server.
+
 table dead_input
   input_id bigint not null -- Input it was.
   kind text not null -- Kind of input.
@@ -434,14 +444,14 @@ table verdict with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshol
   input_id bigint not null -- Input it is of.
   epoch bigint not null -- Term that decided.
   commit_no bigint not null -- Commit that decided.
-  replica text not null -- Who waits for it.
+  replica text not null -- Through which it came.
   verdict json not null -- What became of the input.
   seqs json not null -- Log rows that it led to.
   at timestamp(3) with time zone not null -- When.
   constraint verdict_pkey PRIMARY KEY (input_id)
   index CREATE INDEX verdict_commit ON verdict USING btree (epoch, commit_no)
   index CREATE UNIQUE INDEX verdict_pkey ON verdict USING btree (input_id)
-  comment Not derived: what became of inputs that someone waits for. Swept after minutes.
+  comment Not derived: what became of commands, kept as long as their keys.
 
 CREATE OR REPLACE FUNCTION declare_hosts()
  RETURNS trigger

@@ -61,13 +61,15 @@ export async function sweep(
     const verdicts = await sql`
       DELETE FROM verdict WHERE at < ${before.verdicts}::timestamptz
         AND input_id NOT IN (SELECT input_id FROM operator_key WHERE input_id IS NOT NULL)`;
+    const waited = await sql`
+      DELETE FROM commit_verdicts WHERE at < ${before.verdicts}::timestamptz`;
     const offers = await sql`
       DELETE FROM dispatch_offer AS offer
       WHERE offer.last_offered_at < ${before.keys}::timestamptz
         AND NOT EXISTS (SELECT FROM dispatch
                         WHERE (rollout_id, hostname) = (offer.rollout_id, offer.hostname))`;
     await sweepSecrets(sql, before.keys);
-    return { verdicts: verdicts.count, offers: offers.count, keys: keys.count };
+    return { verdicts: verdicts.count + waited.count, offers: offers.count, keys: keys.count };
   });
 }
 

@@ -3,7 +3,7 @@
  * snapshot) for all callers gathered, and presence, written for all of them in another. Presence is
  * unlogged working memory: losing it harms nobody.
  */
-import { numberArray, textArray } from './literals.ts';
+import { plainArray, textArray } from './literals.ts';
 import type { Sql } from './driver.ts';
 
 /** One record of a host, with what is known of the host itself repeated on each row. */
@@ -110,7 +110,7 @@ export async function writePresence(
     FROM unnest(${textArray(rows.map((row) => row.hostname))}::text[],
       ${textArray(rows.map((row) => row.closure))}::text[],
       ${textArray(rows.map((row) => row.agentVersion))}::text[],
-      ${numberArray(rows.map((row) => row.uptimeSecs))}::float8[],
+      ${plainArray(rows.map((row) => row.uptimeSecs))}::float8[],
       ${textArray(rows.map((row) => row.lastEventSeqByRollout))}::text[],
       ${textArray(rows.map((row) => row.replaySaid))}::text[])
       AS w (hostname, closure, agent_version, uptime_secs, seqs, said)

@@ -46,6 +46,7 @@ export const GRANTS: Readonly<Record<string, Reach>> = {
   leader_progress: { api: 'SELECT', leader: 'SELECT, INSERT, UPDATE', readonly: 'SELECT' },
   input_queue: { api: 'SELECT, INSERT', leader: 'SELECT, DELETE', readonly: 'SELECT' },
   verdict: { api: 'SELECT', leader: 'SELECT, INSERT, DELETE', readonly: 'SELECT' },
+  commit_verdicts: { api: 'SELECT', leader: 'SELECT, INSERT, DELETE', readonly: 'SELECT' },
   dead_input: { api: 'SELECT', leader: 'SELECT, INSERT', readonly: 'SELECT' },
   operator_key: { api: 'SELECT, INSERT', leader: 'SELECT, DELETE', readonly: '' },
   presence: { api: 'SELECT, INSERT, UPDATE', leader: 'SELECT', readonly: 'SELECT' },

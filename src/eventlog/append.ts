@@ -1,6 +1,6 @@
 /** Writing the log: rows become chained, and one statement inserts a batch. Only the leader calls this. */
 import type { Sql } from '../db/driver.ts';
-import { byteaArray, numberArray, textArray } from '../db/literals.ts';
+import { hexArray, jsonList, plainArray, textArray } from '../db/literals.ts';
 import type { LogEntry, LogKind } from '../reducer/log.ts';
 import type { Time } from '../reducer/time.ts';
 import { encodePayload } from '../wire/log.ts';
@@ -30,20 +30,23 @@ export function chainEntries(
 }
 
 export function insertRows(sql: Sql, rows: readonly NewRow[]): Promise<unknown> {
-  const numbers = (pick: (row: NewRow) => number | null): string => numberArray(rows.map(pick));
+  const numbers = (pick: (row: NewRow) => number | null): string => plainArray(rows.map(pick));
   const texts = (pick: (row: NewRow) => string | null): string => textArray(rows.map(pick));
   return sql`
     INSERT INTO event_log
       (seq, ts, epoch, kind, hostname, rollout_id, channel, actor, caused_by, payload, hash)
-    SELECT seq, ts, epoch, kind, hostname, rollout_id, channel, actor, caused_by, payload::json, hash
-    FROM unnest(
-      ${numbers((r) => r.seq)}::bigint[], ${texts((r) => r.ts)}::timestamptz[],
-      ${numbers((r) => r.epoch)}::bigint[], ${texts((r) => r.kind)}::text[],
-      ${texts((r) => r.hostname)}::text[], ${texts((r) => r.rolloutId)}::text[],
-      ${texts((r) => r.channel)}::text[], ${texts((r) => r.actor)}::text[],
-      ${numbers((r) => r.causedBy)}::bigint[], ${texts((r) => r.payload)}::text[],
-      ${byteaArray(rows.map((r) => r.hash))}::bytea[]
-    ) AS r(seq, ts, epoch, kind, hostname, rollout_id, channel, actor, caused_by, payload, hash)`.execute();
+    SELECT seq, ts, epoch, kind, hostname, rollout_id, channel, actor, caused_by, payload,
+      decode(hash, 'hex')
+    FROM ROWS FROM (
+      unnest(
+        ${numbers((r) => r.seq)}::bigint[], ${texts((r) => r.ts)}::timestamptz[],
+        ${numbers((r) => r.epoch)}::bigint[], ${texts((r) => r.kind)}::text[],
+        ${texts((r) => r.hostname)}::text[], ${texts((r) => r.rolloutId)}::text[],
+        ${texts((r) => r.channel)}::text[], ${texts((r) => r.actor)}::text[],
+        ${numbers((r) => r.causedBy)}::bigint[], ${hexArray(rows.map((r) => r.hash))}::text[]
+      ),
+      json_array_elements(${jsonList(rows.map((r) => r.payload))}::text::json)
+    ) AS r(seq, ts, epoch, kind, hostname, rollout_id, channel, actor, caused_by, hash, payload)`.execute();
 }
 
 /** Seqs that the head may grow by before the next look: a partition is always there ahead of it. */

@@ -12,7 +12,7 @@ export async function rebuildTables(sql: Sql, rows: StateRows): Promise<void> {
   const { fleet, channels, rollouts, records, hosts, dispatches } = rows;
   const { quarantines, probeFailures, blockers, tokens } = rows;
   const touched: TouchedRows = {
-    ...{ fleet, channels, rollouts, records, hosts, dispatches },
+    ...{ fleet, channels, rollouts, records, reports: [], hosts, dispatches },
     ...{ quarantines, probeFailures, blockers, tokens },
     removed: {
       ...{ dispatches: [], blockers: [], quarantines: [], probeFailures: [] },

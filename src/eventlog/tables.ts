@@ -6,7 +6,7 @@
  * touched, never per row.
  */
 import type { Sql } from '../db/driver.ts';
-import type { TouchedRows } from '../reducer/state/rows-io.ts';
+import { REPORTED, type TouchedRows } from '../reducer/state/rows-io.ts';
 import type {
   BlockerRow,
   ChannelRow,
@@ -276,6 +276,14 @@ function removeText<Row>(name: string, table: Table<Row>): string {
   return `DELETE FROM ${name} t USING ${recordsetOf(fields, PARAMETER)} WHERE ${match}`;
 }
 
+/** Of rows that are there: these columns only. */
+function updateText<Row>(table: Table<Row>, columns: readonly (keyof Row & string)[]): string {
+  const fields = [...table.key, ...columns].map((f) => [f, table.columns[f]] as const);
+  const sets = columns.map((field) => `${columnName(field)} = r."${field}"`).join(', ');
+  const match = table.key.map((field) => `t.${columnName(field)} = r."${field}"`).join(' AND ');
+  return `UPDATE ${table.name} t SET ${sets} FROM ${recordsetOf(fields, PARAMETER)} WHERE ${match}`;
+}
+
 const texts = new WeakMap<object, { readonly upsert: string; readonly remove: string }>();
 
 function textsOf<Row>(table: Table<Row>): { readonly upsert: string; readonly remove: string } {
@@ -313,6 +321,19 @@ function remove<Row>(sql: Sql, table: Table<Row>, keys: readonly object[]): Stat
   return each(sql, () => textsOf(table).remove, keys);
 }
 
+const UPDATE_REPORTED = updateText(RECORD, REPORTED);
+const REPORT_FIELDS = [...RECORD.key, ...REPORTED];
+
+function narrow(row: RecordRow): object {
+  const few: Record<string, unknown> = {};
+  for (const field of REPORT_FIELDS) few[field] = row[field];
+  return few;
+}
+
+function updateReported(sql: Sql, rows: readonly RecordRow[]): Statement[] {
+  return each(sql, () => UPDATE_REPORTED, rows.map(narrow));
+}
+
 const REMOVE_OFFERS = removeText('dispatch_offer', DISPATCH);
 
 /** Offers end with the dispatch they are of: a later grant of the same record was never offered. */
@@ -347,6 +368,7 @@ export function writeTouched(sql: Sql, rows: TouchedRows): Statement[] {
     ...upsert(sql, CHANNEL, rows.channels),
     ...upsert(sql, ROLLOUT, rows.rollouts),
     ...upsert(sql, RECORD, rows.records),
+    ...updateReported(sql, rows.reports),
     ...upsert(sql, HOST, rows.hosts),
     ...remove(sql, DISPATCH, rows.removed.dispatches),
     ...removeOffers(sql, rows.removed.dispatches),

@@ -22,6 +22,9 @@ const SIGN_OF_LIFE_MS = 500;
 
 /** The writer's own limits: a frozen owner's transaction ends, and with it the wait of the next leader. */
 const WRITER_SETTINGS = {
+  // A commit finds its rows by key: what it costs must not grow with a table, whatever its statistics say.
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
   idle_in_transaction_session_timeout: '5000',
   statement_timeout: String(WRITE_DEADLINE_MS),
 } as const;

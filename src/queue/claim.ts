@@ -1,19 +1,16 @@
 /** The statements of the queue's exit. Only the leader calls these. */
 import type { Sql } from '../db/driver.ts';
-import { numberArray, textArray } from '../db/literals.ts';
+import { jsonList, plainArray, textArray } from '../db/literals.ts';
 import type { Verdict } from '../reducer/log.ts';
 import type { Time } from '../reducer/time.ts';
 
 export interface ClaimedInput {
   readonly id: number;
   readonly kind: string;
-  readonly hostname: string | null;
-  readonly rolloutId: string | null;
   /** JSON text. */
   readonly payload: string;
   /** Who waits for the verdict; null: nobody. */
   readonly replica: string | null;
-  readonly enqueuedAt: Time;
 }
 
 /**
@@ -26,15 +23,14 @@ export async function claimInputs(
   inFlight: readonly number[],
 ): Promise<readonly ClaimedInput[]> {
   return sql<ClaimedInput[]>`
-    SELECT id, kind, hostname, rollout_id AS "rolloutId", payload::text AS payload, replica,
-      enqueued_at AS "enqueuedAt"
-    FROM input_queue WHERE NOT (id = ANY(${numberArray(inFlight)}::bigint[]))
+    SELECT id, kind, payload::text AS payload, replica
+    FROM input_queue WHERE NOT (id = ANY(${plainArray(inFlight)}::bigint[]))
     ORDER BY id LIMIT ${limit}`;
 }
 
 /** Removes decided inputs; the caller compares the count, since a missing row means another decided it. */
 export async function deleteInputs(sql: Sql, ids: readonly number[]): Promise<number> {
-  const done = await sql`DELETE FROM input_queue WHERE id = ANY(${numberArray(ids)}::bigint[])`;
+  const done = await sql`DELETE FROM input_queue WHERE id = ANY(${plainArray(ids)}::bigint[])`;
   return done.count;
 }
 
@@ -43,22 +39,53 @@ export interface NewVerdict {
   readonly replica: string;
   readonly verdict: Verdict;
   readonly seqs: readonly number[];
+  /** It answers an Idempotency-Key: to be found by its input, for as long as the key is kept. */
+  readonly keyed: boolean;
 }
 
+interface VerdictsCommit {
+  readonly epoch: number;
+  readonly commitNo: number;
+  readonly at: Time;
+}
+
+/** Verdicts that are waited for by one replica each, for a moment: one row for all of a commit. */
 export function insertVerdicts(
   sql: Sql,
-  commit: { readonly epoch: number; readonly commitNo: number; readonly at: Time },
+  commit: VerdictsCommit,
   verdicts: readonly NewVerdict[],
 ): Promise<unknown> {
-  const json = textArray(verdicts.map((v) => JSON.stringify(v.verdict)));
-  const seqs = textArray(verdicts.map((v) => JSON.stringify(v.seqs)));
+  const byReplica = new Map<string, string[]>();
+  for (const { inputId, replica, verdict, seqs } of verdicts) {
+    const of = byReplica.get(replica) ?? [];
+    byReplica.set(replica, of);
+    of.push(JSON.stringify([inputId, verdict, seqs]));
+  }
+  return sql`
+    INSERT INTO commit_verdicts (epoch, commit_no, replica, verdicts, at)
+    SELECT ${commit.epoch}, ${commit.commitNo}, replica, verdicts, ${commit.at}
+    FROM ROWS FROM (
+      unnest(${textArray([...byReplica.keys()])}::text[]),
+      json_array_elements(${jsonList([...byReplica.values()].map(jsonList))}::text::json)
+    ) AS v(replica, verdicts)`.execute();
+}
+
+/** Verdicts of commands, which any replica may ask for again. */
+export function insertKeyedVerdicts(
+  sql: Sql,
+  commit: VerdictsCommit,
+  verdicts: readonly NewVerdict[],
+): Promise<unknown> {
   return sql`
     INSERT INTO verdict (input_id, epoch, commit_no, replica, verdict, seqs, at)
-    SELECT id, ${commit.epoch}, ${commit.commitNo}, replica, verdict::json, seqs::json, ${commit.at}
-    FROM unnest(
-      ${numberArray(verdicts.map((v) => v.inputId))}::bigint[],
-      ${textArray(verdicts.map((v) => v.replica))}::text[],
-      ${json}::text[], ${seqs}::text[]
+    SELECT id, ${commit.epoch}, ${commit.commitNo}, replica, verdict, seqs, ${commit.at}
+    FROM ROWS FROM (
+      unnest(
+        ${plainArray(verdicts.map((v) => v.inputId))}::bigint[],
+        ${textArray(verdicts.map((v) => v.replica))}::text[]
+      ),
+      json_array_elements(${jsonList(verdicts.map((v) => JSON.stringify(v.verdict)))}::text::json),
+      json_array_elements(${jsonList(verdicts.map((v) => JSON.stringify(v.seqs)))}::text::json)
     ) AS v(id, replica, verdict, seqs)`.execute();
 }
 
@@ -69,14 +96,15 @@ export function insertDead(
   epoch: number,
   at: Time,
 ): Promise<unknown> {
-  const rows = dead.map(({ input, error }) => ({ ...input, error: error.slice(0, MAX_ERROR) }));
   return sql`
     INSERT INTO dead_input
       (input_id, kind, hostname, rollout_id, payload, error, replica, enqueued_at, died_at, epoch)
-    SELECT id, kind, hostname, "rolloutId", payload, error, replica, "enqueuedAt", ${at}, ${epoch}
-    FROM json_to_recordset(${JSON.stringify(rows)}::text::json) AS r(
-      id bigint, kind text, hostname text, "rolloutId" text, payload text, error text,
-      replica text, "enqueuedAt" timestamptz)
+    SELECT q.id, q.kind, q.hostname, q.rollout_id, q.payload, d.error, q.replica, q.enqueued_at,
+      ${at}, ${epoch}
+    FROM unnest(
+      ${plainArray(dead.map(({ input }) => input.id))}::bigint[],
+      ${textArray(dead.map(({ error }) => error.slice(0, MAX_ERROR)))}::text[]
+    ) AS d(id, error) JOIN input_queue AS q USING (id)
     ON CONFLICT (input_id) DO NOTHING`.execute();
 }
 

@@ -1,6 +1,6 @@
 /** The statements of the queue's entrance. */
 import type { Sql } from '../db/driver.ts';
-import { textArray } from '../db/literals.ts';
+import { jsonList, plainArray, textArray } from '../db/literals.ts';
 import type { StoredInput } from '../wire/input.ts';
 
 /** A row of the queue, before the database gives it an id. */
@@ -21,27 +21,36 @@ export function encodeInput(input: StoredInput): EncodedInput {
   };
 }
 
+/** An input on its way into the queue together with others. */
+export interface GatheredInput extends EncodedInput {
+  /** Somebody here waits for its verdict; for others none is kept. */
+  readonly waits: boolean;
+}
+
 /** Stores a batch in order, wakes the leader, and returns the ids in the same order. One commit. */
 export async function insertInputs(
   sql: Sql,
-  inputs: readonly EncodedInput[],
+  inputs: readonly GatheredInput[],
   replica: string,
-): Promise<number[]> {
+): Promise<readonly number[]> {
   const texts = (pick: (input: EncodedInput) => string | null): string =>
     textArray(inputs.map(pick));
-  const rows = await sql<{ id: number }[]>`
+  const [row] = await sql<{ ids: number[] }[]>`
     WITH stored AS (
       INSERT INTO input_queue (kind, hostname, rollout_id, payload, replica)
-      SELECT kind, hostname, rollout_id, payload::json, ${replica}
-      FROM unnest(
-        ${texts((i) => i.kind)}::text[], ${texts((i) => i.hostname)}::text[],
-        ${texts((i) => i.rolloutId)}::text[], ${texts((i) => i.payload)}::text[]
-      ) WITH ORDINALITY AS i(kind, hostname, rollout_id, payload, place)
+      SELECT kind, hostname, rollout_id, payload, CASE WHEN waits THEN ${replica} END
+      FROM ROWS FROM (
+        unnest(
+          ${texts((i) => i.kind)}::text[], ${texts((i) => i.hostname)}::text[],
+          ${texts((i) => i.rolloutId)}::text[], ${plainArray(inputs.map((i) => i.waits))}::boolean[]
+        ),
+        json_array_elements(${jsonList(inputs.map((i) => i.payload))}::text::json)
+      ) WITH ORDINALITY AS i(kind, hostname, rollout_id, waits, payload, place)
       ORDER BY place
       RETURNING id
     ), woken AS (SELECT pg_notify(current_schema() || '_in', ''))
-    SELECT id FROM stored, woken ORDER BY id`;
-  return rows.map((row) => row.id);
+    SELECT json_agg(id ORDER BY id) AS ids FROM stored, woken`;
+  return row?.ids ?? [];
 }
 
 export interface QueueGauge {

@@ -13,7 +13,7 @@ import type { Listener } from '../db/listen.ts';
 import { createPool, type Pool } from '../db/pool.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import type { StoredInput } from '../wire/input.ts';
-import { encodeInput, insertInputs, type EncodedInput } from './enqueue.ts';
+import { encodeInput, insertInputs, type GatheredInput } from './enqueue.ts';
 import { createGatherer, type Gatherer } from './gather.ts';
 import { createKeyedEntrance, type KeyedRequest, type KeyedResult } from './keyed.ts';
 import { createQueueGate, type QueueGate, type QueueLimits } from './gate.ts';
@@ -126,7 +126,7 @@ export function createSubmitter(options: SubmitterOptions): Submitter {
 interface Entrance extends SubmitterOptions {
   readonly verdicts: VerdictReader;
   readonly gate: QueueGate;
-  readonly gatherer: Gatherer<EncodedInput, number>;
+  readonly gatherer: Gatherer<GatheredInput, number>;
   draining: boolean;
 }
 
@@ -136,7 +136,7 @@ function inserter(
   writer: Pool,
   verdicts: VerdictReader,
   sync: { cancelled: boolean },
-): (inputs: readonly EncodedInput[]) => Promise<readonly number[]> {
+): (inputs: readonly GatheredInput[]) => Promise<readonly number[]> {
   const assertDurable = (): void => {
     if (sync.cancelled)
       throw new NotDurableError('the wait for the synchronous standby was cancelled');
@@ -168,11 +168,11 @@ async function submitTo(
   const full = gatherer.held >= limits.heldRows || gatherer.heldSize >= HELD_CHARS;
   if (full || gate.isFull()) return refuse(entrance, 'queue-full');
   const started = clock.monotonic();
-  const stored = await store(entrance, input);
+  const waits = waitMs > 0 && verdicts.waiting < MOST_WAITING;
+  const stored = await store(entrance, input, waits);
   if (typeof stored !== 'number') return stored;
   const left = waitMs - (clock.monotonic() - started);
-  const judged =
-    left > 0 && verdicts.waiting < MOST_WAITING ? await verdicts.wait(stored, left) : null;
+  const judged = waits && left > 0 ? await verdicts.wait(stored, left) : null;
   const outcome = judged === null ? 'queued' : 'judged';
   metrics.count('muster_queue_inputs_total', { outcome });
   if (judged !== null) {
@@ -182,10 +182,14 @@ async function submitTo(
 }
 
 /** The id of the stored input, or why it was not stored. */
-async function store(entrance: Entrance, input: StoredInput): Promise<number | SubmitResult> {
+async function store(
+  entrance: Entrance,
+  input: StoredInput,
+  waits: boolean,
+): Promise<number | SubmitResult> {
   const { gatherer, gate, logger, metrics } = entrance;
   try {
-    return await gatherer.add(encodeInput(input));
+    return await gatherer.add({ ...encodeInput(input), waits });
   } catch (error) {
     if (isDataError(error)) {
       metrics.count('muster_queue_inputs_total', { outcome: 'invalid' });

@@ -70,6 +70,19 @@ describe('submitter', () => {
     expect(new Set(statuses(results))).toEqual(new Set(['judged']));
   });
 
+  it('keeps no verdict for whom nobody waits, and one row a commit for the others', async () => {
+    const a = await start();
+    await Promise.all([0, 0, 5, 5].map((waitMs) => a.submitter.submit(TICK, { waitMs })));
+    await a.lead();
+    await a.submitter.submit(TICK, { waitMs: 5_000 });
+    const rows = await a.pool.run(
+      (sql) => sql<{ n: number }[]>`SELECT json_array_length(verdicts) AS n FROM commit_verdicts
+        ORDER BY epoch, commit_no`,
+    );
+    expect(rows.map(({ n }) => n).reduce((sum, n) => sum + n)).toBe(3);
+    expect(rows.length).toBeLessThan(3);
+  });
+
   it('a verdict that comes after the wait is no one else’s', async () => {
     const a = await start();
     expect(await a.submitter.submit(heartbeat('h1'), { waitMs: 5 })).toEqual({ status: 'queued' });

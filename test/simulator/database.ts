@@ -34,6 +34,12 @@ export interface Presence {
 }
 
 /** What one commit of the leader holds. */
+/** A row of the queue. */
+export interface QueuedInput extends ClaimedInput {
+  readonly hostname: string | null;
+  readonly rolloutId: string | null;
+}
+
 export interface Batch {
   readonly epoch: number;
   readonly rows: readonly NewRow[];
@@ -79,7 +85,7 @@ export class Transaction {
 class Durable {
   tables = new Tables();
   log: NewRow[] = [];
-  queue = new Map<number, ClaimedInput>();
+  queue = new Map<number, QueuedInput>();
   verdicts = new Map<number, NewVerdict>();
   dead: ClaimedInput[] = [];
   offers = new Map<string, Offer>();
@@ -147,7 +153,7 @@ export class Database {
     if (this.faults.strikes('insert-late'))
       await this.scheduler.sleep(5 + 500 * this.faults.chance('insert-late'));
     if (data !== this.data) throw new AwayError('the database went away in the middle');
-    this.data.queue.set(id, { id, ...input, replica, enqueuedAt: this.now });
+    this.data.queue.set(id, { id, ...input, replica });
     this.notify('in');
     return id;
   }

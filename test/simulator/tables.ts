@@ -10,7 +10,7 @@ import type {
   RolloutRow,
   TokenRow,
 } from '../../src/reducer/state/rows.ts';
-import type { TouchedRows } from '../../src/reducer/state/rows-io.ts';
+import { REPORTED, type TouchedRows } from '../../src/reducer/state/rows-io.ts';
 import { emptyFleetRow, type StateRows } from '../../src/reducer/state/state.ts';
 
 interface OfHost {
@@ -43,6 +43,7 @@ export class Tables {
     for (const row of rows.channels) this.channels.set(row.channel, row);
     for (const row of rows.rollouts) this.rollouts.set(row.rolloutId, row);
     for (const row of rows.records) this.records.set(keyOf(row), row);
+    for (const row of rows.reports) this.report(row);
     for (const row of rows.hosts) this.hosts.set(row.hostname, row);
     for (const key of removed.dispatches) this.dispatches.delete(keyOf(key));
     for (const row of rows.dispatches) this.dispatches.set(keyOf(row), row);
@@ -55,6 +56,14 @@ export class Tables {
     for (const { tokenId } of removed.tokens) this.tokens.delete(tokenId);
     for (const row of rows.tokens) this.tokens.set(row.tokenId, row);
     for (const id of removed.pruned) this.prune(id);
+  }
+
+  /** Only the columns that the statement writes. */
+  private report(row: RecordRow): void {
+    const there = this.records.get(keyOf(row));
+    if (there === undefined) return;
+    const reported = Object.fromEntries(REPORTED.map((field) => [field, row[field]]));
+    this.records.set(keyOf(row), { ...there, ...reported });
   }
 
   private prune(rolloutId: string): void {

@@ -1,8 +1,8 @@
 /** The derived tables as a commit writes them: whole rows by key, and removals. */
-import type { TouchedRows } from '../../../src/reducer/state/rows-io.ts';
+import { REPORTED, type TouchedRows } from '../../../src/reducer/state/rows-io.ts';
 import { emptyFleetRow, type StateRows } from '../../../src/reducer/state/state.ts';
 
-class Table<Row> {
+class Table<Row extends object> {
   private readonly rows = new Map<string, Row>();
   private readonly keyOf: (row: Row) => string;
 
@@ -13,6 +13,17 @@ class Table<Row> {
   write(rows: readonly Row[], gone: readonly string[] = []): void {
     for (const key of gone) this.rows.delete(key);
     for (const row of rows) this.rows.set(this.keyOf(row), row);
+  }
+
+  /** These columns of rows that are there. */
+  patch(rows: readonly Row[], columns: readonly (keyof Row)[]): void {
+    for (const row of rows) {
+      const before = this.rows.get(this.keyOf(row));
+      if (before === undefined) continue;
+      const after = { ...before };
+      for (const column of columns) after[column] = row[column];
+      this.rows.set(this.keyOf(row), after);
+    }
   }
 
   drop(where: (row: Row) => boolean): void {
@@ -54,6 +65,7 @@ export class Tables {
     this.channels.write(touched.channels);
     this.rollouts.write(touched.rollouts);
     this.records.write(touched.records);
+    this.records.patch(touched.reports, REPORTED);
     this.hosts.write(touched.hosts);
     this.dispatches.write(touched.dispatches, removed.dispatches.map(host));
     this.quarantines.write(touched.quarantines, removed.quarantines.map(closure));

@@ -22,7 +22,7 @@ const ENQUEUE = /INSERT INTO input_queue/;
 const CLAIM = /FROM input_queue WHERE NOT/;
 const LOG = /INSERT INTO event_log/;
 const COMMIT = /^COMMIT/;
-const VERDICTS = /FROM verdict/;
+const VERDICTS = /FROM commit_verdicts/;
 
 const POINTS: readonly Point[] = [
   {
