@@ -274,7 +274,9 @@ export class LeaderTerm {
     metrics.observe('muster_leader_commit_seconds', {}, commitMs / 1_000);
     metrics.observe('muster_leader_batch_rows', {}, work.ids.length);
     metrics.count('muster_leader_log_rows_total', {}, work.rows.length);
-    for (const outcome of work.outcomes) metrics.count('muster_leader_inputs_total', outcome);
+    for (const { kind, verdict, count } of work.outcomes.values()) {
+      metrics.count('muster_leader_inputs_total', { kind, verdict }, count);
+    }
   }
 
   /** What a log line says of a batch. */

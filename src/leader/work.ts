@@ -17,6 +17,12 @@ export interface DeadInput {
   readonly error: string;
 }
 
+interface Outcome {
+  readonly kind: string;
+  readonly verdict: string;
+  count: number;
+}
+
 /** What a transaction must write, in the making. */
 export interface Work {
   readonly ids: number[];
@@ -26,8 +32,8 @@ export interface Work {
   readonly dead: DeadInput[];
   /** Dispatches taken back here: the database still has their offers, which speak of no later grant. */
   readonly takenBack: Set<string>;
-  /** `kind` and what became of each input, for metrics. */
-  readonly outcomes: { readonly kind: string; readonly verdict: string }[];
+  /** How many inputs of a kind became what, for metrics. */
+  readonly outcomes: Map<string, Outcome>;
 }
 
 export function emptyWork(): Work {
@@ -38,7 +44,7 @@ export function emptyWork(): Work {
     verdicts: [],
     dead: [],
     takenBack: new Set(),
-    outcomes: [],
+    outcomes: new Map(),
   };
 }
 
@@ -90,12 +96,19 @@ export async function decide(desk: Desk, work: Work, claimed: ClaimedInput): Pro
   if (!opened.ok) {
     work.dead.push({ input: claimed, error: opened.error });
     settle(work, claimed, DEAD_VERDICT, []);
-    work.outcomes.push({ kind: claimed.kind, verdict: 'dead' });
+    noteOutcome(work, claimed.kind, 'dead');
     return;
   }
   const { entries, verdict } = await decideInput(desk, work, opened.input, claimed.id);
   settle(work, claimed, verdict, entries);
-  work.outcomes.push({ kind: claimed.kind, verdict: verdict.status });
+  noteOutcome(work, claimed.kind, verdict.status);
+}
+
+function noteOutcome({ outcomes }: Work, kind: string, verdict: string): void {
+  const key = `${kind} ${verdict}`;
+  const known = outcomes.get(key);
+  if (known === undefined) outcomes.set(key, { kind, verdict, count: 1 });
+  else known.count += 1;
 }
 
 /** Reduces an input of any origin and adds its rows to the work. */
@@ -162,13 +175,13 @@ function open(desk: Desk, claimed: ClaimedInput): Opened | Promise<Opened> {
 
 function settle(
   work: Work,
-  { id, replica }: ClaimedInput,
+  { id, kind, replica }: ClaimedInput,
   verdict: Verdict,
   entries: readonly LogEntry[],
 ): void {
   if (replica === null) return;
   const seqs = entries.slice(0, SEQS_IN_VERDICT).map((entry) => entry.seq);
-  work.verdicts.push({ inputId: id, replica, verdict, seqs });
+  work.verdicts.push({ inputId: id, replica, verdict, seqs, keyed: kind === 'OperatorCommand' });
 }
 
 function errorText(error: unknown): string {

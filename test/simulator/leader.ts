@@ -219,7 +219,7 @@ class Term {
 }
 
 function described({ outcomes, rows }: Work): string {
-  const last = outcomes.at(-1);
+  const last = [...outcomes.values()].at(-1);
   const row = rows.at(-1);
   const about = row === undefined ? '' : `${row.hostname ?? ''} ${row.rolloutId ?? ''}`;
   return `${last?.kind ?? ''} ${last?.verdict ?? ''} ${about} head ${String(row?.seq ?? 0)}`;
