@@ -42,7 +42,8 @@ export class Host {
       },
     ]) {
       const { status, body } = await connection.send(this.post(event));
-      if (status !== 204)
+      // 202: durable, and judged before what follows.
+      if (status !== 204 && status !== 202)
         throw new Error(`${this.name}: ${event.kind} was answered ${status} ${body}`);
       await pause();
     }
