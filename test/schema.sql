@@ -277,6 +277,7 @@ table input_queue with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert
   payload json not null -- The input.
   replica text -- Who waits for the verdict.
   enqueued_at timestamp(3) with time zone not null default clock_timestamp() -- When.
+  together boolean not null default false -- Its verdict is read from commit_verdicts, not from verdict.
   constraint input_queue_pkey PRIMARY KEY (id)
   index CREATE INDEX input_queue_host ON input_queue USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE UNIQUE INDEX input_queue_pkey ON input_queue USING btree (id)
@@ -451,7 +452,7 @@ table verdict with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshol
   constraint verdict_pkey PRIMARY KEY (input_id)
   index CREATE INDEX verdict_commit ON verdict USING btree (epoch, commit_no)
   index CREATE UNIQUE INDEX verdict_pkey ON verdict USING btree (input_id)
-  comment Not derived: what became of commands, kept as long as their keys.
+  comment Not derived: what became of commands, kept as long as their keys, and of inputs of older replicas.
 
 CREATE OR REPLACE FUNCTION declare_hosts()
  RETURNS trigger

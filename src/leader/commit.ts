@@ -8,7 +8,7 @@ import type { Session } from '../db/session.ts';
 import { commit } from '../db/transaction.ts';
 import { insertRows } from '../eventlog/append.ts';
 import { pieces, writeTouched, type Statement } from '../eventlog/tables.ts';
-import { deleteInputs, insertDead, insertKeyedVerdicts, insertVerdicts } from '../queue/claim.ts';
+import { deleteInputs, insertDead, insertSingleVerdicts, insertVerdicts } from '../queue/claim.ts';
 import type { TouchedRows } from '../reducer/state/rows-io.ts';
 import type { Time } from '../reducer/time.ts';
 import type { Work } from './work.ts';
@@ -41,15 +41,15 @@ export async function commitWork(
   progress: Progress,
 ): Promise<void> {
   const { epoch, at } = progress;
-  const keyed = work.verdicts.filter((verdict) => verdict.keyed);
-  const waited = work.verdicts.filter((verdict) => !verdict.keyed);
+  const together = work.verdicts.filter((verdict) => verdict.together);
+  const single = work.verdicts.filter((verdict) => !verdict.together);
   await writer.run(async (sql) => {
     const deleted = { count: 0 };
     await sendAll([
       ...pieces(work.rows, ROWS_PER_INSERT).map((piece) => () => insertRows(sql, piece)),
       ...writeTouched(sql, rows),
-      ...optional(waited, () => insertVerdicts(sql, progress, waited)),
-      ...optional(keyed, () => insertKeyedVerdicts(sql, progress, keyed)),
+      ...optional(together, () => insertVerdicts(sql, progress, together)),
+      ...optional(single, () => insertSingleVerdicts(sql, progress, single)),
       ...optional(work.dead, () => insertDead(sql, work.dead, epoch, at)),
       ...optional(work.ids, async () => {
         deleted.count = await deleteInputs(sql, work.ids);

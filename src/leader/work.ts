@@ -175,13 +175,13 @@ function open(desk: Desk, claimed: ClaimedInput): Opened | Promise<Opened> {
 
 function settle(
   work: Work,
-  { id, kind, replica }: ClaimedInput,
+  { id, replica, together }: ClaimedInput,
   verdict: Verdict,
   entries: readonly LogEntry[],
 ): void {
   if (replica === null) return;
   const seqs = entries.slice(0, SEQS_IN_VERDICT).map((entry) => entry.seq);
-  work.verdicts.push({ inputId: id, replica, verdict, seqs, keyed: kind === 'OperatorCommand' });
+  work.verdicts.push({ inputId: id, replica, verdict, seqs, together });
 }
 
 function errorText(error: unknown): string {

@@ -11,6 +11,8 @@ export interface ClaimedInput {
   readonly payload: string;
   /** Who waits for the verdict; null: nobody. */
   readonly replica: string | null;
+  /** Its verdict goes with the others of the commit. */
+  readonly together: boolean;
 }
 
 /**
@@ -23,7 +25,7 @@ export async function claimInputs(
   inFlight: readonly number[],
 ): Promise<readonly ClaimedInput[]> {
   return sql<ClaimedInput[]>`
-    SELECT id, kind, payload::text AS payload, replica
+    SELECT id, kind, payload::text AS payload, replica, together
     FROM input_queue WHERE NOT (id = ANY(${plainArray(inFlight)}::bigint[]))
     ORDER BY id LIMIT ${limit}`;
 }
@@ -39,8 +41,8 @@ export interface NewVerdict {
   readonly replica: string;
   readonly verdict: Verdict;
   readonly seqs: readonly number[];
-  /** It answers an Idempotency-Key: to be found by its input, for as long as the key is kept. */
-  readonly keyed: boolean;
+  /** Else it is found by its input: it answers an Idempotency-Key, or an older replica. */
+  readonly together: boolean;
 }
 
 interface VerdictsCommit {
@@ -70,8 +72,8 @@ export function insertVerdicts(
     ) AS v(replica, verdicts)`.execute();
 }
 
-/** Verdicts of commands, which any replica may ask for again. */
-export function insertKeyedVerdicts(
+/** Verdicts that are asked for by their inputs. */
+export function insertSingleVerdicts(
   sql: Sql,
   commit: VerdictsCommit,
   verdicts: readonly NewVerdict[],

@@ -37,8 +37,8 @@ export async function insertInputs(
     textArray(inputs.map(pick));
   const [row] = await sql<{ ids: number[] }[]>`
     WITH stored AS (
-      INSERT INTO input_queue (kind, hostname, rollout_id, payload, replica)
-      SELECT kind, hostname, rollout_id, payload, CASE WHEN waits THEN ${replica} END
+      INSERT INTO input_queue (kind, hostname, rollout_id, payload, replica, together)
+      SELECT kind, hostname, rollout_id, payload, CASE WHEN waits THEN ${replica} END, waits
       FROM ROWS FROM (
         unnest(
           ${texts((i) => i.kind)}::text[], ${texts((i) => i.hostname)}::text[],

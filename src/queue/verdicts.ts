@@ -56,11 +56,18 @@ interface VerdictsRow extends Cursor {
   readonly verdicts: readonly (readonly [number, unknown, readonly number[]])[];
 }
 
+/** Those of a leader that is older than we are lie one by one in `verdict`. */
 function readVerdicts(sql: Sql, replica: string, after: Cursor): Promise<readonly VerdictsRow[]> {
   return sql<VerdictsRow[]>`
-    SELECT epoch, commit_no AS "commitNo", verdicts FROM commit_verdicts
-    WHERE (epoch, commit_no) > (${after.epoch}, ${after.commitNo}) AND replica = ${replica}
-    ORDER BY epoch, commit_no LIMIT ${PAGE}`;
+    SELECT epoch, commit_no AS "commitNo", verdicts FROM (
+      SELECT epoch, commit_no, verdicts FROM commit_verdicts
+      WHERE (epoch, commit_no) > (${after.epoch}, ${after.commitNo}) AND replica = ${replica}
+      UNION ALL
+      SELECT epoch, commit_no, json_build_array(json_build_array(input_id, verdict, seqs))
+      FROM verdict
+      WHERE (epoch, commit_no) > (${after.epoch}, ${after.commitNo}) AND replica = ${replica}
+    ) AS news
+    ORDER BY epoch, commit_no FETCH FIRST ${PAGE} ROWS WITH TIES`;
 }
 
 /** Where reading starts: nothing older can be the answer to an input that is not stored yet. */

@@ -58,7 +58,7 @@ async function everything(): Promise<unknown> {
     (sql) => sql`SELECT
       (SELECT json_agg(e ORDER BY seq) FROM event_log e) AS log,
       (SELECT json_agg(q ORDER BY id) FROM input_queue q) AS queue,
-      (SELECT json_agg(v ORDER BY epoch, commit_no, replica) FROM commit_verdicts v) AS verdicts,
+      (SELECT json_agg(v ORDER BY input_id) FROM verdict v) AS verdicts,
       (SELECT json_agg(p) FROM leader_progress p) AS progress`,
   );
   return rows[0];

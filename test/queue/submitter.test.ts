@@ -83,6 +83,15 @@ describe('submitter', () => {
     expect(rows.length).toBeLessThan(3);
   });
 
+  it('reads the verdicts of an older leader, which knows of no others', async () => {
+    const a = await start();
+    const judged = a.submitter.submit(TICK, { waitMs: 15_000 });
+    await eventually(() => queued(a)).toHaveLength(1);
+    await a.pool.run((sql) => sql`UPDATE input_queue SET together = false`);
+    await a.lead();
+    expect(await judged).toMatchObject({ status: 'judged' });
+  });
+
   it('a verdict that comes after the wait is no one else’s', async () => {
     const a = await start();
     expect(await a.submitter.submit(heartbeat('h1'), { waitMs: 5 })).toEqual({ status: 'queued' });

@@ -153,7 +153,7 @@ export class Database {
     if (this.faults.strikes('insert-late'))
       await this.scheduler.sleep(5 + 500 * this.faults.chance('insert-late'));
     if (data !== this.data) throw new AwayError('the database went away in the middle');
-    this.data.queue.set(id, { id, ...input, replica });
+    this.data.queue.set(id, { id, ...input, replica, together: false });
     this.notify('in');
     return id;
   }
