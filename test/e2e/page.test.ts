@@ -66,7 +66,23 @@ describe.skipIf(CHROMIUM === null)('the page', () => {
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('heading', { name: 'Fleet' }).waitFor();
     await page.getByText('Live', { exact: true }).waitFor();
+    await page.getByText('ada admin').waitFor();
+    await page.getByRole('button', { name: 'Pause the fleet' }).waitFor();
     await shot('fleet');
+  });
+
+  it('shows a viewer no command, and keeps what proves them out of addresses and cookies', async () => {
+    const context = await browser.newContext();
+    const other = await context.newPage();
+    await other.goto(replicas.url);
+    await other.getByLabel('Operator token').fill('operator:bob:viewer');
+    await other.getByRole('button', { name: 'Sign in' }).click();
+    await other.getByText('bob viewer').waitFor();
+    await other.getByRole('heading', { name: 'Channels' }).waitFor();
+    expect(await other.getByRole('button', { name: /^(Pause|Resume)/ }).count()).toBe(0);
+    expect(other.url()).not.toContain('bob');
+    expect(await context.cookies()).toEqual([]);
+    await context.close();
   });
 
   it('follows a rollout, host by host, with signs beside colours', async () => {
