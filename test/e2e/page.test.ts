@@ -122,7 +122,7 @@ describe.skipIf(CHROMIUM === null)('the page', () => {
     await page.goto(`${replicas.url}/#/log?kind=transition&host=host-1`);
     const row = page.locator('.events > li').first();
     await row.getByText('Facts and causes').click();
-    await row.getByText('ActivationCompleted').waitFor();
+    await row.getByText('ActivationCompleted', { exact: true }).waitFor();
     await shot('log');
   });
 
