@@ -8,9 +8,17 @@
 import { defineConfig } from 'vitest/config';
 import SummaryReporter from './test/support/summary-reporter.ts';
 
-const unit = ['reducer', 'wire', 'trust', 'agent', 'config', 'chart', 'house', 'simulator'].map(
-  (d) => `test/${d}/**/*.test.ts`,
-);
+const unit = [
+  'reducer',
+  'wire',
+  'trust',
+  'agent',
+  'config',
+  'chart',
+  'house',
+  'simulator',
+  'ca',
+].map((d) => `test/${d}/**/*.test.ts`);
 const processes = ['e2e', 'faults', 'cli', 'deploy'].map((d) => `test/${d}/**/*.test.ts`);
 const setupFiles = ['test/support/after-file.ts'];
 

@@ -24,6 +24,12 @@ export const TABLE = {
     packages: ['@peculiar/x509', '@sinclair/typebox', 'canonicalize', 'reflect-metadata'],
     node: ['crypto', 'fs/promises', 'path'],
   },
+  // The certificate authority: what signs for it may be another program.
+  ca: {
+    rooms: [],
+    packages: ['@peculiar/x509', 'reflect-metadata'],
+    node: ['child_process', 'crypto', 'fs/promises', 'stream'],
+  },
   db: {
     rooms: ['telemetry'],
     packages: ['postgres'],
@@ -52,7 +58,7 @@ export const TABLE = {
     node: ['crypto', 'events', 'fs/promises', 'path', 'url'],
   },
   api: {
-    rooms: ['db', 'queue', 'eventlog', 'trust', 'wire', 'reducer:read', 'telemetry'],
+    rooms: ['ca', 'db', 'queue', 'eventlog', 'trust', 'wire', 'reducer:read', 'telemetry'],
     packages: ['fastify', 'fastify-plugin', '@fastify/*', '@sinclair/typebox'],
     node: [
       'crypto',

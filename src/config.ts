@@ -28,6 +28,11 @@ export function environment(): Environment {
   return process.env;
 }
 
+/** For programs that are not ours: without our settings, some of which are secrets. */
+export function childEnvironment(env: Environment = process.env): Environment {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('MUSTER_')));
+}
+
 const SCHEMAS: ReadonlyMap<string, TSchema> = new Map(Object.entries(ConfigSchema.properties));
 const BY_FLAG: ReadonlyMap<string, string> = new Map(
   [...SCHEMAS.keys()].map((name) => [flagName(name), name]),
@@ -191,6 +196,22 @@ const RULES: readonly Rule[] = [
   [
     (c) => needsSource(c) && c.trustFile === null,
     'the role workers needs MUSTER_TRUST_FILE; set it to the path of the trust file, or drop the role',
+  ],
+  [
+    (c) => c.caCertFile === null && (c.caKeyFile !== null || c.caSignCommand !== null),
+    'MUSTER_CA_KEY_FILE and MUSTER_CA_SIGN_COMMAND sign for MUSTER_CA_CERT_FILE; set it as well, or drop them',
+  ],
+  [
+    (c) => c.caCertFile !== null && (c.caKeyFile === null) === (c.caSignCommand === null),
+    'MUSTER_CA_CERT_FILE needs what signs for it: set one of MUSTER_CA_SIGN_COMMAND and MUSTER_CA_KEY_FILE',
+  ],
+  [
+    (c) => c.caCertFile !== null && c.trustFile === null,
+    'MUSTER_CA_CERT_FILE needs MUSTER_TRUST_FILE, whose orgRootKey signs bootstrap tokens; set it',
+  ],
+  [
+    (c) => c.closureSource !== null && !/^https?:\/\/./.test(c.closureSource),
+    'MUSTER_CLOSURE_SOURCE must be an http(s) URL, such as https://cache.example.net',
   ],
   [
     (c) => c.sourceToken !== null && c.source?.startsWith('http') !== true,

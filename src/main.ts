@@ -26,6 +26,7 @@ import { schemaProblem, schemaStanding } from './db/standing.ts';
 import { createFollower, type Follower } from './eventlog/follow.ts';
 import { keepLog } from './eventlog/keep.ts';
 import { createLeader } from './leader/leader.ts';
+import { checkAuthority, enrolmentOptions } from './main/enrolment.ts';
 import { createSubmitter, type Submitter } from './queue/submitter.ts';
 import type { Settings } from './reducer/settings.ts';
 import {
@@ -87,6 +88,7 @@ export async function startServer(
   version: string,
   log: Logger = createLogger(config),
 ): Promise<RunningServer> {
+  await checkAuthority(config);
   const replica = config.replica ?? `${hostname()}-${String(process.pid)}`;
   const logger = log.child({ replica });
   // First: with files that cannot be used, nothing has begun that would have to end.
@@ -173,6 +175,8 @@ async function startApi(
         minVersion: `TLSv${config.tlsMinVersion}`,
         proxies: proxyListen(config),
       },
+      enrolment: enrolmentOptions(config, log),
+      closureSource: config.closureSource,
       limits: {
         verdictWaitMs: config.verdictWaitMs,
         requestTimeoutMs: config.requestTimeoutSeconds * 1_000,

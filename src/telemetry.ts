@@ -127,6 +127,11 @@ export const METRICS = {
     labels: [],
     help: 'Rollout snapshots handed to agents with a heartbeat.',
   },
+  muster_api_certificates_total: {
+    type: 'counter',
+    labels: ['kind', 'outcome'],
+    help: 'Certificates asked for, by `enrol` or `renew`, and what became of it: `issued`, or the code of the refusal.',
+  },
   muster_api_shed_total: {
     type: 'counter',
     labels: ['why'],

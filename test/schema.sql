@@ -92,6 +92,23 @@ table dispatch_offer with (fillfactor=80)
   index CREATE UNIQUE INDEX dispatch_offer_pkey ON dispatch_offer USING btree (rollout_id, hostname)
   comment Not derived: which dispatches were handed to their agent, first and last.
 
+table enrolment
+  nonce text not null -- As in the token and the signed allow-list.
+  seq bigint not null -- Log row that last changed it.
+  hostname text not null -- Host that enrolled.
+  csr_hash text not null -- SHA-256 in hex of the certificate request that burnt it; the same one may collect again.
+  key_fingerprint text not null -- SHA-256 in base64 of the public key that was certified.
+  serial text not null -- Serial number of the certificate, in hex.
+  not_before timestamp(3) with time zone not null -- When the certificate begins to be valid.
+  not_after timestamp(3) with time zone not null -- When it ends.
+  token_expires_at timestamp(3) with time zone not null -- Until when the token lets its holder collect the certificate.
+  nonce_expires_at timestamp(3) with time zone not null -- Until when the allow-list let the nonce in.
+  burnt_at timestamp(3) with time zone not null -- When it was burnt. Forgotten 90 days after token and nonce have expired.
+  refusals integer not null -- Other requests that came with this nonce and were refused, as far as they were logged.
+  constraint enrolment_pkey PRIMARY KEY (nonce)
+  index CREATE UNIQUE INDEX enrolment_pkey ON enrolment USING btree (nonce)
+  comment Derived: bootstrap nonces that were burnt, each with the one certificate that it is good for.
+
 table epoch
   singleton boolean not null default true -- There is one row.
   epoch bigint not null -- Term that leads.

@@ -63,17 +63,23 @@ export interface Reply {
   header(name: string): string | undefined;
 }
 
-/** One pair of pools towards one endpoint, for one agent or for thousands. */
-export function connect(endpoint: string, sizes: PoolSizes): Connections {
+/** One pair of pools towards one endpoint, for one agent or for thousands; `tls` is who it is, and whom it trusts. */
+export function connect(
+  endpoint: string,
+  sizes: PoolSizes,
+  tls: Pick<https.AgentOptions, 'ca' | 'cert' | 'key'> = {},
+): Connections {
   const url = new URL(endpoint);
   const Agent = url.protocol === 'https:' ? https.Agent : http.Agent;
   // A poll's socket is free between two polls only, and the next poll of some host takes it at once.
   const polls = new Agent({
+    ...tls,
     keepAlive: true,
     maxSockets: sizes.hosts,
     maxFreeSockets: sizes.hosts,
   });
   const requests = new Agent({
+    ...tls,
     keepAlive: true,
     maxSockets: sizes.requests,
     maxFreeSockets: sizes.requests,
@@ -108,7 +114,7 @@ export function httpArtifacts(
   return artifactsOver(httpCarrier(connections, identity));
 }
 
-function httpCarrier(
+export function httpCarrier(
   { endpoint, requests, polls }: Connections,
   identity: Readonly<Record<string, string>>,
 ): Carrier {
@@ -162,7 +168,7 @@ export function artifactsOver(carrier: Carrier): ArtifactSource {
 function deliveryOf(reply: Reply | Trouble, event: HostEvent): Delivery {
   if (reply.kind === 'trouble') return reply;
   if (reply.status >= 200 && reply.status < 300) return { kind: 'accepted' };
-  if (reply.status !== 400 && reply.status !== 409 && reply.status !== 413) return troubleOf(reply);
+  if (reply.status !== 400 && reply.status !== 409 && reply.status !== 413) return problemOf(reply);
   const problem = readObject(reply.body.toString('utf8'));
   return {
     kind: 'refused',
@@ -174,7 +180,7 @@ function deliveryOf(reply: Reply | Trouble, event: HostEvent): Delivery {
 
 function heardOf(reply: Reply | Trouble): HeartbeatAnswer {
   if (reply.kind === 'trouble') return reply;
-  if (reply.status !== 200) return troubleOf(reply);
+  if (reply.status !== 200) return problemOf(reply);
   const body = readObject(reply.body.toString('utf8'));
   if (body === null)
     return trouble('a heartbeat was answered with something that is no JSON object');
@@ -188,7 +194,7 @@ function heardOf(reply: Reply | Trouble): HeartbeatAnswer {
 function dispatchOf(reply: Reply | Trouble): DispatchAnswer {
   if (reply.kind === 'trouble') return reply;
   if (reply.status === 204) return { kind: 'none' };
-  if (reply.status !== 200) return troubleOf(reply);
+  if (reply.status !== 200) return problemOf(reply);
   const body = readObject(reply.body.toString('utf8'));
   const dispatch = body === null ? null : readDispatch(body);
   return dispatch === null
@@ -199,11 +205,12 @@ function dispatchOf(reply: Reply | Trouble): DispatchAnswer {
 function artifactOf(reply: Reply | Trouble): ArtifactAnswer {
   if (reply.kind === 'trouble') return reply;
   if (reply.status === 304) return { kind: 'unchanged' };
-  if (reply.status !== 200) return troubleOf(reply);
+  if (reply.status !== 200) return problemOf(reply);
   return { kind: 'artifact', bytes: reply.body, etag: reply.header('etag') ?? null };
 }
 
-function troubleOf(reply: Reply): Trouble {
+/** What an answer that is no success says. */
+export function problemOf(reply: Reply): Trouble {
   const problem = readObject(reply.body.toString('utf8'));
   const said = isJsonObject(problem)
     ? (textOf(problem['detail']) ?? textOf(problem['code']))

@@ -25,6 +25,7 @@ import { addProtocol } from './protocol.ts';
 import { addRates } from './rates.ts';
 import { addCommands } from './routes/commands.ts';
 import { addDispatch, offerer } from './routes/dispatch.ts';
+import { addEnrolment } from './routes/enrol.ts';
 import { addEvents } from './routes/events.ts';
 import { addHeartbeat } from './routes/heartbeat.ts';
 import { addLog } from './routes/log.ts';
@@ -91,6 +92,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
       addCommands(scope, deps);
       addDispatch(scope, deps, polls);
       addLog(scope, deps, streams);
+      addEnrolment(plain, deps);
     }
     done();
   });
@@ -112,9 +114,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
     get proxyPort() {
       return doors.proxies?.port ?? null;
     },
-    drain() {
-      doors.drain();
-    },
+    drain: () => doors.drain(),
     async stop() {
       unfollow();
       revocations.stop();

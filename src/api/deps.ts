@@ -11,6 +11,7 @@ import type { Verdict } from '../reducer/log.ts';
 import type { Clock, Logger, MetricsRegistry } from '../telemetry.ts';
 import type { KeptMaterial } from './listen/files.ts';
 import type { ProxyListen } from './listen/proxies.ts';
+import type { EnrolmentOptions } from './enrolment/enrolment.ts';
 
 export type Submitted =
   /** Committed and decided; `seqs` are the log rows it led to. */
@@ -94,5 +95,9 @@ export interface ApiDeps {
   /** Believe `X-Muster-Dev-Identity`; refused unless the listener is loopback. */
   readonly devIdentity: boolean;
   readonly certificates: CertificateOptions;
+  /** Null: this replica issues no certificates. */
+  readonly enrolment: EnrolmentOptions | null;
+  /** Base URL of the binary cache whose narinfo agents may ask for; null: none. */
+  readonly closureSource: string | null;
   readonly limits: ApiLimits;
 }

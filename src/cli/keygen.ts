@@ -73,7 +73,7 @@ async function run(
 }
 
 /** Removes before it creates: a file keeps its mode when it is merely overwritten, and a key's must be 0600. */
-async function writeNew(path: string, text: string, mode: number): Promise<void> {
+export async function writeNew(path: string, text: string, mode: number): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true });
     await rm(path, { force: true });

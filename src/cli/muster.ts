@@ -70,6 +70,13 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
     },
   ],
   [
+    'ca',
+    {
+      summary: 'make an authority for hosts, a root key, and bootstrap tokens',
+      load: async () => (await import('./ca.ts')).ca,
+    },
+  ],
+  [
     'sign',
     {
       summary: 'sign artifacts, or a whole release directory',

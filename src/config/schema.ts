@@ -3,51 +3,11 @@
  * docs/configuration.md is printed from here, and a test compares the two.
  */
 import { Type } from '@sinclair/typebox';
-
-type Group =
-  | 'Event log'
-  | 'Database'
-  | 'Process'
-  | 'Identity'
-  | 'Manifests'
-  | 'Hosts and graces'
-  | 'Limits'
-  | 'Stopping';
+import { decimal, optional, text, whole } from './kinds.ts';
 
 const ROLES = ['api', 'leader', 'workers'] as const;
 const TLS_VERSIONS = ['1.3', '1.2'] as const;
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-
-function text(group: Group, fallback: string | null, description: string, more: object = {}) {
-  return Type.String({ group, default: fallback, description, ...more });
-}
-
-function optional(group: Group, description: string, more: object = {}) {
-  return Type.Union([Type.String({ minLength: 1 }), Type.Null()], {
-    group,
-    default: null,
-    description,
-    ...more,
-  });
-}
-
-function whole(
-  group: Group,
-  fallback: number,
-  [minimum, maximum]: readonly [number, number],
-  description: string,
-) {
-  return Type.Integer({ group, default: fallback, minimum, maximum, description });
-}
-
-function decimal(
-  group: Group,
-  fallback: number,
-  [minimum, maximum]: readonly [number, number],
-  description: string,
-) {
-  return Type.Number({ group, default: fallback, minimum, maximum, description });
-}
 
 /** Names are the flag's in camelCase: `databaseUrl` is `--database-url` and `MUSTER_DATABASE_URL`. */
 export const ConfigSchema = Type.Object({
@@ -213,7 +173,37 @@ export const ConfigSchema = Type.Object({
     [0.1, 3_600],
     'Between two looks at the source. Releases take minutes to build, so half a minute adds little; with ETags a look costs next to nothing.',
   ),
-
+  caCertFile: optional(
+    'Enrolment',
+    'PEM file with the certificate of the authority that issues certificates to hosts. With it, hosts may enrol and renew here (role `api`); unset: 501. Read for every certificate, as is its key. See docs/enrolment.md.',
+    { example: '/etc/muster/fleet-ca.crt' },
+  ),
+  caKeyFile: optional(
+    'Enrolment',
+    'PEM file with the key of that authority. Whoever reads it can be any host: for trials and small fleets, else use `MUSTER_CA_SIGN_COMMAND`.',
+    { example: '/etc/muster/fleet-ca.key' },
+  ),
+  caKeyFileAllowed: Type.Boolean({
+    group: 'Enrolment',
+    default: false,
+    description: 'Let strict mode start with `MUSTER_CA_KEY_FILE`.',
+  }),
+  caSignCommand: optional(
+    'Enrolment',
+    'Path of a program that signs instead of a key file: a wrapper around a TPM, HSM or KMS. It has 5 s.',
+    { example: '/usr/local/bin/sign-with-kms' },
+  ),
+  certificateDays: decimal(
+    'Enrolment',
+    30,
+    [0.01, 825],
+    'How long a certificate of a host is valid. Agents renew from half of it, so a control plane may be away for two weeks.',
+  ),
+  closureSource: optional(
+    'Enrolment',
+    'http(s) URL of the binary cache whose narinfo agents may ask this process for. Unset: 501.',
+    { example: 'https://cache.example.net' },
+  ),
   heartbeatSeconds: decimal(
     'Hosts and graces',
     60,

@@ -15,6 +15,8 @@ type Looked = Pick<
   | 'clientCaFile'
   | 'databaseUrl'
   | 'leaderDatabaseUrl'
+  | 'caKeyFile'
+  | 'caKeyFileAllowed'
 >;
 
 /** Development identities work on loopback only, and nothing else of production is asked there. */
@@ -36,6 +38,10 @@ const DEMANDS: readonly Demand[] = [
   [
     (c) => serves(c) && c.clientCaFile === null,
     'no agent could prove which host it is: set MUSTER_CLIENT_CA_FILE to the authority that issues their certificates',
+  ],
+  [
+    (c) => c.caKeyFile !== null && !c.caKeyFileAllowed,
+    'whoever reads MUSTER_CA_KEY_FILE can be any host: set MUSTER_CA_SIGN_COMMAND to what signs with a TPM, HSM or KMS, or MUSTER_CA_KEY_FILE_ALLOWED=true',
   ],
   [
     (c) => serves(c) && writes(c) && !isApart(c),

@@ -42,6 +42,7 @@ export const GRANTS: Readonly<Record<string, Reach>> = {
     readonly: '',
   },
   host_blocker: DERIVED,
+  enrolment: DERIVED,
   epoch: { api: 'SELECT', leader: 'SELECT, INSERT, UPDATE', readonly: 'SELECT' },
   leader_progress: { api: 'SELECT', leader: 'SELECT, INSERT, UPDATE', readonly: 'SELECT' },
   input_queue: { api: 'SELECT, INSERT', leader: 'SELECT, DELETE', readonly: 'SELECT' },

@@ -10,13 +10,13 @@ export async function rebuildTables(sql: Sql, rows: StateRows): Promise<void> {
   await sql`SELECT 1 FROM epoch FOR UPDATE`;
   for (const { name } of Object.values(FAMILIES)) await sql.unsafe(`DELETE FROM ${name}`);
   const { fleet, channels, rollouts, records, hosts, dispatches } = rows;
-  const { quarantines, probeFailures, blockers, tokens } = rows;
+  const { quarantines, probeFailures, blockers, tokens, enrolments } = rows;
   const touched: TouchedRows = {
     ...{ fleet, channels, rollouts, records, reports: [], hosts, dispatches },
-    ...{ quarantines, probeFailures, blockers, tokens },
+    ...{ quarantines, probeFailures, blockers, tokens, enrolments },
     removed: {
       ...{ dispatches: [], blockers: [], quarantines: [], probeFailures: [] },
-      ...{ tokens: [], pruned: [] },
+      ...{ tokens: [], enrolments: [], pruned: [] },
     },
   };
   for (const statement of writeTouched(sql, touched)) await statement();

@@ -170,6 +170,11 @@ function inputOf({ kind, payload, hostname, rolloutId, actor, ts }: LogRow): Fie
       return { kind: 'Tick' };
     case 'rollout_event':
       return { kind: 'RetentionExpired', rolloutId };
+    case 'enrolment': {
+      // Verdicts are facts of the row, not of what was asked; the refusals of replicas are.
+      const { event, ...fields } = payload;
+      return { ...fields, kind: typeof event === 'string' ? event : '', hostname };
+    }
     case 'leadership':
       return { ...payload, kind: 'LeaderStarted' };
     case 'operator_command':

@@ -23,6 +23,7 @@ export async function readRows(
     failures,
     blockers,
     tokens,
+    enrolments,
   ] = await Promise.all([
     read('fleet', FAMILIES.fleet),
     read('channels', FAMILIES.channels),
@@ -34,11 +35,12 @@ export async function readRows(
     read('probeFailures', FAMILIES.probeFailures),
     read('blockers', FAMILIES.blockers),
     read('tokens', FAMILIES.tokens),
+    read('enrolments', FAMILIES.enrolments),
   ]);
   return {
     ...head,
     ...{ fleet: fleets[0] ?? emptyFleetRow(), channels, rollouts, records, hosts, dispatches },
-    ...{ quarantines, probeFailures: failures, blockers, tokens },
+    ...{ quarantines, probeFailures: failures, blockers, tokens, enrolments },
   };
 }
 

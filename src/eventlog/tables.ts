@@ -17,8 +17,8 @@ import type {
   QuarantineRow,
   RecordRow,
   RolloutRow,
-  TokenRow,
 } from '../reducer/state/rows.ts';
+import { ENROLMENT, TOKEN } from './access-tables.ts';
 
 type ColumnType =
   'text' | 'bigint' | 'integer' | 'double precision' | 'boolean' | 'timestamptz' | 'json';
@@ -200,21 +200,6 @@ const BLOCKER: Table<BlockerRow> = {
   },
 };
 
-const TOKEN: Table<TokenRow> = {
-  name: 'operator_token',
-  key: ['tokenId'],
-  columns: {
-    seq: 'bigint',
-    tokenId: 'text',
-    name: 'text',
-    role: 'text',
-    channels: 'json',
-    createdBy: 'text',
-    createdAt: 'timestamptz',
-    expiresAt: 'timestamptz',
-  },
-};
-
 /** The derived tables by the family of rows that each holds, in the order in which they are written. */
 export const FAMILIES = {
   fleet: FLEET,
@@ -227,6 +212,7 @@ export const FAMILIES = {
   probeFailures: PROBE_FAILURE,
   blockers: BLOCKER,
   tokens: TOKEN,
+  enrolments: ENROLMENT,
 } as const;
 
 export type Family = keyof typeof FAMILIES;
@@ -382,6 +368,8 @@ export function writeTouched(sql: Sql, rows: TouchedRows): Statement[] {
     ...remove(sql, TOKEN, rows.removed.tokens),
     ...removeSecrets(sql, rows.removed.tokens),
     ...upsert(sql, TOKEN, rows.tokens),
+    ...remove(sql, ENROLMENT, rows.removed.enrolments),
+    ...upsert(sql, ENROLMENT, rows.enrolments),
     ...removePruned(sql, rows.removed.pruned),
   ];
 }

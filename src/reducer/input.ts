@@ -98,6 +98,49 @@ export interface LeadershipInput {
   readonly incarnation: string;
 }
 
+/** What a certificate will say of its life; fixed before it is signed, so that it is logged before it exists. */
+export interface PlannedCertificate {
+  /** Serial number in hex. */
+  readonly serial: string;
+  readonly notBefore: Time;
+  readonly notAfter: Time;
+}
+
+/** A bootstrap token that was verified, with the certificate request it came with: may its nonce be burnt? */
+export interface EnrolmentInput {
+  readonly kind: 'EnrolmentRequested';
+  readonly hostname: string;
+  readonly nonce: string;
+  /** SHA-256 hex of the request in DER. */
+  readonly csrHash: string;
+  /** Base64 SHA-256 of its public key. */
+  readonly keyFingerprint: string;
+  readonly tokenExpiresAt: Time;
+  readonly nonceExpiresAt: Time;
+  readonly certificate: PlannedCertificate;
+}
+
+/** A token that the organisation signed, and that a replica refused all the same: somebody may try one he found. */
+export interface EnrolmentRefusedInput {
+  readonly kind: 'EnrolmentRefused';
+  readonly hostname: string;
+  readonly nonce: string;
+  readonly keyFingerprint: string;
+  readonly code: string;
+  readonly detail: string;
+}
+
+/** A host is about to be given a certificate for a new key. */
+export interface RenewalInput {
+  readonly kind: 'CertificateRenewed';
+  readonly hostname: string;
+  readonly csrHash: string;
+  readonly keyFingerprint: string;
+  /** Of the key it proved itself with; null where nobody proves anything. */
+  readonly previousKeyFingerprint: string | null;
+  readonly certificate: PlannedCertificate;
+}
+
 export type OperatorCommand =
   | { readonly command: 'PauseChannel' | 'ResumeChannel'; readonly channel: string }
   | { readonly command: 'PauseFleet' | 'ResumeFleet' }
@@ -141,6 +184,9 @@ export type Input = (
   | RetentionInput
   | LeadershipInput
   | OperatorInput
+  | EnrolmentInput
+  | EnrolmentRefusedInput
+  | RenewalInput
 ) & { readonly observed?: Observed };
 
 /** What the leader must look up, under lock, before it may reduce an input. */

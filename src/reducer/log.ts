@@ -16,7 +16,8 @@ export type LogKind =
   | 'manifest_set'
   | 'operator_command'
   | 'liveness'
-  | 'leadership';
+  | 'leadership'
+  | 'enrolment';
 
 export interface LogEntry {
   /** 1, 2, 3 … in commit order, assigned by the sole writer. */
@@ -44,7 +45,9 @@ export type RefusalCode =
   | 'not-found'
   | 'rollback'
   | 'stale-expectation'
-  | 'illegal-command';
+  | 'illegal-command'
+  | 'nonce-used'
+  | 'token-expired';
 
 /** What became of an input. A duplicate (seq at or below the last applied) is no refusal to its sender. */
 export type Verdict =

@@ -11,6 +11,11 @@ import { Pass } from './pass.ts';
 import { onAgentEvent } from './inputs/agent-event.ts';
 import { onHostReport } from './inputs/host-report.ts';
 import {
+  onCertificateRenewed,
+  onEnrolmentRefused,
+  onEnrolmentRequested,
+} from './inputs/enrolment.ts';
+import {
   onHostsUnreachable,
   onLeaderStarted,
   onRefusedEvent,
@@ -73,6 +78,12 @@ function dispatchInput(pass: Pass, input: Input): Verdict | Sliced<Verdict> {
       return onLeaderStarted(pass, input);
     case 'OperatorCommand':
       return onOperatorCommand(pass, input);
+    case 'EnrolmentRequested':
+      return onEnrolmentRequested(pass, input);
+    case 'EnrolmentRefused':
+      return onEnrolmentRefused(pass, input);
+    case 'CertificateRenewed':
+      return onCertificateRenewed(pass, input);
   }
 }
 
@@ -110,6 +121,9 @@ export function observationNeeds(
     case 'RefusedEvent':
     case 'VerifyOutcome':
     case 'RetentionExpired':
+    case 'EnrolmentRequested':
+    case 'EnrolmentRefused':
+    case 'CertificateRenewed':
       return null;
   }
 }

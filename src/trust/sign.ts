@@ -53,6 +53,12 @@ export function trustFileFor(key: SigningKey): string {
   return `${JSON.stringify({ schemaVersion: 1, ciReleaseKey: { current } }, null, 2)}\n`;
 }
 
+/** A bootstrap token, as `POST /v1/enroll` takes it. */
+export function signToken(claims: JsonObject, key: SigningKey) {
+  const signature = Buffer.from(signValue(claims, key)).toString('base64');
+  return { version: 1, claims, signature };
+}
+
 /** The raw 64-byte signature over the JCS bytes of a JSON text. */
 export function signArtifact(bytes: Uint8Array, key: SigningKey): Uint8Array {
   return signValue(parseOrThrow(bytes), key);

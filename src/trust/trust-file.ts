@@ -19,6 +19,8 @@ export interface Trust {
   readonly rejectBefore?: number;
   /** For bootstrap tokens; empty when the file names none. */
   readonly orgRootKeys: readonly TrustKey[];
+  /** Tokens issued before this (ms) are refused. */
+  readonly orgRejectBefore?: number;
 }
 
 const Key = Type.Object({ algorithm: Name, public: Name });
@@ -52,12 +54,26 @@ function assemble(file: Static<typeof TrustFile>): Decoded<Trust> {
   }
   const root = usableKeys('orgRootKey', file.orgRootKey ?? {});
   if (!root.ok) return root;
-  const keys = { releaseKeys: release.value, orgRootKeys: root.value };
-  if (file.ciReleaseKey.rejectBefore === undefined) return { ok: true, value: keys };
-  const rejectBefore = parseTime(file.ciReleaseKey.rejectBefore);
-  if (rejectBefore === undefined)
-    return refuse('ciReleaseKey.rejectBefore is not an RFC 3339 time');
-  return { ok: true, value: { ...keys, rejectBefore } };
+  const rejectBefore = kill('ciReleaseKey', file.ciReleaseKey);
+  if (!rejectBefore.ok) return rejectBefore;
+  const orgRejectBefore = kill('orgRootKey', file.orgRootKey ?? {});
+  if (!orgRejectBefore.ok) return orgRejectBefore;
+  return {
+    ok: true,
+    value: {
+      ...{ releaseKeys: release.value, orgRootKeys: root.value },
+      ...(rejectBefore.value === null ? {} : { rejectBefore: rejectBefore.value }),
+      ...(orgRejectBefore.value === null ? {} : { orgRejectBefore: orgRejectBefore.value }),
+    },
+  };
+}
+
+/** The kill switch of a slot, ms; null where there is none. */
+function kill(name: string, { rejectBefore }: Static<typeof Slot>): Decoded<number | null> {
+  if (rejectBefore === undefined) return { ok: true, value: null };
+  const at = parseTime(rejectBefore);
+  if (at === undefined) return refuse(`${name}.rejectBefore is not an RFC 3339 time`);
+  return { ok: true, value: at };
 }
 
 /**

@@ -27,6 +27,8 @@ export class InputDecodeError extends Error {
 const Text = Type.String();
 const Maybe = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
+const Certificate = Type.Object({ serial: Text, notBefore: Text, notAfter: Text });
+
 const AgentEvent = Type.Object({
   kind: Type.Literal('AgentEvent'),
   hostname: Text,
@@ -85,6 +87,32 @@ const OTHERS = {
     version: Text,
     incarnation: Text,
   }),
+  EnrolmentRequested: Type.Object({
+    kind: Type.Literal('EnrolmentRequested'),
+    hostname: Text,
+    nonce: Text,
+    csrHash: Text,
+    keyFingerprint: Text,
+    tokenExpiresAt: Text,
+    nonceExpiresAt: Text,
+    certificate: Certificate,
+  }),
+  EnrolmentRefused: Type.Object({
+    kind: Type.Literal('EnrolmentRefused'),
+    hostname: Text,
+    nonce: Text,
+    keyFingerprint: Text,
+    code: Text,
+    detail: Text,
+  }),
+  CertificateRenewed: Type.Object({
+    kind: Type.Literal('CertificateRenewed'),
+    hostname: Text,
+    csrHash: Text,
+    keyFingerprint: Text,
+    previousKeyFingerprint: Maybe(Text),
+    certificate: Certificate,
+  }),
   OperatorCommand: Type.Object({
     kind: Type.Literal('OperatorCommand'),
     actor: Text,
@@ -122,6 +150,9 @@ const DECODERS: ReadonlyMap<string, (payload: unknown) => StoredInput> = new Map
   ['Tick', decoder('Tick', OTHERS.Tick)],
   ['RetentionExpired', decoder('RetentionExpired', OTHERS.RetentionExpired)],
   ['LeaderStarted', decoder('LeaderStarted', OTHERS.LeaderStarted)],
+  ['EnrolmentRequested', decoder('EnrolmentRequested', OTHERS.EnrolmentRequested)],
+  ['EnrolmentRefused', decoder('EnrolmentRefused', OTHERS.EnrolmentRefused)],
+  ['CertificateRenewed', decoder('CertificateRenewed', OTHERS.CertificateRenewed)],
   ['OperatorCommand', decoder('OperatorCommand', OTHERS.OperatorCommand)],
 ]);
 

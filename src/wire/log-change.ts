@@ -23,6 +23,7 @@ export const SHAPES: ReadonlyMap<string, Shape> = new Map<Change['t'], Shape>([
     'probeFailure',
     { rolloutId: 'text', hostname: 'text', probeName: 'text', controlId: 'text', set: 'removable' },
   ],
+  ['enrolment', { nonce: 'text', set: 'removable' }],
   ['blocker', { rolloutId: 'text', hosts: 'list', gates: 'list', since: 'time' }],
   ['token', { tokenId: 'text', set: 'removable' }],
   ['prune', { rolloutId: 'text' }],

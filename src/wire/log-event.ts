@@ -19,6 +19,7 @@ const KINDS = {
   operator_command: true,
   liveness: true,
   leadership: true,
+  enrolment: true,
 } as const satisfies Record<LogKind, true>;
 
 export const LOG_KINDS: readonly LogKind[] = Object.keys(KINDS).filter(isLogKind);

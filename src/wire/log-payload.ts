@@ -36,6 +36,12 @@ const ManifestSet = {
   manifests: Type.Array(Type.Object({ rolloutId: Text, hash: Text })),
 };
 
+const Certificate = Type.Object({ serial: Text, notBefore: Text, notAfter: Text });
+const Enrolment = {
+  ...{ nonce: Text, csrHash: Text, keyFingerprint: Text, tokenExpiresAt: Text },
+  ...{ nonceExpiresAt: Text, certificate: Certificate },
+};
+
 const KINDS: Readonly<Record<LogKind, readonly TObject[]>> = {
   agent_event: [
     input({ event: Type.Unknown(), verdict: Type.Literal('applied'), gap: Type.Optional(Count) }),
@@ -111,6 +117,22 @@ const KINDS: Readonly<Record<LogKind, readonly TObject[]>> = {
       event: Type.Literal('HostUnreachable'),
       hosts: Type.Array(Type.Object({ hostname: Text, lastHeardAt: Maybe(Text) })),
     }),
+  ],
+  enrolment: [
+    input({ event: Type.Literal('EnrolmentRequested'), ...Enrolment }),
+    input({
+      ...{ event: Type.Literal('EnrolmentRequested'), ...Enrolment },
+      ...{ verdict: Refused, code: Text, detail: Text },
+    }),
+    input({
+      ...{ event: Type.Literal('EnrolmentRefused'), nonce: Text, keyFingerprint: Text },
+      ...{ code: Text, detail: Text },
+    }),
+    input({
+      ...{ event: Type.Literal('CertificateRenewed'), csrHash: Text, keyFingerprint: Text },
+      ...{ previousKeyFingerprint: Maybe(Text), certificate: Certificate },
+    }),
+    facts({ event: Type.Literal('NoncesForgotten'), nonces: List }),
   ],
   leadership: [
     input({

@@ -14,6 +14,8 @@ const CODES = [
   'not-found',
   'stale-expectation',
   'illegal-command',
+  'nonce-used',
+  'token-expired',
 ] as const satisfies readonly RefusalCode[];
 
 const Stored = Type.Union([

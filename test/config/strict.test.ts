@@ -42,6 +42,12 @@ describe('strict mode', () => {
     },
   );
 
+  it('wants no authority’s key in a file, unless it is told to', () => {
+    const file = { MUSTER_CA_CERT_FILE: '/ca.crt', MUSTER_CA_KEY_FILE: '/ca.key' };
+    expect(problems({ ...WHOLE, ...file })).toContain('MUSTER_CA_SIGN_COMMAND');
+    expect(problems({ ...WHOLE, ...file, MUSTER_CA_KEY_FILE_ALLOWED: 'true' })).toBe('');
+  });
+
   it('is off where it is switched off, and in development', () => {
     expect(problems({ ...BARE, MUSTER_STRICT: 'false' })).toBe('');
     expect(problems(BARE, ['--dev-identity'])).toBe('');

@@ -55,7 +55,7 @@ function refusals(): string[] {
 const VERDICTS = [
   ...['applied', 'noop', 'duplicate', 'illegal-transition', 'invariant-violated', 'malformed'],
   ...['unknown-rollout-host', 'unknown-kind', 'too-large', 'not-found', 'stale-expectation'],
-  'illegal-command',
+  ...['illegal-command', 'nonce-used', 'token-expired'],
 ].map((word) => `verdict ${word}`);
 
 const ROLLOUT = [

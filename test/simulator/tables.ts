@@ -3,6 +3,7 @@ import type {
   BlockerRow,
   ChannelRow,
   DispatchRow,
+  EnrolmentRow,
   HostRow,
   ProbeFailureRow,
   QuarantineRow,
@@ -35,6 +36,7 @@ export class Tables {
   readonly failures = new Map<string, ProbeFailureRow>();
   readonly blockers = new Map<string, BlockerRow>();
   readonly tokens = new Map<string, TokenRow>();
+  readonly enrolments = new Map<string, EnrolmentRow>();
 
   /** In the order of a real commit's statements. */
   write(rows: TouchedRows): void {
@@ -55,6 +57,8 @@ export class Tables {
     for (const row of rows.blockers) this.blockers.set(keyOf(row), row);
     for (const { tokenId } of removed.tokens) this.tokens.delete(tokenId);
     for (const row of rows.tokens) this.tokens.set(row.tokenId, row);
+    for (const { nonce } of removed.enrolments) this.enrolments.delete(nonce);
+    for (const row of rows.enrolments) this.enrolments.set(row.nonce, row);
     for (const id of removed.pruned) this.prune(id);
   }
 
@@ -84,6 +88,7 @@ export class Tables {
     copyInto(this.failures, made.failures);
     copyInto(this.blockers, made.blockers);
     copyInto(this.tokens, made.tokens);
+    copyInto(this.enrolments, made.enrolments);
     return made;
   }
 
@@ -99,6 +104,7 @@ export class Tables {
       probeFailures: [...this.failures.values()],
       blockers: [...this.blockers.values()],
       tokens: [...this.tokens.values()],
+      enrolments: [...this.enrolments.values()],
     };
   }
 }

@@ -7,6 +7,7 @@
  * which one is not known here. An operator is its common name; its organisational unit may be a role.
  */
 import { issuerOf, type Certificate } from '../../trust/certificate.ts';
+import { fingerprintOf } from '../../trust/request.ts';
 import { isHostname, OPERATOR_NAME } from '../../wire/ids.ts';
 import { OPERATOR_ROLES, type OperatorRole } from '../../wire/role.ts';
 import type { Identity } from './identity.ts';
@@ -57,7 +58,7 @@ export function holderOf(
 }
 
 function agentOf(certificate: Certificate, suffix: string): Identity | string {
-  const { dnsNames, commonNames } = certificate;
+  const { dnsNames, commonNames, notBefore } = certificate;
   const hosts = new Set((dnsNames.length > 0 ? dnsNames : commonNames).map(less(suffix)));
   const [hostname] = hosts;
   if (hosts.size !== 1 || hostname === undefined)
@@ -66,7 +67,16 @@ function agentOf(certificate: Certificate, suffix: string): Identity | string {
   // A dNSName and a common name that differ: which of them was looked at when it was signed?
   const other = commonNames.map(less(suffix)).find((name) => isHostname(name) && name !== hostname);
   if (other !== undefined) return `its dNSName is ${hostname}, and its common name ${other}`;
-  return { kind: 'agent', hostname };
+  return {
+    kind: 'agent',
+    hostname,
+    certificate: { keyFingerprint: keyOf(certificate), notBefore },
+  };
+}
+
+/** As tokens and requests name keys. */
+function keyOf({ native }: Certificate): string {
+  return fingerprintOf(native.publicKey.export({ type: 'spki', format: 'der' }));
 }
 
 /** Null, which is no host name, for a name without the suffix: it is of something else of that authority's. */

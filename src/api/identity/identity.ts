@@ -19,7 +19,22 @@ export interface Operator {
   readonly expiresAt: string | null;
 }
 
-export type Identity = { readonly kind: 'agent'; readonly hostname: string } | Operator;
+/** The certificate by which a host proves itself. */
+export interface OwnCertificate {
+  /** Base64 SHA-256 of its public key. */
+  readonly keyFingerprint: string;
+  /** When it begins to be valid, ms. */
+  readonly notBefore: number;
+}
+
+export interface Agent {
+  readonly kind: 'agent';
+  readonly hostname: string;
+  /** Absent where nobody proves anything: development. */
+  readonly certificate?: OwnCertificate;
+}
+
+export type Identity = Agent | Operator;
 
 /** Whom a route serves. */
 export type Audience = Identity['kind'] | 'anyone';
@@ -124,6 +139,11 @@ const ACTOR_PREFIX = { token: 'token', certificate: 'cert' } as const;
 export function callerHost(request: FastifyRequest): string {
   if (request.identity?.kind === 'agent') return request.identity.hostname;
   throw new Refusal('unauthenticated', 'the caller is no agent');
+}
+
+/** The certificate of the host that speaks; null in development. */
+export function callerCertificate({ identity }: FastifyRequest): OwnCertificate | null {
+  return identity?.kind === 'agent' ? (identity.certificate ?? null) : null;
 }
 
 /** Agents answer for their own host. */

@@ -10,6 +10,7 @@ import type {
 import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
 import { isMoveOverdue, silentSince } from '../planner/moving.ts';
+import { forgetNonces } from './enrolment.ts';
 import { isNews, noteRefusal } from './refusals.ts';
 import type { Sliced } from '../slices.ts';
 import { stepRollout } from '../rollout/step-rollout.ts';
@@ -31,6 +32,7 @@ export function* onTick(pass: Pass): Sliced<Verdict> {
   }
   stuck.sort(byRolloutAndName);
   for (const record of stuck) markStuck(pass, record);
+  yield* forgetNonces(pass);
   pass.state.dirty.all = true;
   return APPLIED;
 }

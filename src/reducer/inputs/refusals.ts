@@ -21,9 +21,14 @@ export function refused(code: RefusalCode, detail: string): Verdict {
   return { status: 'refused', code, detail, state: null, lastEventSeq: null };
 }
 
-/** Refuses such an input: its own row says so, and changes nothing. */
-export function refuseWhole(pass: Pass, code: RefusalCode, detail: string): Verdict {
-  pass.write([], { verdict: 'refused', code, detail });
+/** Refuses such an input: its own row says so, and changes nothing but what counts refusals. */
+export function refuseWhole(
+  pass: Pass,
+  code: RefusalCode,
+  detail: string,
+  counted: readonly Change[] = [],
+): Verdict {
+  pass.write(counted, { verdict: 'refused', code, detail });
   return refused(code, detail);
 }
 

@@ -11,6 +11,7 @@ import {
   putBlocker,
   putChannel,
   putDispatch,
+  putEnrolment,
   putFleet,
   putHost,
   putProbeFailure,
@@ -20,7 +21,14 @@ import {
   putToken,
   pruneRollout,
 } from './put.ts';
-import type { ChannelRow, DispatchRow, QuarantineRow, RecordRow, RolloutRow } from './rows.ts';
+import type {
+  ChannelRow,
+  DispatchRow,
+  EnrolmentRow,
+  QuarantineRow,
+  RecordRow,
+  RolloutRow,
+} from './rows.ts';
 import { quarantineKey, type FleetState } from './state.ts';
 
 /** Folds one log row into the state, without deciding anything. */
@@ -99,6 +107,9 @@ export function applyChange(state: FleetState, change: Change, seq: number): voi
       putToken(state, tokenId, set === null ? null : { ...set, tokenId, seq });
       return;
     }
+    case 'enrolment':
+      applyEnrolment(state, change, seq);
+      return;
     case 'prune':
       finish(pruneRollout(state, change.rolloutId));
   }
@@ -261,6 +272,29 @@ function applyQuarantine(state: FleetState, change: Of<'quarantine'>, seq: numbe
     at: '',
   };
   putQuarantine(state, channel, closure, { ...before, ...set, seq });
+}
+
+function applyEnrolment(state: FleetState, change: Of<'enrolment'>, seq: number): void {
+  const { nonce, set } = change;
+  if (set === null) {
+    putEnrolment(state, nonce, null);
+    return;
+  }
+  const before: EnrolmentRow = state.enrolments.get(nonce) ?? {
+    seq,
+    nonce,
+    hostname: '',
+    csrHash: '',
+    keyFingerprint: '',
+    serial: '',
+    notBefore: '',
+    notAfter: '',
+    tokenExpiresAt: '',
+    nonceExpiresAt: '',
+    burntAt: '',
+    refusals: 0,
+  };
+  putEnrolment(state, nonce, { ...before, ...set, seq });
 }
 
 function applyBlocker(state: FleetState, change: Of<'blocker'>, seq: number): void {

@@ -8,6 +8,7 @@
 import type {
   ChannelRow,
   DispatchRow,
+  EnrolmentRow,
   FleetRow,
   HostRow,
   QuarantineRow,
@@ -76,5 +77,10 @@ export type Change =
       readonly tokenId: string;
       /** Whole: a token never changes. */
       readonly set: Omit<TokenRow, 'seq' | 'tokenId'> | null;
+    }
+  | {
+      readonly t: 'enrolment';
+      readonly nonce: string;
+      readonly set: Fields<EnrolmentRow> | null;
     }
   | { readonly t: 'prune'; readonly rolloutId: string };

@@ -31,6 +31,7 @@ import type {
   BlockerRow,
   ChannelRow,
   DispatchRow,
+  EnrolmentRow,
   FleetRow,
   HostRow,
   ProbeFailureRow,
@@ -199,6 +200,14 @@ export function putToken(state: FleetState, tokenId: string, row: TokenRow | nul
   if (state.undo !== null) remember(state.undo, putToken, state, tokenId, before);
   if (row === null) state.tokens.delete(tokenId);
   else state.tokens.set(tokenId, row);
+}
+
+/** Who may enrol concerns no plan: nobody is marked. */
+export function putEnrolment(state: FleetState, nonce: string, row: EnrolmentRow | null): void {
+  const before = state.enrolments.get(nonce) ?? null;
+  if (state.undo !== null) remember(state.undo, putEnrolment, state, nonce, before);
+  if (row === null) state.enrolments.delete(nonce);
+  else state.enrolments.set(nonce, row);
 }
 
 export function putProbeFailure(

@@ -8,6 +8,7 @@ import {
   putBlocker,
   putChannel,
   putDispatch,
+  putEnrolment,
   putFleet,
   putHost,
   putProbeFailure,
@@ -20,6 +21,7 @@ import type {
   BlockerRow,
   ChannelRow,
   DispatchRow,
+  EnrolmentRow,
   FleetRow,
   HostRow,
   ProbeFailureRow,
@@ -64,6 +66,9 @@ export function* restoring(rows: StateRows, settings: Settings): Sliced<FleetSta
     putBlocker(state, row.rolloutId, row.hostname, row);
   });
   for (const row of rows.tokens) putToken(state, row.tokenId, row);
+  yield* each(rows.enrolments, (row) => {
+    putEnrolment(state, row.nonce, row);
+  });
   state.headSeq = rows.headSeq;
   state.lastTs = rows.lastTs;
   // One mark for everything says more, and costs less, than one for every row.
@@ -142,6 +147,7 @@ export function dump(state: FleetState): StateRows {
     probeFailures: rollouts.flatMap((rollout) => sorted(rollout.failures).flatMap(sorted)),
     blockers: rollouts.flatMap((rollout) => sorted(rollout.blockers)),
     tokens: sorted(state.tokens),
+    enrolments: sorted(state.enrolments),
   };
 }
 
@@ -180,6 +186,7 @@ export interface TouchedRows {
   readonly probeFailures: readonly ProbeFailureRow[];
   readonly blockers: readonly BlockerRow[];
   readonly tokens: readonly TokenRow[];
+  readonly enrolments: readonly EnrolmentRow[];
   readonly removed: {
     /** Also those in whose place there is a new one: offers end with the dispatch they are of. */
     readonly dispatches: readonly { readonly rolloutId: string; readonly hostname: string }[];
@@ -191,6 +198,7 @@ export interface TouchedRows {
     >[];
     /** Also those whose id is in use again: a secret ends with the token it is of. */
     readonly tokens: readonly { readonly tokenId: string }[];
+    readonly enrolments: readonly Pick<EnrolmentRow, 'nonce'>[];
     /** Rollouts of which everything but the row itself is gone. */
     readonly pruned: readonly string[];
   };
@@ -212,6 +220,7 @@ export function touched(state: FleetState, entries: readonly LogEntry[]): Touche
   );
   const record = ([r, h]: Key) => state.rollouts.get(r)?.records.get(h);
   for (const whole of keys.record.keys()) keys.report.delete(whole);
+  const enrolments = split(keys.enrolment, ([nonce]) => state.enrolments.get(nonce));
   return {
     fleet: keys.fleet ? state.fleet : null,
     channels: split(keys.channel, ([c]) => state.channels.get(c)).rows,
@@ -224,6 +233,7 @@ export function touched(state: FleetState, entries: readonly LogEntry[]): Touche
     probeFailures: failures.rows,
     blockers: blockers.rows,
     tokens: split(keys.token, ([id]) => state.tokens.get(id)).rows,
+    enrolments: enrolments.rows,
     removed: {
       dispatches: [...keys.takenBack.values()].map(([rolloutId, hostname]) => ({
         rolloutId,
@@ -238,6 +248,7 @@ export function touched(state: FleetState, entries: readonly LogEntry[]): Touche
         controlId: controlId ?? '',
       })),
       tokens: [...keys.revoked.values()].map(([tokenId]) => ({ tokenId })),
+      enrolments: enrolments.gone.map(([nonce]) => ({ nonce })),
       pruned: [...keys.pruned],
     },
   };
@@ -261,6 +272,7 @@ interface Keys {
   readonly blocker: KeySet;
   readonly token: KeySet;
   readonly revoked: KeySet;
+  readonly enrolment: KeySet;
   readonly pruned: Set<string>;
 }
 
@@ -279,6 +291,7 @@ function collectKeys(entries: readonly LogEntry[]): Keys {
     blocker: new Map(),
     token: new Map(),
     revoked: new Map(),
+    enrolment: new Map(),
     pruned: new Set(),
   };
   for (const entry of entries) for (const change of entry.changes) collectKey(keys, change);
@@ -321,6 +334,9 @@ function collectKey(keys: Keys, change: LogEntry['changes'][number]): void {
     case 'token':
       note(keys.token, change.tokenId);
       if (change.set === null) note(keys.revoked, change.tokenId);
+      return;
+    case 'enrolment':
+      note(keys.enrolment, change.nonce);
       return;
     case 'prune':
       keys.pruned.add(change.rolloutId);

@@ -183,6 +183,27 @@ export interface ProbeFailureRow {
   since: Time;
 }
 
+/** A bootstrap nonce that was burnt, for which request, and the one certificate that it is good for. */
+export interface EnrolmentRow {
+  seq: number;
+  nonce: string;
+  hostname: string;
+  /** SHA-256 hex of the certificate request: the same one may collect its certificate again. */
+  csrHash: string;
+  /** Base64 SHA-256 of the public key. */
+  keyFingerprint: string;
+  /** Of the certificate: serial number in hex, and its life. */
+  serial: string;
+  notBefore: Time;
+  notAfter: Time;
+  tokenExpiresAt: Time;
+  /** Until when the allow-list let the nonce in. */
+  nonceExpiresAt: Time;
+  burntAt: Time;
+  /** Other requests that came with this nonce and were refused, as far as they were logged. */
+  refusals: number;
+}
+
 export interface BlockerRow {
   seq: number;
   rolloutId: string;

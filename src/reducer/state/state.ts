@@ -13,6 +13,7 @@ import type {
   BlockerRow,
   ChannelRow,
   DispatchRow,
+  EnrolmentRow,
   FleetRow,
   HostRow,
   ProbeFailureRow,
@@ -81,6 +82,8 @@ export interface FleetState {
   readonly quarantines: Map<string, QuarantineRow>;
   readonly tokens: Map<string, TokenRow>;
   readonly budgets: Map<string, BudgetState>;
+  /** By nonce. */
+  readonly enrolments: Map<string, EnrolmentRow>;
   /** Declared hosts with a closure, and how many of them are reachable. */
   fleetSize: number;
   fleetReachable: number;
@@ -103,6 +106,7 @@ export interface StateRows {
   readonly probeFailures: readonly ProbeFailureRow[];
   readonly blockers: readonly BlockerRow[];
   readonly tokens: readonly TokenRow[];
+  readonly enrolments: readonly EnrolmentRow[];
 }
 
 export function emptyFleetRow(): FleetRow {
@@ -134,6 +138,7 @@ export function emptyState(settings: Settings = DEFAULT_SETTINGS): FleetState {
     quarantines: new Map(),
     tokens: new Map(),
     budgets: new Map(),
+    enrolments: new Map(),
     fleetSize: 0,
     fleetReachable: 0,
     dirty: cleanDirty(),

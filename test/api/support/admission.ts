@@ -9,8 +9,10 @@ export type Caller = 'nobody' | 'agent' | 'viewer' | 'operator' | 'admin';
 /** Whom a route serves, by the least of them. */
 export type Served = 'anyone' | 'agent' | 'viewer' | 'operator' | 'admin';
 
-const ANYONE = ['/', '/assets/:name', '/healthz', '/readyz', '/metrics', '/openapi.json'];
-const AGENTS = /^\/v1\/(agent\/\w+|fleet\.resolved(\/sig)?|rollouts\/:id\/sig)$/;
+const ANYONE = ['/', '/assets/:name', '/healthz', '/readyz', '/metrics', '/openapi.json'].concat([
+  '/v1/enroll',
+]);
+const AGENTS = /^\/v1\/(agent\/\w+(\/:hash)?|fleet\.resolved(\/sig)?|rollouts\/:id\/sig)$/;
 /** Served to agents by NixFleet's path; what operators read of a rollout is below it. */
 const MANIFEST = '/v1/rollouts/:id';
 const ADMIN = [

@@ -123,6 +123,7 @@ export async function startReplica(
   url: string,
   limits: Partial<ApiDeps['limits']> = {},
   certificates: Partial<CertificateOptions> = {},
+  more: Partial<ApiDeps> = {},
 ): Promise<Replica> {
   const database = { url, schema: 'muster', name: 'test' };
   const pool = testPool(createPool(database, { role: 'api', max: 4, statementMs: 5_000 }));
@@ -153,6 +154,9 @@ export async function startReplica(
       replica: 'test',
       devIdentity: true,
       certificates: { ...WITHOUT_CERTIFICATES, ...certificates },
+      enrolment: null,
+      closureSource: null,
+      ...more,
       limits: {
         verdictWaitMs: 2_000,
         requestTimeoutMs: 10_000,

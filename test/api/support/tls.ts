@@ -70,6 +70,7 @@ export async function startTlsReplica(
   pki: Pki,
   limits: Partial<ApiDeps['limits']> = {},
   options: Partial<CertificateOptions> & { readonly files?: Partial<CertificateFiles> } = {},
+  more: Partial<ApiDeps> = {},
 ): Promise<TlsReplica> {
   const lines: string[] = [];
   const files = { ...pki.files, proxyCa: null, proxySecret: null, ...options.files };
@@ -78,7 +79,7 @@ export async function startTlsReplica(
     log: silentLogger(lines),
   });
   const certificates = { material, hostnameSuffix: SUFFIX, ...options };
-  const replica = await startReplica(url, limits, certificates);
+  const replica = await startReplica(url, limits, certificates, more);
   await replica.api.listen('127.0.0.1', 0);
   const port = portOf(replica.api.app);
   const clients = new Set<TlsClient>();

@@ -37,6 +37,7 @@ function backwards(rows: StateRows): StateRows {
     quarantines: rows.quarantines.toReversed(),
     probeFailures: rows.probeFailures.toReversed(),
     blockers: rows.blockers.toReversed(),
+    enrolments: rows.enrolments.toReversed(),
   };
 }
 

@@ -66,10 +66,16 @@ export function renderState(state: FleetState, only: readonly string[]): string[
   const quarantines = [...state.quarantines.values()].map(
     (q) => `quarantine ${q.channel} ${q.closure}`,
   );
+  const enrolments = [...state.enrolments.values()].map((e) =>
+    relative(
+      `nonce ${e.nonce} ${e.hostname} ${e.csrHash} ${e.serial} until ${e.tokenExpiresAt}, ${String(e.refusals)} refused`,
+    ),
+  );
   return [
     ...rollouts.flatMap((rollout) => renderRollout(rollout, only)),
     ...channels,
     ...quarantines,
+    ...enrolments,
   ];
 }
 

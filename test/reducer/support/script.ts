@@ -11,6 +11,7 @@
  *     heartbeat web1 c0 names states=2 minute=1 (said then) · silent web1 · offer web1
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
  *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · trust reject · retire stable@1
+ *     enrol web1 nonce=n1 csr=a for=10 (minutes) · tried web1 nonce=n1 · renew web1 csr=b
  *     show · plan · explain web1
  */
 import type { OperatorCommand, Input } from '../../../src/reducer/input.ts';
@@ -214,6 +215,24 @@ export class Script extends Desk {
         const signedAt = EPOCH + Number(options.get('minute')) * MINUTE;
         return { kind: 'ManifestSetUpdated', ...this.fleet.content(subject, new Map(), signedAt) };
       }
+      case 'enrol':
+        return {
+          ...{ kind: 'EnrolmentRequested', hostname: subject, ...this.request(options) },
+          tokenExpiresAt: timeOf(this.now + Number(options.get('for') ?? 60) * MINUTE),
+          nonceExpiresAt: timeOf(this.now + 60 * MINUTE),
+        };
+      case 'tried': {
+        const { nonce, keyFingerprint } = this.request(options);
+        const said = { code: 'fingerprint-mismatch', detail: 'another key' };
+        return { kind: 'EnrolmentRefused', hostname: subject, nonce, keyFingerprint, ...said };
+      }
+      case 'renew': {
+        const { nonce: _, ...request } = this.request(options);
+        return {
+          ...{ kind: 'CertificateRenewed', hostname: subject, ...request },
+          previousKeyFingerprint: 'key-before',
+        };
+      }
       case 'trust':
         return { kind: 'TrustChanged', rejectBefore: subject === 'reject' ? at : null };
       case 'retire':
@@ -227,6 +246,18 @@ export class Script extends Desk {
       default:
         throw new Error(`nothing is called ${verb}`);
     }
+  }
+
+  private request(options: ReadonlyMap<string, string>) {
+    const csr = options.get('csr') ?? 'a';
+    return {
+      ...{ nonce: options.get('nonce') ?? 'n1', csrHash: csr, keyFingerprint: `key-${csr}` },
+      certificate: {
+        serial: `0${String(this.now - EPOCH)}`,
+        notBefore: timeOf(this.now),
+        notAfter: timeOf(this.now + 30 * 24 * 60 * MINUTE),
+      },
+    };
   }
 
   private heartbeat(

@@ -58,6 +58,7 @@ export class Tables {
   private readonly failures = new Table<StateRows['probeFailures'][number]>(failure);
   private readonly blockers = new Table<StateRows['blockers'][number]>(host);
   private readonly tokens = new Table<StateRows['tokens'][number]>(token);
+  private readonly enrolments = new Table<StateRows['enrolments'][number]>((row) => row.nonce);
 
   write(touched: TouchedRows): void {
     const { removed } = touched;
@@ -72,6 +73,10 @@ export class Tables {
     this.failures.write(touched.probeFailures, removed.probeFailures.map(failure));
     this.blockers.write(touched.blockers, removed.blockers.map(host));
     this.tokens.write(touched.tokens, removed.tokens.map(token));
+    this.enrolments.write(
+      touched.enrolments,
+      removed.enrolments.map(({ nonce }) => nonce),
+    );
     for (const id of removed.pruned) this.prune(({ rolloutId }) => rolloutId === id);
   }
 
@@ -92,6 +97,7 @@ export class Tables {
       probeFailures: this.failures.sorted(),
       blockers: this.blockers.sorted(),
       tokens: this.tokens.sorted(),
+      enrolments: this.enrolments.sorted(),
     };
   }
 }

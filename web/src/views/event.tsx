@@ -76,6 +76,8 @@ export function summary({ kind, payload }: LogEvent): string {
       return `Command ${(facts['command'] as { command?: string } | undefined)?.command ?? ''}`;
     case 'liveness':
       return text('event');
+    case 'enrolment':
+      return `${text('event')}${text('code') === '' ? '' : `: ${text('code')}`}`;
     case 'leadership':
       return 'New leader';
   }
