@@ -8,6 +8,7 @@ import { EventList } from './event.tsx';
 
 /** What a person looks for most comes first. The type makes a kind that is missing here an error. */
 const KINDS = Object.keys({
+  enrolment: true,
   operator_command: true,
   rollout_event: true,
   transition: true,
