@@ -3,7 +3,7 @@ import { loadDatabaseConfig } from '../config.ts';
 import { readFacts, type Facts } from '../db/doctor.ts';
 import { databaseProblem } from '../db/errors.ts';
 import { askDatabase } from './ask.ts';
-import { EXIT, printJson, type Io } from './io.ts';
+import { EXIT, fail, printJson, type Io } from './io.ts';
 
 export const doctorHelp = `muster doctor [--database-url URL] [--schema NAME] [--json]
 
@@ -126,14 +126,15 @@ export async function doctor(args: string[], io: Io): Promise<number> {
   }
   const json = args.includes('--json');
   const loaded = loadDatabaseConfig(args.filter((arg) => arg !== '--json'));
-  if (!loaded.ok) return fail(io, json, loaded.problems.join('\n  - '));
+  if (!loaded.ok)
+    return fail(io, { command: 'doctor', json }, EXIT.usage, loaded.problems.join('\n  - '));
   const { databaseUrl: url, schema } = loaded.config;
   try {
     const database = { url, schema, name: 'muster-doctor' };
     const facts = await askDatabase(database, 'doctor', (sql) => readFacts(sql, Date.now));
     return report(io, json, diagnose(facts));
   } catch (error) {
-    return fail(io, json, databaseProblem(error));
+    return fail(io, { command: 'doctor', json }, EXIT.usage, databaseProblem(error));
   }
 }
 
@@ -147,12 +148,6 @@ function report(io: Io, json: boolean, findings: readonly Finding[]): number {
     );
   }
   return ok ? EXIT.ok : EXIT.no;
-}
-
-function fail(io: Io, json: boolean, problem: string): number {
-  io.stderr.write(`muster doctor: ${problem}\n`);
-  if (json) printJson(io, { ok: false, error: problem });
-  return EXIT.usage;
 }
 
 function wrong(check: string, text: string): Finding {

@@ -50,3 +50,15 @@ export function errorCode(error: unknown): string {
 export function printJson(io: Io, value: object): void {
   io.stdout.write(`${JSON.stringify(value)}\n`);
 }
+
+/** Says what is wrong to people and, with `--json`, to machines; gives the exit code on. */
+export function fail(
+  io: Io,
+  { command, json }: { readonly command: string; readonly json: boolean },
+  code: number,
+  problem: string,
+): number {
+  io.stderr.write(`muster ${command}: ${problem}\n`);
+  if (json) printJson(io, { ok: false, error: problem });
+  return code;
+}

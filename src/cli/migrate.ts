@@ -7,7 +7,7 @@ import { migrate as migrateSchema, type MigrationOutcome } from '../db/migrate.t
 import { sqlOf } from '../db/migration-files.ts';
 import { schemaProblem, schemaStanding, type Standing } from '../db/standing.ts';
 import { askDatabase } from './ask.ts';
-import { EXIT, printJson, type Io } from './io.ts';
+import { EXIT, fail, printJson, type Io } from './io.ts';
 
 export const migrateHelp = `muster migrate [--database-url URL] [--schema NAME] [--roles [--role-prefix NAME]]
                [--check | --plan] [--json]
@@ -34,12 +34,14 @@ export async function migrate(args: string[], io: Io): Promise<number> {
   }
   const json = args.includes('--json');
   const ask = ASKS.filter((flag) => args.includes(flag));
-  if (ask.length > 1) return fail(io, json, EXIT.usage, '--check or --plan, not both');
+  if (ask.length > 1)
+    return fail(io, { command: 'migrate', json }, EXIT.usage, '--check or --plan, not both');
   const { roles, prefix, rest } = roleFlags(
     args.filter((arg) => arg !== '--json' && !ASKS.some((flag) => flag === arg)),
   );
   const loaded = loadDatabaseConfig(rest);
-  if (!loaded.ok) return fail(io, json, EXIT.usage, loaded.problems.join('\n  - '));
+  if (!loaded.ok)
+    return fail(io, { command: 'migrate', json }, EXIT.usage, loaded.problems.join('\n  - '));
   const { databaseUrl: url, schema } = loaded.config;
   if (ask[0] !== undefined)
     return answer(io, json, ask[0], { url, schema, name: 'muster-migrate' });
@@ -52,7 +54,7 @@ export async function migrate(args: string[], io: Io): Promise<number> {
     else io.stdout.write(`${sentence(schema, outcome)}\n`);
     return EXIT.ok;
   } catch (error) {
-    return fail(io, json, EXIT.no, databaseProblem(error));
+    return fail(io, { command: 'migrate', json }, EXIT.no, databaseProblem(error));
   }
 }
 
@@ -73,7 +75,7 @@ async function answer(
       ? check(io, json, database.schema, standing)
       : plan(io, json, database.schema, standing);
   } catch (error) {
-    return fail(io, json, EXIT.usage, databaseProblem(error));
+    return fail(io, { command: 'migrate', json }, EXIT.usage, databaseProblem(error));
   }
 }
 
@@ -139,10 +141,4 @@ function sentence(schema: string, { version, applied, roles }: MigrationOutcome)
   const done = applied.length === 0 ? 'nothing to do' : `applied ${applied.join(', ')}`;
   const granted = roles === null ? '' : `; granted to ${Object.values(roles).join(', ')}`;
   return `schema ${schema} is at version ${String(version)}: ${done}${granted}`;
-}
-
-function fail(io: Io, json: boolean, code: number, problem: string): number {
-  io.stderr.write(`muster migrate: ${problem}\n`);
-  if (json) printJson(io, { ok: false, error: problem });
-  return code;
 }

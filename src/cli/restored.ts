@@ -5,7 +5,7 @@ import { openSession } from '../db/session.ts';
 import { renewIncarnation, type Term } from '../leader/election.ts';
 import { systemClock } from '../telemetry.ts';
 import { timeOf } from '../reducer/time.ts';
-import { EXIT, printJson, type Io } from './io.ts';
+import { EXIT, fail, printJson, type Io } from './io.ts';
 import { version } from './version.ts';
 
 export const restoredHelp = `muster restored [--database-url URL] [--schema NAME] [--json]
@@ -28,7 +28,8 @@ export async function restored(args: string[], io: Io): Promise<number> {
   }
   const json = args.includes('--json');
   const loaded = loadDatabaseConfig(args.filter((arg) => arg !== '--json'));
-  if (!loaded.ok) return fail(io, json, EXIT.usage, loaded.problems.join('\n  - '));
+  if (!loaded.ok)
+    return fail(io, { command: 'restored', json }, EXIT.usage, loaded.problems.join('\n  - '));
   const { databaseUrl: url, schema } = loaded.config;
   try {
     const term = await renew(url, schema);
@@ -36,7 +37,7 @@ export async function restored(args: string[], io: Io): Promise<number> {
     else io.stdout.write(`schema ${schema}: ${sentence(term)}\n`);
     return EXIT.ok;
   } catch (error) {
-    return fail(io, json, EXIT.no, databaseProblem(error));
+    return fail(io, { command: 'restored', json }, EXIT.no, databaseProblem(error));
   }
 }
 
@@ -59,10 +60,4 @@ function sentence(term: Term | null): string {
   return term === null
     ? 'nobody ever led here; nothing to do'
     : `incarnation ${term.incarnation}, epoch ${String(term.epoch)}; start the processes now`;
-}
-
-function fail(io: Io, json: boolean, code: number, problem: string): number {
-  io.stderr.write(`muster restored: ${problem}\n`);
-  if (json) printJson(io, { ok: false, error: problem });
-  return code;
 }
