@@ -11,6 +11,9 @@ export type Millis = number;
 
 export const MINUTE: Millis = 60_000;
 
+/** For how long a message or its answer may be under way: a proxy's timeout of a minute, with room. */
+export const UNDER_WAY_MS: Millis = 2 * MINUTE;
+
 /** The canonical string of an instant. */
 export function timeOf(millis: Millis): Time {
   return new Date(millis).toISOString();

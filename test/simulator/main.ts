@@ -64,8 +64,8 @@ async function main(): Promise<number> {
     sums.steps += outcome.steps;
     sums.violations += outcome.violations.length;
     for (const [kind, count] of Object.entries(outcome.faults)) add(faults, kind, count);
+    if (trace) say(`${(outcome.trace.all ?? []).join('\n')}\n`);
     if (outcome.violations.length > 0) failed = outcome;
-    else if (trace) say(`${(outcome.trace.all ?? []).join('\n')}\n`);
     if (!wishes.json && seed % 500 === 0) say(`seed ${String(seed)}\n`);
   }
   if (failed !== null) say(wishes.brief ? brief(failed) : await report(failed, breaks));

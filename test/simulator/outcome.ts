@@ -5,7 +5,8 @@ import type { Machine } from './machine.ts';
 import type { Release } from './release.ts';
 import { keyOf } from './tables.ts';
 
-const REFUSED = ['dispatch-refused', 'manifest-stale', 'manifest-rejected'];
+/** What an agent takes no more of, or nobody is dispatched, until somebody says otherwise. */
+const FOR_GOOD = ['dispatch-refused', 'manifest-stale', 'manifest-rejected', 'quarantine'];
 const ENDED = ['Terminal', 'Superseded', 'Cancelled', 'Pruned'];
 
 /** In words; empty when every host runs and converged on its target, every rollout ended, and nothing waits. */
@@ -48,6 +49,8 @@ export function whatIsWrong(
 /** Lets go of what operators held, and gives up what waits for them alone. */
 export function setRight({ data: { tables } }: Database): OperatorCommand[] {
   const found: OperatorCommand[] = [];
+  const isOlder = (rolloutId: string): boolean =>
+    !rolloutId.endsWith(`@${String(tables.fleet.ref)}`);
   if (tables.fleet.pause !== null) found.push({ command: 'ResumeFleet' });
   for (const { channel, pause } of tables.channels.values()) {
     if (pause !== null) found.push({ command: 'ResumeChannel', channel });
@@ -56,13 +59,18 @@ export function setRight({ data: { tables } }: Database): OperatorCommand[] {
     if (hold !== null) found.push({ command: 'ReleaseHost', hostname });
   }
   for (const { rolloutId, stuck, closed } of tables.records.values()) {
-    const isOlder = !rolloutId.endsWith(`@${String(tables.fleet.ref)}`);
-    if (stuck && closed === null && isOlder) found.push({ command: 'CancelRollout', rolloutId });
+    if (stuck && closed === null && isOlder(rolloutId))
+      found.push({ command: 'CancelRollout', rolloutId });
   }
-  // A predecessor that is let finish first, but whose manifest agents no longer take; then what it had
-  // handed out, whose slot stays with a host that is heard and may be running it.
+  // A predecessor that is let finish first, and in which no host of a wave has come right yet.
+  for (const { rolloutId, blockers } of tables.rollouts.values()) {
+    if (blockers.includes('wave-unproven') && isOlder(rolloutId))
+      found.push({ command: 'CancelRollout', rolloutId });
+  }
+  // One that cannot finish, because agents no longer take its manifest or a closure it names is in quarantine;
+  // then what it had handed out, whose slot stays with a host that is heard and may be running it.
   for (const { rolloutId, hostname, gates } of tables.blockers.values()) {
-    if (!gates.some((gate) => REFUSED.includes(gate))) continue;
+    if (!isOlder(rolloutId) || !gates.some((gate) => FOR_GOOD.includes(gate))) continue;
     const hasEnded = ENDED.includes(tables.rollouts.get(rolloutId)?.state ?? '');
     found.push(
       hasEnded

@@ -50,11 +50,16 @@ export class Release {
   private readonly channelEdges: readonly JsonObject[];
   private readonly budgets: readonly JsonObject[];
   private readonly keeps: Random;
+  /** What each ref's manifests say, less when and beside which fleet they are signed; by ref, then by rollout. */
+  private readonly manifests = new Map<string, ReadonlyMap<string, JsonObject>>();
+  /** Whether CI signs the manifests of earlier refs again too, for what is let finish first. */
+  private readonly signsEarlier: boolean;
   private trustText = trustFileFor(key);
   private closures = new Map<string, string>();
 
-  constructor(random: Random, keeps: Random) {
+  constructor(random: Random, keeps: Random, ci: Random) {
     this.keeps = keeps;
+    this.signsEarlier = ci() < 0.5;
     const count = 1 + Math.floor(random() * 2.6);
     this.channels = ['edge', 'lab', 'main'].slice(0, count).map((name) => channelOf(name, random));
     this.hosts = this.channels.flatMap(({ waves }) => waves.flat());
@@ -104,11 +109,16 @@ export class Release {
 
   /** Dates everything anew, as CI does at intervals. */
   sign(now: Millis): void {
-    const meta = { schemaVersion: 1, signedAt: timeOf(now), ciCommit: this.ref };
-    const fleet = this.fleet(meta);
+    const meta = (ciCommit: string) => ({ schemaVersion: 1, signedAt: timeOf(now), ciCommit });
+    const fleet = this.fleet(meta(this.ref));
     this.put('fleet.resolved', fleet);
     const fleetResolvedHash = sha256Hex(canonicalBytes(fleet));
-    for (const channel of this.channels) this.signManifest(channel, fleetResolvedHash, meta);
+    if (!this.manifests.has(this.ref)) this.manifests.set(this.ref, this.resolve());
+    for (const [ref, manifests] of this.manifests) {
+      if (ref !== this.ref && !this.signsEarlier) continue;
+      for (const [id, manifest] of manifests)
+        this.put(`rollouts/${id}`, { ...manifest, fleetResolvedHash, meta: meta(ref) });
+    }
   }
 
   /** From now on, what was signed before this instant counts for nothing. */
@@ -147,7 +157,13 @@ export class Release {
     };
   }
 
-  private signManifest(channel: Channel, fleetResolvedHash: string, meta: JsonObject): void {
+  private resolve(): ReadonlyMap<string, JsonObject> {
+    return new Map(
+      this.channels.map((channel) => [`${channel.name}@${this.ref}`, this.manifest(channel)]),
+    );
+  }
+
+  private manifest(channel: Channel): JsonObject {
     const hostSet = channel.waves.flatMap((names, waveIndex) =>
       names.map((hostname) => ({ hostname, waveIndex, targetClosure: this.target(hostname) })),
     );
@@ -155,15 +171,14 @@ export class Release {
       const known = this.signed.get(hostname) ?? new Set();
       this.signed.set(hostname, known.add(targetClosure));
     }
-    this.put(`rollouts/${channel.name}@${this.ref}`, {
+    return {
       schemaVersion: 1,
       displayName: this.ref,
-      ...{ channel: channel.name, channelRef: this.ref, fleetResolvedHash },
+      ...{ channel: channel.name, channelRef: this.ref },
       hostSet: hostSet.sort((a, b) => (a.hostname < b.hostname ? -1 : 1)),
       healthGate: { maxFailures: channel.maxFailures },
       disruptionBudgets: [...this.budgets],
-      meta,
-    });
+    };
   }
 
   private put(name: string, json: JsonObject): void {

@@ -70,7 +70,11 @@ class Simulation implements World {
     this.trace = new Trace(this.scheduler, options.keepAll ?? false);
     this.db = new Database(this.scheduler, this.faults, options.breaks ?? new Set());
     this.checker = new Checker(this.db);
-    this.release = new Release(this.faults.random('fleet'), this.faults.random('kept closures'));
+    this.release = new Release(
+      this.faults.random('fleet'),
+      this.faults.random('kept closures'),
+      this.faults.random('ci'),
+    );
     const network = new Network(this, () => this.servers);
     this.machines = this.release.hosts.map(
       (name) => new Machine(this, network, this.release, name),

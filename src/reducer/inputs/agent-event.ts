@@ -10,7 +10,7 @@ import type { Pass } from '../pass.ts';
 import type { Change, RecordSet } from '../state/change.ts';
 import type { RecordRow } from '../state/rows.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
-import { MINUTE, millisOf, type Time } from '../time.ts';
+import { millisOf, UNDER_WAY_MS, type Time } from '../time.ts';
 import { probeFailureChanges } from './probe-failures.ts';
 import { abandonOlder } from './abandon.ts';
 import { isNews, noteRefusal, refuseWhole } from './refusals.ts';
@@ -137,9 +137,6 @@ function forgetSightings(pass: Pass, { rolloutId, hostname }: RecordRow): Change
   });
 }
 
-/** An offer is under way for as long as an answer may be: a proxy's timeout of a minute, with room. */
-const OFFER_UNDER_WAY_MS = 2 * MINUTE;
-
 /**
  * An acknowledgement from before our dispatch answers an earlier one (withdrawn since, or lost with a
  * database); one from just after it may, when an earlier one had been offered. The agent keeps the soak of the
@@ -148,7 +145,7 @@ const OFFER_UNDER_WAY_MS = 2 * MINUTE;
 function soakOf({ dispatchedAt, wasOffered }: RecordRow, receivedAt: Time): RecordSet {
   if (dispatchedAt === null) return {};
   const since = millisOf(receivedAt) - millisOf(dispatchedAt);
-  const isOfEarlier = since < 0 || (wasOffered && since < OFFER_UNDER_WAY_MS);
+  const isOfEarlier = since < 0 || (wasOffered && since < UNDER_WAY_MS);
   return isOfEarlier ? { soakDueAt: null } : {};
 }
 

@@ -11,7 +11,7 @@ import type { Change, RecordSet } from '../state/change.ts';
 import { freshHost } from '../state/put.ts';
 import type { HostRow, RecordRow } from '../state/rows.ts';
 import type { RolloutState } from '../state/state.ts';
-import { addMinutes } from '../time.ts';
+import { addMinutes, millisOf, UNDER_WAY_MS, type Time } from '../time.ts';
 import { clearedFailures } from './probe-failures.ts';
 
 /** A host shows its target before its switch has succeeded: one heartbeat proves nothing. */
@@ -84,8 +84,7 @@ function noteRecord(
       notePending(pass, rollout, record, host, input);
       return;
     case 'Soaking':
-      // What was said before the switch and came late speaks of the closure before it: both times are the host's.
-      if (input.at < (record.activationCompletedAt ?? '')) return;
+      if (isOfBefore(record, input.at)) return;
       noteContradiction(pass, record, onTarget ? null : input.currentClosure);
       return;
     case 'Converged':
@@ -93,6 +92,16 @@ function noteRecord(
     case 'Reverted':
       return;
   }
+}
+
+/**
+ * What was said before the switch and came late speaks of the closure before it: both times are the host's.
+ * Nothing comes later than it can be under way: then the host's clock went back, and what it says counts.
+ */
+function isOfBefore({ activationCompletedAt }: RecordRow, at: Time): boolean {
+  if (activationCompletedAt === null) return false;
+  const early = millisOf(activationCompletedAt) - millisOf(at);
+  return early > 0 && early < UNDER_WAY_MS;
 }
 
 function notePending(
