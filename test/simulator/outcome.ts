@@ -7,6 +7,8 @@ import { keyOf } from './tables.ts';
 
 /** What an agent takes no more of, or nobody is dispatched, until somebody says otherwise. */
 const FOR_GOOD = ['dispatch-refused', 'manifest-stale', 'manifest-rejected', 'quarantine'];
+/** Before the host that is waited for: one that failed, or went back, is waited for in vain. */
+const HOST_EDGE = 'host-edge:';
 const ENDED = ['Terminal', 'Superseded', 'Cancelled', 'Pruned'];
 
 /** In words; empty when every host runs and converged on its target, every rollout ended, and nothing waits. */
@@ -67,10 +69,15 @@ export function setRight({ data: { tables } }: Database): OperatorCommand[] {
     if (blockers.includes('wave-unproven') && isOlder(rolloutId))
       found.push({ command: 'CancelRollout', rolloutId });
   }
-  // One that cannot finish, because agents no longer take its manifest or a closure it names is in quarantine;
-  // then what it had handed out, whose slot stays with a host that is heard and may be running it.
+  // One that cannot finish; then what it had handed out, whose slot stays with a host that is heard and may be
+  // running it.
+  const isForGood = (rolloutId: string, gate: string): boolean => {
+    if (!gate.startsWith(HOST_EDGE)) return FOR_GOOD.includes(gate);
+    const gating = tables.records.get(keyOf({ rolloutId, hostname: gate.slice(HOST_EDGE.length) }));
+    return gating?.state === 'Failed' || gating?.state === 'Reverted';
+  };
   for (const { rolloutId, hostname, gates } of tables.blockers.values()) {
-    if (!isOlder(rolloutId) || !gates.some((gate) => FOR_GOOD.includes(gate))) continue;
+    if (!isOlder(rolloutId) || !gates.some((gate) => isForGood(rolloutId, gate))) continue;
     const hasEnded = ENDED.includes(tables.rollouts.get(rolloutId)?.state ?? '');
     found.push(
       hasEnded
