@@ -235,6 +235,7 @@ table host_blocker
   seq bigint not null -- Log row that set it.
   gates json not null -- Gate keys, sorted.
   since timestamp(3) with time zone not null -- Since when by this set.
+  earlier json -- Of the set, the gates that held before the set did, each with since when.
   constraint host_blocker_pkey PRIMARY KEY (rollout_id, hostname)
   index CREATE INDEX host_blocker_host ON host_blocker USING btree (hostname)
   index CREATE UNIQUE INDEX host_blocker_pkey ON host_blocker USING btree (rollout_id, hostname)
@@ -420,6 +421,7 @@ table rollout
   plan json not null -- Everything it needs, pinned when it was opened.
   exceptions json -- On Terminal: tolerated hosts by reason.
   blockers json not null -- Why the whole of it does not move.
+  blockers_since json -- Since when by each of its blockers.
   constraint rollout_pkey PRIMARY KEY (rollout_id)
   index CREATE INDEX rollout_ordinal ON rollout USING btree (ordinal)
   index CREATE UNIQUE INDEX rollout_pkey ON rollout USING btree (rollout_id)

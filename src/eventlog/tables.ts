@@ -83,6 +83,7 @@ const ROLLOUT: Table<RolloutRow> = {
     plan: 'json',
     exceptions: 'json',
     blockers: 'json',
+    blockersSince: 'json',
   },
 };
 
@@ -197,6 +198,7 @@ const BLOCKER: Table<BlockerRow> = {
     hostname: 'text',
     gates: 'json',
     since: 'timestamptz',
+    earlier: 'json',
   },
 };
 

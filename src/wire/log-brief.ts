@@ -3,7 +3,8 @@
  * - in a change, no `t` when it is of a record, no rollout, host or channel where it is the row's own, and no
  *   hosts or gates where a fact of that name lists them;
  * - no hosts, in facts and changes, where they are the row's own host alone (format 2);
- * - in a `set`, `true` for an instant (`…At`) that is the row's own `ts`; in a blocker, `since: true`;
+ * - in a `set`, `true` for an instant (`…At`) that is the row's own `ts`; in a blocker, `since: true` (`keep: true` there is
+ *   no abbreviation: gates that a host has already keep their time);
  * - in a `set` of format 2, a text that begins with `=` names a fact of the row, or of the event in it, that has
  *   this value: `"state":"=to"`; `=` alone is a fact of the field's own name, and a text that truly begins with
  *   `=` is written with one more. `"probes":"="` is a pass that the row's event tells. `took` is an event's seq:

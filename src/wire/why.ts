@@ -8,7 +8,12 @@ export const BlockerSchema = Type.Object(
   {
     gate: Type.String({ description: 'Stable; decide by this.' }),
     key: Type.String({ description: 'The gate with its subject: `disruption-budget:0`.' }),
-    since: Type.Optional(Instant),
+    since: Type.Optional(
+      Type.String({
+        description:
+          'Since when this key holds without a break, RFC 3339; of many hosts, the longest.',
+      }),
+    ),
     because: Type.String({ description: 'A sentence with the numbers.' }),
     releasedBy: Type.String({ description: 'What would release it.' }),
     hosts: Type.Array(

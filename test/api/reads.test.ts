@@ -178,6 +178,14 @@ describe('a host', () => {
     const hold = host.blockers.find(({ gate }) => gate === 'host-hold');
     expect(hold?.because).toMatch(/^ada held it at .*: disk is full$/);
     expect(hold?.since).toMatch(/^20/);
+    // It joined the others, which hold since before.
+    const others = host.blockers.filter(({ gate }) => gate !== 'host-hold');
+    for (const { gate, since } of others)
+      expect([gate, since ?? ''] < [gate, hold?.since ?? '']).toBe(true);
+    const why = await get<{ hosts: Blocker[] }>(
+      `/v1/rollouts/${host.rollouts[0]?.rolloutId ?? ''}/blockers`,
+    );
+    expect(why.hosts.find(({ gate }) => gate === 'host-hold')?.since).toBe(hold?.since);
     const paused = host.blockers.find(({ gate }) => gate === 'paused');
     expect(paused?.because).toMatch(/^ada paused channel stable at .*: alarms$/);
     await command('/v1/hosts/web-04/release');

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPool, type Pool } from '../../src/db/pool.ts';
+import { sinceOf } from '../../src/reducer/state/blocker-since.ts';
 import { createRoleDatabase, type RoleDatabase } from '../support/roles.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { seed } from './support/seed.ts';
@@ -152,4 +153,17 @@ describe('state_at', () => {
       }
     },
   );
+});
+
+describe('blocked_hosts', () => {
+  it('says of each gate since when, as the rows of the core do', async () => {
+    const pool = open((await createTestDatabase()).url);
+    const text = readFileSync(path.join(SCENARIOS, '72-since-when.txt'), 'utf8');
+    const { state } = await seed((statements) => pool.run(statements), text);
+    const rows = [...state.live.values()].flatMap(({ blockers }) => [...blockers.values()]);
+    const held = rows.flatMap((row) => row.gates.map((gate) => [gate, sinceOf(row, gate)]));
+    expect(new Set(held.map(([, since]) => since)).size).toBeGreaterThan(1);
+    const found = await ask(pool, 'SELECT gate, since FROM muster_v1.blocked_hosts ORDER BY gate');
+    expect(found.map(({ gate, since }) => [gate, since])).toEqual(held.sort());
+  });
 });

@@ -4,10 +4,12 @@ import { describe, expect, it } from 'vitest';
 import type { LogEntry } from '../../src/reducer/log.ts';
 import { planPreview, previewInput } from '../../src/reducer/preview.ts';
 import { reduce } from '../../src/reducer/reduce.ts';
+import { sinceOf } from '../../src/reducer/state/blocker-since.ts';
 import { markHost } from '../../src/reducer/state/dirty.ts';
 import { dump, touched } from '../../src/reducer/state/rows-io.ts';
 import type { RecordRow } from '../../src/reducer/state/rows.ts';
 import { emptyState, type FleetState } from '../../src/reducer/state/state.ts';
+import { heldSince } from './support/held-since.ts';
 import { action } from './support/actions.ts';
 import { fleetSpec } from './support/fleet-spec.ts';
 import { contentAfter, fold, indexes, takenOver } from './support/replay.ts';
@@ -41,6 +43,20 @@ describe('any history', () => {
         state.lastTs,
       );
       expect(dump(folded)).toEqual(dump(state));
+    });
+  });
+
+  it('says of each gate since when it holds, whatever joined or left it meanwhile', () => {
+    checkAll(({ state, trace }) => {
+      const held = heldSince(trace);
+      for (const rollout of state.live.values()) {
+        for (const row of rollout.blockers.values()) {
+          const said = row.gates.map((gate) => [gate, sinceOf(row, gate)]);
+          expect(said).toEqual([...(held.get(`${row.rolloutId} ${row.hostname}`) ?? [])].sort());
+        }
+        const { rolloutId, blockersSince } = rollout.row;
+        expect(Object.entries(blockersSince ?? {})).toEqual([...(held.get(rolloutId) ?? [])]);
+      }
     });
   });
 

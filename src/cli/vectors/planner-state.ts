@@ -118,7 +118,7 @@ function enterRollout(
     openedAt: canonical(rollout.openedAt),
     terminalAt: terminalAt == null ? null : canonical(terminalAt),
     ...{ supersededAt: null, supersededBy: null, failedAt: null, endedAt: null },
-    ...{ exceptions: null, blockers: [] },
+    ...{ exceptions: null, blockers: [], blockersSince: null },
   });
   for (const host of hosts) enterHost(state, line, rollout, host, plan, now);
 }

@@ -7,6 +7,7 @@ import { addMinutes } from '../time.ts';
 import type { Pass } from '../pass.ts';
 import { hasEnded } from '../rollout/states.ts';
 import type { Sliced } from '../slices.ts';
+import { isKeeping } from '../state/blocker-since.ts';
 import type { HostState, RolloutState } from '../state/state.ts';
 import type { RecordRow } from '../state/rows.ts';
 import { gatesHolding } from './gates.ts';
@@ -16,6 +17,8 @@ interface Group {
   readonly rollout: RolloutState;
   readonly gates: readonly string[];
   readonly hosts: string[];
+  /** Some of these hosts are held by one of these gates already. */
+  keep: boolean;
 }
 
 /** Blocker changes of one pass, grouped so that one row speaks for many hosts. */
@@ -28,20 +31,23 @@ export class BlockerChanges {
   }
 
   add(rollout: RolloutState, hostname: string, gates: readonly string[]): void {
+    const group = this.groupOf(rollout, gates);
+    group.hosts.push(hostname);
+    group.keep ||= isKeeping(rollout.blockers.get(hostname), gates);
+    this.last = group;
+  }
+
+  private groupOf(rollout: RolloutState, gates: readonly string[]): Group {
     // The next host of a wave is most often held by what held the one before.
-    if (this.last?.rollout === rollout && isEqual(this.last.gates, gates)) {
-      this.last.hosts.push(hostname);
-      return;
-    }
+    if (this.last?.rollout === rollout && isEqual(this.last.gates, gates)) return this.last;
     const key = `${rollout.row.rolloutId}\u0000${gates.join('\u0000')}`;
-    const group = this.groups.get(key);
-    this.last = group ?? { rollout, gates, hosts: [] };
-    this.last.hosts.push(hostname);
-    if (group === undefined) this.groups.set(key, this.last);
+    const group = this.groups.get(key) ?? { rollout, gates, hosts: [], keep: false };
+    this.groups.set(key, group);
+    return group;
   }
 
   *emit(pass: Pass): Sliced {
-    for (const { rollout, gates, hosts } of this.groups.values()) {
+    for (const { rollout, gates, hosts, keep } of this.groups.values()) {
       const { rolloutId, channel } = rollout.row;
       const since = gates.length === 0 ? null : pass.at;
       yield* pass.emitMany({
@@ -50,7 +56,7 @@ export class BlockerChanges {
         rolloutId,
         channel,
         payload: { scope: 'host', gates, hosts },
-        changes: [{ t: 'blocker', rolloutId, hosts, gates, since }],
+        changes: [{ t: 'blocker', rolloutId, hosts, gates, since, ...(keep ? { keep } : {}) }],
       });
     }
   }

@@ -132,13 +132,15 @@ function noteBlockers(pass: Pass, rollout: RolloutState): void {
   const blockers = [...waveBlockers(pass, rollout), ...exceededBudgets(pass, rollout)].sort();
   const before = rollout.row.blockers;
   if (before.length === blockers.length && before.every((key, i) => key === blockers[i])) return;
-  const { rolloutId, channel } = rollout.row;
+  const { rolloutId, channel, blockersSince: noted } = rollout.row;
+  const times = blockers.map((key) => [key, noted?.[key] ?? pass.at] as const);
+  const blockersSince = times.length === 0 ? null : Object.fromEntries(times);
   pass.emit({
     kind: 'gate_decision',
     rolloutId,
     channel,
     payload: { scope: 'rollout', gates: blockers },
-    changes: [{ t: 'rollout', rolloutId, set: { blockers } }],
+    changes: [{ t: 'rollout', rolloutId, set: { blockers, blockersSince } }],
   });
 }
 

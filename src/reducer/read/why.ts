@@ -4,6 +4,7 @@
  */
 import { explain } from '../planner/gates.ts';
 import { EXPLAIN_HOSTS } from '../planner/gates/gate.ts';
+import { sinceOf } from '../state/blocker-since.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
 import type { DispatchRow, HostRow, RecordRow, RolloutRow } from '../state/rows.ts';
 import type { Millis, Time } from '../time.ts';
@@ -23,7 +24,7 @@ export interface Why extends Remark {
   readonly gate: string;
   /** The gate with its subject. */
   readonly key: string;
-  /** When this was noted; null for a whole rollout's reasons. */
+  /** Since when this key holds without a break; of many hosts, the longest. Null when it was not noted. */
   readonly since: Time | null;
   /** Each of `hosts`, with what it does. */
   readonly behind: readonly Standing[];
@@ -74,9 +75,12 @@ function inRollout(
     rollout: rollout.row,
     record,
     dispatch: rollout.dispatches.get(hostname) ?? null,
-    blockers: (noted?.gates ?? []).flatMap(
-      (key) => whyKey(state, rollout, record, { key, since: noted?.since ?? null, now }) ?? [],
-    ),
+    blockers:
+      noted === undefined
+        ? []
+        : noted.gates.flatMap(
+            (key) => whyKey(state, rollout, record, { key, since: sinceOf(noted, key), now }) ?? [],
+          ),
     failures: [...(rollout.failures.get(hostname)?.values() ?? [])],
   };
 }
@@ -131,8 +135,10 @@ export function whyRollout(state: FleetState, rolloutId: string, now: Millis): R
   const rollout = state.live.get(rolloutId);
   if (rollout === undefined) return null;
   const groups = new Map<string, { since: Time; held: string[] }>();
-  for (const { hostname, gates, since } of rollout.blockers.values()) {
-    for (const key of gates) {
+  for (const noted of rollout.blockers.values()) {
+    const { hostname } = noted;
+    for (const key of noted.gates) {
+      const since = sinceOf(noted, key);
       const group = groups.get(key);
       if (group === undefined) groups.set(key, { since, held: [hostname] });
       else {
@@ -150,7 +156,8 @@ export function whyRollout(state: FleetState, rolloutId: string, now: Millis): R
   hosts.sort((a, b) => b.count - a.count || (a.why.key < b.why.key ? -1 : 1));
   const ofRollout = rollout.row.blockers.flatMap((key) => {
     const said = explainRolloutBlocker(state, rollout, key);
-    return said === null ? [] : [withStandings(state, rollout, key, null, said)];
+    const since = rollout.row.blockersSince?.[key] ?? null;
+    return said === null ? [] : [withStandings(state, rollout, key, since, said)];
   });
   return { rollout: ofRollout, hosts };
 }

@@ -5,6 +5,7 @@ import { pendingRecord } from '../host/record.ts';
 import { patchRecord } from '../host/step.ts';
 import { finish, SLICE_HOSTS, type Sliced } from '../slices.ts';
 import type { LogEntry } from '../log.ts';
+import { earlierTimes } from './blocker-since.ts';
 import type { Change, PlannedHost, RecordSet } from './change.ts';
 import {
   freshHost,
@@ -174,6 +175,7 @@ function wholeRollout(change: Of<'rollout'>, seq: number): RolloutRow {
     endedAt: null,
     exceptions: null,
     blockers: [],
+    blockersSince: null,
     ...change.set,
     seq,
   };
@@ -299,8 +301,14 @@ function applyEnrolment(state: FleetState, change: Of<'enrolment'>, seq: number)
 
 function applyBlocker(state: FleetState, change: Of<'blocker'>, seq: number): void {
   const { rolloutId, gates, since } = change;
+  const rows = state.rollouts.get(rolloutId)?.blockers;
+  const times = earlierTimes(gates);
   for (const hostname of change.hosts) {
-    const row = since === null ? null : { seq, rolloutId, hostname, gates, since };
+    const before = rows?.get(hostname);
+    const kept = before === undefined || change.keep !== true ? null : times(before);
+    // Code that knows no `keep` writes a row without this column: what is there stays, in table and fold alike.
+    const earlier = change.keep === true ? kept : (before?.earlier ?? null);
+    const row = since === null ? null : { seq, rolloutId, hostname, gates, since, earlier };
     putBlocker(state, rolloutId, hostname, row);
   }
 }

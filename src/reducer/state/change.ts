@@ -71,6 +71,8 @@ export type Change =
       readonly hosts: readonly string[];
       readonly gates: readonly string[];
       readonly since: Time | null;
+      /** Gates that a host's row has already keep their time. Without it, times beside `since` are left alone. */
+      readonly keep?: true;
     }
   | {
       readonly t: 'token';

@@ -93,6 +93,8 @@ export interface RolloutRow {
   exceptions: Readonly<Record<string, number>> | null;
   /** Rollout-wide reasons it does not move, such as `fleet-silent`. */
   blockers: readonly string[];
+  /** Since when each of them stands; null when there are none. */
+  blockersSince: Readonly<Record<string, Time>> | null;
 }
 
 /** A host's record as the agent keeps it, and beside it what only the control plane knows. */
@@ -210,5 +212,8 @@ export interface BlockerRow {
   hostname: string;
   /** Gate keys, `gate` or `gate:subject`, sorted. */
   gates: readonly string[];
+  /** Since when by this set of gates. */
   since: Time;
+  /** Those of the set that held before it did: since when each (`blocker-since.ts`). Null when there are none. */
+  earlier: Readonly<Record<string, Time>> | null;
 }

@@ -12,13 +12,14 @@
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
  *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · trust reject · retire stable@1
  *     enrol web1 nonce=n1 csr=a for=10 (minutes) · tried web1 nonce=n1 · renew web1 csr=b
- *     show · plan · explain web1
+ *     show · plan · explain web1 · since web1
  */
 import type { OperatorCommand, Input } from '../../../src/reducer/input.ts';
 import { explain } from '../../../src/reducer/planner/gates.ts';
 import { planPreview } from '../../../src/reducer/preview.ts';
 import type { ReduceResult } from '../../../src/reducer/log.ts';
 import type { RecordRow } from '../../../src/reducer/state/rows.ts';
+import { whyHost } from '../../../src/reducer/read/why.ts';
 import { freshRecord } from '../../../src/reducer/state/apply.ts';
 import { emptyState, type FleetState } from '../../../src/reducer/state/state.ts';
 import { MINUTE, timeOf } from '../../../src/reducer/time.ts';
@@ -96,6 +97,8 @@ export class Script extends Desk {
       }
       case 'explain':
         return this.explain(args[0] ?? '');
+      case 'since':
+        return this.since(args[0] ?? '');
       case 'lose-database':
         this.state = emptyState();
         return [];
@@ -134,6 +137,12 @@ export class Script extends Desk {
         ];
       });
     });
+  }
+
+  private since(hostname: string): string[] {
+    return whyHost(this.state, hostname, this.now).rollouts.flatMap(({ rollout, blockers }) =>
+      blockers.map(({ key, since }) => relative(`${rollout.rolloutId} ${key}: ${since ?? '?'}`)),
+    );
   }
 
   private input(verb: string, subject: string, words: readonly string[]): Input {
