@@ -97,23 +97,37 @@ export function renewalDue({ notBefore, notAfter }: AgentIdentity, now: number, 
   return Math.max(0, notBefore + life * (0.5 + 0.1 * random()) - now);
 }
 
-/** Keeps the identity renewed until `signal` aborts; `onChange` takes a new one into use. */
+/**
+ * Keeps the identity renewed until `signal` aborts. `carrier` proves the identity in force, and `onChange` makes it
+ * prove the new one from then on.
+ */
 export async function keepRenewed(
   parts: CredentialParts,
   first: AgentIdentity,
-  carrierFor: (identity: AgentIdentity) => Carrier,
+  carrier: Carrier,
   onChange: (identity: AgentIdentity) => void,
   signal: AbortSignal,
 ): Promise<void> {
   let identity = first;
   while (!ended(signal)) {
-    await parts.clock.sleep(renewalDue(identity, parts.clock.now(), parts.random), signal);
+    await untilDue(parts, identity, signal);
     if (ended(signal)) return;
-    const next = await renew(parts, carrierFor(identity), signal);
+    const next = await renew(parts, carrier, signal);
     if (next === null) return;
     identity = next;
     onChange(identity);
   }
+}
+
+/** In several turns, if need be: no timer lasts longer than 24 days. */
+async function untilDue(
+  { clock, random }: CredentialParts,
+  identity: AgentIdentity,
+  signal: AbortSignal,
+): Promise<void> {
+  const dueAt = clock.now() + renewalDue(identity, clock.now(), random);
+  do await clock.sleep(dueAt - clock.now(), signal);
+  while (clock.now() < dueAt && !ended(signal));
 }
 
 async function obtain(

@@ -92,6 +92,14 @@ export function disconnect(connections: Connections): void {
   connections.requests.destroy();
 }
 
+/** Lets what is under way end, and each connection with it; nothing new is to be sent over them. */
+export function retire(connections: Connections): void {
+  for (const agent of [connections.polls, connections.requests]) {
+    agent.maxFreeSockets = 0;
+    for (const idle of Object.values(agent.freeSockets).flat()) idle?.destroy();
+  }
+}
+
 /** Carries one request to the control plane; whatever goes wrong on the way is trouble. */
 export interface Carrier {
   short(call: Call, signal: AbortSignal): Promise<Reply | Trouble>;

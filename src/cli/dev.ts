@@ -48,7 +48,7 @@ async function run(options: DevOptions, io: Io): Promise<number> {
     const installation = await startInstallation(options, ref, screen.say, interrupted.signal);
     try {
       screen.say(`endpoint ${installation.url}   logs in ${options.dataDir}/logs`);
-      screen.say(`  curl -H 'X-Muster-Dev-Identity: operator:dev' ${installation.url}/v1/rollouts`);
+      screen.say(`  ${tryOut(installation)}`);
       const chaos = options.chaos ? killLeaderOnce(installation.replicas, screen.say) : null;
       const last = await follow(options, installation, screen, chaos, interrupted);
       if (!options.once) return EXIT.ok;
@@ -61,6 +61,13 @@ async function run(options: DevOptions, io: Io): Promise<number> {
     interrupted.forget();
     unlock();
   }
+}
+
+/** A command to begin with. */
+function tryOut({ url, organisation }: Installation): string {
+  return organisation === null
+    ? `curl -H 'X-Muster-Dev-Identity: operator:dev' ${url}/v1/rollouts`
+    : `XDG_CONFIG_HOME=${organisation.clientHome} muster status`;
 }
 
 interface Interruption {

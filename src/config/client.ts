@@ -17,6 +17,9 @@ const ProfileSchema = Type.Object(
     url: Type.Optional(Type.String()),
     token: Type.Optional(Type.String()),
     tokenFile: Type.Optional(Type.String()),
+    caFile: Type.Optional(Type.String()),
+    certFile: Type.Optional(Type.String()),
+    keyFile: Type.Optional(Type.String()),
   },
   { additionalProperties: false },
 );
@@ -43,6 +46,8 @@ export interface ClientConfig {
   readonly token: string | null;
   /** Read the token from here; relative to the config file's folder. */
   readonly tokenFile: string | null;
+  /** PEM files, relative to the same folder: whom to believe, and how to prove who asks. */
+  readonly tlsFiles: Readonly<Record<'ca' | 'cert' | 'key', string | null>>;
   /** Who the caller is where nobody asks for proof: development servers on this machine. */
   readonly user: string;
 }
@@ -75,12 +80,18 @@ export function loadClientConfig(
     const problem = `${from} is ${JSON.stringify(url)}, not an address such as https://muster.example.com`;
     return { ok: false, problems: [problem] };
   }
+  const { caFile: ca = null, certFile: cert = null, keyFile: key = null } = profile;
+  if ((cert === null) !== (key === null)) {
+    const problem = `profile ${found.name} has one of certFile and keyFile; a certificate needs both`;
+    return { ok: false, problems: [problem] };
+  }
   const token = flags.token ?? (env['MUSTER_TOKEN'] || undefined) ?? profile.token ?? null;
   return {
     ok: true,
     config: {
       ...{ url: clean, from, token },
       tokenFile: token === null ? (profile.tokenFile ?? null) : null,
+      tlsFiles: { ca, cert, key },
       user: (env['USER'] ?? '').replace(/[^\w.@+-]/g, '') || 'operator',
     },
   };
@@ -97,7 +108,7 @@ function profileOf(
   }
   const content = parsed(file);
   if (!Value.Check(FileSchema, content)) {
-    return 'the config file is no {"default": NAME, "profiles": {NAME: {"url", "token" or "tokenFile"}}}; see docs/cli.md';
+    return 'the config file is no {"default": NAME, "profiles": {NAME: {"url", "token" or "tokenFile", "caFile", "certFile", "keyFile"}}}; see docs/cli.md';
   }
   const name = wanted ?? content.default;
   if (name === undefined) return { name: 'none', profile: {} };

@@ -89,12 +89,12 @@ async function renewedFrom(
 ): Promise<AgentIdentity> {
   const stop = new AbortController();
   const changed: AgentIdentity[] = [];
-  const clock = { ...agentClock, sleep: () => Promise.resolve() };
+  const clock = { now: () => identity.notAfter - 1, sleep: () => Promise.resolve() };
   const take = (next: AgentIdentity): void => {
     changed.push(next);
     stop.abort();
   };
-  await keepRenewed({ ...parts, clock }, identity, carrier, take, stop.signal);
+  await keepRenewed({ ...parts, clock }, identity, carrier(identity), take, stop.signal);
   const [next] = changed;
   if (next === undefined) throw new Error('not renewed');
   return next;

@@ -7,6 +7,7 @@
  * to say gets through.
  */
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import { once } from 'node:events';
 import { errorCode, UsageError } from '../io.ts';
@@ -30,8 +31,12 @@ const CHECK_TIMEOUT_MS = 1_000;
 /** Agents of one fleet come back all at once after a replica died. */
 const BACKLOG = 4_096;
 
-/** Listens on loopback. Port 0: a free one. */
-export async function startBalancer(port: number, replicas: readonly number[]): Promise<Balancer> {
+/** Listens on loopback. Port 0: a free one. `ca`: whom to believe where the replicas speak TLS. */
+export async function startBalancer(
+  port: number,
+  replicas: readonly number[],
+  ca: string | null = null,
+): Promise<Balancer> {
   const backends: Backend[] = replicas.map((replica) => ({ port: replica, ready: false }));
   const open = new Set<net.Socket>();
   let turn = 0;
@@ -42,7 +47,7 @@ export async function startBalancer(port: number, replicas: readonly number[]): 
   });
   await listen(server, port);
   const checks = setInterval(() => {
-    for (const backend of backends) check(backend);
+    for (const backend of backends) check(backend, ca);
   }, CHECK_EVERY_MS);
   const address = server.address();
   return {
@@ -110,20 +115,14 @@ function track(open: Set<net.Socket>, socket: net.Socket): void {
   socket.once('close', () => open.delete(socket));
 }
 
-function check(backend: Backend): void {
-  const request = http.get(
-    {
-      host: '127.0.0.1',
-      port: backend.port,
-      path: '/readyz',
-      agent: false,
-      timeout: CHECK_TIMEOUT_MS,
-    },
-    (response) => {
-      response.resume();
-      backend.ready = response.statusCode === 200;
-    },
-  );
+function check(backend: Backend, ca: string | null): void {
+  const where = { host: '127.0.0.1', port: backend.port, path: '/readyz' };
+  const how = { ...where, agent: false, timeout: CHECK_TIMEOUT_MS } as const;
+  const heard = (response: http.IncomingMessage): void => {
+    response.resume();
+    backend.ready = response.statusCode === 200;
+  };
+  const request = ca === null ? http.get(how, heard) : https.get({ ...how, ca }, heard);
   request.on('timeout', () => request.destroy(new Error('no answer')));
   request.on('error', () => {
     backend.ready = false;

@@ -3,14 +3,16 @@
  * its own process so that it competes with the replicas as real agents would, and can be killed alone.
  */
 import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { DEFAULT_SETTINGS, type AgentSettings } from '../../agent/agent.ts';
 import { systemClock } from '../../agent/clock.ts';
 import type { AgentLog } from '../../agent/hooks.ts';
 import { JournalFile } from '../../agent/journal-file.ts';
-import { runSimulatedFleet } from '../../agent/simulated-fleet.ts';
+import { runSimulatedFleet, type FleetCertificates } from '../../agent/simulated-fleet.ts';
 import { decodeTrust } from '../../trust/trust-file.ts';
 import { verifyFleet } from '../../trust/verify.ts';
 import { parseOptions } from '../io.ts';
+import { tokenOf } from './organisation.ts';
 import { closureOf } from './sample-fleet.ts';
 
 const OPTIONS = {
@@ -27,6 +29,10 @@ const OPTIONS = {
   'freshness-minutes': { type: 'string', default: '60' },
   'fail-switch': { type: 'string', default: '0' },
   'fail-probe': { type: 'string', default: '0' },
+  /** Of the endpoint's certificate; with it hosts prove who they are by certificates. */
+  ca: { type: 'string' },
+  /** A folder for each host: its token, and its certificate once it has one. */
+  credentials: { type: 'string', default: '' },
 } as const;
 
 /** What hosts run that were never rolled out to. */
@@ -71,10 +77,23 @@ async function main(args: string[]): Promise<void> {
         deferSwitch: 0,
       },
       storeOf: (hostname) => journal.storeOf(hostname),
+      ...(values.ca === undefined
+        ? {}
+        : { certificates: certificates(await readFile(values.ca, 'utf8'), values.credentials) }),
     },
     stop.signal,
   );
   await journal.close();
+}
+
+function certificates(ca: string, folder: string): FleetCertificates {
+  return {
+    ca,
+    credentialsOf: (hostname) => {
+      const dir = path.join(folder, hostname);
+      return { dir, name: hostname, token: tokenOf(dir) };
+    },
+  };
 }
 
 function jsonLog(): AgentLog {

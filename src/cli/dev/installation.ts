@@ -2,6 +2,7 @@
  * Everything that `muster dev` runs, and its order: PostgreSQL, migrations, two replicas, the balancer, the
  * fleet. What was started is stopped in the opposite order, whatever went wrong on the way.
  */
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
@@ -10,9 +11,10 @@ import { errorCode, UsageError } from '../io.ts';
 import { startBalancer, type Balancer } from './balancer.ts';
 import { startEmbeddedPostgres } from './embedded-postgres.ts';
 import type { DevOptions } from './options.ts';
+import { developmentOrganisation, writeProfile, type Organisation } from './organisation.ts';
 import { runToEnd, supervise, type ProcessSpec, type Supervised } from './processes.ts';
 import { developmentTrust, releaseOf, type Release } from './release.ts';
-import { sampleFleet } from './sample-fleet.ts';
+import { hostsOfSample, sampleFleet } from './sample-fleet.ts';
 import { freePort } from './free-port.ts';
 
 export const SCHEMA = 'muster';
@@ -26,6 +28,8 @@ export interface Installation {
   readonly fleet: Supervised;
   /** Journals of all simulated agents. */
   readonly journal: string;
+  /** Null: everyone says who they are, and is believed. */
+  readonly organisation: Organisation | null;
   /** Rejects when one of the processes does not stay up. */
   readonly failed: Promise<never>;
   stop(): Promise<void>;
@@ -82,20 +86,25 @@ async function start(context: Context, ref: string): Promise<Omit<Installation, 
 
   const { key, trustFile } = developmentTrust(options.dataDir);
   const sample = sampleFleet(options.hosts, ref, options.soakSeconds);
-  const release = releaseOf(options.dataDir, sample, key);
+  const organisation = options.tls
+    ? await developmentOrganisation(options.dataDir, trustFile, hostsOfSample(sample))
+    : null;
+  const release = releaseOf(options.dataDir, sample, key, organisation?.lists);
   await release.sign(Date.now());
   keepFresh(context, release);
 
-  const replicas = await startReplicas(context, database, release, trustFile);
-  const balancer = await openEndpoint(context, replicas);
-  const url = `http://127.0.0.1:${balancer.port}`;
+  const given = { database, release, trustFile, organisation };
+  const replicas = await startReplicas(context, given);
+  const balancer = await openEndpoint(context, replicas, organisation);
+  const url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${balancer.port}`;
+  if (organisation !== null) writeProfile(organisation, url);
   const journal = path.join(options.dataDir, 'fleet.jsonl');
   const failed = Promise.race(replicas.map(({ process: replica }) => replica.failed));
   await Promise.race([untilReady(balancer, context.signal), failed]);
-  const fleet = supervise(fleetSpec(context, { url, release, trustFile, journal }), context.say);
+  const fleet = supervise(fleetSpec(context, { ...given, url, journal }), context.say);
   undo.push(() => fleet.stop());
   return {
-    ...{ url, sql, release, fleet, journal },
+    ...{ url, sql, release, fleet, journal, organisation },
     replicas: replicas.map(({ process: replica }) => replica),
     failed: Promise.race([failed, fleet.failed]),
   };
@@ -146,15 +155,18 @@ interface Replica {
   readonly process: Supervised;
 }
 
-async function startReplicas(
-  context: Context,
-  database: string,
-  release: Release,
-  trustFile: string,
-): Promise<Replica[]> {
+/** What the processes of an installation share. */
+interface Given {
+  readonly database: string;
+  readonly release: Release;
+  readonly trustFile: string;
+  readonly organisation: Organisation | null;
+}
+
+async function startReplicas(context: Context, given: Given): Promise<Replica[]> {
   const ports = [await freePort(), await freePort()];
   const replicas = ports.map((port, index): Replica => {
-    const spec = replicaSpec(context, `serve-${index + 1}`, port, database, release, trustFile);
+    const spec = replicaSpec(context, `serve-${index + 1}`, port, given);
     return { port, process: supervise(spec, context.say) };
   });
   context.undo.push(async () => {
@@ -167,9 +179,7 @@ function replicaSpec(
   { options, logDir }: Context,
   name: string,
   port: number,
-  database: string,
-  release: Release,
-  trustFile: string,
+  { database, release, trustFile, organisation }: Given,
 ): ProcessSpec {
   const settings = {
     roles: 'api,leader,workers',
@@ -183,22 +193,28 @@ function replicaSpec(
     // The balancer asks four times a second.
     'drain-delay-seconds': 1,
     'stop-deadline-seconds': STOP_MS / 1000 - 1,
+    ...(organisation?.settings ?? { 'dev-identity': true }),
   };
   const args = Object.entries(settings).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
   return {
     ...{ name, logDir, module: '../muster.js' },
-    args: ['serve', ...args, '--dev-identity'],
+    args: ['serve', ...args],
     env: { ...environment(), MUSTER_DATABASE_URL: database, MUSTER_SCHEMA: SCHEMA },
     stopMs: STOP_MS,
   };
 }
 
-async function openEndpoint(context: Context, replicas: readonly Replica[]): Promise<Balancer> {
+async function openEndpoint(
+  context: Context,
+  replicas: readonly Replica[],
+  organisation: Organisation | null,
+): Promise<Balancer> {
   const { port, portGiven } = context.options;
   const ports = replicas.map((replica) => replica.port);
-  const balancer = await startBalancer(port, ports).catch((error: unknown) => {
+  const ca = organisation === null ? null : readFileSync(organisation.serverFile, 'utf8');
+  const balancer = await startBalancer(port, ports, ca).catch((error: unknown) => {
     if (portGiven || !(error instanceof UsageError)) throw error;
-    return startBalancer(0, ports);
+    return startBalancer(0, ports, ca);
   });
   context.undo.push(() => balancer.close());
   return balancer;
@@ -217,8 +233,9 @@ async function untilReady(balancer: Balancer, signal: AbortSignal): Promise<void
 
 function fleetSpec(
   { options, logDir }: Context,
-  given: { url: string; release: Release; trustFile: string; journal: string },
+  given: Given & { readonly url: string; readonly journal: string },
 ): ProcessSpec {
+  const { organisation } = given;
   const settings = {
     endpoint: given.url,
     fleet: path.join(given.release.source, 'fleet.resolved.json'),
@@ -229,6 +246,9 @@ function fleetSpec(
     'activation-seconds': ACTIVATION_SECONDS,
     'fail-switch': options.failSwitch,
     'fail-probe': options.failProbe,
+    ...(organisation === null
+      ? {}
+      : { ca: organisation.serverFile, credentials: organisation.credentials }),
   };
   const args = Object.entries(settings).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
   const spec = { name: 'fleet', module: './fleet-process.js', args, env: environment() };

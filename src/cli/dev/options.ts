@@ -14,6 +14,7 @@ export interface DevOptions {
   readonly dataDir: string;
   readonly failSwitch: number;
   readonly failProbe: number;
+  readonly tls: boolean;
 }
 
 export const devHelp = `muster dev [options]
@@ -28,6 +29,7 @@ Ctrl-C stops everything; the data stays.
   --once                   end when every rollout is Terminal: 0, or 1 and why not
   --timeout-seconds S      how long --once may take (default by the number of hosts)
   --chaos                  kill the leading process (SIGKILL) once, in the middle
+  --tls                    agents, operator and replicas speak TLS with certificates: hosts enrol with bootstrap tokens
   --data-dir DIR           where everything is kept (default .muster)
   --fail-switch F          fraction of hosts whose switch fails (default 0)
   --fail-probe F           fraction of hosts whose probes fail (default 0)
@@ -42,6 +44,7 @@ const OPTIONS = {
   once: { type: 'boolean', default: false },
   chaos: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
+  tls: { type: 'boolean', default: false },
   'data-dir': { type: 'string', default: '.muster' },
   'fail-switch': { type: 'string', default: '0' },
   'fail-probe': { type: 'string', default: '0' },
@@ -52,6 +55,8 @@ const OPTIONS = {
 const MIN_HOSTS = 6;
 /** What one endpoint on one machine can hold open: a socket here and two in the balancer for each host. */
 const MAX_HOSTS = 5_000;
+/** With TLS each has connections, keys and a verification of its own in the one process of the fleet. */
+const MAX_TLS_HOSTS = 500;
 const DEFAULT_PORT = 7070;
 /** Starting PostgreSQL and two replicas on a slow, busy machine. */
 const START_SECONDS = 90;
@@ -64,11 +69,13 @@ const SOAKS = 20;
 export function readOptions(args: string[]): DevOptions | undefined {
   const { values } = parseOptions({ args, options: OPTIONS });
   if (values.help) return undefined;
-  const hosts = number('--hosts', values.hosts, MIN_HOSTS, MAX_HOSTS, true);
+  const most = values.tls ? MAX_TLS_HOSTS : MAX_HOSTS;
+  const hosts = number('--hosts', values.hosts, MIN_HOSTS, most, true);
   const soakSeconds = number('--soak-seconds', values['soak-seconds'], 0, 86_400, false);
   const enough = Math.ceil(START_SECONDS + hosts * SECONDS_PER_HOST + soakSeconds * SOAKS);
   return {
     ...{ hosts, soakSeconds, once: values.once, chaos: values.chaos, json: values.json },
+    tls: values.tls,
     port: number('--port', values.port ?? String(DEFAULT_PORT), 0, 65_535, true),
     portGiven: values.port !== undefined,
     timeoutSeconds: number(

@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import type { JsonObject } from '../../trust/json.ts';
 import {
   generateKey,
   loadSigningKey,
@@ -48,7 +49,13 @@ export interface Release {
   sign(now: number): Promise<void>;
 }
 
-export function releaseOf(dataDir: string, sample: SampleFleet, key: SigningKey): Release {
+/** `lists`: more files of the source, looked at with each signing: revocations, nonces. */
+export function releaseOf(
+  dataDir: string,
+  sample: SampleFleet,
+  key: SigningKey,
+  lists: ReadonlyMap<string, JsonObject> = new Map(),
+): Release {
   const source = path.join(dataDir, 'source');
   const releases = path.join(dataDir, 'releases');
   let last: string | null = null;
@@ -58,7 +65,7 @@ export function releaseOf(dataDir: string, sample: SampleFleet, key: SigningKey)
     sign: async (now) => {
       const dir = path.join(releases, String(now));
       if (last === null) rmSync(releases, { recursive: true, force: true });
-      write(dir, sample);
+      write(dir, sample, lists);
       await signDirectory(dir, key, now);
       const link = `${source}.new`;
       rmSync(link, { force: true });
@@ -71,9 +78,10 @@ export function releaseOf(dataDir: string, sample: SampleFleet, key: SigningKey)
   };
 }
 
-function write(dir: string, sample: SampleFleet): void {
+function write(dir: string, sample: SampleFleet, lists: ReadonlyMap<string, JsonObject>): void {
   mkdirSync(path.join(dir, 'rollouts'), { recursive: true });
   writeFileSync(path.join(dir, 'fleet.resolved.json'), JSON.stringify(sample.fleet));
+  for (const [name, list] of lists) writeFileSync(path.join(dir, name), JSON.stringify(list));
   for (const [rolloutId, manifest] of sample.manifests) {
     writeFileSync(path.join(dir, 'rollouts', `${rolloutId}.json`), JSON.stringify(manifest));
   }

@@ -4,7 +4,7 @@
  * its size, the proportions hold, so that a fleet of 2,000 goes through the same motions as one of 24.
  */
 import { createHash } from 'node:crypto';
-import type { Json, JsonObject } from '../../trust/json.ts';
+import { isObject, type Json, type JsonObject } from '../../trust/json.ts';
 
 export interface SampleFleet {
   readonly fleet: JsonObject;
@@ -58,6 +58,10 @@ export function sampleFleet(hosts: number, ref: string, soakSeconds: number): Sa
     CHANNELS.map((name) => [`${name}@${ref}`, manifest(all, name, ref, budgets)]),
   );
   return { fleet, manifests };
+}
+
+export function hostsOfSample({ fleet: { hosts } }: SampleFleet): string[] {
+  return isObject(hosts) ? Object.keys(hosts) : [];
 }
 
 /** What a host runs under a release: opaque, and different for each. */

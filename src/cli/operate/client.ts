@@ -9,6 +9,7 @@ import { isLoopback } from '../../config.ts';
 import type { ClientConfig } from '../../config/client.ts';
 import { ProblemSchema } from '../../wire/problem.ts';
 import { EXIT } from '../io.ts';
+import { send, type ClientTls, type Sent } from './transport.ts';
 
 /** Ends a command: what is wrong, what to do, and how to exit. */
 export class OperateError extends Error {
@@ -43,9 +44,11 @@ export interface Client {
   lines(path: string, query: Query, signal: AbortSignal): AsyncGenerator<string>;
 }
 
-type Sent = Pick<RequestInit, 'method' | 'body' | 'signal'> & {
-  readonly headers?: Readonly<Record<string, string>>;
-};
+/** How a caller proves who they are; with both, the certificate counts. */
+export interface Proof {
+  readonly token: string | null;
+  readonly tls: ClientTls;
+}
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
 
@@ -58,22 +61,23 @@ const LONGEST_PAUSE_MS = 5_000;
 /** `forPeople`: what is answered goes to a terminal, and is made harmless there. */
 export function createClient(
   config: ClientConfig,
-  token: string | null,
+  { token, tls }: Proof,
   forPeople: boolean,
 ): Client {
   const headers: Record<string, string> = { accept: 'application/json' };
   if (token !== null) headers['authorization'] = `Bearer ${token}`;
   // Believed by development servers on this machine only, and sent to no other.
-  else if (isLocal(config.url)) headers['x-muster-dev-identity'] = `operator:${config.user}`;
+  else if (tls.cert === undefined && isLocal(config.url))
+    headers['x-muster-dev-identity'] = `operator:${config.user}`;
   const clean = async <T>(answer: Promise<T>): Promise<T> =>
     forPeople ? harmless(await answer) : answer;
-  const send = (path: string, init: Sent): Promise<Response> =>
-    answered(config, path, { ...init, headers: { ...headers, ...init.headers } });
+  const ask = (path: string, init: Partial<Sent> & Pick<Sent, 'signal'>): Promise<Response> =>
+    answered(config, path, { ...init, headers: { ...headers, ...init.headers } }, tls);
   return {
     url: config.url,
     async get(schema, path, query = {}) {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
-      return clean(decode(schema, path, await send(withQuery(path, query), { signal })));
+      return clean(decode(schema, path, await ask(withQuery(path, query), { signal })));
     },
     async post(schema, path, body, { key, query = {} }) {
       const init = {
@@ -85,13 +89,13 @@ export function createClient(
         },
       };
       const response = await persistently(() =>
-        send(withQuery(path, query), { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
+        ask(withQuery(path, query), { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
       );
       return clean(decode(schema, path, response));
     },
     async *lines(path, query, signal) {
       const accept = { headers: { accept: 'text/event-stream' } };
-      const response = await send(withQuery(path, query), { ...accept, signal });
+      const response = await ask(withQuery(path, query), { ...accept, signal });
       if (response.body !== null) yield* linesOf(response.body, signal);
     },
   };
@@ -109,21 +113,35 @@ function withQuery(path: string, query: Query): string {
   return given.size === 0 ? path : `${path}?${given.toString()}`;
 }
 
-async function answered(config: ClientConfig, path: string, init: RequestInit): Promise<Response> {
+async function answered(
+  config: ClientConfig,
+  path: string,
+  sent: Sent,
+  tls: ClientTls,
+): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(`${config.url}${path}`, init);
+    response = await send(`${config.url}${path}`, sent, tls);
   } catch (error) {
-    if (init.signal?.aborted === true && init.signal.reason instanceof Error) {
-      if (init.signal.reason.name !== 'TimeoutError') throw error;
+    const why: unknown = sent.signal.reason;
+    if (why instanceof Error) {
+      if (why.name !== 'TimeoutError') throw error;
       throw unavailable(`${config.url} did not answer in time; try again, or look at /readyz`);
     }
-    throw unavailable(
-      `cannot reach ${config.url} (${causeOf(error)}; from ${config.from}): is it running, and is the address right? Give --url, MUSTER_URL or --profile`,
-    );
+    const cause = causeOf(error);
+    throw unavailable(`cannot reach ${config.url} (${cause}; from ${config.from}): ${hint(cause)}`);
   }
   if (response.ok) return response;
   throw await refusal(response, path);
+}
+
+/** OpenSSL's names for what is wrong with a certificate. */
+const UNTRUSTED = /CERT|SIGNATURE|ISSUER/;
+
+function hint(cause: string): string {
+  return UNTRUSTED.test(cause)
+    ? 'its certificate is not trusted here; set caFile in the profile to its authority (docs/cli.md)'
+    : 'is it running, and is the address right? Give --url, MUSTER_URL or --profile';
 }
 
 function unavailable(message: string): OperateError {
@@ -132,10 +150,7 @@ function unavailable(message: string): OperateError {
 
 function causeOf(error: unknown): string {
   if (!(error instanceof Error)) return 'no answer';
-  const { cause } = error;
-  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string'
-    ? cause.code
-    : error.message;
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
 }
 
 /** What a status other than 2xx means to the caller of a command. */

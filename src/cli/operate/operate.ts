@@ -10,7 +10,7 @@ import {
 import { environment } from '../../config.ts';
 import type { Environment } from '../../config/loaded.ts';
 import { errorCode, EXIT, parseOptions, UsageError, type Io } from '../io.ts';
-import { createClient, OperateError } from './client.ts';
+import { createClient, OperateError, type Proof } from './client.ts';
 import {
   COMMON,
   helpOf,
@@ -86,7 +86,7 @@ async function runVerb(
     throw new UsageError(`write ${usageOf(noun.noun, verb)}; --help tells more`);
   }
   const options = values as Desk['options'];
-  const { config, token } = await configOf(options, env);
+  const { config, proof } = await configOf(options, env);
   const stop = new AbortController();
   const onInterrupt = (): void => {
     stop.abort();
@@ -96,7 +96,7 @@ async function runVerb(
   try {
     return await verb.run({
       ...{ io, options, signal: stop.signal, json: options['json'] === true },
-      client: createClient(config, token, options['json'] !== true),
+      client: createClient(config, proof, options['json'] !== true),
       paint: painter(terminal && options['no-color'] !== true && wantsColour(env)),
       columns: terminal ? (io.stdout.columns ?? 80) : null,
       now: () => Date.now(),
@@ -110,7 +110,7 @@ async function runVerb(
 async function configOf(
   options: Desk['options'],
   env: Environment,
-): Promise<{ readonly config: ClientConfig; readonly token: string | null }> {
+): Promise<{ readonly config: ClientConfig; readonly proof: Proof }> {
   const text = (name: string): string | undefined => textOption({ options }, name);
   const file = clientConfigPath(env);
   const content = file === null ? null : await readIfThere(file);
@@ -118,11 +118,32 @@ async function configOf(
   const loaded = loadClientConfig(flags, env, content);
   if (!loaded.ok) throw new UsageError(loaded.problems.join('; '));
   const { config } = loaded;
-  if (config.tokenFile === null) return { config, token: config.token };
-  const from = path.resolve(path.dirname(file ?? '.'), config.tokenFile);
-  const token = await readIfThere(from);
-  if (token === null) throw new UsageError(`the profile's tokenFile ${from} is not there`);
-  return { config, token: token.trim() };
+  const read = (setting: string, name: string | null): Promise<string | undefined> =>
+    ofProfile(path.dirname(file ?? '.'), setting, name);
+  const [token, ca, cert, key] = await Promise.all([
+    read('tokenFile', config.tokenFile),
+    read('caFile', config.tlsFiles.ca),
+    read('certFile', config.tlsFiles.cert),
+    read('keyFile', config.tlsFiles.key),
+  ]);
+  const tls = {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+  };
+  return { config, proof: { token: token?.trim() ?? config.token, tls } };
+}
+
+/** A file that a profile names; undefined where it names none. */
+async function ofProfile(
+  folder: string,
+  setting: string,
+  name: string | null,
+): Promise<string | undefined> {
+  if (name === null) return undefined;
+  const from = path.resolve(folder, name);
+  const content = await readIfThere(from);
+  if (content === null) throw new UsageError(`the profile's ${setting} ${from} is not there`);
+  return content;
 }
 
 async function readIfThere(file: string): Promise<string | null> {
