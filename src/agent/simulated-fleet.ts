@@ -161,7 +161,9 @@ async function runOne(
   const store = options.storeOf(hostname);
   const closure = closureAfter(await store.load(), host.closure);
   const { activationMs, misfortunes } = options;
-  const reach = await reaching(hostname, signal);
+  // Of its own, since a renewal waits on it for days: thousands of waits on one signal look like a leak.
+  const life = AbortSignal.any([signal]);
+  const reach = await reaching(hostname, life);
   if (reach === null) return;
   const { controlPlane, manifests, kept } = reach;
   const agent = runAgent(
@@ -171,7 +173,7 @@ async function runOne(
       random: seededRandom(`${seed}/agent/${hostname}`),
       log: named(options.log, hostname),
     },
-    signal,
+    life,
   );
   try {
     await Promise.all([agent, kept]);

@@ -289,6 +289,8 @@ A flag wins over a variable, a variable over the profile:
 |---|---|---|---|
 | address | \`--url\` | \`MUSTER_URL\` | \`url\` |
 | token | \`--token\` | \`MUSTER_TOKEN\` | \`token\`, or \`tokenFile\`: a path from the config file's folder |
+| certificate | – | – | \`certFile\` and \`keyFile\`, PEM: who you are, whatever token you have |
+| authority | – | \`NODE_EXTRA_CA_CERTS\` | \`caFile\`, PEM: whom to believe that it is your control plane, and nobody else |
 | profile | \`--profile\` | \`MUSTER_PROFILE\` | \`default\` names it |
 
 Profiles are in \`$XDG_CONFIG_HOME/muster/config.json\`, or \`~/.config/muster/config.json\`:
@@ -298,13 +300,14 @@ Profiles are in \`$XDG_CONFIG_HOME/muster/config.json\`, or \`~/.config/muster/c
   "default": "prod",
   "profiles": {
     "prod": { "url": "https://muster.example.com", "tokenFile": "prod.token" },
+    "lab": { "url": "https://10.0.0.7:8080", "caFile": "lab-ca.pem", "certFile": "ada.crt", "keyFile": "ada.key" },
     "laptop": { "url": "http://127.0.0.1:7070" }
   }
 }
 \`\`\`
 
-Without any of these the address is that of \`muster dev\`, \`http://127.0.0.1:7070\`. A control plane with a
-certificate of your own: set \`NODE_EXTRA_CA_CERTS\` to the CA's file.
+Paths are taken from the config file's folder. Without any of these the address is that of \`muster dev\`,
+\`http://127.0.0.1:7070\`. [tls.md](tls.md) says which certificates make operators.
 
 ## Exit codes
 

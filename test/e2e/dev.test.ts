@@ -58,8 +58,8 @@ test('rolls out, and again on the same data with a new ref; not two at once', as
   expect(result(two)['logRows']).toBeGreaterThan(Number(result(one)['logRows']));
 });
 
-test('--chaos: the leader is killed in the middle, and nothing is lost', async () => {
-  const end = await outcome(start(makeScratchDir('chaos'), '--once', '--chaos'));
+test('--chaos --tls: the leader is killed in the middle of a fleet with certificates, and nothing is lost', async () => {
+  const end = await outcome(start(makeScratchDir('chaos'), '--once', '--chaos', '--tls'));
   expect(end, end.stderr).toMatchObject({ code: 0 });
   expect(end.stderr).toContain('chaos: killing serve-');
   expect(result(end)).toMatchObject({ ...TERMINAL, leaderEpochs: 2 });

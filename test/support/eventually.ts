@@ -3,6 +3,9 @@ import { expect } from 'vitest';
 
 const OPTIONS = { timeout: 15_000, interval: 20 };
 
-export function eventually<T>(read: () => T | Promise<T>): ReturnType<typeof expect.poll<T>> {
-  return expect.poll(read, OPTIONS);
+export function eventually<T>(
+  read: () => T | Promise<T>,
+  options: Partial<typeof OPTIONS> = {},
+): ReturnType<typeof expect.poll<T>> {
+  return expect.poll(read, { ...OPTIONS, ...options });
 }

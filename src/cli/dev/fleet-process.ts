@@ -3,16 +3,15 @@
  * its own process so that it competes with the replicas as real agents would, and can be killed alone.
  */
 import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { DEFAULT_SETTINGS, type AgentSettings } from '../../agent/agent.ts';
 import { systemClock } from '../../agent/clock.ts';
 import type { AgentLog } from '../../agent/hooks.ts';
 import { JournalFile } from '../../agent/journal-file.ts';
-import { runSimulatedFleet, type FleetCertificates } from '../../agent/simulated-fleet.ts';
+import { runSimulatedFleet } from '../../agent/simulated-fleet.ts';
 import { decodeTrust } from '../../trust/trust-file.ts';
 import { verifyFleet } from '../../trust/verify.ts';
 import { parseOptions } from '../io.ts';
-import { tokenOf } from './organisation.ts';
+import { fleetCertificates } from './organisation.ts';
 import { closureOf } from './sample-fleet.ts';
 
 const OPTIONS = {
@@ -79,21 +78,16 @@ async function main(args: string[]): Promise<void> {
       storeOf: (hostname) => journal.storeOf(hostname),
       ...(values.ca === undefined
         ? {}
-        : { certificates: certificates(await readFile(values.ca, 'utf8'), values.credentials) }),
+        : {
+            certificates: fleetCertificates({
+              serverFile: values.ca,
+              credentials: values.credentials,
+            }),
+          }),
     },
     stop.signal,
   );
   await journal.close();
-}
-
-function certificates(ca: string, folder: string): FleetCertificates {
-  return {
-    ca,
-    credentialsOf: (hostname) => {
-      const dir = path.join(folder, hostname);
-      return { dir, name: hostname, token: tokenOf(dir) };
-    },
-  };
 }
 
 function jsonLog(): AgentLog {

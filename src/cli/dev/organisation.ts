@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { systemClock } from '../../agent/clock.ts';
 import { loadIdentity, pendingRequest } from '../../agent/credentials.ts';
+import type { FleetCertificates } from '../../agent/simulated-fleet.ts';
 import { createAuthority, type NewAuthority } from '../../ca/create.ts';
 import { createOperatorCertificate, createServerCertificate } from '../../ca/leaf.ts';
 import type { Json, JsonObject } from '../../trust/json.ts';
@@ -81,8 +82,22 @@ export function writeProfile({ clientHome }: Organisation, url: string): void {
   writeFileSync(path.join(dir, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
 }
 
-/** What a host says to be let in; null once it needs none. */
-export function tokenOf(dir: string): unknown {
+/** How the hosts of a simulated fleet prove who they are. */
+export function fleetCertificates({
+  serverFile,
+  credentials,
+}: Pick<Organisation, 'serverFile' | 'credentials'>): FleetCertificates {
+  return {
+    ca: readFileSync(serverFile, 'utf8'),
+    credentialsOf: (hostname) => {
+      const dir = path.join(credentials, hostname);
+      return { dir, name: hostname, token: tokenIn(dir) };
+    },
+  };
+}
+
+/** Null where a host has none. */
+function tokenIn(dir: string): unknown {
   const file = path.join(dir, TOKEN);
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null;
 }

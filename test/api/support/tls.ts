@@ -1,4 +1,5 @@
 /** A replica that speaks TLS, with an authority for each kind of caller and for itself. */
+import 'reflect-metadata'; // before x509, which injects its parts by it
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ExtendedKeyUsage } from '@peculiar/x509';

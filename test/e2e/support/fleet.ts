@@ -4,6 +4,7 @@ import type { AgentSettings } from '../../../src/agent/agent.ts';
 import { systemClock } from '../../../src/agent/clock.ts';
 import { memoryStore, type JournalLine } from '../../../src/agent/journal.ts';
 import { runSimulatedFleet } from '../../../src/agent/simulated-fleet.ts';
+import { fleetCertificates, type Organisation } from '../../../src/cli/dev/organisation.ts';
 import { decodeTrust, type Trust } from '../../../src/trust/trust-file.ts';
 
 export const QUICK: AgentSettings = {
@@ -28,6 +29,8 @@ export interface FleetOptions {
   readonly freshnessMinutes?: number;
   /** What hosts run at first; default something old. */
   readonly closureOf?: (hostname: string) => string;
+  /** Hosts enrol and prove who they are, as of this organisation. */
+  readonly organisation?: Organisation;
   /** Journals of an earlier life. */
   readonly journals?: Map<string, JournalLine[]>;
 }
@@ -60,6 +63,9 @@ export function startFleet(options: FleetOptions): TestFleet {
         journals.set(hostname, lines);
         return memoryStore(lines);
       },
+      ...(options.organisation === undefined
+        ? {}
+        : { certificates: fleetCertificates(options.organisation) }),
     },
     stop.signal,
   );

@@ -1,7 +1,9 @@
 /** Real `muster serve` processes on a database of the test's own, behind the balancer of `muster dev`. */
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import { startBalancer } from '../../../src/cli/dev/balancer.ts';
+import type { Organisation } from '../../../src/cli/dev/organisation.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { startNode, type TestProcess } from '../../support/processes.ts';
 import { isReady, terminate } from '../../support/serving.ts';
@@ -33,6 +35,8 @@ export interface ReplicaOptions {
   readonly trustFile: string;
   /** More flags of `muster serve`. */
   readonly flags?: readonly string[];
+  /** Of `muster dev --tls`; without it everyone says who they are, and is believed. */
+  readonly organisation?: Organisation;
 }
 
 /** Two of them, ready to serve. Needs a build: `npm test` makes one. */
@@ -40,9 +44,11 @@ export async function startReplicas(options: ReplicaOptions): Promise<Replicas> 
   const database = await createTestDatabase();
   const ports = [await freePort(), await freePort()];
   const replicas = ports.map((port, i) => launch(`replica-${i + 1}`, port, database.url, options));
-  const balancer = await startBalancer(0, ports);
+  const { organisation } = options;
+  const ca = organisation === undefined ? undefined : readFileSync(organisation.serverFile, 'utf8');
+  const balancer = await startBalancer(0, ports, ca ?? null);
   const sql = postgres(database.url, { max: 2, onnotice: () => undefined });
-  await untilReady(ports, replicas);
+  await untilReady(ports, replicas, ca);
   const stop = async (): Promise<void> => {
     await Promise.all(replicas.map((replica) => terminate(replica.process)));
     await balancer.close();
@@ -50,7 +56,7 @@ export async function startReplicas(options: ReplicaOptions): Promise<Replicas> 
   };
   let stopping: Promise<void> | null = null;
   return {
-    url: `http://127.0.0.1:${balancer.port}`,
+    url: `${ca === undefined ? 'http' : 'https'}://127.0.0.1:${balancer.port}`,
     databaseUrl: database.url,
     ...{ sql, replicas },
     leader: () => leaderOf(sql, replicas),
@@ -62,7 +68,8 @@ function launch(name: string, port: number, databaseUrl: string, options: Replic
   const child = startNode(
     [
       ...['dist/cli/muster.js', 'serve', '--replica', name, '--listen-port', String(port)],
-      ...['--roles', 'api,leader,workers', '--dev-identity', '--drain-delay-seconds', '0'],
+      ...['--roles', 'api,leader,workers', '--drain-delay-seconds', '0'],
+      ...flagsOf(options.organisation?.settings ?? { 'dev-identity': true }),
       ...['--source', options.source, '--trust-file', options.trustFile, '--poll-seconds', '0.2'],
       ...(options.flags ?? []),
     ],
@@ -77,9 +84,17 @@ function launch(name: string, port: number, databaseUrl: string, options: Replic
   return { name, process: child, log: () => log };
 }
 
-async function untilReady(ports: readonly number[], replicas: readonly Replica[]): Promise<void> {
+function flagsOf(settings: Organisation['settings']): string[] {
+  return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+}
+
+async function untilReady(
+  ports: readonly number[],
+  replicas: readonly Replica[],
+  ca: string | undefined,
+): Promise<void> {
   for (const [i, port] of ports.entries()) {
-    while (!(await isReady(port))) {
+    while (!(await isReady(port, ca))) {
       const replica = replicas[i];
       if (replica?.process.exitCode != null) throw new Error(`serve ended:\n${replica.log()}`);
       await delay(50);
