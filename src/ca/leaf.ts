@@ -21,8 +21,12 @@ import { type NewAuthority, newSerial, P256 } from './create.ts';
 /** Certificate and PKCS #8 key, PEM: as an authority is made, though it is none. */
 type NewLeaf = NewAuthority;
 
-/** For a listener of this machine. Clients trust the certificate itself. */
-export async function createServerCertificate(from: Date, until: Date): Promise<NewLeaf> {
+/** For a listener of this machine, and by more DNS names. Clients trust the certificate itself. */
+export async function createServerCertificate(
+  from: Date,
+  until: Date,
+  names: readonly string[] = [],
+): Promise<NewLeaf> {
   const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     ...{ serialNumber: newSerial(), name: [{ CN: ['localhost'] }], notBefore: from },
@@ -30,7 +34,7 @@ export async function createServerCertificate(from: Date, until: Date): Promise<
     extensions: [
       ...usedFor(ExtendedKeyUsage.serverAuth),
       new SubjectAlternativeNameExtension([
-        { type: 'dns', value: 'localhost' },
+        ...['localhost', ...names].map((value) => ({ type: 'dns' as const, value })),
         { type: 'ip', value: '127.0.0.1' },
         { type: 'ip', value: '::1' },
       ]),

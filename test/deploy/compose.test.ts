@@ -1,15 +1,18 @@
 /** docker-compose.yml cannot rot: its commands, environment, ports and probes, as processes of this machine. */
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { freePort } from '../../src/cli/dev/free-port.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
+import { makeScratchDir } from '../support/scratch.ts';
 import { imageDefaults, runContainer, untilOk, type Container } from './support/container.ts';
-import { mountRelease } from './support/release.ts';
 
 interface Service {
   readonly build?: string;
   readonly image: string;
+  readonly entrypoint?: string[];
   readonly command?: string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly profiles?: string[];
@@ -33,51 +36,74 @@ function filled(value: string): string {
 
 interface Places {
   readonly databaseUrl: string;
-  readonly source: string;
-  readonly trustFile: string;
+  /** What is mounted as /fleet. */
+  readonly fleet: string;
 }
+
+const here = (text: string, { fleet }: Places): string => text.replace('/fleet', fleet);
 
 function localEnv(service: Service, port: number, places: Places): Record<string, string> {
   const env = Object.entries(service.environment ?? {}).map(([name, value]) => [
     name,
-    filled(value),
+    here(filled(value), places),
   ]);
-  const here = Object.fromEntries(env) as Record<string, string>;
-  expect(here['MUSTER_DATABASE_URL']).toBe('postgres://muster:muster@postgres:5432/muster');
-  here['MUSTER_DATABASE_URL'] = places.databaseUrl;
-  if ('MUSTER_LISTEN_PORT' in here) {
-    expect(here).toMatchObject({
-      MUSTER_LISTEN_HOST: '0.0.0.0',
-      MUSTER_LISTEN_PORT: '8080',
-      MUSTER_SOURCE: '/fleet/release',
-      MUSTER_TRUST_FILE: '/fleet/trust.json',
-    });
-    here['MUSTER_LISTEN_HOST'] = '127.0.0.1';
-    here['MUSTER_LISTEN_PORT'] = String(port);
-    here['MUSTER_SOURCE'] = places.source;
-    here['MUSTER_TRUST_FILE'] = places.trustFile;
+  const local = Object.fromEntries(env) as Record<string, string>;
+  expect(local['MUSTER_DATABASE_URL']).toBe('postgres://muster:muster@postgres:5432/muster');
+  local['MUSTER_DATABASE_URL'] = places.databaseUrl;
+  if ('MUSTER_LISTEN_PORT' in local) {
+    expect(local).toMatchObject({ MUSTER_LISTEN_HOST: '0.0.0.0', MUSTER_LISTEN_PORT: '8080' });
+    local['MUSTER_LISTEN_HOST'] = '127.0.0.1';
+    local['MUSTER_LISTEN_PORT'] = String(port);
   }
-  return here;
+  return local;
+}
+
+/** A folder as the service `trial` fills it, and a database as `migrate` leaves it. */
+async function prepared(name: string): Promise<Places> {
+  const { url: databaseUrl } = await createTestDatabase({ empty: true });
+  const places = { databaseUrl, fleet: path.resolve(makeScratchDir(name)) };
+  const trial = start('trial', {}, places, ['--hosts=6', '--soak-seconds=0.5']);
+  expect(await trial.exit(), trial.log()).toBe(0);
+  const migrate = start('migrate', localEnv(service('migrate'), 0, places), places);
+  expect([await migrate.exit(), migrate.log()]).toEqual([
+    0,
+    expect.stringContaining('applied 0001'),
+  ]);
+  return places;
+}
+
+function service(name: string): Service {
+  const found = compose.services[name];
+  if (found === undefined) throw new Error(`docker-compose.yml has no service ${name}`);
+  return found;
+}
+
+function start(
+  name: string,
+  env: Readonly<Record<string, string>>,
+  places: Places,
+  more: readonly string[] = [],
+): Container {
+  const image = imageDefaults();
+  const { entrypoint = image.entrypoint, command = image.command } = service(name);
+  const args = command.map((arg) => here(arg, places).replace('/journal', places.fleet));
+  const endpoint = `https://localhost:${env['MUSTER_LISTEN_PORT'] ?? ''}`;
+  const reached = args.map((arg) => arg.replace('https://balancer:8080', endpoint));
+  return runContainer([...entrypoint, ...reached, ...more], env);
 }
 
 it('migrates, serves from every replica, reports health, and stops on SIGTERM', async () => {
-  const { url: databaseUrl } = await createTestDatabase({ empty: true });
-  const places = { databaseUrl, ...(await mountRelease('compose')) };
-  const image = imageDefaults();
-  const migrate = compose.services['migrate'];
-  if (migrate?.command === undefined) throw new Error('no migrate service');
-  const job = runContainer([...image.entrypoint, ...migrate.command], localEnv(migrate, 0, places));
-  expect([await job.exit(), job.log()]).toEqual([0, expect.stringContaining('applied 0001')]);
-
+  const places = await prepared('compose');
+  const { healthcheck } = imageDefaults();
   expect(replicas.map(([name]) => name)).toEqual(['muster-1', 'muster-2', 'muster-3']);
   const started: [string, Container, Record<string, string>][] = [];
-  for (const [name, service] of replicas) {
-    const env = localEnv(service, await freePort(), places);
-    started.push([name, runContainer([...image.entrypoint, ...image.command], env), env]);
+  for (const [name, replica] of replicas) {
+    const env = localEnv(replica, await freePort(), places);
+    started.push([name, start(name, env, places), env]);
   }
   for (const [name, container, env] of started) {
-    await untilOk(`http://127.0.0.1:${String(env['MUSTER_LISTEN_PORT'])}/readyz`, container);
-    const health = runContainer(image.healthcheck, env);
+    await untilOk(`https://127.0.0.1:${String(env['MUSTER_LISTEN_PORT'])}/readyz`, container);
+    const health = runContainer(healthcheck, env);
     expect([await health.exit(), name, health.log()]).toEqual([
       0,
       name,
@@ -89,7 +115,30 @@ it('migrates, serves from every replica, reports health, and stops on SIGTERM', 
   for (const [name, container] of started)
     expect([name, await container.exit()]).toEqual([name, 0]);
   const [, , env = {}] = started[0] ?? [];
-  expect(await runContainer(image.healthcheck, env).exit()).toBe(1);
+  expect(await runContainer(healthcheck, env).exit()).toBe(1);
+});
+
+it('lets simulated agents in by their tokens, and rolls out to them', async () => {
+  const places = await prepared('compose-agents');
+  const env = localEnv(service('muster-1'), await freePort(), places);
+  const port = env['MUSTER_LISTEN_PORT'] ?? '';
+  const replica = start('muster-1', env, places);
+  await untilOk(`https://127.0.0.1:${port}/readyz`, replica);
+  const agents = start('agents', { MUSTER_LISTEN_PORT: port }, places);
+  const operator = {
+    XDG_CONFIG_HOME: path.join(places.fleet, 'tls/client'),
+    MUSTER_URL: `https://localhost:${port}`,
+  };
+  const status = async (): Promise<string> => {
+    const asked = runContainer([...imageDefaults().entrypoint, 'status', '--json'], operator);
+    await asked.exit();
+    return asked.log();
+  };
+  await eventually(status, { timeout: 60_000 }).toContain('"Converged":');
+  for (const container of [agents, replica]) {
+    container.process.kill('SIGTERM');
+    expect(await container.exit(), container.log()).toBe(0);
+  }
 });
 
 it('balances over exactly the replicas, and scrapes each', () => {

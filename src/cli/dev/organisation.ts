@@ -32,10 +32,12 @@ const YEARS_MS = 10 * 365 * 86_400_000;
 /** Clocks differ; and it is one machine. */
 const HOUR_MS = 3_600_000;
 
+/** `names`: of the control plane, beside localhost. */
 export async function developmentOrganisation(
   dataDir: string,
   trustFile: string,
   hosts: readonly string[],
+  names: readonly string[] = [],
 ): Promise<Organisation> {
   const dir = path.join(dataDir, 'tls');
   mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -43,7 +45,7 @@ export async function developmentOrganisation(
   const until = new Date(Date.now() + YEARS_MS);
   const fleet = await kept(dir, 'fleet-ca', () => createAuthority('fleet', from, until));
   const operators = await kept(dir, 'operator-ca', () => createAuthority('operators', from, until));
-  const server = await kept(dir, 'server', () => createServerCertificate(from, until));
+  const server = await kept(dir, 'server', () => createServerCertificate(from, until, names));
   await kept(dir, 'dev', () =>
     createOperatorCertificate(operators.pair, 'dev', 'admin', from, until),
   );
