@@ -36,7 +36,9 @@ export interface CredentialParts {
   readonly log: AgentLog;
 }
 
-/** Refused for good, by this token or this identity: people have to look. A day has 24 of these. */
+/** A list that lets this host in may be signed and under way: two polls of the control plane. */
+const FIRST_REFUSED_RETRY_MS = 60_000;
+/** Refused again and again: people have to look. A day has 24 of these. */
 const REFUSED_RETRY_MS = 3_600_000;
 
 /** The identity on disk; null when there is none, or none that is still valid. */
@@ -135,23 +137,33 @@ async function obtain(
   signal: AbortSignal,
   ask: (request: NewRequest) => Promise<Reply | Trouble>,
 ): Promise<AgentIdentity | null> {
+  let refusals = 0;
   for (let attempt = 0; !ended(signal); attempt += 1) {
     const request = await pendingRequest(parts);
     const reply = await ask(request);
     if (ended(signal)) return null;
     const identity = reply.kind === 'reply' ? await take(parts, request, reply) : null;
     if (identity !== null) return identity;
-    await parts.clock.sleep(delayAfter(parts, reply, attempt), signal);
+    const isRefusal = reply.kind === 'reply' && reply.status >= 400 && reply.status < 500;
+    refusals = isRefusal ? refusals + 1 : 0;
+    await parts.clock.sleep(delayAfter(parts, reply, attempt, refusals), signal);
   }
   return null;
 }
 
-function delayAfter({ log, random }: CredentialParts, reply: Reply | Trouble, attempt: number) {
+function delayAfter(
+  { log, random }: CredentialParts,
+  reply: Reply | Trouble,
+  attempt: number,
+  refusals: number,
+): number {
   const { reason, retryAfterMs } = reply.kind === 'trouble' ? reply : problemOf(reply);
-  const isRefusal = reply.kind === 'reply' && reply.status >= 400 && reply.status < 500;
-  if (isRefusal) {
+  if (refusals > 0) {
     log.warn({ reason }, 'no certificate is given to this host; asking again in an hour at most');
-    return jittered(REFUSED_RETRY_MS, random);
+    return jittered(
+      Math.min(REFUSED_RETRY_MS, FIRST_REFUSED_RETRY_MS * 2 ** (refusals - 1)),
+      random,
+    );
   }
   log.info({ reason, attempt }, 'no certificate yet; will ask again');
   return Math.max(retryDelay(attempt, random), retryAfterMs ?? 0);

@@ -19,6 +19,12 @@ export async function readNonce(sql: Sql, nonce: string): Promise<readonly Liste
       AND NOT EXISTS (SELECT FROM fleet WHERE reject_before > a.signed_at)`;
 }
 
+/** Whether a list of nonces was ever verified here: before that nobody can say that a nonce is on none. */
+export async function hasNonces(sql: Sql): Promise<boolean> {
+  const rows = await sql`SELECT FROM artifact WHERE kind = 'nonces' AND current LIMIT 1`;
+  return rows.length > 0;
+}
+
 /** Certificates of this host issued before it are refused; null: it never was revoked. */
 export async function readRevokedBefore(sql: Sql, hostname: string): Promise<string | null> {
   const [row] = await sql<{ at: string | null }[]>`

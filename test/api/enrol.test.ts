@@ -196,15 +196,17 @@ describe('a host with a token', () => {
 });
 
 describe('nobody is given a certificate', () => {
+  it('before a list was verified: 503, come again', async () => {
+    const [nonce, request] = [await listed(), await newRequest()];
+    await queue.pool.run((sql) => sql`DELETE FROM artifact WHERE kind = 'nonces'`);
+    const enrolment = { token: org.token(request, { nonce }), csrPem: request.csrPem };
+    expect(await enrol(enrolment)).toMatchObject({ status: 503, code: 'not-ready' });
+  });
+
   it.each<[string, object, number, string]>([
     ['with a token that expired', { expiresAt: '2026-01-01T00:00:00Z' }, 401, 'token-expired'],
     ['with a token of tomorrow', { issuedAt: '2999-01-01T00:00:00Z' }, 401, 'bad-token'],
-    [
-      'with a token for another key',
-      { expectedPubkeyFingerprint: 'AAAA' },
-      403,
-      'fingerprint-mismatch',
-    ],
+    ['for another key', { expectedPubkeyFingerprint: 'AAAA' }, 403, 'fingerprint-mismatch'],
     ['with a nonce that is on no list', { nonce: 'never-listed' }, 403, 'nonce-unknown'],
     ['for a host the request does not name', { hostname: 'web-02' }, 400, 'bad-csr'],
   ])('%s', async (_, claims, status, code) => {

@@ -12,7 +12,13 @@ import { AuthorityError } from '../../ca/authority.ts';
 import { newSerial } from '../../ca/create.ts';
 import type { Issuer, Order } from '../../ca/issue.ts';
 import { SignerError } from '../../ca/signer.ts';
-import { readBurnt, readNonce, readRevokedBefore, type ListedNonce } from '../../db/enrolment.ts';
+import {
+  hasNonces,
+  readBurnt,
+  readNonce,
+  readRevokedBefore,
+  type ListedNonce,
+} from '../../db/enrolment.ts';
 import type { PlannedCertificate } from '../../reducer/input.ts';
 import { isObject, parseStrict } from '../../trust/json.ts';
 import { readRequest, type CertificateRequest } from '../../trust/request.ts';
@@ -44,6 +50,8 @@ const MOST_TOLD = 1_000;
 /** A signer that fails is looked at by people. */
 const SIGNER_RETRY_SECS = 30;
 const UNDECIDED_RETRY_SECS = 2;
+/** The first poll of a new installation is a matter of seconds. */
+const UNLISTED_RETRY_SECS = 5;
 
 export class Enrolment {
   private readonly deps: Deps;
@@ -133,9 +141,15 @@ export class Enrolment {
     const { hostname, nonce } = claims;
     const { hash: csrHash, keyFingerprint } = request;
     const { log, pool } = this.deps;
-    const [entries, revokedBefore] = await fromDatabase(log, () =>
-      pool.run((sql) => Promise.all([readNonce(sql, nonce), readRevokedBefore(sql, hostname)])),
+    const [isListed, entries, revokedBefore] = await fromDatabase(log, () =>
+      pool.run((sql) =>
+        Promise.all([hasNonces(sql), readNonce(sql, nonce), readRevokedBefore(sql, hostname)]),
+      ),
     );
+    if (!isListed)
+      throw new Refusal('not-ready', 'no signed bootstrap-nonces.json has been verified yet', {
+        ...{ retryAfterSecs: UNLISTED_RETRY_SECS, why: 'nonces' },
+      });
     const entry = admitting(entries, hostname, now);
     if (entry instanceof Refusal) throw this.tell(entry, claims, keyFingerprint);
     const certificate = await this.plan(this.beginning(now, revokedBefore), now);
