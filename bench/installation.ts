@@ -47,27 +47,17 @@ export interface InstallationOptions {
 }
 
 export async function startInstallation(options: InstallationOptions): Promise<Installation> {
-  const dir = mkdtempSync(path.join(os.tmpdir(), 'muster-bench-'));
-  chmodSync(dir, 0o755); // as root, PostgreSQL runs as nobody
-  const undo: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
+  const dist = path.resolve(options.repository ?? '.', 'dist');
+  const undo: (() => Promise<unknown>)[] = [];
   const started: { readonly port: number; readonly child: Served }[] = [];
   const close = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const server = await startEmbeddedPostgres({
-      dataDir: path.join(dir, 'postgres'),
-      ephemeral: true,
-    });
-    undo.push(() => server.stop('immediate'));
+    const database = await startDatabase(dist);
+    undo.push(() => database.close());
+    const { dir, postgres: server, sql } = database;
     const { url } = server;
-    const dist = path.resolve(options.repository ?? '.', 'dist');
-    execFileSync(process.execPath, [path.join(dist, 'cli/muster.js'), 'migrate'], {
-      env: environment(url),
-      stdio: 'ignore',
-    });
-    const sql = openEyes(url);
-    undo.push(() => sql.end({ timeout: 1 }));
     const { key, trustFile } = developmentTrust(dir);
     const { hosts, maxInFlight, soakSeconds = SOAK_SECONDS } = options;
     const release = releaseOf(dir, oneWave(hosts, REF, soakSeconds, maxInFlight), key);
@@ -92,6 +82,41 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   }
 }
 
+export interface Database {
+  /** Where whatever belongs to it may lie; goes with it. */
+  readonly dir: string;
+  readonly postgres: EmbeddedPostgres;
+  readonly sql: postgres.Sql;
+  close(): Promise<void>;
+}
+
+/** A PostgreSQL with its defaults, migrated by the build in `dist`. */
+export async function startDatabase(dist = path.resolve('dist')): Promise<Database> {
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'muster-bench-'));
+  chmodSync(dir, 0o755); // as root, PostgreSQL runs as nobody
+  const undo: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
+  const close = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    const server = await startEmbeddedPostgres({
+      dataDir: path.join(dir, 'postgres'),
+      ephemeral: true,
+    });
+    undo.push(() => server.stop('immediate'));
+    execFileSync(process.execPath, [path.join(dist, 'cli/muster.js'), 'migrate'], {
+      env: environment(server.url),
+      stdio: 'ignore',
+    });
+    const sql = openEyes(server.url);
+    undo.push(() => sql.end({ timeout: 1 }));
+    return { dir, postgres: server, sql, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
 function openEyes(url: string): postgres.Sql {
   return postgres(url, {
     max: 1,
@@ -106,7 +131,7 @@ interface Served {
   readonly said: () => string;
 }
 
-function environment(databaseUrl: string): Record<string, string> {
+export function environment(databaseUrl: string): Record<string, string> {
   return { PATH: process.env['PATH'] ?? '', MUSTER_DATABASE_URL: databaseUrl };
 }
 

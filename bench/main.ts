@@ -2,9 +2,11 @@
 import { benchCore } from './core.ts';
 import { benchE2e } from './e2e/e2e.ts';
 import { benchHeartbeats } from './heartbeats.ts';
+import { benchLog } from './log.ts';
 import { benchPeers } from './peers/peers.ts';
 import { benchPolls } from './polls.ts';
 import { benchReads } from './reads.ts';
+import { benchStreams } from './streams.ts';
 import { readOptions, type BenchOptions } from './options.ts';
 
 const BENCHES: ReadonlyMap<string, (options: BenchOptions) => void | Promise<void>> = new Map([
@@ -14,6 +16,8 @@ const BENCHES: ReadonlyMap<string, (options: BenchOptions) => void | Promise<voi
   ['polls', benchPolls],
   ['heartbeats', benchHeartbeats],
   ['reads', benchReads],
+  ['log', benchLog],
+  ['streams', benchStreams],
   ['e2e-split', (options) => benchE2e(options, ['api', 'leader,workers'])],
 ]);
 
