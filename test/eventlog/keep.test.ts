@@ -7,7 +7,6 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { log as logCommand } from '../../src/cli/log.ts';
 import { replay as replayCommand } from '../../src/cli/replay.ts';
 import { migrate } from '../../src/db/migrate.ts';
-import { packagedMigrations } from '../../src/db/migration-files.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { openSession } from '../../src/db/session.ts';
 import { keepLog, type LogKeeping } from '../../src/eventlog/keep.ts';
@@ -17,6 +16,7 @@ import type { WorkerContext } from '../../src/workers/worker.ts';
 import { silentLogger } from '../support/installation.ts';
 import { createRoleDatabase, type RoleDatabase } from '../support/roles.ts';
 import { writeFleetLog } from './support/fleet-log.ts';
+import { smallPartitions } from './support/small-partitions.ts';
 
 let url: string;
 let pool: Pool;
@@ -25,11 +25,7 @@ let roles: RoleDatabase;
 let keeping: LogKeeping;
 let folder: string;
 
-const migrations = packagedMigrations().map((one) => ({
-  ...one,
-  // Not the microseconds of the chain.
-  sql: one.sql.replaceAll(/(?<!FROM ts\) \* )1000000/g, '10000'),
-}));
+const migrations = smallPartitions();
 
 beforeAll(async () => {
   roles = await createRoleDatabase(migrations);
