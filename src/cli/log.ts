@@ -60,20 +60,22 @@ async function verify(args: string[], io: Io): Promise<number> {
   const checkpoints = values.checkpoint.map(parseCheckpoint);
   const found = await withSession(databaseOf(values), async ({ run }) => {
     const base = values.archive.length > 0 ? null : await run(readBase);
-    const head = await run(readHead);
-    const pages = pagesOf({
-      archives: values.archive,
-      run,
-      after: base?.seq ?? 0,
-      through: head.seq,
-    });
+    const after = base?.seq ?? 0;
+    const pages = pagesOf({ archives: values.archive, run, after, through: Infinity });
     const kept = new Map<number, string>();
+    if (base !== null) kept.set(base.seq, base.hash.toString('hex'));
     const wanted = new Set(checkpoints.map(({ seq }) => seq));
     const walked = await replay(noting(pages, wanted, kept), { from: base, fold: false });
-    return { ...walked, from: (base?.seq ?? 0) + 1, kept };
+    // It has grown since, but never shrinks: what archives hold beyond it was in it once.
+    const ends = (await run(readHead)).seq;
+    return { ...walked, from: after + 1, endsBefore: walked.seq > ends ? ends : null, kept };
   });
-  const broken = checkpoints.filter(({ seq, hash }) => found.kept.get(seq) !== hash);
-  return report(io, values.json, { ...found, broken });
+  const { kept, from } = found;
+  const unseen = checkpoints.filter(({ seq }) => seq < from && !kept.has(seq));
+  const broken = checkpoints.filter(
+    (one) => !unseen.includes(one) && kept.get(one.seq) !== one.hash,
+  );
+  return report(io, values.json, { ...found, broken, unseen });
 }
 
 /** Keeps the hashes that checkpoints speak of. */
@@ -110,20 +112,46 @@ interface Findings {
   readonly hash: Uint8Array;
   readonly missing: number | null;
   readonly brokenAt: number | null;
+  /** Where the log in the database ends, when archives hold rows beyond it. */
+  readonly endsBefore: number | null;
   readonly broken: readonly Checkpoint[];
+  /** Of rows that were detached, and that no archive gives. */
+  readonly unseen: readonly Checkpoint[];
 }
 
 function report(io: Io, json: boolean, found: Findings): number {
-  const { rows, from, seq, missing, brokenAt, broken } = found;
-  const ok = missing === null && brokenAt === null && broken.length === 0;
+  const { rows, from, seq, missing, brokenAt, endsBefore, broken, unseen } = found;
+  const whole = missing === null && brokenAt === null && endsBefore === null;
+  const sound = whole && broken.length === 0;
+  const ok = sound && unseen.length === 0;
   const hash = Buffer.from(found.hash).toString('hex');
   if (json)
-    printJson(io, { ok, rows, from, head: seq, hash, missing, brokenAt, checkpoints: broken });
+    printJson(io, {
+      ...{ ok, rows, from, head: seq, hash, missing, brokenAt, endsBefore },
+      ...{ checkpoints: broken, unseen },
+    });
   else {
-    io.stdout.write(chainFaults(found));
-    for (const one of broken)
-      io.stdout.write(`row ${one.seq} is not what the checkpoint says: the log was rewritten\n`);
+    io.stdout.write(`${chainFaults(found)}${checkpointFaults(found)}`);
     if (ok) io.stdout.write(`rows ${from} to ${seq} are a whole chain; its head is ${hash}\n`);
   }
-  return ok ? EXIT.ok : EXIT.no;
+  if (ok) return EXIT.ok;
+  return sound ? EXIT.usage : EXIT.no;
+}
+
+function checkpointFaults({ seq, endsBefore, broken, unseen }: Findings): string {
+  const ends =
+    endsBefore === null
+      ? []
+      : [
+          `the log ends at row ${endsBefore}, before the archives do: rows are missing, or it was restored`,
+        ];
+  const other = broken.map((one) =>
+    one.seq > seq
+      ? `the log ends at row ${seq}, before the checkpoint of row ${one.seq}: rows are missing, or it was restored`
+      : `row ${one.seq} is not what the checkpoint says: the log was rewritten`,
+  );
+  const gone = unseen.map(
+    (one) => `row ${one.seq} was detached: give its --archive FILE to compare the checkpoint`,
+  );
+  return [...ends, ...other, ...gone].map((line) => `${line}\n`).join('');
 }

@@ -12,8 +12,8 @@ export const replayHelp = `muster replay --verify | --at SEQ|TIME | --redecide |
   --rebuild         write the derived tables anew from the log; no process may lead meanwhile
 
   --archive FILE    rows of an exported partition (.jsonl.gz) before those in the database, in order; may be repeated
-  --from-snapshot   begin at the newest snapshot that will do. Without it: at seq 1, or at a snapshot when the
-                    rows before it were detached and no archive gives them
+  --from-snapshot   begin at the newest proven snapshot, if there is one. Without it: at seq 1, or at the lowest
+                    proven snapshot when the rows before it were detached and no archive gives them
   --limit N         report at most so many differences (default 20)
   --json            one line of JSON
   --database-url URL, --schema NAME   as MUSTER_DATABASE_URL and MUSTER_SCHEMA

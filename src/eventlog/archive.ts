@@ -40,41 +40,58 @@ export async function writeArchive(
   return rows;
 }
 
-/** The rows of a file, in pages; throws on what is no archive, naming the line. */
+/** The rows of a file, in pages; throws on what is no whole archive, naming the line. */
 export async function* readArchive(file: string): AsyncGenerator<StoredRow[]> {
-  const input = createReadStream(file).pipe(createGunzip());
   let page: StoredRow[] = [];
   let line = 0;
-  for await (const text of createInterface({ input, crlfDelay: Infinity })) {
-    line += 1;
-    page.push(parseRow(text, `${file}, line ${line}`));
-    if (page.length < PAGE_ROWS) continue;
-    yield page;
-    page = [];
+  try {
+    for await (const text of linesOf(file)) {
+      line += 1;
+      page.push(parseRow(text));
+      if (page.length < PAGE_ROWS) continue;
+      yield page;
+      page = [];
+    }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `${file} cannot be read on at line ${line}: ${reason}; take a whole copy of the export`,
+      { cause: error },
+    );
   }
   yield page;
 }
 
-function parseRow(text: string, where: string): StoredRow {
+function linesOf(file: string): AsyncIterable<string> {
+  const bytes = createReadStream(file);
+  const input = bytes.pipe(createGunzip());
+  // A pipe does not hand errors on.
+  bytes.once('error', (error) => input.destroy(error));
+  return createInterface({ input, crlfDelay: Infinity });
+}
+
+function parseRow(text: string): StoredRow {
   const value: unknown = JSON.parse(text);
-  if (!isJsonObject(value)) throw new Error(`${where} is no row of a log`);
+  if (!isJsonObject(value)) throw new Error('it is no row of a log');
   const required = <T>(name: string, read: (of: unknown) => T | null): T => {
     const found = read(value[name]);
-    if (found === null) throw new Error(`${where} is no row of a log: ${name}`);
+    if (found === null)
+      throw new Error(`it is no row of a log: its ${name} is missing or unusable`);
     return found;
   };
   const kind = LOG_KINDS.find((name) => name === value['kind']);
-  if (kind === undefined) throw new Error(`${where} is of an unknown kind: this Muster is too old`);
+  if (kind === undefined)
+    throw new Error('it is no row of a log, or of a kind that this Muster is too old for');
   return {
     kind,
-    seq: required('seq', asNumber),
-    ts: required('ts', asText),
-    epoch: required('epoch', asNumber),
+    seq: required('seq', asWhole),
+    ts: required('ts', asTime),
+    epoch: required('epoch', asWhole),
     hostname: asText(value['hostname']),
     rolloutId: asText(value['rolloutId']),
     channel: asText(value['channel']),
     actor: asText(value['actor']),
-    causedBy: asNumber(value['causedBy']),
+    causedBy: asWhole(value['causedBy']),
     payload: required('payload', asText),
     hash: Buffer.from(required('hash', asText), 'hex'),
   };
@@ -84,6 +101,10 @@ function asText(value: unknown): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-function asNumber(value: unknown): number | null {
-  return typeof value === 'number' ? value : null;
+function asTime(value: unknown): string | null {
+  return typeof value === 'string' && !Number.isNaN(Date.parse(value)) ? value : null;
+}
+
+function asWhole(value: unknown): number | null {
+  return typeof value === 'number' && Number.isSafeInteger(value) ? value : null;
 }

@@ -12,7 +12,7 @@ import { dump, restore } from '../reducer/state/rows-io.ts';
 import { emptyState } from '../reducer/state/state.ts';
 import { writeArchive } from './archive.ts';
 import { compare, replay } from './replay.ts';
-import { loadSnapshot, takeSnapshot } from './snapshot.ts';
+import { loadSnapshot, newestSnapshot, provenSnapshots, takeSnapshot } from './snapshot.ts';
 import { pagesOfTable, walkStored } from './stored.ts';
 
 export interface Checkpoint {
@@ -114,9 +114,11 @@ async function isDue(sql: Sql, { before, mostBytes }: Bounds): Promise<boolean> 
 
 async function prove(database: DatabaseOptions, pool: Pool): Promise<string | null> {
   await take(database); // null: nothing was committed since the last one, which is then the one
-  const base = await pool.run((sql) => newestProven(sql));
-  const target = await pool.run((sql) => loadSnapshot(sql, Infinity));
-  if (target === null) return null;
+  const newest = await pool.run(newestSnapshot);
+  if (newest === null) return null;
+  const proven = await pool.run((sql) => provenSnapshots(sql, { atLeast: 0, atMost: newest }));
+  const base = proven === null ? null : await pool.run((sql) => loadSnapshot(sql, proven.newest));
+  const target = await pool.run((sql) => loadSnapshot(sql, newest));
   const through = target.rows.headSeq;
   const after = base?.rows.headSeq ?? 0;
   const pages = walkStored((read) => pool.run(read), { after, through, pageRows: SLICE_ROWS });
@@ -133,12 +135,6 @@ async function prove(database: DatabaseOptions, pool: Pool): Promise<string | nu
   if (first !== undefined) return `${first.family} ${first.key} ${first.field ?? ''} differs`;
   await pool.run((sql) => sql`UPDATE snapshot SET folds_equal = true WHERE seq = ${through}`);
   return null;
-}
-
-async function newestProven(sql: Sql): ReturnType<typeof loadSnapshot> {
-  const [row] = await sql<{ seq: number | null }[]>`
-    SELECT max(seq) AS seq FROM snapshot WHERE folds_equal`;
-  return row?.seq === undefined || row.seq === null ? null : loadSnapshot(sql, row.seq);
 }
 
 async function detach(pool: Pool): Promise<string | null> {

@@ -8,6 +8,8 @@ import { FAMILIES, writeTouched } from './tables.ts';
 export async function rebuildTables(sql: Sql, rows: StateRows): Promise<void> {
   // Whoever writes reads this row first, and waits.
   await sql`SELECT 1 FROM epoch FOR UPDATE`;
+  // What nobody proved may be a copy of the tables that are in doubt.
+  await sql`DELETE FROM snapshot WHERE folds_equal IS NOT TRUE`;
   for (const { name } of Object.values(FAMILIES)) await sql.unsafe(`DELETE FROM ${name}`);
   const { fleet, channels, rollouts, records, hosts, dispatches } = rows;
   const { quarantines, probeFailures, blockers, tokens, enrolments } = rows;

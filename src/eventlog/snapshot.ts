@@ -34,14 +34,36 @@ export async function takeSnapshot(sql: Sql): Promise<number | null> {
   return taken.seq;
 }
 
-/** The newest snapshot at or below a seq; null when there is none. */
-export async function loadSnapshot(sql: Sql, atMost: number): Promise<Start | null> {
-  const [found] = await sql<{ seq: number; ts: string; hash: Buffer; format: number }[]>`
-    SELECT seq, ts, hash, format FROM snapshot
-    WHERE seq <= ${Math.min(atMost, Number.MAX_SAFE_INTEGER)} ORDER BY seq DESC LIMIT 1`;
-  if (found === undefined) return null;
-  if (found.format !== FORMAT) throw new Error(`snapshot ${found.seq} is of an unknown format`);
-  const { seq, ts, hash } = found;
+/** The newest snapshot there is, proven or not; null when there is none. */
+export async function newestSnapshot(sql: Sql): Promise<number | null> {
+  const [row] = await sql<{ seq: number | null }[]>`SELECT max(seq) AS seq FROM snapshot`;
+  return row?.seq ?? null;
+}
+
+export interface ProvenBounds {
+  readonly atLeast: number;
+  readonly atMost: number;
+}
+
+/** The lowest and the newest snapshot within bounds that were folded and found equal: others may copy damage. */
+export async function provenSnapshots(
+  sql: Sql,
+  { atLeast, atMost }: ProvenBounds,
+): Promise<{ readonly lowest: number; readonly newest: number } | null> {
+  const [row] = await sql<{ lowest: number | null; newest: number | null }[]>`
+    SELECT min(seq) AS lowest, max(seq) AS newest FROM snapshot
+    WHERE folds_equal AND seq >= ${atLeast} AND seq <= ${Math.min(atMost, Number.MAX_SAFE_INTEGER)}`;
+  const { lowest = null, newest = null } = row ?? {};
+  return lowest === null || newest === null ? null : { lowest, newest };
+}
+
+/** Throws when there is none of this seq. */
+export async function loadSnapshot(sql: Sql, seq: number): Promise<Start> {
+  const [found] = await sql<{ ts: string; hash: Buffer; format: number }[]>`
+    SELECT ts, hash, format FROM snapshot WHERE seq = ${seq}`;
+  if (found?.format !== FORMAT)
+    throw new Error(`snapshot ${seq} is gone or of an unknown format: try again`);
+  const { ts, hash } = found;
   const rows = await readRows({ headSeq: seq, lastTs: millisOf(ts) }, (family, table) =>
     readFamily(sql, seq, family, table),
   );

@@ -13,7 +13,7 @@ import {
   type Replayed,
   type Start,
 } from '../../eventlog/replay.ts';
-import { loadSnapshot } from '../../eventlog/snapshot.ts';
+import { loadSnapshot, provenSnapshots } from '../../eventlog/snapshot.ts';
 import { loadState, readHead } from '../../eventlog/state.ts';
 import { openRow } from '../../eventlog/stored.ts';
 import { dump, restore } from '../../reducer/state/rows-io.ts';
@@ -36,18 +36,24 @@ export interface Wishes {
 const LOCK_WAIT_MS = 5_000;
 const WRITE_DEADLINE_MS = 10 * 60_000;
 
-/** From empty, from the rows that archives give, or from a snapshot. */
+/**
+ * From empty, from the rows that archives give, or from a snapshot that was proven: one that was not may hold the
+ * very damage that is looked for. Of those the lowest, so that as much as possible is looked at; the newest for
+ * whoever asks for it.
+ */
 async function startOf({ run }: LogSession, wishes: Wishes, atMost: number): Promise<Start | null> {
   if (wishes.archives.length > 0 && !wishes.fromSnapshot) return null;
   const floor = await run(readFloor);
   if (floor <= 1 && !wishes.fromSnapshot) return null;
-  const found = await run((sql) => loadSnapshot(sql, atMost));
-  if (found === null && floor > 1) {
-    throw new UsageError(
-      `rows before ${floor} were detached and no snapshot stands for them up to ${atMost}; give --archive FILE`,
-    );
+  const found = await run((sql) => provenSnapshots(sql, { atLeast: floor - 1, atMost }));
+  if (found !== null) {
+    const seq = wishes.fromSnapshot ? found.newest : found.lowest;
+    return run((sql) => loadSnapshot(sql, seq));
   }
-  return found;
+  if (floor <= 1) return null;
+  throw new UsageError(
+    `rows before ${floor} were detached and no proven snapshot stands for them up to ${atMost}; give --archive FILE`,
+  );
 }
 
 async function readFloor(sql: Sql): Promise<number> {
@@ -106,7 +112,9 @@ export async function show(wishes: Wishes, at: string, io: Io): Promise<number> 
   const walked = await withSession(databaseOf(wishes.database), async (log) => {
     const seq = /^\d+$/.test(at) ? Number(at) : await log.run((sql) => seqAt(sql, at));
     const head = await log.run(readHead);
-    return fold(log, wishes, Math.min(seq, head.seq));
+    // Only what was then is asked for, and any proven snapshot is on the way to it.
+    const fromSnapshot = wishes.fromSnapshot || wishes.archives.length === 0;
+    return fold(log, { ...wishes, fromSnapshot }, Math.min(seq, head.seq));
   });
   const state = dump(walked.state);
   if (wishes.json) printJson(io, state);
