@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { sinceOf } from '../../src/reducer/state/blocker-since.ts';
 import { createRoleDatabase, type RoleDatabase } from '../support/roles.ts';
+import { LOG_KINDS } from '../../src/wire/log-event.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { seed } from './support/seed.ts';
 
@@ -76,6 +77,34 @@ describe('the read-only role', () => {
       await ask(pool, `SELECT * FROM muster_v1.${call}`);
     await pool.end();
     pools.splice(pools.indexOf(pool), 1);
+  });
+});
+
+describe('describe', () => {
+  it('says of every kind of row what it is about', async () => {
+    const pool = open((await createTestDatabase()).url);
+    await seed(
+      (run) => pool.run(run),
+      readFileSync(path.join(SCENARIOS, '71-enrolment.txt'), 'utf8'),
+    );
+    const said = await column(
+      pool,
+      `SELECT muster_v1.describe(kind, payload) FROM event_log WHERE kind = 'enrolment' ORDER BY seq`,
+    );
+    expect(said.slice(0, 2)).toEqual([
+      'enrolled, certificate 01000 until 2026-06-15T00:00:01.000Z',
+      'asks for another certificate, refused: nonce-used',
+    ]);
+    expect(said).toContain('enrolment refused: fingerprint-mismatch');
+    expect(said).toContain('renewed, certificate 020000 until 2026-06-15T00:00:20.000Z');
+    expect(said.at(-1)).toBe('forgets 2 expired nonces');
+    // A kind that has no words of its own is shown by its name.
+    const names = await column(
+      pool,
+      `SELECT kind FROM unnest('{${LOG_KINDS.join()}}'::text[]) AS kind
+       WHERE muster_v1.describe(kind, '{"event":"x"}') = kind`,
+    );
+    expect(names).toEqual([]);
   });
 });
 
