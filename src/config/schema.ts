@@ -322,7 +322,7 @@ export const ConfigSchema = Type.Object({
     'Limits',
     1_000,
     [1, 100_000],
-    'Streams of the event log open on this process; more is 503. Idle ones cost some 20 kB each, one whose reader is slow up to 0.3 MB.',
+    'Streams of the event log open on this process; more is 503. Idle ones cost some 40 kB each, one whose reader is slow up to 0.3 MB.',
   ),
   maxConnections: whole(
     'Limits',
