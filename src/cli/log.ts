@@ -68,7 +68,9 @@ async function verify(args: string[], io: Io): Promise<number> {
     const walked = await replay(noting(pages, wanted, kept), { from: base, fold: false });
     // It has grown since, but never shrinks: what archives hold beyond it was in it once.
     const ends = (await run(readHead)).seq;
-    return { ...walked, from: after + 1, endsBefore: walked.seq > ends ? ends : null, kept };
+    const incarnation = await run(readIncarnation);
+    const endsBefore = walked.seq > ends ? ends : null;
+    return { ...walked, from: after + 1, endsBefore, kept, incarnation };
   });
   const { kept, from } = found;
   const unseen = checkpoints.filter(({ seq }) => seq < from && !kept.has(seq));
@@ -76,6 +78,11 @@ async function verify(args: string[], io: Io): Promise<number> {
     (one) => !unseen.includes(one) && kept.get(one.seq) !== one.hash,
   );
   return report(io, values.json, { ...found, broken, unseen });
+}
+
+async function readIncarnation(sql: Sql): Promise<string | null> {
+  const [row] = await sql<{ incarnation: string }[]>`SELECT incarnation FROM epoch`;
+  return row?.incarnation ?? null;
 }
 
 /** Keeps the hashes that checkpoints speak of. */
@@ -114,6 +121,8 @@ interface Findings {
   readonly brokenAt: number | null;
   /** Where the log in the database ends, when archives hold rows beyond it. */
   readonly endsBefore: number | null;
+  /** In force; null before the first leader. */
+  readonly incarnation: string | null;
   readonly broken: readonly Checkpoint[];
   /** Of rows that were detached, and that no archive gives. */
   readonly unseen: readonly Checkpoint[];
@@ -138,7 +147,8 @@ function report(io: Io, json: boolean, found: Findings): number {
   return sound ? EXIT.usage : EXIT.no;
 }
 
-function checkpointFaults({ seq, endsBefore, broken, unseen }: Findings): string {
+function checkpointFaults(found: Findings): string {
+  const { seq, endsBefore, incarnation, broken, unseen } = found;
   const ends =
     endsBefore === null
       ? []
@@ -148,7 +158,9 @@ function checkpointFaults({ seq, endsBefore, broken, unseen }: Findings): string
   const other = broken.map((one) =>
     one.seq > seq
       ? `the log ends at row ${seq}, before the checkpoint of row ${one.seq}: rows are missing, or it was restored`
-      : `row ${one.seq} is not what the checkpoint says: the log was rewritten`,
+      : `row ${one.seq} is not what the checkpoint says: the log was rewritten${
+          one.incarnation === incarnation ? '' : ', or restored to before it and gone on with'
+        }`,
   );
   const gone = unseen.map(
     (one) => `row ${one.seq} was detached: give its --archive FILE to compare the checkpoint`,

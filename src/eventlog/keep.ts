@@ -32,11 +32,11 @@ export interface Bounds {
 export interface LogKeeping {
   /** The head; null before the first row. */
   checkpoint(): Promise<Checkpoint | null>;
-  /** Stores a snapshot when none was taken for `rows` rows; its seq, or null. */
+  /** Stores a snapshot when none was taken for `rows` rows (0: when there is a newer row); its seq, or null. */
   snapshot(rows: number): Promise<number | null>;
   /** Is the lowest partition full, left behind by the head, and beyond the bounds? */
   isDue(bounds: Bounds): Promise<boolean>;
-  /** Folds up to a new snapshot and compares; the first difference in words, or null when all is equal. */
+  /** Folds up to the newest snapshot and compares; the first difference in words, or null when all is equal. */
   prove(): Promise<string | null>;
   /** The name of the table that was the lowest partition; null when it must stay, or somebody reads the log. */
   detach(): Promise<string | null>;
@@ -62,7 +62,7 @@ export function keepLog(database: DatabaseOptions, pool: Pool): LogKeeping {
     snapshot: async (rows) =>
       (await run((sql) => lacksSnapshot(sql, rows))) ? take(database) : null,
     isDue: (bounds) => run((sql) => isDue(sql, bounds)),
-    prove: () => prove(database, pool),
+    prove: () => prove(pool),
     detach: () => detach(pool),
     unexported: () => run(listUnexported),
     export: (name, folder) => exportTable(pool, name, folder),
@@ -112,8 +112,7 @@ async function isDue(sql: Sql, { before, mostBytes }: Bounds): Promise<boolean> 
   return (before !== null && row.lastTs < before) || (mostBytes !== null && row.bytes > mostBytes);
 }
 
-async function prove(database: DatabaseOptions, pool: Pool): Promise<string | null> {
-  await take(database); // null: nothing was committed since the last one, which is then the one
+async function prove(pool: Pool): Promise<string | null> {
   const newest = await pool.run(newestSnapshot);
   if (newest === null) return null;
   const proven = await pool.run((sql) => provenSnapshots(sql, { atLeast: 0, atMost: newest }));

@@ -154,6 +154,24 @@ describe('GET /v1/events/stream', () => {
     ahead.close();
   });
 
+  it('goes on at another replica and under another leader, where it broke off', async () => {
+    const client = await stream('', { 'last-event-id': (await get('limit=3')).body.cursor });
+    const first = [...(await client.until(4))];
+    client.close();
+    await leading.resign();
+    await leading.lead();
+    await move(fleet.hosts[0] ?? '');
+    const other = await startReplica(url);
+    const there = await other.api.listen('127.0.0.1', 0);
+    const again = await openSse(`${there}/v1/events/stream`, { 'last-event-id': client.lastId() });
+    const events = (await all()).slice(3);
+    const seen = [...first, ...(await again.until(events.length - first.length))];
+    expect(seen.map(({ data }) => data)).toEqual(events);
+    expect(new Set(events.map(({ epoch }) => epoch)).size).toBeGreaterThan(1);
+    again.close();
+    await other.stop();
+  });
+
   it('refuses more streams than it may hold, and junk', async () => {
     expect((await stream('after=7')).status).toBe(400);
     const small = await startReplica(url, { maxEventStreams: 1 });

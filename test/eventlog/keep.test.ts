@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
 import { log as logCommand } from '../../src/cli/log.ts';
 import { replay as replayCommand } from '../../src/cli/replay.ts';
 import { migrate } from '../../src/db/migrate.ts';
@@ -13,6 +13,8 @@ import { keepLog, type LogKeeping } from '../../src/eventlog/keep.ts';
 import { createMetrics, systemClock } from '../../src/telemetry.ts';
 import { logKeeper, type LogKeeperOptions } from '../../src/workers/log-keeper.ts';
 import type { WorkerContext } from '../../src/workers/worker.ts';
+import { startReplica } from '../api/support/fakes.ts';
+import { openSse } from '../api/support/sse.ts';
 import { silentLogger } from '../support/installation.ts';
 import { createRoleDatabase, type RoleDatabase } from '../support/roles.ts';
 import { writeFleetLog } from './support/fleet-log.ts';
@@ -26,6 +28,9 @@ let keeping: LogKeeping;
 let folder: string;
 
 const migrations = smallPartitions();
+
+// Some fold the whole log, and each goes on where the last one left it.
+vi.setConfig({ testTimeout: 60_000 });
 
 beforeAll(async () => {
   roles = await createRoleDatabase(migrations);
@@ -45,7 +50,7 @@ beforeAll(async () => {
   leading = createPool(database, { role: 'test', max: 2, statementMs: 20_000 });
   keeping = keepLog(database, leading);
   folder = mkdtempSync(path.join(inject('scratchDir'), 'log-'));
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   await leading.end();
   await pool.end();
@@ -161,6 +166,7 @@ describe('retention', () => {
   });
 
   it('exports what somebody detached who did not live to export it', async () => {
+    await keeping.snapshot(0);
     expect(await keeping.prove()).toBeNull();
     expect(await keeping.detach()).toBe('event_log_detached_p000000');
     // Renews the grants: the leader must still reach what is detached.
@@ -218,6 +224,19 @@ describe('retention', () => {
     await pool.run((sql) => sql`UPDATE snapshot SET folds_equal = NULL`);
     await expect(told('*', at(newest ?? 0))).rejects.toThrow('no proven snapshot');
     await pool.run((sql) => sql`UPDATE snapshot SET folds_equal = true`);
+  });
+
+  it('is told to a stream that comes back from before it, which then goes on', async () => {
+    const replica = await startReplica(url);
+    const base = await replica.api.listen('127.0.0.1', 0);
+    const headers = { 'last-event-id': 'i1:5' };
+    const client = await openSse(`${base}/v1/events/stream`, headers);
+    const [missing, next] = await client.until(2);
+    expect(missing).toMatchObject({ event: 'missing', id: 'i1:19999' });
+    expect(missing?.data).toEqual({ from: 6, to: 19_999 });
+    expect(next).toMatchObject({ event: 'log', id: 'i1:20000' });
+    client.close();
+    await replica.stop();
   });
 
   it('leaves detached rows that nobody can change', async () => {
