@@ -9,9 +9,8 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type postgres from 'postgres';
 import { createPool, type Pool } from '../src/db/pool.ts';
-import { chainHash, GENESIS } from '../src/eventlog/chain.ts';
-import { walkStored } from '../src/eventlog/stored.ts';
 import { readTail } from '../src/eventlog/tail.ts';
+import { chainAlone } from '../test/eventlog/support/chain-alone.ts';
 import { writeFleetLog } from '../test/eventlog/support/fleet-log.ts';
 import { environment, startDatabase, type Database } from './installation.ts';
 import { machine } from './machine.ts';
@@ -65,17 +64,6 @@ async function write(pool: Pool) {
     chainShareOfTime: round(chainMs / ms),
     chainShareOfCpu: round(chainMs / cpuMs),
   };
-}
-
-async function chainAlone(pool: Pool): Promise<number> {
-  let hash: Uint8Array = GENESIS;
-  let ms = 0;
-  for await (const page of walkStored((read) => pool.run(read), { after: 0, through: Infinity })) {
-    const began = performance.now();
-    for (const row of page) hash = chainHash(hash, row);
-    ms += performance.now() - began;
-  }
-  return ms;
 }
 
 /** Of the log and each of its indexes, by what they index. */

@@ -5,12 +5,9 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { log } from '../../src/cli/log.ts';
 import { replay } from '../../src/cli/replay.ts';
-import type { DatabaseOptions } from '../../src/db/driver.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
-import { openSession } from '../../src/db/session.ts';
-import { inTransaction } from '../../src/db/transaction.ts';
 import { writeArchive } from '../../src/eventlog/archive.ts';
-import { takeSnapshot } from '../../src/eventlog/snapshot.ts';
+import { keepLog } from '../../src/eventlog/keep.ts';
 import { walkStored } from '../../src/eventlog/stored.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { startReplica } from '../support/installation.ts';
@@ -54,17 +51,9 @@ function archiveFile(name: string): string {
   return path.join(inject('scratchDir'), `${String(process.pid)}-${name}.jsonl.gz`);
 }
 
-async function snapshot(): Promise<number | null> {
-  const database: DatabaseOptions = { url, schema: 'muster', name: 'test' };
-  const session = await openSession(database, { role: 't', settings: {}, deadlineMs: 5_000 });
-  try {
-    return await inTransaction(session, async (sql) => {
-      await sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`;
-      return takeSnapshot(sql);
-    });
-  } finally {
-    await session.end();
-  }
+/** Takes one, if there is a row since the last. */
+function snapshot(): Promise<number | null> {
+  return keepLog({ url, schema: 'muster', name: 'test' }, pool).snapshot(0);
 }
 
 /** What only the owner of the database could do: another actor, and every hash after it made anew. */

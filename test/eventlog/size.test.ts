@@ -1,10 +1,9 @@
 /** What an event costs: on disk, indexes included, by which retention is planned; and what its chain adds. */
 import { expect, it } from 'vitest';
-import { createPool, type Pool } from '../../src/db/pool.ts';
+import { createPool } from '../../src/db/pool.ts';
 import { audit } from '../../src/eventlog/audit.ts';
-import { chainHash, GENESIS } from '../../src/eventlog/chain.ts';
-import { walkStored } from '../../src/eventlog/stored.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { chainAlone } from './support/chain-alone.ts';
 import { writeFleetLog } from './support/fleet-log.ts';
 
 /**
@@ -35,15 +34,3 @@ it('an event of a fleet costs about half a kilobyte, and folds to the tables', a
 
   expect(chained / wrote).toBeLessThan(0.1);
 });
-
-/** Milliseconds that hashing takes, without anything else. */
-async function chainAlone(pool: Pool): Promise<number> {
-  let hash: Uint8Array = GENESIS;
-  let ms = 0;
-  for await (const page of walkStored((read) => pool.run(read), { after: 0, through: Infinity })) {
-    const began = performance.now();
-    for (const row of page) hash = chainHash(hash, row);
-    ms += performance.now() - began;
-  }
-  return ms;
-}
