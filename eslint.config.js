@@ -29,6 +29,13 @@ const bareRequire = {
   message: 'Modules are imported.',
 };
 
+/** How long such a comparison takes tells how much of a guess was right. */
+const hasty = {
+  selector:
+    "BinaryExpression[operator=/^[!=]==?$/]:not(:has(> Literal)):not(:has(> Identifier[name='undefined'])):has(> :matches(Identifier[name=/(secret|password|bearer|hmac|proof)/i], MemberExpression[property.name=/(secret|password|bearer|hmac|proof)/i]))",
+  message: 'Secrets are compared by timingSafeEqual, over their hashes.',
+};
+
 const impure = [
   {
     selector: "MemberExpression[object.name='Date'][property.name='now']",
@@ -105,7 +112,7 @@ export default defineConfig(
     rules: {
       'house/import-table': 'error',
       'max-lines-per-function': ['error', 70],
-      'no-restricted-syntax': ['error', environment, nodePrefix, bareRequire],
+      'no-restricted-syntax': ['error', environment, nodePrefix, bareRequire, hasty],
     },
   },
   {

@@ -1,4 +1,5 @@
 /** `npm run bench -- NAME [--json] [--rounds N] [--seconds S] …`: one benchmark of this folder. */
+import { benchAbuse } from './abuse/abuse.ts';
 import { benchCore } from './core.ts';
 import { benchE2e } from './e2e/e2e.ts';
 import { benchHeartbeats } from './heartbeats.ts';
@@ -18,6 +19,7 @@ const BENCHES: ReadonlyMap<string, (options: BenchOptions) => void | Promise<voi
   ['reads', benchReads],
   ['log', benchLog],
   ['streams', benchStreams],
+  ['abuse', benchAbuse],
   ['e2e-split', (options) => benchE2e(options, ['api', 'leader,workers'])],
 ]);
 

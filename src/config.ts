@@ -257,7 +257,9 @@ export function loadConfig(
   if (problems.length > 0 || !Value.Check(ConfigSchema, values)) return { ok: false, problems };
   problems.push(...RULES.filter(([broken]) => broken(values)).map(([, problem]) => problem));
   problems.push(...strictProblems(values));
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, config: values };
+  return problems.length > 0
+    ? { ok: false, problems, config: values }
+    : { ok: true, config: values };
 }
 
 export type DatabaseConfig = Pick<Config, 'databaseUrl' | 'schema' | 'logLevel'>;
@@ -273,7 +275,7 @@ export function loadDatabaseConfig(
   // Nothing listens, and whoever migrates may do so from wherever they are.
   const rest = ['--roles', 'api', '--strict', 'false'];
   const loaded = loadConfig([...argv, ...rest], Object.fromEntries(only));
-  if (!loaded.ok) return loaded;
+  if (!loaded.ok) return { ok: false, problems: loaded.problems };
   const { databaseUrl, schema, logLevel } = loaded.config;
   return { ok: true, config: { databaseUrl, schema, logLevel } };
 }

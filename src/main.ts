@@ -12,10 +12,9 @@ import { hostname } from 'node:os';
 import pino from 'pino';
 import { buildApi, type Api } from './api/app.ts';
 import type { Readiness } from './api/deps.ts';
-import { KeptMaterial } from './api/listen/files.ts';
-import type { ProxyListen } from './api/listen/proxies.ts';
+import type { KeptMaterial } from './api/listen/files.ts';
 import type { Config, Role } from './config.ts';
-import { hostAndPort, publicSettings } from './config.ts';
+import { publicSettings } from './config.ts';
 import { isStrict } from './config/strict.ts';
 import type { DatabaseOptions } from './db/driver.ts';
 import { startListener, type Listener } from './db/listen.ts';
@@ -26,6 +25,7 @@ import { schemaProblem, schemaStanding } from './db/standing.ts';
 import { createFollower, type Follower } from './eventlog/follow.ts';
 import { keepLog } from './eventlog/keep.ts';
 import { createLeader } from './leader/leader.ts';
+import { openCertificates, proxyListen, watchEndings } from './main/certificates.ts';
 import { checkAuthority, enrolmentOptions } from './main/enrolment.ts';
 import { createSubmitter, type Submitter } from './queue/submitter.ts';
 import type { Settings } from './reducer/settings.ts';
@@ -155,6 +155,8 @@ async function startApi(
   serves: boolean,
 ): Promise<Api & { readonly url: string }> {
   const { config, replica, version, listener, submitter, log, metrics } = kit;
+  const enrolment = enrolmentOptions(config, log);
+  watchEndings(kit.material, enrolment, metrics);
   const api = await buildApi(
     {
       submit: (input, options) => submitter.submit(input, options),
@@ -175,7 +177,7 @@ async function startApi(
         minVersion: `TLSv${config.tlsMinVersion}`,
         proxies: proxyListen(config),
       },
-      enrolment: enrolmentOptions(config, log),
+      enrolment,
       closureSource: config.closureSource,
       limits: {
         verdictWaitMs: config.verdictWaitMs,
@@ -192,23 +194,6 @@ async function startApi(
   );
   const url = await api.listen(config.listenHost, config.listenPort);
   return { ...api, url };
-}
-
-function openCertificates(config: Config, log: Logger): Promise<KeptMaterial> {
-  const files = {
-    cert: config.tlsCertFile,
-    key: config.tlsKeyFile,
-    fleetCa: config.clientCaFile,
-    operatorCa: config.operatorCaFile,
-    proxyCa: config.proxyCaFile,
-    proxySecret: config.proxySecretFile,
-  };
-  return KeptMaterial.open(files, { clock: systemClock, log });
-}
-
-function proxyListen({ proxyListen: where, proxyAddresses }: Config): ProxyListen | null {
-  if (where === null) return null;
-  return { ...hostAndPort(where), addresses: proxyAddresses };
 }
 
 /** Can enqueue, has manifests to serve, and is not going away. A follower is as ready as a leader. */

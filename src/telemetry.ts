@@ -132,6 +132,16 @@ export const METRICS = {
     labels: ['kind', 'outcome'],
     help: 'Certificates asked for, by `enrol` or `renew`, and what became of it: `issued`, or the code of the refusal.',
   },
+  muster_api_refused_identities_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Requests refused for who sent them: nobody proved anything (`unauthenticated`), a proof that does not hold (`certificate`, `expired`, `revoked`, `forwarded`, `token`, `token-expired`), or one that does not reach as far (`wrong-identity`, `wrong-host`, `needs-operator`, `needs-admin`, `outside-scope`).',
+  },
+  muster_certificate_expiry_time_seconds: {
+    type: 'gauge',
+    labels: ['of'],
+    help: 'When the first certificate ends that this process presents or goes by, Unix time in seconds: `server`, authorities of `agents`, `operators` and `proxies`, and the `enrolment` authority that it issues under.',
+  },
   muster_api_shed_total: {
     type: 'counter',
     labels: ['why'],

@@ -39,8 +39,14 @@ export function asRefusal(error: FastifyError | Refusal, deps: ApiDeps, route: s
   return new Refusal('internal', 'this is a fault of the control plane; its log says more');
 }
 
+/** Refused for who asks, whatever it was. */
+const OF_IDENTITY: ReadonlySet<ProblemCode> = new Set([
+  ...(['unauthenticated', 'wrong-identity', 'wrong-host'] as const),
+  ...(['needs-operator', 'needs-admin', 'outside-scope'] as const),
+]);
+
 function answer(reply: FastifyReply, refusal: Refusal, deps: ApiDeps): FastifyReply {
-  const { retryAfterSecs, why, endsConnection } = refusal.options;
+  const { retryAfterSecs, why, endsConnection, proof } = refusal.options;
   if (retryAfterSecs !== undefined) {
     void reply.header('retry-after', retryAfter(retryAfterSecs, deps.random));
   }
@@ -48,6 +54,10 @@ function answer(reply: FastifyReply, refusal: Refusal, deps: ApiDeps): FastifyRe
   // The scheme that every listener knows; certificates need no asking.
   if (refusal.status === 401) void reply.header('www-authenticate', 'Bearer realm="muster"');
   if (why !== undefined) deps.metrics.count('muster_api_shed_total', { why });
+  if (OF_IDENTITY.has(refusal.code)) {
+    const reason = proof ?? refusal.code;
+    deps.metrics.count('muster_api_refused_identities_total', { reason });
+  }
   return reply
     .code(refusal.status)
     .header('content-type', PROBLEM_TYPE)

@@ -16,6 +16,8 @@ export interface RefusalOptions {
   readonly why?: string;
   /** Concerns its caller only: others were answered meanwhile. */
   readonly ofOneCaller?: boolean;
+  /** Which proof did not hold, for the metric of refused identities; else the code is the reason. */
+  readonly proof?: 'certificate' | 'expired' | 'revoked' | 'forwarded' | 'token' | 'token-expired';
   /** Nothing better can come over this connection: it closes after the answer. */
   readonly endsConnection?: boolean;
 }

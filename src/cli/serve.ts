@@ -1,8 +1,9 @@
 /** `muster serve`: one process with any of the roles `api`, `leader`, `workers`, until SIGTERM or SIGINT. */
 import { loadConfig, unknownVariables, type Config } from '../config.ts';
-import { lacking } from '../config/strict.ts';
+import { lacking, OPTIONAL } from '../config/strict.ts';
 import { createLogger, startServer } from '../main.ts';
 import type { Logger } from '../telemetry.ts';
+import { missingLists } from '../main/lists.ts';
 import { EXIT, type Io } from './io.ts';
 import { version } from './version.ts';
 
@@ -21,8 +22,13 @@ export async function serve(args: string[], io: Io): Promise<number> {
     return EXIT.ok;
   }
   const loaded = loadConfig(args);
-  if (!loaded.ok) {
-    const list = loaded.problems.map((problem) => `  - ${problem}\n`).join('');
+  // Whatever is missing is said together: a restart for each would be one too many.
+  const missing = loaded.config === undefined ? [] : await missingLists(loaded.config);
+  if (!loaded.ok || missing.length > 0) {
+    const others = loaded.ok ? [] : loaded.problems;
+    const isTold = missing.length === 0 || others.includes(OPTIONAL);
+    const problems = [...missing, ...others, ...(isTold ? [] : [OPTIONAL])];
+    const list = problems.map((problem) => `  - ${problem}\n`).join('');
     io.stderr.write(`muster serve: the settings are not usable:\n${list}`);
     return EXIT.usage;
   }

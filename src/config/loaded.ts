@@ -5,4 +5,9 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Loaded<T> =
   | { readonly ok: true; readonly config: T }
-  | { readonly ok: false; readonly problems: readonly string[] };
+  | {
+      readonly ok: false;
+      readonly problems: readonly string[];
+      /** Where each setting is right by itself, and only what they are together is not. */
+      readonly config?: T;
+    };

@@ -82,7 +82,7 @@ export const ConfigSchema = Type.Object({
     group: 'Process',
     default: true,
     description:
-      'Refuse to start without what production needs: TLS, authorities of agents, a database login of its own for the leader, and proof of who answers as a PostgreSQL elsewhere. What is missing is listed at once. `false` starts without, and says so; `MUSTER_DEV_IDENTITY` implies it. See docs/operators.md.',
+      'Refuse to start without what production needs: TLS, authorities of agents, a database login of its own for the leader, proof of who answers as a PostgreSQL elsewhere, and at the source the signed lists of who is revoked and who may enrol. What is missing is listed at once. `false` starts without, and says so; `MUSTER_DEV_IDENTITY` implies it. See docs/operators.md.',
   }),
   logLevel: Type.Union(
     LOG_LEVELS.map((level) => Type.Literal(level)),
@@ -328,7 +328,7 @@ export const ConfigSchema = Type.Object({
     'Limits',
     25_000,
     [10, 250_000],
-    'Open client connections; the rest waits in the kernel. Parked polls plus a quarter for everything else.',
+    'Open client connections; one more is closed at once, and comes again. Parked polls plus a quarter for everything else.',
   ),
   connectionMaxMinutes: decimal(
     'Limits',

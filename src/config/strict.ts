@@ -57,13 +57,14 @@ const DEMANDS: readonly Demand[] = [
   ],
 ];
 
+/** Said last. */
+export const OPTIONAL = 'strict mode asked for all of this; MUSTER_STRICT=false starts without it';
+
 /** Each a sentence; none when the mode is off, or nothing is missing. */
 export function strictProblems(config: Looked): readonly string[] {
   if (!isStrict(config)) return [];
   const missing = lacking(config);
-  return missing.length === 0
-    ? []
-    : [...missing, 'strict mode asked for all of this; MUSTER_STRICT=false starts without it'];
+  return missing.length === 0 ? [] : [...missing, OPTIONAL];
 }
 
 /** The same, whether anybody asks for it or not: said at start where nobody does. */

@@ -50,6 +50,14 @@ describe('an agent', () => {
     });
   });
 
+  it('and everyone else is told to come by TLS for a year, with an answer and with a refusal', async () => {
+    const served = await askAs(await pki.agent('web-01'), POLL);
+    const nobody = await askAs(null, POLL);
+    expect([served.status, nobody.status]).toEqual([204, 401]);
+    for (const { headers } of [served, nobody, await askAs(null, '/healthz')])
+      expect(headers['strict-transport-security']).toBe('max-age=31536000');
+  });
+
   it('is named by its common name where it has no dNSName', async () => {
     const pair = await pki.fleet.issue({ cn: `db-01${SUFFIX}` });
     const db = replica.client(pair);
@@ -119,6 +127,28 @@ describe('a certificate that does not hold', () => {
     const client = replica.client(await pki.servers.issue({ cn: `web-01${SUFFIX}` }));
     const headers = { 'x-muster-dev-identity': 'agent:web-01' };
     expect(await client.ask(POLL, { headers })).toMatchObject({ status: 401 });
+  });
+
+  it('is counted by why, with who is nobody', async () => {
+    const counted = async (reason: string): Promise<number> => {
+      const { body } = await askAs(null, '/metrics');
+      const line = new RegExp(`refused_identities_total\\{reason="${reason}"\\} (\\d+)`);
+      return Number(line.exec(String(body))?.[1] ?? 0);
+    };
+    const [certificate, expired, nobody, wrong] = await Promise.all(
+      ['certificate', 'expired', 'unauthenticated', 'wrong-identity'].map(counted),
+    );
+    const old = { notBefore: new Date(0), notAfter: yesterday };
+    await askAs(await pki.servers.issue({ cn: `web-01${SUFFIX}` }), POLL);
+    await askAs(await pki.fleet.issue({ cn: `web-01${SUFFIX}`, ...old }), POLL);
+    await askAs(null, POLL);
+    await askAs(await pki.agent('web-01'), '/v1/whoami');
+    expect([
+      await counted('certificate'),
+      await counted('expired'),
+      await counted('unauthenticated'),
+      await counted('wrong-identity'),
+    ]).toEqual([certificate, expired, nobody, wrong].map((before = 0) => before + 1));
   });
 
   it('does not matter where everyone is served', async () => {

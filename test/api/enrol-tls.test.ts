@@ -26,7 +26,15 @@ import { writePair } from '../support/certificates.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { startReplica as startQueue, type Replica as Queue } from '../support/installation.ts';
 import { makeScratchDir } from '../support/scratch.ts';
-import { HOUR, organisation, putNonces, type Organisation } from './support/enrolment.ts';
+import {
+  HOUR,
+  newRequest,
+  organisation,
+  putList,
+  putNonces,
+  type Organisation,
+} from './support/enrolment.ts';
+import { eventually } from '../support/eventually.ts';
 import { makePki, startTlsReplica, SUFFIX, type Pki, type TlsReplica } from './support/tls.ts';
 
 let queue: Queue;
@@ -141,4 +149,41 @@ it('is enrolled, heard, renewed, and has a new key each time', async () => {
     signal,
   );
   expect(stolen.kind === 'reply' ? stolen.status : stolen).toBe(400);
+});
+
+it('is given no certificate by renewing once it is revoked, nor keeps one of just before', async () => {
+  const hostname = 'gone-01';
+  const name = `${hostname}${SUFFIX}`;
+  const ask = (path: string, own: object, body: object) =>
+    replica
+      .client({ cert: '', key: '', ...own })
+      .ask(path, { method: 'POST', body })
+      .then(({ status }) => status);
+  const renew = async (own: object) => {
+    const { csrPem, keyPem } = await newRequest(name);
+    const client = replica.client({ cert: '', key: '', ...own });
+    const { status, body } = await client.ask('/v1/agent/renew', {
+      method: 'POST',
+      body: { csrPem },
+    });
+    const cert = (body as { certPem?: string }).certPem ?? '';
+    return { status, own: { cert, key: keyPem } };
+  };
+  const beat = { hostname, at: new Date().toISOString() };
+  const stolen = await pki.fleet.issue({ cn: name, notBefore: new Date(Date.now() - HOUR) });
+  const kept = await renew(stolen);
+  expect([kept.status, await ask('/v1/agent/heartbeat', kept.own, beat)]).toEqual([200, 200]);
+
+  // Signed a moment ago, and not polled yet when the thief renewed: what he was given began before it.
+  const notBefore = new Date(Date.now() - 60_000).toISOString();
+  await putList(queue.pool, 'revocations', { revocations: [{ hostname, notBefore }] });
+  replica.wake();
+  await eventually(() => ask('/v1/agent/heartbeat', stolen, beat)).toBe(401);
+  expect(await ask('/v1/agent/heartbeat', kept.own, beat)).toBe(401);
+  expect((await renew(stolen)).status).toBe(401);
+  expect((await renew(kept.own)).status).toBe(401);
+  const rows = await queue.pool.run(
+    (sql) => sql`SELECT FROM event_log WHERE kind = 'enrolment' AND hostname = ${hostname}`,
+  );
+  expect(rows).toHaveLength(1);
 });

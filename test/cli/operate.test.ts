@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { caHelp } from '../../src/cli/ca.ts';
 import { completion } from '../../src/cli/operate/completion.ts';
 import { helpOf, nounHelp } from '../../src/cli/operate/command.ts';
 import { NOUNS } from '../../src/cli/operate/nouns.ts';
@@ -237,7 +238,8 @@ describe('help and completion', () => {
       ...(noun.verbs.length === 1 ? [] : [fence(nounHelp(noun))]),
       ...noun.verbs.map((verb) => fence(helpOf(noun.noun, verb))),
     ]);
-    const page = [INTRODUCTION, ...blocks].join('\n');
+    const files = [FILES, fence(caHelp)];
+    const page = [INTRODUCTION, ...blocks, ...files].join('\n');
     await expect(page).toMatchFileSnapshot('../../docs/cli.md');
   });
 
@@ -273,6 +275,12 @@ describe('every example of the help', () => {
 function fence(text: string): string {
   return `\`\`\`text\n${text.trimEnd()}\n\`\`\`\n`;
 }
+
+const FILES = `## muster ca
+
+The one command here that speaks to nobody: keys and tokens are made where they are kept. [enrolment.md](enrolment.md) says
+when.
+`;
 
 const INTRODUCTION = `# The command line
 

@@ -1,10 +1,13 @@
 /** `muster serve` that cannot serve ends, and says why: whoever supervises it must notice. */
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { expect, it } from 'vitest';
+import { text } from 'node:stream/consumers';
+import { describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
 import { startNode } from '../support/processes.ts';
+import { makeScratchDir } from '../support/scratch.ts';
 
 it('ends with exit code 1 when its port is taken', async () => {
   const { url } = await createTestDatabase();
@@ -23,3 +26,49 @@ it('ends with exit code 1 when its port is taken', async () => {
   expect(code).toBe(1);
   expect(said).toMatch(/EADDRINUSE.*cannot serve; mend what the reason names/);
 }, 20_000);
+
+describe('strict mode', () => {
+  /** Settings that are whole but for the source. */
+  const settings = (source: string): Record<string, string> => ({
+    MUSTER_DATABASE_URL: 'postgres://api@127.0.0.1:9/muster',
+    MUSTER_TRUST_FILE: '/nowhere/trust.json',
+    MUSTER_SOURCE: source,
+  });
+
+  async function start(env: Record<string, string>, ...flags: string[]) {
+    const child = startNode([path.resolve('dist/cli/muster.js'), 'serve', ...flags], { env });
+    const said = text(child.stderr);
+    child.stdout.resume();
+    const [code] = (await once(child, 'exit')) as [number | null];
+    return { code, said: await said };
+  }
+
+  it('says of a source which lists it lacks, together with all else that is missing', async () => {
+    const dir = makeScratchDir('source');
+    const { code, said } = await start(settings(dir));
+    expect(code).toBe(2);
+    for (const missing of [
+      /nobody could be revoked: \S+ has no revocations\.json/,
+      /no host could enrol: \S+ has no bootstrap-nonces\.json/,
+      /MUSTER_TLS_CERT_FILE/,
+      /MUSTER_CLIENT_CA_FILE/,
+      /MUSTER_LEADER_DATABASE_URL/,
+      /MUSTER_STRICT=false/,
+    ])
+      expect(said).toMatch(missing);
+  });
+
+  it('wants a signature beside each, and no more of a worker that has them', async () => {
+    const dir = makeScratchDir('source');
+    const files = ['revocations.json', 'revocations.json.sig', 'bootstrap-nonces.json'];
+    for (const name of files) writeFileSync(path.join(dir, name), '{}');
+    const worker = ['--roles', 'workers'];
+    const { said } = await start(settings(dir), ...worker);
+    expect(said).toMatch(/has no bootstrap-nonces\.json with its \.sig/);
+    expect(said).not.toMatch(/revocations/);
+    expect(said).toMatch(/MUSTER_STRICT=false/);
+    // A web server that is away is no list that is missing.
+    const away = await start(settings('http://127.0.0.1:9/fleet'));
+    expect(away.said).not.toMatch(/bootstrap-nonces/);
+  });
+});

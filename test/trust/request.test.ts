@@ -1,6 +1,10 @@
 /** Certificate requests: what is taken from one, and which are refused. They are made here, by the library. */
 import 'reflect-metadata';
+import { execFile } from 'node:child_process';
 import { webcrypto } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import {
   BasicConstraintsExtension,
   type Extension,
@@ -10,6 +14,7 @@ import {
 } from '@peculiar/x509';
 import { describe, expect, it } from 'vitest';
 import { makeRequest, readRequest } from '../../src/trust/request.ts';
+import { makeScratchDir } from '../support/scratch.ts';
 
 type KeyAlgorithm = webcrypto.EcKeyGenParams | webcrypto.RsaHashedKeyGenParams | { name: string };
 const P256 = { name: 'ECDSA', namedCurve: 'P-256' };
@@ -75,6 +80,20 @@ describe('a certificate request', () => {
     expect(await readRequest(await pemOf(how))).toMatchObject({
       ok: false,
       detail: expect.stringContaining(why) as unknown,
+    });
+  });
+
+  it('is refused for half a point: one key has one fingerprint, and is no new one', async () => {
+    const whole = path.join(makeScratchDir('compressed'), 'key.pem');
+    const key = `${whole}.half`;
+    const run = promisify(execFile);
+    const { keyPem } = await makeRequest('web-01');
+    writeFileSync(whole, keyPem);
+    await run('openssl', ['pkey', '-in', whole, '-ec_conv_form', 'compressed', '-out', key]);
+    const { stdout } = await run('openssl', ['req', '-new', '-key', key, '-subj', '/CN=web-01']);
+    expect(await readRequest(stdout)).toEqual({
+      ok: false,
+      detail: 'its key is not written in the usual form',
     });
   });
 

@@ -64,21 +64,21 @@ export class Certificates {
 
   /** Who its holder is now. Throws a Refusal where it is nobody. */
   identityOf(held: Held): Identity {
-    if (!held.ok) throw refuted(held.why);
+    if (!held.ok) throw refuted(held.why, 'certificate');
     const { holder } = held;
     const late = outOfDate(holder, this.clock.now());
     if (late !== undefined)
-      throw refuted(`the certificate ${holder.subject} or its authority is ${late}`);
+      throw refuted(`the certificate ${holder.subject} or its authority is ${late}`, 'expired');
     const { identity, issuedAt } = holder;
     if (identity.kind !== 'agent') return identity;
     const revoked = this.revocations.refusing(identity.hostname, issuedAt);
-    if (revoked !== undefined) throw refuted(revoked);
+    if (revoked !== undefined) throw refuted(revoked, 'revoked');
     return identity;
   }
 }
 
-function refuted(why: string): Refusal {
-  return new Refusal('unauthenticated', why);
+function refuted(why: string, proof: 'certificate' | 'expired' | 'revoked'): Refusal {
+  return new Refusal('unauthenticated', why, { proof });
 }
 
 /** The certificate that a client, and not a proxy, presented in the TLS handshake of its connection. */

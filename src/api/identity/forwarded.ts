@@ -65,5 +65,5 @@ function isSame(secret: string, given: string | string[] | undefined): boolean {
 }
 
 function refuse(why: string): Refusal {
-  return new Refusal('unauthenticated', why);
+  return new Refusal('unauthenticated', why, { proof: 'forwarded' });
 }

@@ -53,7 +53,7 @@ export function bearerTokens(deps: Deps): Way {
         throw refused(`${parts.tokenId} is not in force here: revoked, expired or never made`);
       }
       if (Date.parse(found.expiresAt) <= deps.clock.now())
-        throw refused(`${found.name} expired at ${found.expiresAt}`);
+        throw refused(`${found.name} expired at ${found.expiresAt}`, 'token-expired');
       note(parts.tokenId);
       return identityOf(found);
     },
@@ -64,10 +64,11 @@ function bearerOf({ headers }: FastifyRequest): string | null {
   return BEARER.exec(headers.authorization ?? '')?.[1] ?? null;
 }
 
-function refused(why: string): Refusal {
+function refused(why: string, proof: 'token' | 'token-expired' = 'token'): Refusal {
   return new Refusal(
     'unauthenticated',
     `the token ${why}; ask an admin for one (muster token create)`,
+    { proof },
   );
 }
 

@@ -6,6 +6,7 @@
  * Files are read and compared rather than watched: Kubernetes swaps a link two levels up, which watching misses,
  * and a few kilobytes every ten seconds cost nothing.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { hasSameKey, readAuthorities, type Certificate } from '../../trust/certificate.ts';
@@ -32,6 +33,7 @@ export interface Material {
   /** Empty where no file is configured: then nobody proves to be one. */
   readonly fleet: readonly Certificate[];
   readonly operators: readonly Certificate[];
+  readonly proxies: readonly Certificate[];
   readonly proxySecret: string | null;
 }
 
@@ -93,6 +95,21 @@ export class KeptMaterial {
     this.listeners.add(listener);
   }
 
+  /** When the first of each kind ends, ms; nothing of what is not configured. */
+  endings(): ReadonlyMap<'server' | 'agents' | 'operators' | 'proxies', number> {
+    const { text, fleet, operators, proxies } = this.held;
+    const server = text.cert === null ? [] : [Date.parse(new X509Certificate(text.cert).validTo)];
+    const ends = [
+      ['server', server],
+      ['agents', endingsOf(fleet)],
+      ['operators', endingsOf(operators)],
+      ['proxies', endingsOf(proxies)],
+    ] as const;
+    return new Map(
+      ends.flatMap(([of, at]) => (at.length === 0 ? [] : [[of, Math.min(...at)] as const])),
+    );
+  }
+
   /** Reads the files again. Never rejects. */
   async look(): Promise<void> {
     try {
@@ -124,6 +141,13 @@ export class KeptMaterial {
   }
 }
 
+/** Of each authority: of one that was renewed under its old key, the certificate that lasts longest counts. */
+function endingsOf(authorities: readonly Certificate[]): readonly number[] {
+  return authorities
+    .filter((one, at) => !authorities.slice(0, at).some((longer) => hasSameKey(longer, one)))
+    .map(({ notAfter }) => notAfter);
+}
+
 /** `held` itself when nothing changed. */
 async function readMaterial(files: CertificateFiles, held?: Material): Promise<Material> {
   const [cert, key, fleetCa, operatorCa, proxyCa, proxySecret] = await Promise.all([
@@ -143,7 +167,7 @@ async function readMaterial(files: CertificateFiles, held?: Material): Promise<M
   mustDiffer('fleetCa', fleet, 'operatorCa', operators);
   mustDiffer('fleetCa', fleet, 'proxyCa', proxies);
   mustDiffer('operatorCa', operators, 'proxyCa', proxies);
-  return { text, fleet, operators, proxySecret: secretOf(text) };
+  return { text, fleet, operators, proxies, proxySecret: secretOf(text) };
 }
 
 /** An authority makes one kind of caller: of two, whoever holds a certificate of one would be the other as well. */
