@@ -17,15 +17,15 @@ async function untilFate(member: Member, fate: 'committed' | 'not committed'): P
   }
 }
 
-/** Resolves when it is gone: its COMMIT, let go too early, might still be carried out. */
-async function terminateWriter({ database: { sql } }: Bench): Promise<void> {
-  const writers = await sql<{ pid: number }[]>`
-    SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE application_name LIKE '%:writer' AND state LIKE 'idle in transaction%'`;
-  if (writers.length === 0) throw new Error('no writer waits for its COMMIT');
-  const pids = writers.map(({ pid }) => pid);
-  while ((await sql`SELECT FROM pg_stat_activity WHERE pid = ANY(${pids})`).length > 0)
-    await delay(5);
+/**
+ * Resolves when it is gone: its COMMIT, let go too early, might still be carried out. By its pid: the server has seen
+ * part of the statement already, or not, and shows the session as active or as idle in its transaction.
+ */
+async function terminate({ database: { sql } }: Bench, { pid }: Session): Promise<void> {
+  const ended = await sql`
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ${pid} AND backend_xid IS NOT NULL`;
+  if (ended.length === 0) throw new Error('no writer waits for its COMMIT');
+  while ((await sql`SELECT FROM pg_stat_activity WHERE pid = ${pid}`).length > 0) await delay(5);
 }
 
 async function doubt(
@@ -65,7 +65,7 @@ export const COMMITS: readonly Fault[] = [
         bench,
         'before',
         async (session) => {
-          await terminateWriter(bench);
+          await terminate(bench, session);
           session.release();
         },
         'not committed',

@@ -34,6 +34,8 @@ interface Execution {
 export class Session {
   /** What follows the colon of its application name; empty until it is known. */
   role = '';
+  /** Of the backend that serves it, as pg_stat_activity has it; 0 until it is known. */
+  pid = 0;
   private readonly client: net.Socket;
   private readonly server: net.Socket;
   private readonly line: Line;
@@ -180,6 +182,7 @@ export class Session {
       return;
     }
     if (message.type === 'A' && this.line.dropNotifications) return;
+    if (message.type === 'K') this.pid = message.bytes.readUInt32BE(CONTENTS);
     const trap = this.executions[0]?.answered ?? null;
     if (trap !== null) this.answer.push(message);
     if (message.type === 'Z') this.executions.shift();
