@@ -9,10 +9,8 @@ import { existsSync } from 'node:fs';
 import os from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import postgres from 'postgres';
 import { startEmbeddedPostgres } from '../../src/cli/dev/embedded-postgres.ts';
-import { migrate } from '../../src/db/migrate.ts';
 import { machine } from '../machine.ts';
 import { median, percentiles, round } from '../numbers.ts';
 import type { BenchOptions } from '../options.ts';
@@ -34,15 +32,21 @@ interface Contender {
   readonly jobs: number;
   /** Where its effects are counted: a column that grows by one with each. */
   readonly effects: { readonly table: string; readonly column: string };
+  /** The build of Muster that it is; null: none. */
+  readonly dist: string | null;
 }
 
 const EFFECT = { table: 'public.effect', column: 'id' };
-const MUSTER = fileURLToPath(new URL('muster.js', import.meta.url));
+
+/** A build of Muster. */
+function muster(name: string, dist: string): Contender {
+  const program = path.join(dist, 'bench/bench/peers/muster.js');
+  const effects = { table: 'muster.event_log', column: 'seq' };
+  return { name, program, variant: 'gathered', jobs: MANY, effects, dist };
+}
+
 const CONTENDERS: readonly Contender[] = [
-  {
-    ...{ name: 'muster', program: MUSTER, variant: 'gathered', jobs: MANY },
-    effects: { table: 'muster.event_log', column: 'seq' },
-  },
+  muster('muster', path.resolve('dist')),
   ...(['batched', 'single'] as const).flatMap((variant) =>
     (['graphile', 'pgboss'] as const).map((peer) => ({
       name: `${peer}-${variant}`,
@@ -50,9 +54,22 @@ const CONTENDERS: readonly Contender[] = [
       variant,
       jobs: variant === 'batched' ? MANY : FEW,
       effects: EFFECT,
+      dist: null,
     })),
   ),
 ];
+
+/** Those that are asked for; another build of Muster comes last. */
+function contenders({ only, vs }: BenchOptions): readonly Contender[] {
+  const former = vs === null ? [] : [muster('former', path.join(vs, 'dist'))];
+  for (const { program } of former)
+    if (!existsSync(program)) throw new Error(`${program} is not there: see bench/README.md`);
+  const chosen = CONTENDERS.filter(({ name }) => only.length === 0 || only.includes(name));
+  const unknown = only.find((name) => chosen.every((one) => one.name !== name));
+  if (unknown === undefined) return [...chosen, ...former];
+  const all = CONTENDERS.map(({ name }) => name).join(', ');
+  throw new Error(`there is no contender "${unknown}": --only takes ${all}`);
+}
 
 interface Running extends Contender {
   readonly sql: postgres.Sql;
@@ -75,6 +92,7 @@ export async function benchPeers(options: BenchOptions): Promise<void> {
     process.exitCode = 2;
     return;
   }
+  const chosen = contenders(options);
   const server = await startEmbeddedPostgres({
     dataDir: path.join(os.tmpdir(), `muster-peers-${process.pid}`),
     ephemeral: true,
@@ -82,8 +100,8 @@ export async function benchPeers(options: BenchOptions): Promise<void> {
   });
   const running: Running[] = [];
   try {
-    for (const contender of CONTENDERS) running.push(await start(contender, server.url));
-    const turns = new Map<string, Turn[]>(CONTENDERS.map(({ name }) => [name, []]));
+    for (const contender of chosen) running.push(await start(contender, server.url));
+    const turns = new Map<string, Turn[]>(chosen.map(({ name }) => [name, []]));
     for (let turn = 0; turn <= options.rounds; turn += 1) {
       for (const one of running) {
         const measured = await measure(one, options.seconds);
@@ -117,11 +135,18 @@ async function start(contender: Contender, server: string): Promise<Running> {
   url.pathname = `/${name}`;
   const sql = postgres(url.href, { max: 1, onnotice: () => undefined });
   await sql`CREATE TABLE effect (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, payload text)`;
-  if (contender.name === 'muster')
-    await migrate({ url: url.href, schema: 'muster', name: 'bench' });
+  if (contender.dist !== null) migrate(contender.dist, url.href);
   const consumer = await launch(contender, 'consumer', url.href);
   const producer = await launch(contender, 'producer', url.href);
   return { ...contender, sql, producer, consumer };
+}
+
+/** By the build itself: another one may have another schema. */
+function migrate(dist: string, url: string): void {
+  execFileSync(process.execPath, [path.join(dist, 'cli/muster.js'), 'migrate'], {
+    env: { ...process.env, MUSTER_DATABASE_URL: url },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
 }
 
 async function launch(
@@ -210,7 +235,9 @@ function tell(
   const contenders = Object.fromEntries(rows);
   const own = contenders['muster']?.jobsPerSecond.median ?? Number.NaN;
   const ratios = Object.fromEntries(
-    rows.slice(1).map(([name, { jobsPerSecond }]) => [name, round(own / jobsPerSecond.median)]),
+    rows
+      .filter(([name]) => name !== 'muster' && !Number.isNaN(own))
+      .map(([name, { jobsPerSecond }]) => [name, round(own / jobsPerSecond.median)]),
   );
   const report = {
     machine: { ...machine(postgres), contendersOn: `node ${contendersNode()}` },
