@@ -2,7 +2,7 @@
 import { loadDatabaseConfig } from '../config.ts';
 import { backoffMs, pause } from '../db/backoff.ts';
 import type { DatabaseOptions } from '../db/driver.ts';
-import { databaseProblem, isAway } from '../db/errors.ts';
+import { databaseProblem, isAway, isContended } from '../db/errors.ts';
 import { migrate as migrateSchema, type MigrationOutcome } from '../db/migrate.ts';
 import { sqlOf } from '../db/migration-files.ts';
 import { schemaProblem, schemaStanding, type Standing } from '../db/standing.ts';
@@ -15,7 +15,8 @@ export const migrateHelp = `muster migrate [--database-url URL] [--schema NAME] 
 Applies the migrations that the schema lacks, in order, and creates the schema if it is not there. Several
 may run at once: one works, the others wait and find nothing to do. The role needs CREATE on the database
 for a new schema, and must own an existing one. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too.
-A database that is away is waited for: a minute, saying so.
+A database that is away, or a table that is locked, is waited for: a minute, saying so. Statements of a running
+Muster never stand behind a migration for more than half a second at a time.
 
 --roles makes the roles NAME_owner, NAME_api, NAME_leader and NAME_readonly (NAME: the schema's) and grants each
 the least it needs; docs/database-roles.md says how to use them. It needs CREATEROLE, or roles that are there.
@@ -122,7 +123,7 @@ function roleFlags(args: readonly string[]): {
 const WAIT_MS = 60_000;
 const BACKOFF = { firstMs: 250, maxMs: 5_000 };
 
-/** Repeats while only the database's absence is in the way. Each migration is one transaction. */
+/** Repeats while only the database's absence or somebody's lock is in the way. Each migration is one transaction. */
 async function whenThere<T>(io: Io, work: () => Promise<T>): Promise<T> {
   const until = Date.now() + WAIT_MS;
   for (let attempt = 0; ; attempt += 1) {
@@ -130,7 +131,8 @@ async function whenThere<T>(io: Io, work: () => Promise<T>): Promise<T> {
       return await work();
     } catch (error) {
       const wait = backoffMs(BACKOFF, attempt, Math.random);
-      if (!isAway(error) || Date.now() + wait > until) throw error;
+      const passes = isAway(error) || isContended(error);
+      if (!passes || Date.now() + wait > until) throw error;
       io.stderr.write(`muster migrate: ${databaseProblem(error)}; trying again\n`);
       await pause(wait);
     }

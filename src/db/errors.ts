@@ -48,6 +48,11 @@ export function isAway(error: unknown): boolean {
     : state.startsWith('08') || state.startsWith('57P');
 }
 
+/** Somebody else's lock was in the way, and the statement gave up or was chosen to: the next attempt may get it. */
+export function isContended(error: unknown): boolean {
+  return ['55P03', '40P01'].includes(sqlState(error) ?? '');
+}
+
 /** What whoever runs us can do about it, by SQLSTATE (its class where the class is enough) or socket error. */
 const ADVICE: ReadonlyMap<string, string> = new Map([
   ['42P01', 'the schema lacks Muster\'s tables; run "muster migrate" on it'],
@@ -56,6 +61,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ['3D000', 'create the database, or correct its name in MUSTER_DATABASE_URL'],
   ['28', 'check user and password in MUSTER_DATABASE_URL, and pg_hba.conf'],
   ['42501', 'the role of MUSTER_DATABASE_URL lacks a right; grant it'],
+  ['55P03', 'another session holds the table; "muster doctor" lists transactions that stay open'],
   ['53300', 'PostgreSQL has no connection left; raise max_connections or run fewer processes'],
   ['ECONNREFUSED', 'nothing listens there; start PostgreSQL, or correct MUSTER_DATABASE_URL'],
   ['ENOTFOUND', 'there is no such host; correct MUSTER_DATABASE_URL'],

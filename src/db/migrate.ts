@@ -3,8 +3,8 @@
  *
  * Safe when several start at once: the first takes a session lock on (database, schema), the others wait
  * for it and then find nothing to do. A migration never waits long for a table (`lock_timeout`): a queue of
- * statements behind a waiting DDL would stop the product; it fails, and is tried again by whoever started
- * it. A file that was applied and then changed is an error, not a surprise.
+ * statements behind a waiting DDL would stop the product; it fails, which `isContended` tells, and is tried again
+ * by whoever started it (`muster migrate` for a minute). A file that was applied and then changed is an error, not a surprise.
  */
 import { assertSchemaName, type DatabaseOptions, type Sql } from './driver.ts';
 import { packagedMigrations, sqlOf, type Migration } from './migration-files.ts';
@@ -28,8 +28,11 @@ export interface MigrateOptions {
   readonly rolePrefix?: string;
 }
 
-/** DDL on our tables takes milliseconds; longer means that someone holds a lock. */
-const LOCK_TIMEOUT = '5s';
+/**
+ * Every statement on the table that comes later stands behind a waiting DDL: agents wait 2 s for a verdict and 10 s in
+ * all, so that half a second delays answers and fails none.
+ */
+const LOCK_TIMEOUT = '500ms';
 /** Waiting for another migrator, or rewriting a large table, may take minutes; then something is wrong. */
 const DEADLINE_MS = 10 * 60_000;
 

@@ -1,10 +1,12 @@
 /** `muster migrate` against databases that are away, or do not let it in. */
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Server } from 'node:net';
+import postgres from 'postgres';
 import { migrate } from '../../src/cli/migrate.ts';
 import { migrate as migrateSchema } from '../../src/db/migrate.ts';
 import { packagedMigrations } from '../../src/db/migration-files.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 import { forward } from '../support/late-port.ts';
 import { run } from './support.ts';
 import { freePort } from '../../src/cli/dev/free-port.ts';
@@ -40,6 +42,37 @@ describe('muster migrate', () => {
     expect(outcome.code).toBe(1);
     expect(outcome.stderr).toMatch(/3D000.*create the database, or correct its name/);
     expect(outcome.stderr).not.toContain('trying again');
+  });
+});
+
+/** The first that alters a table which every request writes to. */
+const ALTERS_QUEUE = 14;
+
+describe('muster migrate on a Muster that runs', () => {
+  it('keeps nobody waiting while it waits for a reader of the queue', async () => {
+    const { url } = await createTestDatabase({ empty: true });
+    const migrations = packagedMigrations().filter(({ version }) => version < ALTERS_QUEUE);
+    await migrateSchema({ url, schema: 'muster', name: 'test' }, { migrations });
+    // Agents wait two seconds for a verdict.
+    const connection = { search_path: 'muster', lock_timeout: 2_000 };
+    const sql = postgres(url, { max: 3, connection, onnotice: () => undefined });
+    const reader = await sql.reserve();
+    await reader`BEGIN`;
+    await reader`SELECT count(*) FROM input_queue`;
+    const said: string[] = [];
+    const write = (text: string): number => said.push(text);
+    const migrating = migrate(['--database-url', url], { stdout: { write }, stderr: { write } });
+    await eventually(
+      () => sql`SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name LIKE '%:migrate'
+          AND wait_event_type = 'Lock'`,
+    ).toHaveLength(1);
+    await sql`INSERT INTO input_queue (kind, payload) VALUES ('Tick', '{}')`;
+    await eventually(() => said.join('')).toMatch(/55P03.*another session holds.*trying again/);
+    await reader`COMMIT`;
+    expect(await migrating).toBe(0);
+    reader.release();
+    await sql.end();
   });
 });
 
