@@ -27,7 +27,7 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', new SummaryReporter()],
     projects: [
-      { test: { name: 'unit', include: unit, maxWorkers: 2 } },
+      { test: { name: 'unit', include: unit, maxWorkers: 2, isolate: false, testTimeout: 30_000 } },
       {
         test: {
           name: 'database',
@@ -35,6 +35,7 @@ export default defineConfig({
           exclude: [...unit, ...processes],
           setupFiles,
           maxWorkers: 2,
+          isolate: false,
           testTimeout: 20_000,
           hookTimeout: 20_000,
         },
@@ -44,7 +45,7 @@ export default defineConfig({
           name: 'processes',
           include: processes,
           setupFiles,
-          maxWorkers: 1,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 60_000,

@@ -74,7 +74,8 @@ export async function acquireLock(options: LockOptions, signal: AbortSignal): Pr
 async function waitForLock(options: LockOptions, signal: AbortSignal): Promise<HeldLock> {
   const session = await openSession(options.database, {
     role: `${options.name}-lock`,
-    settings: { idle_session_timeout: String(IDLE_SESSION_MS) },
+    // Its one write is the notification of a release: a hint, which need not wait for a disk or a standby.
+    settings: { idle_session_timeout: String(IDLE_SESSION_MS), synchronous_commit: 'off' },
     deadlineMs: PING_DEADLINE_MS,
   });
   let woken = new AbortController();
@@ -144,11 +145,14 @@ async function ping(sql: Sql): Promise<{ pid: number; recovering: boolean } | un
   return row;
 }
 
-/** One statement: the lock is free at once, the notification follows at its commit. */
+/**
+ * One statement: the lock is free at once, the notification follows at its commit. Without parameters, whose types the
+ * driver would ask for first.
+ */
 async function letGo(session: Session, { name }: LockOptions): Promise<void> {
   await session.run(
     (sql) => sql`
-      SELECT pg_advisory_unlock(${KEYS[name]}, 'epoch'::regclass::oid::bigint::bit(32)::int),
+      SELECT pg_advisory_unlock(${sql.unsafe(String(KEYS[name]))}, 'epoch'::regclass::oid::bigint::bit(32)::int),
         pg_notify(current_schema() || '_in', '')`,
   );
 }

@@ -49,11 +49,26 @@ export async function readRows(
  * database error: an error is never an empty state.
  */
 export async function loadState(sql: Sql): Promise<StateRows> {
-  const { seq, ts } = await readHead(sql);
-  const head = { headSeq: seq, lastTs: ts === null ? 0 : millisOf(ts) };
-  return readRows(head, async <Row extends object>(_family: Family, table: Table<Row>) => [
-    ...(await sql.unsafe<Row[]>(`SELECT ${selectList(table)} FROM ${table.name}`)),
+  const [{ seq, ts }, rows] = await Promise.all([
+    readHead(sql),
+    readRows(BEFORE_ANY, (_family, table) => readTable(sql, table)),
   ]);
+  return { ...rows, headSeq: seq, lastTs: ts === null ? 0 : millisOf(ts) };
+}
+
+const BEFORE_ANY = { headSeq: 0, lastTs: 0 };
+
+async function readTable<Row extends object>(
+  sql: Sql,
+  table: Table<Row>,
+  rest = '',
+): Promise<Row[]> {
+  return [...(await sql.unsafe<Row[]>(`SELECT ${selectList(table)} FROM ${table.name} ${rest}`))];
+}
+
+/** The same tables, and nothing of them: a session that will load them has then read what it must know of them. */
+export async function meetTables(sql: Sql): Promise<void> {
+  await readRows(BEFORE_ANY, (_family, table) => readTable(sql, table, 'LIMIT 0'));
 }
 
 export interface Head {

@@ -18,8 +18,7 @@ export interface Loaded {
  * Whatever goes wrong rejects; there is no such thing as an empty state by error.
  */
 export async function loadLeaderState(sql: Sql, settings: Settings): Promise<Loaded> {
-  const rows = await loadState(sql);
-  const head = await readHead(sql);
+  const [rows, head] = await Promise.all([loadState(sql), readHead(sql)]);
   const state = restore(rows, settings);
   await declareContent(sql, state);
   return { state, headHash: head.hash ?? GENESIS };

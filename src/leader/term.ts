@@ -85,12 +85,12 @@ export class LeaderTerm {
   static async begin(options: TermOptions, writer: Session): Promise<LeaderTerm> {
     await writer.run(assertKnownSchema);
     const since = timeOf(options.clock.now());
-    const { before, ...taken } = await writer.run(
-      (sql) => takeEpoch(sql, options.candidate, since),
-      TAKE_DEADLINE_MS,
-    );
+    // In this order on the one session, in one go: what is loaded is what the new epoch begins with.
+    const [{ before, ...taken }, loaded] = await Promise.all([
+      writer.run((sql) => takeEpoch(sql, options.candidate, since), TAKE_DEADLINE_MS),
+      load(writer, options.settings),
+    ]);
     tellOfNewDatabase(options, { ...taken, before });
-    const loaded = await load(writer, options.settings);
     const term = new LeaderTerm(options, writer, taken, loaded);
     // In this order on the one session, in one go.
     await Promise.all([
@@ -316,8 +316,9 @@ async function load(writer: Session, settings: Settings): Promise<Loaded> {
   return inTransaction(
     writer,
     async (sql) => {
-      await sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`;
-      return loadLeaderState(sql, settings);
+      const isolation = sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`.execute();
+      const [loaded] = await Promise.all([loadLeaderState(sql, settings), isolation]);
+      return loaded;
     },
     LOAD_DEADLINE_MS,
   );

@@ -1,13 +1,18 @@
 /**
- * The writer session, opened while others lead: a takeover then waits for no connection (some 20 ms).
+ * The writer session, opened while others lead, and warm: a takeover then waits for no connection (some 20 ms), nor
+ * for a backend that knows no table and a driver that knows no statement yet (as much again, more on a busy machine).
  *
  * It may have died meanwhile, or lead to another server than the lock (an old primary that was left behind by a
  * promotion). So it must see the lock held before it writes, and answer soon; else a new one is opened.
  */
-import type { DatabaseOptions } from '../db/driver.ts';
+import type { DatabaseOptions, Sql } from '../db/driver.ts';
 import { seesLock } from '../db/lock.ts';
 import { openSession, type Session } from '../db/session.ts';
+import { schemaStanding } from '../db/standing.ts';
+import { insertRows, makePartitionsAhead } from '../eventlog/append.ts';
+import { meetTables, readHead } from '../eventlog/state.ts';
 import { WRITE_DEADLINE_MS } from './commit.ts';
+import { fence } from './election.ts';
 
 /** Gives the writer for the holder of the lock, once. */
 export interface WriterInWaiting {
@@ -40,6 +45,7 @@ export function openWriter(database: DatabaseOptions): Promise<Session> {
 export function prepareWriter(database: DatabaseOptions): WriterInWaiting {
   // A database that is away now may be there when the lock is won.
   const opening = openWriter(database).catch(() => null);
+  void opening.then((writer) => writer?.run(warmUp)).catch(() => undefined);
   return {
     async take(pid) {
       const waiting = await opening;
@@ -54,6 +60,19 @@ export function prepareWriter(database: DatabaseOptions): WriterInWaiting {
       await (await opening)?.end();
     },
   };
+}
+
+/** What a term begins with, done for nothing: no row is written or locked. Fails where there is no schema yet. */
+async function warmUp(sql: Sql): Promise<void> {
+  await Promise.all([
+    seesLock(sql, 'leader', 0),
+    schemaStanding(sql),
+    meetTables(sql),
+    readHead(sql).then(({ seq }) => makePartitionsAhead(sql, seq)),
+    // Nobody leads in epoch 0: it refuses.
+    fence(sql, 0).catch(() => undefined),
+    insertRows(sql, []),
+  ]);
 }
 
 async function isBeside(writer: Session, pid: number, deadlineMs: number): Promise<boolean> {

@@ -1,7 +1,7 @@
 /**
  * How long nobody leads when a leader resigns under load. A busy machine may stretch any single handover, so the
  * quickest of some is held against the design's limit: what we wait for by our own doing shows in every one. Where
- * even a single input takes long, a handover, of some fifteen round trips and two commits, may too.
+ * even a single input takes long, a handover, of some ten round trips and two commits, may too.
  */
 import { afterEach, expect, it } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
@@ -9,8 +9,8 @@ import { startReplica, type Replica } from '../support/installation.ts';
 
 const LIMIT_MS = 100;
 const HANDOVERS = 8;
-/** A handover has as many round trips and commits as some six inputs, one after the other. */
-const INPUTS_WORTH = 6;
+/** Seen at any load: the quickest of eight takes as long as two inputs, one after the other. */
+const INPUTS_WORTH = 3;
 
 const replicas: Replica[] = [];
 afterEach(async () => {
