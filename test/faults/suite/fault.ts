@@ -22,11 +22,14 @@ export interface Fault {
 
 export interface Row extends Counts {
   readonly fault: string;
-  readonly verdict: 'passed' | 'failed' | 'skipped';
+  /** `late`: nothing is wrong but its time, and it is tried once more; a second time it has failed. */
+  readonly verdict: 'passed' | 'late' | 'failed' | 'skipped';
   readonly lost: number;
   readonly duplicated: number;
   readonly gaps: number;
   readonly outageMs: number;
+  /** Of these, how long a process stood ready and had no CPU: it does not count against the limit. */
+  readonly starvedMs: number;
   readonly limitMs: number | null;
   /** Why it failed or was skipped. */
   readonly why: readonly string[];

@@ -1,14 +1,13 @@
 /** Runs faults one after the other: load, fault, heal, quiet, check. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Bench, type BenchOptions } from './bench/bench.ts';
-import { check } from './check.ts';
+import { check, type Findings } from './check.ts';
 import type { Fault, Row } from './fault.ts';
 import { count, longestSilence, type Attempt } from './load/history.ts';
+import { watchStarvation } from './starvation.ts';
 
 export interface RunOptions extends BenchOptions {
   readonly onRow: (row: Row) => void;
-  /** False: the times are told and not judged, for a machine that does much else. Default true. */
-  readonly timed?: boolean;
   /** Aborts between faults, and closes what runs. */
   readonly signal: AbortSignal;
 }
@@ -24,37 +23,63 @@ const ROWS_BEFORE_RENEWAL = 20_000;
 /** A fault that hangs must not hang the run. */
 const FAULT_WITHIN_MS = 120_000;
 
-const NOTHING = { ops: 0, ok: 0, failed: 0, unknown: 0, lost: 0, duplicated: 0, gaps: 0 } as const;
+const NOTHING = {
+  ...{ ops: 0, ok: 0, failed: 0, unknown: 0, lost: 0, duplicated: 0, gaps: 0 },
+  ...{ outageMs: 0, starvedMs: 0 },
+} as const;
 
 export async function runFaults(faults: readonly Fault[], options: RunOptions): Promise<Row[]> {
   const rows: Row[] = [];
-  let shared: Bench | null = null;
-  const onAbort = (): void => void shared?.close();
+  const note = (row: Row): Row => {
+    rows.push(row);
+    options.onRow(row);
+    return row;
+  };
+  const shared = new SharedBench(options);
+  const onAbort = (): void => void shared.close();
   options.signal.addEventListener('abort', onAbort, { once: true });
   try {
     for (const fault of faults) {
       if (options.signal.aborted) break;
-      const why = fault.cannot?.() ?? null;
-      if (why !== null) {
-        rows.push(unbroken(fault, 'skipped', why));
-      } else if (fault.start !== undefined) {
-        rows.push(await onOwnBench(fault, fault.start, options));
-      } else {
-        shared ??= await Bench.start(options);
-        const row = await breakBench(fault, shared, options);
-        rows.push(row);
-        if (row.verdict !== 'passed' || (await isWorn(shared))) {
-          await shared.close();
-          shared = null;
-        }
-      }
-      const last = rows.at(-1);
-      if (last !== undefined) options.onRow(last);
+      const row = note(await runFault(fault, shared, options));
+      if (row.verdict !== 'late') continue;
+      const again = await runFault(fault, shared, options);
+      note(again.verdict === 'late' ? { ...again, verdict: 'failed' } : again);
     }
     return rows;
   } finally {
     options.signal.removeEventListener('abort', onAbort);
-    await shared?.close();
+    await shared.close();
+  }
+}
+
+async function runFault(fault: Fault, shared: SharedBench, options: RunOptions): Promise<Row> {
+  const why = fault.cannot?.() ?? null;
+  if (why !== null) return unbroken(fault, 'skipped', why);
+  if (fault.start !== undefined) return onOwnBench(fault, fault.start, options);
+  const bench = await shared.get();
+  const row = await breakBench(fault, bench);
+  if (row.verdict !== 'passed' || (await isWorn(bench))) await shared.close();
+  return row;
+}
+
+/** The bench of all faults that need none of their own, until one of them may have harmed it. */
+class SharedBench {
+  private readonly options: BenchOptions;
+  private bench: Bench | null = null;
+
+  constructor(options: BenchOptions) {
+    this.options = options;
+  }
+
+  async get(): Promise<Bench> {
+    return (this.bench ??= await Bench.start(this.options));
+  }
+
+  async close(): Promise<void> {
+    const { bench } = this;
+    this.bench = null;
+    await bench?.close();
   }
 }
 
@@ -70,7 +95,7 @@ async function onOwnBench(
     return unbroken(fault, 'failed', error instanceof Error ? error.message : String(error));
   }
   try {
-    return await breakBench(fault, bench, options);
+    return await breakBench(fault, bench);
   } finally {
     await bench.close();
   }
@@ -83,12 +108,23 @@ async function isWorn({ database }: Bench): Promise<boolean> {
 }
 
 /** Never rejects: whatever goes wrong is the row's verdict. */
-async function breakBench(fault: Fault, bench: Bench, options: RunOptions): Promise<Row> {
+async function breakBench(fault: Fault, bench: Bench): Promise<Row> {
   const { history } = bench.load;
   const first = history.attempts.length;
   const from = performance.now();
   let to = from;
-  const why: string[] = [];
+  const starvation = watchStarvation(() => bench.members.flatMap(({ pid }) => pid ?? []));
+  const outage = (): Pick<Row, 'outageMs' | 'starvedMs'> => {
+    const silence = longestSilence(history.attempts.slice(first), from, to);
+    const starvedMs = Math.round(starvation.between(silence.from, silence.to));
+    return { outageMs: Math.round(silence.to - silence.from), starvedMs };
+  };
+  const tell = (found: Findings): Row =>
+    rowOf(fault, history.attempts.slice(first), {
+      ...found,
+      ...outage(),
+      notes: bench.notes.splice(0),
+    });
   try {
     bench.load.start();
     await bench.load.more(LOAD_BEFORE, LOAD_WITHIN_MS);
@@ -98,46 +134,37 @@ async function breakBench(fault: Fault, bench: Bench, options: RunOptions): Prom
     to = performance.now();
     await bench.load.stop();
     await untilDrained(bench);
-    const found = await check(bench.database, history.attempts, { dead: bench.planted });
-    const outageMs = Math.round(longestSilence(history.attempts.slice(first), from, to));
-    why.push(...found.wrong, ...(options.timed === false ? [] : tooLong(fault, outageMs)));
-    return rowOf(
-      fault,
-      history.attempts.slice(first),
-      { ...found, outageMs, notes: bench.notes.splice(0) },
-      why,
-    );
+    return tell(await check(bench.database, history.attempts, { dead: bench.planted }));
   } catch (error) {
-    why.push(error instanceof Error ? error.message : String(error));
-    const outageMs = Math.round(longestSilence(history.attempts.slice(first), from, to));
-    const unknown = { lost: 0, duplicated: 0, gaps: 0, outageMs, notes: bench.notes.splice(0) };
-    return rowOf(fault, history.attempts.slice(first), unknown, why);
+    const wrong = [error instanceof Error ? error.message : String(error)];
+    return tell({ lost: 0, duplicated: 0, gaps: 0, wrong });
+  } finally {
+    starvation.stop();
   }
 }
 
-function tooLong({ limitMs }: Fault, outageMs: number): string[] {
-  if (limitMs === undefined || outageMs <= limitMs) return [];
-  return [`${outageMs} ms without progress; ${limitMs} are allowed`];
+function tooLong({ limitMs }: Fault, outageMs: number, starvedMs: number): string[] {
+  if (limitMs === undefined || outageMs - starvedMs <= limitMs) return [];
+  return [`${outageMs - starvedMs} ms without progress; ${limitMs} are allowed`];
 }
 
 function rowOf(
   fault: Fault,
   attempts: readonly Attempt[],
-  found: Pick<Row, 'lost' | 'duplicated' | 'gaps' | 'outageMs' | 'notes'>,
-  why: readonly string[],
+  found: Findings & Pick<Row, 'outageMs' | 'starvedMs' | 'notes'>,
 ): Row {
-  const { lost, duplicated, gaps, outageMs, notes } = found;
-  const passed = why.length === 0 && lost + duplicated + gaps === 0;
-  return {
-    ...{ fault: fault.name, verdict: passed ? 'passed' : 'failed', ...count(attempts) },
-    ...{ lost, duplicated, gaps, outageMs, limitMs: fault.limitMs ?? null, why, notes },
-  };
+  const { wrong, ...seen } = found;
+  const late = tooLong(fault, seen.outageMs, seen.starvedMs);
+  const failed = wrong.length + seen.lost + seen.duplicated + seen.gaps > 0;
+  const verdict = failed ? 'failed' : late.length > 0 ? 'late' : 'passed';
+  const about = { fault: fault.name, verdict, limitMs: fault.limitMs ?? null } as const;
+  return { ...about, ...count(attempts), ...seen, why: [...wrong, ...late] };
 }
 
 /** Nothing was broken. */
 function unbroken(fault: Fault, verdict: 'failed' | 'skipped', why: string): Row {
   const limitMs = fault.limitMs ?? null;
-  return { fault: fault.name, verdict, ...NOTHING, outageMs: 0, limitMs, why: [why], notes: [] };
+  return { fault: fault.name, verdict, ...NOTHING, limitMs, why: [why], notes: [] };
 }
 
 export async function untilDrained({ database }: Bench): Promise<void> {

@@ -39,6 +39,7 @@ export const FREEZES: readonly Fault[] = [
     name: 'freeze-mid-transaction',
     what: 'SIGSTOP of the leader with log rows written and not committed, then SIGCONT',
     limitMs: FROZEN_LIMIT_MS,
+    short: true,
     run: (bench) => freeze(bench, { role: 'writer', sql: /INSERT INTO event_log/ }),
   },
   {

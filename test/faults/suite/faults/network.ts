@@ -39,6 +39,7 @@ export const NETWORK: readonly Fault[] = [
     name: 'network-blackhole',
     what: "the leader's connections stop forwarding, nobody is told; new ones are accepted and swallowed",
     limitMs: CUT_CABLE_LIMIT_MS,
+    short: true,
     run: (bench) =>
       loseLeader(bench, async () => {
         const { proxy } = await bench.leader();

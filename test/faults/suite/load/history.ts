@@ -54,16 +54,22 @@ export function count(attempts: readonly Attempt[]): Counts {
  * The longest time in which nobody was told of a decision: between two answers 204, from `from` to `to`.
  * A 202 only says that the event is safe; that is no progress.
  */
-export function longestSilence(attempts: readonly Attempt[], from: number, to: number): number {
+export function longestSilence(attempts: readonly Attempt[], from: number, to: number): Silence {
   const judged = attempts
     .filter((attempt) => attempt.status === 204 && attempt.answeredAt <= to)
     .map((attempt) => attempt.answeredAt)
     .sort((a, b) => a - b);
-  let longest = 0;
+  let longest = { from, to: from };
   let last = from;
   for (const at of [...judged, to]) {
-    longest = Math.max(longest, at - last);
+    if (at - last > longest.to - longest.from) longest = { from: last, to: at };
     last = Math.max(last, at);
   }
   return longest;
+}
+
+/** Milliseconds of the clock of attempts. */
+export interface Silence {
+  readonly from: number;
+  readonly to: number;
 }
