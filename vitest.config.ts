@@ -1,11 +1,16 @@
 /**
  * Three projects, by what they need. Sized for two cores: more workers only make timings worse.
  *
- * - `unit`: pure code and the house rules; no server, runs in seconds (`npx vitest --project unit`).
+ * - `unit`: pure code and the house rules; no server (`npx vitest --project unit`).
  * - `database`: each file has a database of its own on the run's one server.
- * - `processes`: starts real processes and times them, so one file at a time, after the others.
+ * - `processes`: starts real processes and waits for them, after the others. Two files at a time: what is timed there has
+ *   limits of seconds, or is corrected for the CPU that it did not get (`test/faults/suite/starvation.ts`).
+ *
+ * Files of the first two share their modules within a worker (`isolate: false`): loading them again for each file took a
+ * third of the time. So a test must leave nothing behind in a module.
  */
 import { defineConfig } from 'vitest/config';
+import LongFirst from './test/support/long-first.ts';
 import SummaryReporter from './test/support/summary-reporter.ts';
 
 const unit = [
@@ -26,6 +31,7 @@ export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', new SummaryReporter()],
+    sequence: { sequencer: LongFirst },
     projects: [
       { test: { name: 'unit', include: unit, maxWorkers: 2, isolate: false, testTimeout: 30_000 } },
       {
