@@ -4,7 +4,7 @@
  */
 import {
   countBlockers,
-  countHostStates,
+  countHosts,
   countReachability,
   countRollouts,
   type Counts,
@@ -48,7 +48,7 @@ async function countFleet(metrics: Metrics, pool: Pool): Promise<void> {
   replace(metrics, 'muster_rollouts', await pool.run(countRollouts), (state, n) => {
     metrics.set('muster_rollouts', { state }, n);
   });
-  replace(metrics, 'muster_hosts', await pool.run(countHostStates), (state, n) => {
+  replace(metrics, 'muster_hosts', (await pool.run(countHosts)).states, (state, n) => {
     metrics.set('muster_hosts', { state }, n);
   });
   replace(metrics, 'muster_hosts_heard', await pool.run(countReachability), (reachability, n) => {

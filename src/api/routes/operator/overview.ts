@@ -2,7 +2,7 @@
 import { Type } from '@sinclair/typebox';
 import {
   countBlockers,
-  countHostStates,
+  countHosts,
   countReachability,
   countRollouts,
   readFleetOverview,
@@ -34,6 +34,7 @@ import {
   cursorOf,
   isUnchanged,
   limitOf,
+  oncePerCommit,
   OPERATOR,
   PAGE_PARAMS,
   PageSchema,
@@ -54,12 +55,13 @@ type Filtered = Page & { readonly channel?: string };
 
 export function addOverview(scope: Scope, deps: ApiDeps): void {
   const { log } = deps;
+  const fleetNow = oncePerCommit(() => fleet(deps));
   scope.get(
     '/v1/fleet',
     { config: OPERATOR, schema: about('The fleet at a glance', FleetSchema) },
     (request, reply) =>
       fromDatabase(log, async () =>
-        (await isUnchanged(deps, request, reply)) ? reply : fleet(deps),
+        (await isUnchanged(deps, request, reply)) ? reply : fleetNow(reply),
       ),
   );
   scope.get(
@@ -115,7 +117,7 @@ async function fleet({ pool }: ApiDeps): Promise<Fleet> {
   const [row, rollouts, hosts, reachability, blockers] = await Promise.all([
     pool.run(readFleetOverview),
     pool.run(countRollouts),
-    pool.run(countHostStates),
+    pool.run(countHosts),
     pool.run(countReachability),
     pool.run(countBlockers),
   ]);
@@ -123,7 +125,7 @@ async function fleet({ pool }: ApiDeps): Promise<Fleet> {
   const { ref, signedAt, fleetHash, rejectBefore, pause, ...numbers } = row;
   return {
     ...numbers,
-    ...{ rollouts, hosts, reachability, blockers },
+    ...{ rollouts, hosts: hosts.states, deferrals: hosts.deferrals, reachability, blockers },
     ...present({ ref, signedAt, fleetHash, rejectBefore, pause: stopOf(pause) }),
   };
 }

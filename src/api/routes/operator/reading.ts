@@ -145,3 +145,22 @@ export async function isUnchanged(
   void reply.code(304).send();
   return true;
 }
+
+/**
+ * For answers that count every host: made once, whoever asks, until something is committed. To be asked after
+ * `isUnchanged` has put the commit's tag on the reply.
+ */
+export function oncePerCommit<T>(make: () => Promise<T>): (reply: FastifyReply) => Promise<T> {
+  let last: { readonly tag: unknown; readonly answer: Promise<T> } | null = null;
+  return (reply) => {
+    const tag = reply.getHeader('etag');
+    if (tag === undefined) return make();
+    if (last?.tag === tag) return last.answer;
+    const made = { tag, answer: make() };
+    last = made;
+    made.answer.catch(() => {
+      if (last === made) last = null; // an error is no answer for the next one
+    });
+    return made.answer;
+  };
+}

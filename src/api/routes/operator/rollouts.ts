@@ -87,9 +87,12 @@ export function addRollouts(scope: Scope, deps: ApiDeps): void {
       },
     },
     (request, reply) =>
-      fromDatabase(log, async () =>
-        (await isUnchanged(deps, request, reply)) ? reply : rollouts(deps, request.query),
-      ),
+      fromDatabase(log, async () => {
+        if (await isUnchanged(deps, request, reply)) return reply;
+        const { list, states } = await rollouts(deps, request.query);
+        void reply.type('application/json; charset=utf-8');
+        return reply.serializer((page: RolloutList) => textOf(page, states)).send(list);
+      }),
   );
   scope.get(
     '/v1/rollouts/:id/lifecycle',
@@ -144,7 +147,22 @@ function addOfRollout(scope: Scope, deps: ApiDeps): void {
   );
 }
 
-async function rollouts({ pool }: ApiDeps, query: ListFilter): Promise<RolloutList> {
+interface RolloutPage {
+  readonly list: RolloutList;
+  /** Of each rollout of the list its `hostStates`, as the database wrote them. */
+  readonly states: readonly (string | null)[];
+}
+
+function textOf({ rollouts, nextCursor }: RolloutList, states: RolloutPage['states']): string {
+  const texts = rollouts.map((rollout, i) => {
+    const [text, own] = [JSON.stringify(rollout), states[i] ?? null];
+    return own === null ? text : `${text.slice(0, -1)},"hostStates":${own}}`;
+  });
+  const more = nextCursor === undefined ? '' : `,"nextCursor":${JSON.stringify(nextCursor)}`;
+  return `{"rollouts":[${texts.join(',')}]${more}}`;
+}
+
+async function rollouts({ pool }: ApiDeps, query: ListFilter): Promise<RolloutPage> {
   const limit = limitOf(query, MOST_ROLLOUTS);
   const filter = {
     belowOrdinal: numberCursor(query.cursor, Number.MAX_SAFE_INTEGER),
@@ -159,17 +177,19 @@ async function rollouts({ pool }: ApiDeps, query: ListFilter): Promise<RolloutLi
   const found = rows[0]?.found ?? 0;
   const more = found === limit || rows.length < found;
   return {
-    rollouts: rows.map((row) => ({
-      rolloutId: row.rollout_id,
-      seq: row.seq,
-      channel: row.channel,
-      state: row.state,
-      currentWave: row.current_wave,
-      waves: row.waves,
-      createdAt: row.opened_at,
-      ...present({ hostStates: row.host_states }),
-    })),
-    ...(last === undefined || !more ? {} : { nextCursor: String(last.ordinal) }),
+    list: {
+      rollouts: rows.map((row) => ({
+        rolloutId: row.rollout_id,
+        seq: row.seq,
+        channel: row.channel,
+        state: row.state,
+        currentWave: row.current_wave,
+        waves: row.waves,
+        createdAt: row.opened_at,
+      })),
+      ...(last === undefined || !more ? {} : { nextCursor: String(last.ordinal) }),
+    },
+    states: rows.map((row) => row.host_states),
   };
 }
 
