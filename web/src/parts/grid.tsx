@@ -2,7 +2,8 @@
  * Hosts as a grid: thousands at a glance. One host of a wave is in the tab order; arrows move on, as in any
  * grid of a spreadsheet, so that a keyboard is not caught in ten thousand stops.
  */
-import { useRef } from 'preact/hooks';
+import { Component } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
 import { links, signOf } from './basics.tsx';
 
 export interface GridHost {
@@ -12,12 +13,38 @@ export interface GridHost {
   readonly closed: string | undefined;
 }
 
-/** Beyond this many a cell is a dot: its sign would not be legible, its name is told by pointer and reader. */
+/**
+ * Beyond this many a cell is a dot in a full colour: its sign would not be legible, its name is told by pointer
+ * and reader. One that is held is hollow, so that what moves or fails stands out among thousands that wait.
+ */
 const DOTS_FROM = 1_500;
 
 function labelOf({ name, state, blocked, closed }: GridHost): string {
   const held = blocked ? ', held' : '';
   return closed === undefined ? `${name}: ${state}${held}` : `${name}: ${state}, closed: ${closed}`;
+}
+
+/** Drawn anew only when its host changed: of thousands a few do, four times a second. */
+class Cell extends Component<{ readonly host: GridHost; readonly first: boolean }> {
+  override shouldComponentUpdate({ host, first }: Cell['props']): boolean {
+    return host !== this.props.host || first !== this.props.first;
+  }
+
+  override render({ host, first }: Cell['props']) {
+    return (
+      <li>
+        <a
+          href={links.host(host.name)}
+          class={`cell s-${host.state}${host.blocked ? ' held' : ''}${host.closed === undefined ? '' : ' closed'}`}
+          tabindex={first ? 0 : -1}
+          aria-label={labelOf(host)}
+          title={labelOf(host)}
+        >
+          <span aria-hidden="true">{signOf(host.state)}</span>
+        </a>
+      </li>
+    );
+  }
 }
 
 export function HostGrid({
@@ -28,6 +55,11 @@ export function HostGrid({
   readonly label: string;
 }) {
   const list = useRef<HTMLUListElement>(null);
+  // Who was in the tab order may have been filtered out.
+  useEffect(() => {
+    if (list.current?.querySelector('a[tabindex="0"]') !== null) return;
+    list.current.querySelector('a')?.setAttribute('tabindex', '0');
+  });
   const move = (event: KeyboardEvent): void => {
     const cells = [...(list.current?.querySelectorAll<HTMLAnchorElement>('a') ?? [])];
     const at = cells.indexOf(document.activeElement as HTMLAnchorElement);
@@ -46,17 +78,7 @@ export function HostGrid({
       onKeyDown={move}
     >
       {hosts.map((host, i) => (
-        <li key={host.name}>
-          <a
-            href={links.host(host.name)}
-            class={`cell s-${host.state}${host.blocked ? ' held' : ''}${host.closed === undefined ? '' : ' closed'}`}
-            tabindex={i === 0 ? 0 : -1}
-            aria-label={labelOf(host)}
-            title={labelOf(host)}
-          >
-            <span aria-hidden="true">{signOf(host.state)}</span>
-          </a>
-        </li>
+        <Cell key={host.name} host={host} first={i === 0} />
       ))}
     </ul>
   );
