@@ -1,13 +1,17 @@
 /** The operator commands of `muster`, over HTTP against a whole server: what they print, and how they exit. */
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { caHelp } from '../../src/cli/ca.ts';
 import { completion } from '../../src/cli/operate/completion.ts';
+import { createClient } from '../../src/cli/operate/client.ts';
 import { helpOf, nounHelp } from '../../src/cli/operate/command.ts';
 import { NOUNS } from '../../src/cli/operate/nouns.ts';
 import { runNoun } from '../../src/cli/operate/operate.ts';
+import { FleetSchema } from '../../src/wire/overview.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { EDGE, REF, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
 import { startNode } from '../support/processes.ts';
@@ -331,3 +335,23 @@ Paths are taken from the config file's folder. Without any of these the address 
 Commands are safe to repeat: each is sent under an Idempotency-Key (\`--key\` to choose it), and while the
 control plane is away for a moment it is sent again by itself.
 `;
+
+const NO_PROOF = { token: null, tokenFile: null, tlsFiles: { ca: null, cert: null, key: null } };
+
+describe('an answer that never ends', () => {
+  it('is given up in words that say so', async () => {
+    const stuck = createServer((_, response) => void response.write('{'));
+    await once(stuck.listen(0, '127.0.0.1'), 'listening');
+    const { port } = stuck.address() as AddressInfo;
+    const at = {
+      url: `http://127.0.0.1:${String(port)}`,
+      from: 'a test',
+      user: 'ada',
+      ...NO_PROOF,
+    };
+    const client = createClient(at, { token: null, tls: {} }, false, 200);
+    await expect(client.get(FleetSchema, '/v1/fleet')).rejects.toThrow('did not answer in time');
+    stuck.closeAllConnections();
+    stuck.close();
+  });
+});

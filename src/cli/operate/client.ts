@@ -63,6 +63,7 @@ export function createClient(
   config: ClientConfig,
   { token, tls }: Proof,
   forPeople: boolean,
+  timeoutMs = TIMEOUT_MS,
 ): Client {
   const headers: Record<string, string> = { accept: 'application/json' };
   if (token !== null) headers['authorization'] = `Bearer ${token}`;
@@ -75,10 +76,10 @@ export function createClient(
     answered(config, path, { ...init, headers: { ...headers, ...init.headers } }, tls);
   return {
     url: config.url,
-    async get(schema, path, query = {}) {
-      const signal = AbortSignal.timeout(TIMEOUT_MS);
-      return clean(decode(schema, path, await ask(withQuery(path, query), { signal })));
-    },
+    get: (schema, path, query = {}) =>
+      within(config.url, timeoutMs, async (signal) =>
+        clean(decode(schema, path, await ask(withQuery(path, query), { signal }))),
+      ),
     async post(schema, path, body, { key, query = {} }) {
       const init = {
         method: 'POST',
@@ -88,10 +89,11 @@ export function createClient(
           ...(key === null ? {} : { 'idempotency-key': key }),
         },
       };
-      const response = await persistently(() =>
-        ask(withQuery(path, query), { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
+      return persistently(() =>
+        within(config.url, timeoutMs, async (signal) =>
+          clean(decode(schema, path, await ask(withQuery(path, query), { ...init, signal }))),
+        ),
       );
-      return clean(decode(schema, path, response));
     },
     async *lines(path, query, signal) {
       const accept = { headers: { accept: 'text/event-stream' } };
@@ -99,6 +101,30 @@ export function createClient(
       if (response.body !== null) yield* linesOf(response.body, signal);
     },
   };
+}
+
+/**
+ * Limits a whole exchange, body included. The timer keeps the process alive, which a signal's own would not: a
+ * command whose answer never ends says so, instead of ending without a word.
+ */
+async function within<T>(
+  url: string,
+  timeoutMs: number,
+  exchange: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limit = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(unavailable(`${url} did not answer in time; try again, or look at /readyz`));
+      limit.abort();
+    }, timeoutMs);
+  });
+  try {
+    return await Promise.race([exchange(limit.signal), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function isLocal(url: string): boolean {
@@ -123,11 +149,7 @@ async function answered(
   try {
     response = await send(`${config.url}${path}`, sent, tls);
   } catch (error) {
-    const why: unknown = sent.signal.reason;
-    if (why instanceof Error) {
-      if (why.name !== 'TimeoutError') throw error;
-      throw unavailable(`${config.url} did not answer in time; try again, or look at /readyz`);
-    }
+    if (sent.signal.aborted) throw error;
     const cause = causeOf(error);
     throw unavailable(`cannot reach ${config.url} (${cause}; from ${config.from}): ${hint(cause)}`);
   }
@@ -174,14 +196,17 @@ async function refusal(response: Response, path: string): Promise<OperateError> 
   return Object.assign(error, { retryMs: status === 503 && after > 0 ? after * 1_000 : null });
 }
 
+/** What the next try would find as it is. */
+const LASTING: ReadonlySet<string> = new Set(['internal', 'other-version']);
+
 /** Sends again while the control plane is away: the key makes that safe. */
-async function persistently(send: () => Promise<Response>): Promise<Response> {
+async function persistently<T>(send: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await send();
     } catch (error) {
       const away = error instanceof OperateError && error.exitCode === EXIT.unavailable;
-      if (!away || attempt === ATTEMPTS || error.code === 'internal') throw error;
+      if (!away || attempt === ATTEMPTS || LASTING.has(error.code)) throw error;
       const asked = 'retryMs' in error && typeof error.retryMs === 'number' ? error.retryMs : 500;
       await delay(Math.min(asked, LONGEST_PAUSE_MS));
     }
