@@ -37,9 +37,9 @@ export function onEnrolmentRequested(pass: Pass, input: EnrolmentInput): Verdict
     },
   });
   const now = pass.at;
-  // Said by replicas already, in words: here it only keeps clocks that differ from opening a gap.
+  // Replicas refuse it first: here it keeps clocks that differ, and a long wait in the queue, from opening a gap.
   if (tokenExpiresAt <= now || nonceExpiresAt <= now)
-    return refused('token-expired', `the token or its nonce expired before ${now}`);
+    return refuseWhole(pass, 'token-expired', `the token or its nonce expired before ${now}`);
   const burnt = pass.state.enrolments.get(nonce);
   if (burnt !== undefined) {
     if (burnt.csrHash === csrHash && burnt.hostname === hostname) return NOOP;
