@@ -4,7 +4,8 @@
  * Safe when several start at once: the first takes a session lock on (database, schema), the others wait
  * for it and then find nothing to do. A migration never waits long for a table (`lock_timeout`): a queue of
  * statements behind a waiting DDL would stop the product; it fails, which `isContended` tells, and is tried again
- * by whoever started it (`muster migrate` for a minute). A file that was applied and then changed is an error, not a surprise.
+ * by whoever started it (`muster migrate` for a minute). A file that was applied and then changed is an error, not a
+ * surprise.
  */
 import { assertSchemaName, type DatabaseOptions, type Sql } from './driver.ts';
 import { packagedMigrations, sqlOf, type Migration } from './migration-files.ts';

@@ -12,7 +12,6 @@ import { schemaStanding } from '../db/standing.ts';
 import { insertRows, makePartitionsAhead } from '../eventlog/append.ts';
 import { meetTables, readHead } from '../eventlog/state.ts';
 import { WRITE_DEADLINE_MS } from './commit.ts';
-import { fence } from './election.ts';
 
 /** Gives the writer for the holder of the lock, once. */
 export interface WriterInWaiting {
@@ -62,15 +61,16 @@ export function prepareWriter(database: DatabaseOptions): WriterInWaiting {
   };
 }
 
-/** What a term begins with, done for nothing: no row is written or locked. Fails where there is no schema yet. */
+/**
+ * What a term begins with, done for nothing: no row is written or locked. Not the fence, which would leave an error in the
+ * server's log. Fails where there is no schema yet.
+ */
 async function warmUp(sql: Sql): Promise<void> {
   await Promise.all([
     seesLock(sql, 'leader', 0),
     schemaStanding(sql),
     meetTables(sql),
     readHead(sql).then(({ seq }) => makePartitionsAhead(sql, seq)),
-    // Nobody leads in epoch 0: it refuses.
-    fence(sql, 0).catch(() => undefined),
     insertRows(sql, []),
   ]);
 }
