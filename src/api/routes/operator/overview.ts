@@ -61,7 +61,7 @@ export function addOverview(scope: Scope, deps: ApiDeps): void {
     { config: OPERATOR, schema: about('The fleet at a glance', FleetSchema) },
     (request, reply) =>
       fromDatabase(log, async () =>
-        (await isUnchanged(deps, request, reply)) ? reply : fleetNow(reply),
+        (await isUnchanged(deps, request, reply)) ? reply : fleetNow(reply, {}),
       ),
   );
   scope.get(

@@ -147,16 +147,20 @@ export async function isUnchanged(
 }
 
 /**
- * For answers that count every host: made once, whoever asks, until something is committed. To be asked after
- * `isUnchanged` has put the commit's tag on the reply.
+ * For answers that walk every host: made once, whoever asks the same, until something is committed. The last
+ * one is kept, 3 MB for the states of 100,000 hosts. To be asked after `isUnchanged` has put the commit's tag
+ * on the reply.
  */
-export function oncePerCommit<T>(make: () => Promise<T>): (reply: FastifyReply) => Promise<T> {
-  let last: { readonly tag: unknown; readonly answer: Promise<T> } | null = null;
-  return (reply) => {
+export function oncePerCommit<T, Asked extends object>(
+  make: (asked: Asked) => Promise<T>,
+): (reply: FastifyReply, asked: Asked) => Promise<T> {
+  let last: { readonly key: string; readonly answer: Promise<T> } | null = null;
+  return (reply, asked) => {
     const tag = reply.getHeader('etag');
-    if (tag === undefined) return make();
-    if (last?.tag === tag) return last.answer;
-    const made = { tag, answer: make() };
+    if (typeof tag !== 'string') return make(asked);
+    const key = `${tag} ${JSON.stringify(asked)}`;
+    if (last?.key === key) return last.answer;
+    const made = { key, answer: make(asked) };
     last = made;
     made.answer.catch(() => {
       if (last === made) last = null; // an error is no answer for the next one

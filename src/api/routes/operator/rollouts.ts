@@ -33,6 +33,7 @@ import {
   isUnchanged,
   limitOf,
   numberCursor,
+  oncePerCommit,
   OPERATOR,
   PAGE_PARAMS,
   PageSchema,
@@ -77,6 +78,7 @@ interface HostsFilter extends Page {
 
 export function addRollouts(scope: Scope, deps: ApiDeps): void {
   const { log } = deps;
+  const listed = oncePerCommit((query: ListFilter) => rollouts(deps, query));
   scope.get(
     '/v1/rollouts',
     {
@@ -89,7 +91,7 @@ export function addRollouts(scope: Scope, deps: ApiDeps): void {
     (request, reply) =>
       fromDatabase(log, async () => {
         if (await isUnchanged(deps, request, reply)) return reply;
-        const { list, states } = await rollouts(deps, request.query);
+        const { list, states } = await listed(reply, request.query);
         void reply.type('application/json; charset=utf-8');
         return reply.serializer((page: RolloutList) => textOf(page, states)).send(list);
       }),
