@@ -103,8 +103,13 @@ class Crowd {
   /** Each is heard once: a first heartbeat is an input, unlike those that follow. */
   static async gather(hosts: readonly Host[], port: number): Promise<Crowd> {
     const connections = await Promise.all(Array.from({ length: 50 }, () => Connection.open(port)));
-    const [speaker] = connections;
-    for (const host of hosts) await speaker?.send(host.heartbeat());
+    const rest = [...hosts];
+    await Promise.all(
+      connections.map(async (connection) => {
+        for (let host = rest.pop(); host !== undefined; host = rest.pop())
+          await connection.send(host.heartbeat());
+      }),
+    );
     return new Crowd(hosts, connections);
   }
 
