@@ -187,11 +187,12 @@ class OldAgent {
     }
   }
 
-  /** Whatever it has: a snapshot replaces it. */
+  /** Whatever it had when the answer came: a snapshot replaces it. What it begins meanwhile is newer. */
   private async takeOver(snapshot: Snapshot): Promise<void> {
     const { manifests, hostname, world } = this.parts;
+    const had = this.journal.current?.rolloutId;
     const found = await manifests.warrant(snapshot.rolloutId, hostname, this.signal);
-    if (!found.ok) return;
+    if (!found.ok || this.journal.current?.rolloutId !== had) return;
     this.soaking.abort();
     await this.journal.open(snapshot, found.warrant.wave, found.warrant.policy);
     if (snapshot.state !== 'Soaking') return;
