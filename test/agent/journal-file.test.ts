@@ -48,6 +48,14 @@ async function read(host = 'web-01'): Promise<readonly JournalLine[]> {
   return lines;
 }
 
+/** What a host makes of the file when it starts. */
+async function restarted(): Promise<Journal> {
+  const journal = await JournalFile.open(file);
+  const folded = await Journal.load(journal.storeOf('web-01'));
+  await journal.close();
+  return folded;
+}
+
 test('comes back as it was written, each host by itself', async () => {
   const lines: JournalLine[] = [opened('stable@a1'), ack('stable@a1')];
   await write([...lines, { t: 'settled', rolloutId: 'stable@a1', seq: 1, outcome: 'accepted' }]);
@@ -82,8 +90,10 @@ test('is rewritten when it has grown, and goes on', async () => {
   }
   await journal.close();
   expect(readFileSync(file).length).toBeLessThan(400_000);
-  const folded = await Journal.load((await JournalFile.open(file)).storeOf('web-01'));
-  expect(folded.current).toMatchObject({ rolloutId: 'stable@000007cf', state: 'Activating' });
+  expect((await restarted()).current).toMatchObject({
+    rolloutId: 'stable@000007cf',
+    state: 'Activating',
+  });
 });
 
 test('after a restart the undelivered is still to be sent, the delivered is not', async () => {
@@ -97,7 +107,7 @@ test('after a restart the undelivered is still to be sent, the delivered is not'
   const event = { kind: 'ActivationStarted', seq: 2, startedAt, switchMethod: 'x' } as const;
   await write([opened('stable@a1'), ack('stable@a1'), settled]);
   await write([{ t: 'event', rolloutId: 'stable@a1', event }]);
-  const journal = await Journal.load((await JournalFile.open(file)).storeOf('web-01'));
+  const journal = await restarted();
   expect(journal.unsent?.event).toEqual(event);
   expect(journal.statedSeqs()).toEqual({ 'stable@a1': 1 });
 });
