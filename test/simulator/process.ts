@@ -145,10 +145,15 @@ export class Process {
     if (!this.isAlive) return;
     this.world.trace.say(this.name, 'crashed');
     this.isAlive = false;
-    const { db } = this.world;
+    const { db, scheduler } = this.world;
     db.listeners.delete(this);
-    db.breakLock('leader', this.name);
-    db.breakLock('workers', this.name);
+    const letGo = (): void => {
+      db.breakLock('leader', this.name);
+      db.breakLock('workers', this.name);
+    };
+    letGo();
+    // A statement that was under way is still carried out: what it locks ends with the session, too.
+    scheduler.after(2, letGo);
     this.onCrash();
   }
 }
