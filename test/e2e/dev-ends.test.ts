@@ -1,10 +1,10 @@
 /** How `muster dev` ends when no release comes through, when it is killed, and when it is asked to stop. */
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { makeScratchDir } from '../support/scratch.ts';
-import { outcome, start } from './support/muster-dev.ts';
+import { hasSaid, outcome, start } from './support/muster-dev.ts';
 
 test('says which rollouts and hosts are in the way when time is up', async () => {
   const end = await outcome(
@@ -27,15 +27,11 @@ test.each([
 ] as const)('%s, it leaves no process behind', async (_, signal) => {
   const dir = makeScratchDir('stop');
   const dev = start(dir);
-  let said = '';
-  dev.stderr.on('data', (data: Buffer) => {
-    said += data.toString();
-  });
-  while (!said.includes('edge@')) await delay(50);
+  await hasSaid(dev, 'edge@');
   const gone = once(dev, 'exit');
   dev.kill(signal);
   await gone;
-  while ((await processesOf(dir)).length > 0) await delay(100);
+  await eventually(() => processesOf(dir), { timeout: 60_000, interval: 100 }).toEqual([]);
 });
 
 /** Command lines that name the directory: replicas, fleet and PostgreSQL all do. */

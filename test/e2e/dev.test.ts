@@ -1,7 +1,9 @@
 /** `muster dev`, as a newcomer runs it, and with its leader killed. */
-import { setTimeout as delay } from 'node:timers/promises';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { isJsonObject } from '../../src/wire/text.ts';
+import { eventually } from '../support/eventually.ts';
 import { makeScratchDir } from '../support/scratch.ts';
 import { outcome, start, type Outcome } from './support/muster-dev.ts';
 
@@ -25,7 +27,7 @@ test('rolls out, and again on the same data with a new ref; not two at once', as
   const dir = makeScratchDir('dev');
   const first = start(dir, '--once');
   const firstEnd = outcome(first);
-  await delay(1_000);
+  await eventually(() => existsSync(path.join(dir, 'dev.lock'))).toBe(true);
   const second = await outcome(start(dir, '--once'));
   expect(second.code).toBe(2);
   expect(second.stderr).toContain('is already running on');

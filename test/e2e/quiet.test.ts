@@ -1,5 +1,4 @@
 /** Logs are read when something happened: a leader and a follower with nothing to do write no line at all. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { mountRelease } from '../deploy/support/release.ts';
@@ -25,7 +24,7 @@ test('an idle leader and an idle follower log nothing', async () => {
   const said = (): string[] => replicas.replicas.map((replica) => replica.log());
   const before = said();
   expect(before.join('')).toContain('leading');
-  while ((await commits()) <= from + TICKS) await delay(50);
+  await eventually(commits, { timeout: 60_000, interval: 50 }).toBeGreaterThan(from + TICKS);
   expect(said().map((log, i) => log.slice(before[i]?.length))).toEqual(['', '']);
   await replicas.stop();
 });

@@ -15,6 +15,17 @@ export function start(dir: string, ...args: string[]): TestProcess {
   return startNode(['dist/cli/muster.js', 'dev', ...flags]);
 }
 
+/** When it has said so to people. */
+export function hasSaid(child: TestProcess, what: string): Promise<void> {
+  let said = '';
+  return new Promise((resolve) => {
+    child.stderr.on('data', (data: Buffer) => {
+      said += data.toString();
+      if (said.includes(what)) resolve();
+    });
+  });
+}
+
 /** When it has ended. */
 export async function outcome(child: TestProcess): Promise<Outcome> {
   const exited = once(child, 'exit');
