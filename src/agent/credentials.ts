@@ -7,12 +7,13 @@
  * the same certificate. `identity.pem` holds key and certificate together, so that they always fit.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeRequest, type NewRequest } from '../trust/request.ts';
 import { readObject, textOf } from './answers.ts';
 import { ended, jittered, retryDelay, type Clock, type Random } from './clock.ts';
 import type { Trouble } from './control-plane.ts';
+import { readIfThere } from './files.ts';
 import type { AgentLog } from './hooks.ts';
 import { problemOf, type Carrier, type Reply } from './http-control-plane.ts';
 
@@ -208,15 +209,6 @@ function identityOf(pem: string): AgentIdentity {
 const CERTIFICATE = '-----BEGIN CERTIFICATE-----';
 const PENDING = 'pending.json';
 const IDENTITY = 'identity.pem';
-
-async function readIfThere(file: string): Promise<string | null> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw error;
-  }
-}
 
 /** Whole or not at all, and on disk: a sibling first, then a rename. */
 async function replace(file: string, text: string): Promise<void> {

@@ -9,12 +9,13 @@
  * The file is rewritten without what no longer matters, whole or not at all (a sibling, then a rename),
  * when it is opened and whenever it has doubled.
  */
-import { mkdir, open, readFile, rename, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, rename, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { HealthPolicy } from '../reducer/host/events.ts';
 import { decodeHostEvent } from '../wire/event.ts';
 import { isJsonObject } from '../wire/text.ts';
 import { readObject, readSnapshot, textOf } from './answers.ts';
+import { readIfThere } from './files.ts';
 import { retained, type JournalLine, type JournalStore } from './journal.ts';
 
 /** A rollout is some 12 lines of 200 bytes, so one host rewrites its file every hundred rollouts. */
@@ -44,7 +45,7 @@ export class JournalFile {
 
   static async open(path: string): Promise<JournalFile> {
     await mkdir(dirname(path), { recursive: true });
-    const lines = parse(await readIfThere(path), path);
+    const lines = parse((await readIfThere(path)) ?? '', path);
     const journal = new JournalFile(path, lines, await open(path, 'a'));
     await journal.rewrite();
     return journal;
@@ -122,15 +123,6 @@ export class JournalFile {
     this.file = await open(this.path, 'a');
     this.size = Buffer.byteLength(text);
     this.rewriteAt = Math.max(REWRITE_ABOVE_BYTES, 2 * this.size);
-  }
-}
-
-async function readIfThere(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
-    throw error;
   }
 }
 

@@ -50,6 +50,7 @@ export async function tryAuthority(certFile: string, signer: Signer): Promise<vo
   await signer.check(await readAuthority(certFile));
 }
 
-function textOf(error: unknown): string {
+/** What a sentence says of it. */
+export function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -7,12 +7,14 @@ import {
   KeyUsagesExtension,
   PemConverter,
   SubjectKeyIdentifierExtension,
+  type X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 
 export const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
-export interface NewAuthority {
+/** A certificate and its key. */
+export interface NewPair {
   readonly certPem: string;
   /** PKCS #8, PEM. */
   readonly keyPem: string;
@@ -23,7 +25,7 @@ export async function createAuthority(
   name: string,
   notBefore: Date,
   notAfter: Date,
-): Promise<NewAuthority> {
+): Promise<NewPair> {
   const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: newSerial(),
@@ -38,7 +40,14 @@ export async function createAuthority(
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+  return pairOf(certificate, keys);
+}
+
+export async function pairOf(
+  certificate: X509Certificate,
+  { privateKey }: webcrypto.CryptoKeyPair,
+): Promise<NewPair> {
+  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', privateKey);
   return {
     certPem: `${certificate.toString('pem')}\n`,
     keyPem: `${PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`,

@@ -1,7 +1,7 @@
 /** The authority's key in a file: for trials and small fleets. Whoever reads the file can make any host. */
 import { createPrivateKey, createPublicKey, type KeyObject, sign as signRaw } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { AuthorityError, type Authority } from './authority.ts';
+import { AuthorityError, textOf, type Authority } from './authority.ts';
 import type { Signer } from './signer.ts';
 
 export function keyFileSigner(keyFile: string): Signer {
@@ -22,9 +22,8 @@ async function readKey(keyFile: string, { native }: Authority): Promise<KeyObjec
   try {
     key = createPrivateKey(await readFile(keyFile));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
     throw new AuthorityError(
-      `MUSTER_CA_KEY_FILE ${keyFile} is no unencrypted private key in PEM (${why})`,
+      `MUSTER_CA_KEY_FILE ${keyFile} is no unencrypted private key in PEM (${textOf(error)})`,
     );
   }
   if (createPublicKey(key).equals(native.publicKey)) return key;

@@ -11,22 +11,18 @@ import {
   ExtendedKeyUsageExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
-  PemConverter,
   SubjectAlternativeNameExtension,
   X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
-import { type NewAuthority, newSerial, P256 } from './create.ts';
-
-/** Certificate and PKCS #8 key, PEM: as an authority is made, though it is none. */
-type NewLeaf = NewAuthority;
+import { type NewPair, newSerial, P256, pairOf } from './create.ts';
 
 /** For a listener of this machine, and by more DNS names. Clients trust the certificate itself. */
 export async function createServerCertificate(
   from: Date,
   until: Date,
   names: readonly string[] = [],
-): Promise<NewLeaf> {
+): Promise<NewPair> {
   const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     ...{ serialNumber: newSerial(), name: [{ CN: ['localhost'] }], notBefore: from },
@@ -40,17 +36,17 @@ export async function createServerCertificate(
       ]),
     ],
   });
-  return leafOf(certificate, keys);
+  return pairOf(certificate, keys);
 }
 
 /** The common name is the operator, the unit the role. */
 export async function createOperatorCertificate(
-  authority: NewAuthority,
+  authority: NewPair,
   name: string,
   role: string,
   from: Date,
   until: Date,
-): Promise<NewLeaf> {
+): Promise<NewPair> {
   const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']);
   const pkcs8 = createPrivateKey(authority.keyPem).export({ type: 'pkcs8', format: 'der' });
   const certificate = await X509CertificateGenerator.create({
@@ -61,7 +57,7 @@ export async function createOperatorCertificate(
     signingAlgorithm: P256,
     extensions: usedFor(ExtendedKeyUsage.clientAuth),
   });
-  return leafOf(certificate, keys);
+  return pairOf(certificate, keys);
 }
 
 function usedFor(usage: ExtendedKeyUsage): Extension[] {
@@ -70,15 +66,4 @@ function usedFor(usage: ExtendedKeyUsage): Extension[] {
     new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
     new ExtendedKeyUsageExtension([usage]),
   ];
-}
-
-async function leafOf(
-  certificate: X509Certificate,
-  { privateKey }: webcrypto.CryptoKeyPair,
-): Promise<NewLeaf> {
-  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', privateKey);
-  return {
-    certPem: `${certificate.toString('pem')}\n`,
-    keyPem: `${PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`,
-  };
 }

@@ -1,14 +1,13 @@
 /** `muster ca`: what an organisation needs to let hosts in: an authority, a root key, bootstrap tokens. */
-import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createAuthority } from '../ca/create.ts';
 import { readRequest } from '../trust/request.ts';
-import { generateKey, loadSigningKey, signToken, SigningError } from '../trust/sign.ts';
+import { generateKey, loadSigningKey, SigningError } from '../trust/sign.ts';
 import { isHostname } from '../wire/ids.ts';
 import { isJsonObject, parseJsonText } from '../wire/text.ts';
-import { EXIT, type Io, parseOptions, printJson, readInput, UsageError } from './io.ts';
-import { writeNew } from './keygen.ts';
+import { bootstrapToken } from './bootstrap-token.ts';
+import { EXIT, fail, type Io, parseOptions, printJson, readInput, UsageError } from './io.ts';
+import { mayWrite, writeNew } from './keygen.ts';
 
 export const caHelp = `muster ca init --out DIR [options]
 muster ca root --out DIR --trust FILE [options]
@@ -72,9 +71,8 @@ export async function ca(args: string[], io: Io): Promise<number> {
     return EXIT.ok;
   } catch (error) {
     if (!(error instanceof UsageError || error instanceof SigningError)) throw error;
-    io.stderr.write(`muster ca: ${error.message}\n`);
-    if (args.includes('--json')) printJson(io, { ok: false, error: error.message });
-    return EXIT.usage;
+    const json = args.includes('--json');
+    return fail(io, { command: 'ca', json }, EXIT.usage, error.message);
   }
 }
 
@@ -141,13 +139,10 @@ async function bootstrap(values: Values): Promise<Done> {
   const hostname = required('--hostname NAME', values.hostname);
   if (!isHostname(hostname)) throw new UsageError(`--hostname ${hostname} is no host name`);
   const key = loadSigningKey(await readInput(required('--key FILE', values.key), 'the root key'));
-  const expectedPubkeyFingerprint = await fingerprint(values);
-  const now = Date.now();
-  const nonce = values.nonce ?? randomBytes(16).toString('base64url');
-  const expiresAt = new Date(now + positive('--hours', values.hours) * 3_600_000).toISOString();
-  const issuedAt = new Date(now).toISOString();
-  const token = signToken({ hostname, expectedPubkeyFingerprint, issuedAt, expiresAt, nonce }, key);
-  const entry = { nonce, hostname, expiresAt };
+  const keyFingerprint = await fingerprint(values);
+  const lifetimeMs = positive('--hours', values.hours) * 3_600_000;
+  const wanted = { hostname, keyFingerprint, lifetimeMs, nonce: values.nonce };
+  const { token, entry } = bootstrapToken(wanted, key);
   return {
     result: { token, entry },
     text: `${JSON.stringify(token)}\n\nIn bootstrap-nonces.json, which is signed like a release:\n${JSON.stringify(entry)}\n`,
@@ -176,10 +171,4 @@ function positive(option: string, text: string): number {
   const number = Number(text);
   if (number > 0 && number <= 36_500) return number;
   throw new UsageError(`${option} ${text}: give a number above 0, and at most 36500`);
-}
-
-function mayWrite(files: readonly string[], force: boolean): void {
-  const there = force ? undefined : files.find((file) => existsSync(file));
-  if (there !== undefined)
-    throw new UsageError(`${there} exists: choose another place, or overwrite it with --force`);
 }

@@ -12,7 +12,7 @@ import { lockDirectory } from './dev/lock.ts';
 import { devHelp, readOptions, type DevOptions } from './dev/options.ts';
 import { hostStates, readProgress, standing, type Progress } from './dev/progress.ts';
 import { createScreen, summary, type Screen } from './dev/screen.ts';
-import { EXIT, printJson, UsageError, type Io } from './io.ts';
+import { EXIT, fail, printJson, UsageError, type Io } from './io.ts';
 
 /** Fast enough to look alive; five aggregates over some thousand rows cost a few milliseconds. */
 const LOOK_EVERY_MS = 500;
@@ -26,9 +26,8 @@ export async function dev(args: string[], io: Io): Promise<number> {
     io.stdout.write(devHelp);
     return EXIT.ok;
   } catch (error) {
-    io.stderr.write(`muster dev: ${sentence(error)}\n`);
-    if (args.includes('--json')) printJson(io, { ok: false, error: sentence(error) });
-    return error instanceof UsageError ? EXIT.usage : EXIT.no;
+    const code = error instanceof UsageError ? EXIT.usage : EXIT.no;
+    return fail(io, { command: 'dev', json: args.includes('--json') }, code, sentence(error));
   }
 }
 

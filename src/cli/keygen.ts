@@ -4,7 +4,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { generateKey, trustFileFor } from '../trust/sign.ts';
 import { type Algorithm, isAlgorithm } from '../trust/signature.ts';
-import { errorCode, EXIT, type Io, parseOptions, printJson, UsageError } from './io.ts';
+import { errorCode, EXIT, fail, type Io, parseOptions, printJson, UsageError } from './io.ts';
 
 export const keygenHelp = `muster keygen --out DIR [options]
 
@@ -47,9 +47,8 @@ export async function keygen(args: string[], io: Io): Promise<number> {
     return await run(algorithm, paths, values, io);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    io.stderr.write(`muster keygen: ${error.message}\n`);
-    if (args.includes('--json')) printJson(io, { ok: false, error: error.message });
-    return EXIT.usage;
+    const json = args.includes('--json');
+    return fail(io, { command: 'keygen', json }, EXIT.usage, error.message);
   }
 }
 
@@ -59,17 +58,19 @@ async function run(
   { force, json }: { force: boolean; json: boolean },
   io: Io,
 ): Promise<number> {
-  for (const path of [paths.key, paths.trust]) {
-    if (!force && existsSync(path)) {
-      throw new UsageError(`${path} exists: choose another place, or overwrite it with --force`);
-    }
-  }
+  mayWrite([paths.key, paths.trust], force);
   const { key, pem } = generateKey(algorithm);
   await writeNew(paths.key, pem, 0o600);
   await writeNew(paths.trust, trustFileFor(key), 0o644);
   if (json) printJson(io, { ok: true, ...paths, algorithm, public: key.public });
   else io.stdout.write(`private key: ${paths.key}\ntrust file:  ${paths.trust}\n`);
   return EXIT.ok;
+}
+
+export function mayWrite(files: readonly string[], force: boolean): void {
+  const there = force ? undefined : files.find((file) => existsSync(file));
+  if (there !== undefined)
+    throw new UsageError(`${there} exists: choose another place, or overwrite it with --force`);
 }
 
 /** Removes before it creates: a file keeps its mode when it is merely overwritten, and a key's must be 0600. */

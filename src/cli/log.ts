@@ -5,7 +5,7 @@ import { replay } from '../eventlog/replay.ts';
 import { readHead } from '../eventlog/state.ts';
 import { DATABASE_OPTIONS, databaseOf, withSession } from './log/connect.ts';
 import { chainFaults, pagesOf } from './log/pages.ts';
-import { EXIT, parseOptions, printJson, UsageError, type Io } from './io.ts';
+import { EXIT, fail, parseOptions, printJson, UsageError, type Io } from './io.ts';
 
 export const logHelp = `muster log verify [--checkpoint LINE] [--archive FILE …] [--json]
                   [--database-url URL] [--schema NAME]
@@ -45,9 +45,7 @@ export async function log(args: string[], io: Io): Promise<number> {
     return await verify(rest, io);
   } catch (error) {
     const problem = error instanceof UsageError ? error.message : databaseProblem(error);
-    io.stderr.write(`muster log: ${problem}\n`);
-    if (args.includes('--json')) printJson(io, { ok: false, error: problem });
-    return EXIT.usage;
+    return fail(io, { command: 'log', json: args.includes('--json') }, EXIT.usage, problem);
   }
 }
 

@@ -1,6 +1,6 @@
 /** `muster replay`: the log folded again, to verify the tables, to look back, to decide again, to rebuild. */
 import { databaseProblem } from '../db/errors.ts';
-import { EXIT, parseOptions, printJson, UsageError, type Io } from './io.ts';
+import { EXIT, fail, parseOptions, UsageError, type Io } from './io.ts';
 import { DATABASE_OPTIONS } from './log/connect.ts';
 import { rebuild, redecide, show, verify, type Wishes } from './log/replays.ts';
 
@@ -51,9 +51,7 @@ export async function replay(args: string[], io: Io): Promise<number> {
     return await chosen(values)(wishes, io);
   } catch (error) {
     const problem = error instanceof UsageError ? error.message : databaseProblem(error);
-    io.stderr.write(`muster replay: ${problem}\n`);
-    if (args.includes('--json')) printJson(io, { ok: false, error: problem });
-    return EXIT.usage;
+    return fail(io, { command: 'replay', json: args.includes('--json') }, EXIT.usage, problem);
   }
 }
 

@@ -8,7 +8,16 @@ import {
   SigningError,
   type SigningKey,
 } from '../trust/sign.ts';
-import { errorCode, EXIT, type Io, parseOptions, printJson, readInput, UsageError } from './io.ts';
+import {
+  errorCode,
+  EXIT,
+  fail,
+  type Io,
+  parseOptions,
+  printJson,
+  readInput,
+  UsageError,
+} from './io.ts';
 
 export const signHelp = `muster sign --key KEY.pem PATH... [options]
 
@@ -51,9 +60,7 @@ export async function sign(args: string[], io: Io): Promise<number> {
     return EXIT.ok;
   } catch (error) {
     const message = callersMistake(error);
-    io.stderr.write(`muster sign: ${message}\n`);
-    if (args.includes('--json')) printJson(io, { ok: false, error: message });
-    return EXIT.usage;
+    return fail(io, { command: 'sign', json: args.includes('--json') }, EXIT.usage, message);
   }
 }
 

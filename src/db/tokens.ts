@@ -47,11 +47,10 @@ export async function listTokens(sql: Sql): Promise<readonly ListedToken[]> {
 }
 
 /** Secrets of tokens that never came to be: the command was refused. */
-export async function sweepSecrets(sql: Sql, before: string): Promise<number> {
-  const swept = await sql`
+export async function sweepSecrets(sql: Sql, before: string): Promise<void> {
+  await sql`
     DELETE FROM operator_secret s WHERE s.stored_at < ${before}::timestamptz
       AND NOT EXISTS (SELECT FROM operator_token t WHERE t.token_id = s.token_id)`;
-  return swept.count;
 }
 
 /** Every channel that a command about this host reaches: its own, and those in which it is under way. */

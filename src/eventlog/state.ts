@@ -49,11 +49,19 @@ export async function readRows(
  * database error: an error is never an empty state.
  */
 export async function loadState(sql: Sql): Promise<StateRows> {
-  const [{ seq, ts }, rows] = await Promise.all([
+  return (await loadStateAndHead(sql)).rows;
+}
+
+/** As `loadState`, and the row of the log that the state stands at. */
+export async function loadStateAndHead(
+  sql: Sql,
+): Promise<{ readonly rows: StateRows; readonly head: Head }> {
+  const [head, tables] = await Promise.all([
     readHead(sql),
     readRows(BEFORE_ANY, (_family, table) => readTable(sql, table)),
   ]);
-  return { ...rows, headSeq: seq, lastTs: ts === null ? 0 : millisOf(ts) };
+  const lastTs = head.ts === null ? 0 : millisOf(head.ts);
+  return { rows: { ...tables, headSeq: head.seq, lastTs }, head };
 }
 
 const BEFORE_ANY = { headSeq: 0, lastTs: 0 };

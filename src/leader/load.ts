@@ -2,7 +2,7 @@
 import type { Sql } from '../db/driver.ts';
 import { GENESIS } from '../eventlog/chain.ts';
 import { declareContent } from '../eventlog/contents.ts';
-import { loadState, readHead } from '../eventlog/state.ts';
+import { loadStateAndHead } from '../eventlog/state.ts';
 import type { Settings } from '../reducer/settings.ts';
 import { restore } from '../reducer/state/rows-io.ts';
 import type { FleetState } from '../reducer/state/state.ts';
@@ -18,7 +18,7 @@ export interface Loaded {
  * Whatever goes wrong rejects; there is no such thing as an empty state by error.
  */
 export async function loadLeaderState(sql: Sql, settings: Settings): Promise<Loaded> {
-  const [rows, head] = await Promise.all([loadState(sql), readHead(sql)]);
+  const { rows, head } = await loadStateAndHead(sql);
   const state = restore(rows, settings);
   await declareContent(sql, state);
   return { state, headHash: head.hash ?? GENESIS };

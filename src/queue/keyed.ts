@@ -4,6 +4,7 @@
  * which one is there without the other; the leader writes the verdict with what it decided; and a repeat
  * finds both. Nothing about it lives in a process.
  */
+import { createHash } from 'node:crypto';
 import { databaseProblem, isDataError, sqlState } from '../db/errors.ts';
 import { createPool, type Pool } from '../db/pool.ts';
 import type { DatabaseOptions, Notice, Sql } from '../db/driver.ts';
@@ -16,8 +17,6 @@ import type { Judged } from './verdicts.ts';
 
 export interface KeyedRequest {
   readonly key: string;
-  /** Of everything that makes the request what it is, who sends it included. */
-  readonly hash: string;
   readonly input: OperatorInput;
   /** What will prove the token that the command makes. */
   readonly secret: TokenSecret | null;
@@ -76,9 +75,16 @@ async function findKey(sql: Sql, key: string): Promise<StoredKey | null> {
   return row ?? null;
 }
 
+/** Of everything that makes the request what it is, who sends it included. */
+function hashOf({ input, secret }: KeyedRequest): string {
+  return createHash('sha256')
+    .update(JSON.stringify([input, secret]))
+    .digest('hex');
+}
+
 /** Fails with a unique violation, and stores nothing, when the key is there. */
 async function storeKeyed(sql: Sql, request: KeyedRequest, replica: string): Promise<StoredKey> {
-  const { key, hash, input, secret } = request;
+  const { key, input, secret } = request;
   const { kind, hostname, rolloutId, payload } = encodeInput(input);
   const [row] = await sql<StoredKey[]>`
     WITH stored AS (
@@ -93,7 +99,7 @@ async function storeKeyed(sql: Sql, request: KeyedRequest, replica: string): Pro
       WHERE ${secret !== null} ON CONFLICT DO NOTHING
     )
     INSERT INTO operator_key (key, actor, request_hash, input_id)
-    SELECT ${key}, ${input.actor}, ${hash}, id FROM stored, woken
+    SELECT ${key}, ${input.actor}, ${hashOf(request)}, id FROM stored, woken
     RETURNING request_hash AS hash, input_id AS "inputId"`;
   if (row === undefined) throw new Error('a keyed input was stored without a row');
   return row;
@@ -120,7 +126,7 @@ export function createKeyedEntrance(options: KeyedOptions): KeyedEntrance {
   const submit = async (request: KeyedRequest, waitMs: number): Promise<KeyedResult> => {
     const until = options.clock.monotonic() + waitMs;
     const { stored, repeated } = await claim(pool, request, options.replica, seen);
-    if (stored.hash !== request.hash) return { status: 'reused', repeated };
+    if (stored.hash !== hashOf(request)) return { status: 'reused', repeated };
     const judged = await verdictBy(options, pool, stored.inputId, until);
     return { ...(judged ?? { status: 'queued' }), repeated };
   };

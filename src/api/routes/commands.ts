@@ -2,7 +2,6 @@
  * Operator commands: one route for each entry of the list in `wire/command.ts`. A command becomes an input
  * like any other; its answer is what the leader decided, read back under the Idempotency-Key for seven days.
  */
-import { createHash } from 'node:crypto';
 import { Type } from '@sinclair/typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { readObserved } from '../../db/offers.ts';
@@ -137,15 +136,11 @@ function keyOf(request: FastifyRequest): string {
 
 async function carryOut(
   deps: ApiDeps,
-  request: Omit<KeyedRequest, 'hash'>,
+  request: KeyedRequest,
   reply: FastifyReply,
 ): Promise<CommandAnswer> {
-  const { input, secret } = request;
-  const hash = createHash('sha256')
-    .update(JSON.stringify([input, secret]))
-    .digest('hex');
   const waitMs = deps.limits.verdictWaitMs;
-  const result = await deps.submitCommand({ ...request, hash }, { waitMs });
+  const result = await deps.submitCommand(request, { waitMs });
   switch (result.status) {
     case 'unavailable':
       throw notAccepted(result.why, result.retryAfterSecs);

@@ -3,17 +3,17 @@
  * root key whose tokens let hosts in, one operator, and the two signed lists of a release. Kept from run to run: a
  * host that has a certificate is given no token, as in the field.
  */
-import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { systemClock } from '../../agent/clock.ts';
 import { loadIdentity, pendingRequest } from '../../agent/credentials.ts';
 import type { FleetCertificates } from '../../agent/simulated-fleet.ts';
-import { createAuthority, type NewAuthority } from '../../ca/create.ts';
+import { createAuthority, type NewPair } from '../../ca/create.ts';
 import { createOperatorCertificate, createServerCertificate } from '../../ca/leaf.ts';
 import type { Json, JsonObject } from '../../trust/json.ts';
-import { generateKey, loadSigningKey, signToken, type SigningKey } from '../../trust/sign.ts';
+import { generateKey, loadSigningKey, type SigningKey } from '../../trust/sign.ts';
 import { isJsonObject } from '../../wire/text.ts';
+import { bootstrapToken } from '../bootstrap-token.ts';
 
 export interface Organisation {
   /** Settings of each `muster serve`. */
@@ -109,10 +109,10 @@ const TOKEN = 'token.json';
 interface Kept {
   readonly cert: string;
   readonly key: string;
-  readonly pair: NewAuthority;
+  readonly pair: NewPair;
 }
 
-async function kept(dir: string, name: string, make: () => Promise<NewAuthority>): Promise<Kept> {
+async function kept(dir: string, name: string, make: () => Promise<NewPair>): Promise<Kept> {
   const [cert, key] = [path.join(dir, `${name}.crt`), path.join(dir, `${name}.key`)];
   if (!existsSync(cert)) {
     const pair = await make();
@@ -145,14 +145,10 @@ async function letIn(
     const dir = path.join(credentials, hostname);
     if ((await loadIdentity({ dir, clock: systemClock })) !== null) continue;
     const { keyFingerprint } = await pendingRequest({ dir, name: hostname });
-    const nonce = randomBytes(16).toString('base64url');
-    const now = Date.now();
-    const issuedAt = new Date(now).toISOString();
-    const expiresAt = new Date(now + HOUR_MS).toISOString();
-    const claims = { hostname, expectedPubkeyFingerprint: keyFingerprint, issuedAt, expiresAt };
-    const token = signToken({ ...claims, nonce }, root);
+    const wanted = { hostname, keyFingerprint, lifetimeMs: HOUR_MS };
+    const { token, entry } = bootstrapToken(wanted, root);
     writeFileSync(path.join(dir, TOKEN), JSON.stringify(token));
-    entries.push({ nonce, hostname, expiresAt });
+    entries.push(entry);
   }
   return entries;
 }

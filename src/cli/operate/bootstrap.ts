@@ -3,7 +3,7 @@
  * anything an admin may, so the database's login is proof enough. The command goes the way of all others, through
  * the queue and the leader into the log, and the log says which login it was.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { databaseProblem } from '../../db/errors.ts';
 import { sessionUser } from '../../db/tokens.ts';
 import { createKeyedEntrance, type KeyedRequest } from '../../queue/keyed.ts';
@@ -43,10 +43,7 @@ export async function createThroughDatabase(
       command: { command: 'CreateToken', ...wanted },
     };
     const secret = { tokenId: wanted.tokenId, hash: secretHash };
-    const hash = createHash('sha256')
-      .update(JSON.stringify([input, secret]))
-      .digest('hex');
-    return answerOf(await entrance.submit({ key: randomUUID(), hash, input, secret }, WAIT_MS));
+    return answerOf(await entrance.submit({ key: randomUUID(), input, secret }, WAIT_MS));
   } catch (error) {
     if (error instanceof OperateError) throw error;
     throw new OperateError(databaseProblem(error), EXIT.unavailable, 'database-away');
