@@ -109,17 +109,25 @@ function complain(name: string, schema: TSchema, raw: string | undefined): strin
   return `${names}: ${shown} does not fit; give ${wanted(schema)}`;
 }
 
-/** Empty texts count as unset, so that `MUSTER_SOURCE=` in a compose file means nothing. */
-function gather(
+/** The texts that are given, by setting. Empty ones count as unset: `MUSTER_SOURCE=` in a compose file means nothing. */
+function givenTexts(
   argv: readonly string[],
   env: Environment,
   problems: string[],
-): Record<string, unknown> {
+): ReadonlyMap<string, string> {
   const flags = readFlags(argv, problems);
+  const given = new Map<string, string>();
+  for (const name of SCHEMAS.keys()) {
+    const text = flags.get(name) ?? env[envName(name)] ?? '';
+    if (text !== '') given.set(name, text);
+  }
+  return given;
+}
+
+function valuesOf(given: ReadonlyMap<string, string>, problems: string[]): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const [name, schema] of SCHEMAS) {
-    const given = flags.get(name) ?? env[envName(name)];
-    const raw = given === '' ? undefined : given;
+    const raw = given.get(name);
     const value: unknown = raw === undefined ? schema.default : parseValue(schema, raw);
     if (Value.Check(schema, value)) values[name] = value;
     else problems.push(complain(name, schema, raw));
@@ -247,14 +255,20 @@ const RULES: readonly Rule[] = [
   ],
 ];
 
+const NOT_BOTH =
+  'MUSTER_STRICT=true and MUSTER_DEV_IDENTITY exclude each other; any caller would be believed: drop one of them';
+
 /** All settings of `muster serve`, or every problem with them. `argv` holds the flags only. */
 export function loadConfig(
   argv: readonly string[],
   env: Environment = process.env,
 ): Loaded<Config> {
   const problems: string[] = [];
-  const values: unknown = gather(argv, env, problems);
+  const given = givenTexts(argv, env, problems);
+  const values: unknown = valuesOf(given, problems);
   if (problems.length > 0 || !Value.Check(ConfigSchema, values)) return { ok: false, problems };
+  // Development leaves strict mode out; not where somebody asked for it.
+  if (values.devIdentity && values.strict && given.has('strict')) problems.push(NOT_BOTH);
   problems.push(...RULES.filter(([broken]) => broken(values)).map(([, problem]) => problem));
   problems.push(...strictProblems(values));
   return problems.length > 0

@@ -18,6 +18,7 @@ import { addIdentity } from './identity/identity.ts';
 import { openWays } from './identity/ways.ts';
 import { openDoors } from './listen/doors.ts';
 import { addMeasures } from './measures.ts';
+import { addLargeAnswers } from './large-answers.ts';
 import { LogStreams } from './log-stream.ts';
 import { createMemory } from './memory.ts';
 import { Polls } from './polls.ts';
@@ -75,6 +76,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
     memory.noteShed();
   });
   addMeasures(app, deps);
+  addLargeAnswers(app, deps);
   addProtocol(app);
   const { ways, revocations } = openWays(app, deps, doors.proxies);
   addIdentity(app, ways);

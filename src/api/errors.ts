@@ -15,6 +15,8 @@ import type { ApiDeps } from './deps.ts';
 import { ANSWER_HEADERS } from './headers.ts';
 import { Refusal } from './refusal.ts';
 
+type ErrorDeps = Pick<ApiDeps, 'log' | 'metrics' | 'random'>;
+
 /** Anything with a code and a status that fastify itself refuses requests with. */
 function ofFramework(error: FastifyError): Refusal | null {
   const status = error.statusCode ?? 500;
@@ -32,7 +34,7 @@ function retryAfter(seconds: number, random: () => number): string {
   return String(Math.max(1, Math.ceil(seconds * (1 + random() / 2))));
 }
 
-export function asRefusal(error: FastifyError | Refusal, deps: ApiDeps, route: string): Refusal {
+export function asRefusal(error: FastifyError | Refusal, deps: ErrorDeps, route: string): Refusal {
   const known = error instanceof Refusal ? error : ofFramework(error);
   if (known !== null) return known;
   deps.log.error({ err: error, route }, 'a request failed');
@@ -45,7 +47,7 @@ const OF_IDENTITY: ReadonlySet<ProblemCode> = new Set([
   ...(['needs-operator', 'needs-admin', 'outside-scope'] as const),
 ]);
 
-function answer(reply: FastifyReply, refusal: Refusal, deps: ApiDeps): FastifyReply {
+function answer(reply: FastifyReply, refusal: Refusal, deps: ErrorDeps): FastifyReply {
   const { retryAfterSecs, why, endsConnection, proof } = refusal.options;
   if (retryAfterSecs !== undefined) {
     void reply.header('retry-after', retryAfter(retryAfterSecs, deps.random));
@@ -65,7 +67,7 @@ function answer(reply: FastifyReply, refusal: Refusal, deps: ApiDeps): FastifyRe
     .send(refusal.body);
 }
 
-export function addErrors(app: FastifyInstance, deps: ApiDeps, onShed: () => void): void {
+export function addErrors(app: FastifyInstance, deps: ErrorDeps, onShed: () => void): void {
   app.setErrorHandler((error: FastifyError | Refusal, request: FastifyRequest, reply) => {
     const refusal = asRefusal(error, deps, request.routeOptions.url ?? 'none');
     const { why, ofOneCaller } = refusal.options;

@@ -1,6 +1,6 @@
 /** `muster serve`: one process with any of the roles `api`, `leader`, `workers`, until SIGTERM or SIGINT. */
 import { loadConfig, unknownVariables, type Config } from '../config.ts';
-import { lacking, OPTIONAL } from '../config/strict.ts';
+import { isStrict, lacking, OPTIONAL } from '../config/strict.ts';
 import { createLogger, startServer } from '../main.ts';
 import type { Logger } from '../telemetry.ts';
 import { missingLists } from '../main/lists.ts';
@@ -55,11 +55,12 @@ export async function serve(args: string[], io: Io): Promise<number> {
   }
 }
 
-/** Whoever switched strict mode off learns what they go without. In development that is known. */
+/** Whoever goes without strict mode learns what else they go without. */
 function sayStrictness(config: Config, log: Logger): void {
-  if (config.strict || config.devIdentity) return;
+  if (isStrict(config)) return;
   const missing = lacking(config);
-  log.warn({ missing }, 'MUSTER_STRICT=false: not protected as production must be');
+  if (config.devIdentity) log.warn({ missing }, 'MUSTER_DEV_IDENTITY: any caller is believed');
+  else log.warn({ missing }, 'MUSTER_STRICT=false: not protected as production must be');
 }
 
 /** The first signal asks; a second one, from an impatient person, ends the process at once. */

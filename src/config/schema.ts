@@ -8,6 +8,11 @@ import { decimal, optional, text, whole } from './kinds.ts';
 const ROLES = ['api', 'leader', 'workers'] as const;
 const TLS_VERSIONS = ['1.3', '1.2'] as const;
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+/** The server stands where hosts stand: the driver ignores `?host=`, and takes one that is not named from `PGHOST`. */
+const DATABASE_URL = {
+  pattern: '^postgres(ql)?://(?!.*[?&](host|hostaddr|port)=)(?![^/?#]*@([/?#]|$))[^/?#]',
+  form: 'a postgres:// URL that names its server before the path, and not as ?host=',
+};
 
 /** Names are the flag's in camelCase: `databaseUrl` is `--database-url` and `MUSTER_DATABASE_URL`. */
 export const ConfigSchema = Type.Object({
@@ -18,16 +23,15 @@ export const ConfigSchema = Type.Object({
     {
       secret: true,
       example: 'postgres://muster@db/muster',
-      pattern: '^postgres(ql)?://',
-      form: 'a postgres:// URL',
+      ...DATABASE_URL,
     },
   ),
-  leaderDatabaseUrl: Type.Union([Type.String({ pattern: '^postgres(ql)?://' }), Type.Null()], {
+  leaderDatabaseUrl: Type.Union([Type.String({ pattern: DATABASE_URL.pattern }), Type.Null()], {
     group: 'Database',
     default: null,
     secret: true,
     example: 'postgres://muster_leader_1@db/muster',
-    form: 'a postgres:// URL',
+    form: DATABASE_URL.form,
     description:
       'PostgreSQL URL of the roles `leader` and `workers`, so that the API cannot write the log; see docs/database-roles.md. Unset: as `MUSTER_DATABASE_URL`.',
   }),

@@ -73,22 +73,32 @@ export function lacking(config: Looked): readonly string[] {
 }
 
 function isApart({ databaseUrl, leaderDatabaseUrl }: Looked): boolean {
-  return leaderDatabaseUrl !== null && userOf(leaderDatabaseUrl) !== userOf(databaseUrl);
+  const [api, leader] = [userOf(databaseUrl), userOf(leaderDatabaseUrl ?? '')];
+  // A URL without a name leaves it to the environment, which gives both the same.
+  return api !== '' && leader !== '' && api !== leader;
 }
 
 function userOf(url: string): string {
-  return /^\w+:\/\/([^:@/?]*)(:[^@/?]*)?@/.exec(url)?.[1] ?? '';
+  return decoded(/^\w+:\/\/([^:@/?]*)(:[^@/?]*)?@/.exec(url)?.[1] ?? '');
 }
 
 /** Sockets and loopback need no proof: whoever could stand between is on this machine. */
-const LOCAL = /^(localhost|127(\.\d{1,3}){3}|\[::1\]|%2f.*|)$/i;
+const LOCAL = /^(localhost|127(\.\d{1,3}){3}|\[::1\]|\/.*)$/i;
 
 function isVerified(url: string): boolean {
   const query = new URLSearchParams(url.split(/\?(.*)/s)[1] ?? '');
   if (query.get('sslmode') === 'verify-full' || query.get('sslrootcert') === 'system') return true;
   const [, authority = ''] = /^\w+:\/\/([^/?]*)/.exec(url) ?? [];
-  const named = query.get('host') ?? authority.replace(/^.*@/s, '');
-  return named
-    .split(',')
-    .every((host) => LOCAL.test(host.replace(/:\d*$/, '')) || host.startsWith('/'));
+  // Read as the driver reads it: several hosts, also behind percent signs, and from the first @ on.
+  const hosts = decoded(authority.replace(/^[^@]*@/, '')).split(',');
+  return hosts.every((host) => LOCAL.test(host.replace(/:\d*$/, '')));
+}
+
+/** What cannot be decoded is no name that anybody trusts. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '';
+  }
 }

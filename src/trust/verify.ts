@@ -76,6 +76,9 @@ export interface ManifestContext extends VerifyContext {
 const CLOCK_SLACK_MS = 60_000;
 const MINUTE_MS = 60_000;
 
+/** Whoever makes one must have this, and it is not exported: `constructor` of one that is there makes no other. */
+const MAKER = Symbol('maker');
+
 class VerifiedArtifact<T> {
   // A protected member makes the type nominal, and the class is not exported: only this file makes one.
   declare protected readonly nominal: true;
@@ -88,12 +91,15 @@ class VerifiedArtifact<T> {
   /** ms since the epoch */
   readonly signedAt: number;
 
-  constructor(value: T, signed: SignedBytes, hash: string, signedAt: number) {
+  constructor(maker: typeof MAKER, value: T, signed: SignedBytes, hash: string, signedAt: number) {
+    if (maker !== MAKER) throw new TypeError('only verification makes a verified artifact');
     this.value = value;
     this.bytes = signed.bytes;
     this.sig = signed.sig;
     this.hash = hash;
     this.signedAt = signedAt;
+    // What was verified is what it stays.
+    Object.freeze(this);
   }
 }
 
@@ -148,7 +154,7 @@ function verify<T>(
   if (late !== undefined) return late;
   return {
     ok: true,
-    artifact: new VerifiedArtifact(decoded.value, signed, authentic.hash, signedAt),
+    artifact: new VerifiedArtifact(MAKER, decoded.value, signed, authentic.hash, signedAt),
   };
 }
 

@@ -151,6 +151,26 @@ describe('headers', () => {
   });
 });
 
+describe('answers that nobody reads', () => {
+  const questions = (n: number, path: string): string =>
+    `GET ${path} HTTP/1.1\r\nHost: muster\r\n\r\n`.repeat(n);
+
+  it('are not made by the thousand for one connection', async () => {
+    const socket = net.connect(port, '127.0.0.1');
+    socket.write(questions(1_000, '/openapi.json'));
+    const answers = (await untilClosed(socket)).split('HTTP/1.1 200').length - 1;
+    expect(answers).toBeLessThanOrEqual(4);
+    expect(await others()).toBe(204);
+  });
+
+  it('may be some, asked for before the first came', async () => {
+    const socket = net.connect(port, '127.0.0.1');
+    const last = 'GET /healthz HTTP/1.1\r\nHost: muster\r\nConnection: close\r\n\r\n';
+    socket.write(questions(3, '/healthz') + last);
+    expect((await untilClosed(socket)).split('HTTP/1.1 200').length - 1).toBe(4);
+  });
+});
+
 const DEPTH = 400_000;
 const nest = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`;
 const bodies: readonly (readonly [string, string])[] = [

@@ -72,7 +72,7 @@ describe('loadConfig', () => {
     expect(found).toEqual([
       '"--bogus" is no setting; see docs/configuration.md for the list',
       expect.stringMatching(
-        /^MUSTER_DATABASE_URL \(--database-url\) is not set; give a postgres:\/\/ URL, something like/,
+        /^MUSTER_DATABASE_URL \(--database-url\) is not set; give a postgres:\/\/ URL that names its server/,
       ),
       expect.stringMatching(
         /^MUSTER_SCHEMA .*"No Good" does not fit; give up to 40 lower-case letters, digits and/,

@@ -51,6 +51,7 @@ describe('strict mode', () => {
   it('is off where it is switched off, and in development', () => {
     expect(problems({ ...BARE, MUSTER_STRICT: 'false' })).toBe('');
     expect(problems(BARE, ['--dev-identity'])).toBe('');
+    expect(problems({ ...BARE, MUSTER_STRICT: 'true' }, ['--dev-identity'])).toContain('exclude');
     // Development cannot be reached from elsewhere.
     expect(problems(BARE, ['--dev-identity', '--listen-host', '0.0.0.0'])).toContain('loopback');
   });
@@ -68,12 +69,41 @@ describe('strict mode', () => {
     expect(problems({ ...WHOLE, MUSTER_LEADER_DATABASE_URL: same })).toContain('LEADER');
   });
 
+  it.each(['?host=localhost', '?sslmode=verify-full&hostaddr=10.0.0.1', '?port=1'])(
+    'is no address that the driver would not take: %s',
+    (query) => {
+      const env = { ...WHOLE, MUSTER_DATABASE_URL: `postgres://a@db/m${query}` };
+      expect(problems(env)).toMatch(/MUSTER_DATABASE_URL .* names its server before the path/);
+    },
+  );
+
+  it.each(['postgres:///m', 'postgres://a@/m', 'postgres://'])(
+    'leaves no server to the environment: %s',
+    (url) => {
+      const named = /LEADER_DATABASE_URL .* names its server before the path/;
+      expect(problems({ ...WHOLE, MUSTER_LEADER_DATABASE_URL: url })).toMatch(named);
+    },
+  );
+
+  it('takes no two logins for different ones that the environment names, or that are one', () => {
+    for (const [api, leader] of [
+      ['db', 'leader@db'],
+      ['api@db', 'db'],
+      ['api@db', 'a%70i@db'],
+    ]) {
+      const env = {
+        MUSTER_DATABASE_URL: `postgres://${api}/m?sslmode=verify-full`,
+        MUSTER_LEADER_DATABASE_URL: `postgres://${leader}/m?sslmode=verify-full`,
+      };
+      expect(problems({ ...WHOLE, ...env })).toContain('a login of their own');
+    }
+  });
+
   it.each([
     ['postgres://a@localhost/m', true],
     ['postgres://a@127.0.0.1:5432/m', true],
     ['postgres://a@[::1]:5432/m', true],
     ['postgres://a@%2Frun%2Fpostgresql/m', true],
-    ['postgres:///m', true],
     ['postgres://a@db/m', false],
     ['postgres://a@db/m?sslmode=require', false],
     ['postgres://a@db/m?sslmode=verify-ca', false],
@@ -81,6 +111,10 @@ describe('strict mode', () => {
     ['postgres://a:p%40localhost@db/m', false],
     ['postgres://localhost@db/m', false],
     ['postgres://a@localhost.evil.example/m', false],
+    // The driver reads several hosts here.
+    ['postgres://a@db,x@localhost/m', false],
+    ['postgres://a@localhost%2Cdb/m', false],
+    ['postgres://a@%zz/m', false],
     ['postgres://a@db/m?sslmode=verify-full&sslrootcert=/ca.pem', true],
     ['postgres://a@db/m?sslrootcert=system', true],
   ])('of a database at %s: %s', (url, fine) => {

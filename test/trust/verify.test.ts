@@ -59,6 +59,17 @@ describe('the order of checks', () => {
   });
 });
 
+describe('a verified artifact', () => {
+  it('stays what was verified, and makes no other', () => {
+    const result = verifyFleet(signed(fleetDocument()), context);
+    if (!result.ok) throw new Error(result.reason);
+    const { artifact } = result;
+    expect(() => Object.assign(artifact, { value: {} })).toThrow(TypeError);
+    const another = (): unknown => Reflect.construct(artifact.constructor, [null, {}, {}, '', 0]);
+    expect(another).toThrow('only verification');
+  });
+});
+
 describe('envelope', () => {
   it.each<[string, JsonObject, string]>([
     ['no schemaVersion', { schemaVersion: null }, 'unsupported-schema-version'],

@@ -14,6 +14,7 @@ import type { SecureContextOptions, SecureVersion } from 'node:tls';
 import type { Clock } from '../../telemetry.ts';
 import type { ApiLimits } from '../deps.ts';
 import type { KeptMaterial, Material } from './files.ts';
+import { boundPipelining } from './pipelining.ts';
 
 type ListenLimits = Pick<ApiLimits, 'requestTimeoutMs' | 'maxConnections' | 'connectionMaxMs'>;
 
@@ -45,10 +46,11 @@ export function createServer(
     headersTimeout: requestTimeoutMs,
     connectionsCheckingInterval: Math.min(CHECK_EVERY_MS, requestTimeoutMs / 2),
   };
+  const listener = boundPipelining(handler);
   const server =
     tls === null
-      ? http.createServer(options, handler)
-      : createTlsServer(handler, { ...options, handshakeTimeout: requestTimeoutMs }, tls, clients);
+      ? http.createServer(options, listener)
+      : createTlsServer(listener, { ...options, handshakeTimeout: requestTimeoutMs }, tls, clients);
   server.maxConnections = maxConnections;
   return server;
 }

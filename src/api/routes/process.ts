@@ -7,7 +7,21 @@ import type { Scope } from '../scope.ts';
 const Health = Type.Object({ status: Type.Literal('ok') });
 const Ready = Type.Object({ ready: Type.Boolean(), reasons: Type.Array(Type.String()) });
 
+/** Far less than a balancer waits between two questions. */
+const SHARED_MS = 250;
+
+/** Anyone may ask, as often as they like, and it takes the database three statements: who asks soon after shares. */
+function shared({ readiness, clock }: ApiDeps): ApiDeps['readiness'] {
+  let last: { readonly answer: ReturnType<typeof readiness>; readonly at: number } | null = null;
+  return () => {
+    const now = clock.monotonic();
+    if (last === null || now - last.at > SHARED_MS) last = { answer: readiness(), at: now };
+    return last.answer;
+  };
+}
+
 export function addProcess(scope: Scope, deps: ApiDeps): void {
+  const readiness = shared(deps);
   const config = { audience: 'anyone' } as const;
   scope.get(
     '/healthz',
@@ -28,7 +42,7 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
       },
     },
     async (_request, reply) => {
-      const { ready, reasons } = await deps.readiness();
+      const { ready, reasons } = await readiness();
       return reply.code(ready ? 200 : 503).send({ ready, reasons: [...reasons] });
     },
   );
@@ -40,11 +54,14 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
     },
     async (_request, reply) => {
       // Looks at the queue, whose gauges would else stay as they were when an input last came.
-      await deps.readiness().catch(() => null);
+      await readiness().catch(() => null);
       return reply.type(deps.metrics.contentType).send(await deps.metrics.expose());
     },
   );
-  scope.get('/openapi.json', { config, schema: { hide: true } }, () =>
-    describeErrors(scope.swagger()),
-  );
+  // The same for as long as the process runs, and half a megabyte: made once.
+  let description: Buffer | null = null;
+  scope.get('/openapi.json', { config, schema: { hide: true } }, (_request, reply) => {
+    description ??= Buffer.from(JSON.stringify(describeErrors(scope.swagger())));
+    return reply.type('application/json; charset=utf-8').send(description);
+  });
 }

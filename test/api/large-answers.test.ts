@@ -1,0 +1,88 @@
+/** Large answers wait in memory for their readers: how much may wait, for how long, and that it is given back. */
+import { once } from 'node:events';
+import net from 'node:net';
+import fastify, { type FastifyInstance } from 'fastify';
+import { afterEach, expect, it } from 'vitest';
+import { addErrors } from '../../src/api/errors.ts';
+import { addLargeAnswers } from '../../src/api/large-answers.ts';
+import { createMetrics } from '../../src/telemetry.ts';
+import { silentLogger } from '../support/installation.ts';
+import { eventually } from '../support/eventually.ts';
+import { fakeClock } from './support/fakes.ts';
+
+/** More than the kernel keeps for a connection whose reader reads nothing. */
+const BYTES = 32 * 1024 ** 2;
+const clock = fakeClock();
+let app: FastifyInstance;
+const readers = new Set<net.Socket>();
+afterEach(async () => {
+  for (const reader of readers) reader.destroy();
+  readers.clear();
+  await app.close();
+});
+
+/** Three of them may wait. */
+async function listen(): Promise<number> {
+  app = fastify({ forceCloseConnections: true });
+  const deps = { clock, random: () => 0, log: silentLogger(), metrics: createMetrics() };
+  addErrors(app, deps, () => undefined);
+  addLargeAnswers(app, deps, 3 * BYTES);
+  const body = Buffer.alloc(BYTES, 'x');
+  app.get('/large', (_, reply) => reply.header('etag', '"1"').send(body));
+  app.get('/small', () => 'small');
+  return Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port);
+}
+
+/** Takes the first bytes of an answer, and no more. */
+async function neverReads(port: number, questions = 1): Promise<net.Socket> {
+  const socket = net.connect(port, '127.0.0.1');
+  readers.add(socket);
+  socket.write('GET /large HTTP/1.1\r\nHost: muster\r\n\r\n'.repeat(questions));
+  await once(socket, 'readable');
+  return socket;
+}
+
+const ask = (port: number, path: string) => fetch(`http://127.0.0.1:${port}${path}`);
+
+async function status(port: number, path = '/large'): Promise<number> {
+  const answer = await ask(port, path);
+  await answer.arrayBuffer();
+  return answer.status;
+}
+
+it('are refused while too many wait, and small ones are not', async () => {
+  const port = await listen();
+  for (let i = 0; i < 3; i += 1) await neverReads(port);
+  const refused = await ask(port, '/large');
+  expect(refused.status).toBe(503);
+  expect(await refused.json()).toMatchObject({ code: 'not-accepted' });
+  expect(refused.headers.get('retry-after')).toBe('2');
+  expect(refused.headers.get('etag')).toBeNull();
+  expect(await status(port, '/small')).toBe(200);
+  const [first] = readers;
+  first?.destroy();
+  await eventually(() => status(port)).toBe(200);
+});
+
+it('make room when they were read, and when those behind them on a connection never will be', async () => {
+  const port = await listen();
+  for (let i = 0; i < 9; i += 1) expect(await status(port)).toBe(200);
+  const line = await neverReads(port, 3);
+  await eventually(() => status(port)).toBe(503);
+  line.destroy();
+  await eventually(() => status(port)).toBe(200);
+  for (let i = 0; i < 3; i += 1) await neverReads(port);
+  expect(await status(port)).toBe(503);
+});
+
+it('end with their connection when they are not taken in time', async () => {
+  const port = await listen();
+  const socket = await neverReads(port);
+  await neverReads(port);
+  await neverReads(port);
+  expect(await status(port)).toBe(503);
+  clock.advance(60_000);
+  await eventually(() => status(port)).toBe(200);
+  socket.resume();
+  await once(socket, 'close');
+});
