@@ -21,7 +21,7 @@ import { startListener, type Listener } from './db/listen.ts';
 import { acquireLock } from './db/lock.ts';
 import { createPool, type Pool } from './db/pool.ts';
 import { hasFleet } from './db/reads.ts';
-import { schemaProblem, schemaStanding } from './db/standing.ts';
+import { mayWriteLog, schemaProblem, schemaStanding } from './db/standing.ts';
 import { createFollower, type Follower } from './eventlog/follow.ts';
 import { keepLog } from './eventlog/keep.ts';
 import { createLeader } from './leader/leader.ts';
@@ -206,8 +206,11 @@ async function readiness(
   return { ready: reason === null, reasons: reason === null ? [] : [reason] };
 }
 
+const MAY_WRITE =
+  'strict mode: the login of MUSTER_DATABASE_URL may write the event log; give it the role of the API alone (docs/database-roles.md)';
+
 async function whyNotReady(
-  { submitter }: Kit,
+  { submitter, config }: Kit,
   pool: Pool,
   { draining }: { readonly draining: boolean },
 ): Promise<string | null> {
@@ -217,6 +220,8 @@ async function whyNotReady(
     .run(schemaStanding)
     .then(schemaProblem, () => 'the schema cannot be read');
   if (schema !== null) return schema;
+  const mustNot = isStrict(config) && config.roles.includes('api');
+  if (mustNot && (await pool.run(mayWriteLog).catch(() => false))) return MAY_WRITE;
   const primed = await pool.run(hasFleet).catch(() => false);
   return primed ? null : 'no manifest set has been verified yet';
 }

@@ -60,6 +60,13 @@ async function appliedMigrations(sql: Sql): Promise<readonly Applied[]> {
     FROM schema_migration m ORDER BY version`;
 }
 
+/** Whether this login could add to the log what was never decided: the API's should not. */
+export async function mayWriteLog(sql: Sql): Promise<boolean> {
+  const [row] = await sql<{ may: boolean }[]>`
+    SELECT has_table_privilege('event_log', 'INSERT') AS may`;
+  return row?.may === true;
+}
+
 /** Why this code may not work on that schema, with what to do; null when it may. */
 export function schemaProblem(standing: Standing): string | null {
   const { version, pending, tooNew, known } = standing;

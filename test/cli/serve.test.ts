@@ -1,13 +1,20 @@
 /** `muster serve` that cannot serve ends, and says why: whoever supervises it must notice. */
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
+import { developmentOrganisation } from '../../src/cli/dev/organisation.ts';
+import { developmentTrust } from '../../src/cli/dev/release.ts';
+import { freePort } from '../../src/cli/dev/free-port.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 import { startNode } from '../support/processes.ts';
+import { createRoleDatabase } from '../support/roles.ts';
 import { makeScratchDir } from '../support/scratch.ts';
+import { terminate } from '../support/serving.ts';
+import { tlsClient } from '../support/tls-client.ts';
 
 it('ends with exit code 1 when its port is taken', async () => {
   const { url } = await createTestDatabase();
@@ -70,5 +77,41 @@ describe('strict mode', () => {
     // A web server that is away is no list that is missing.
     const away = await start(settings('http://127.0.0.1:9/fleet'));
     expect(away.said).not.toMatch(/bootstrap-nonces/);
+  });
+
+  it('is never ready where the API could write the log, whatever its login is called', async () => {
+    const dir = makeScratchDir('strict');
+    const { trustFile } = developmentTrust(dir);
+    const { settings, serverFile } = await developmentOrganisation(dir, trustFile, []);
+    const strict = {
+      'drain-delay-seconds': 0,
+      'trust-file': trustFile,
+      'ca-key-file-allowed': true,
+      strict: true,
+    };
+    const database = await createRoleDatabase();
+    const isNotReady = async (url: string, why: RegExp): Promise<void> => {
+      const port = await freePort();
+      const all = Object.entries({
+        ...settings,
+        ...strict,
+        'listen-port': port,
+        'database-url': url,
+      });
+      const flags = all.flatMap(([name, value]) => [`--${name}`, String(value)]);
+      const args = [path.resolve('dist/cli/muster.js'), 'serve', '--roles', 'api', ...flags];
+      const child = startNode(args, {});
+      const client = tlsClient(port, { ca: readFileSync(serverFile, 'utf8') });
+      const said = async (): Promise<string> => {
+        const answer = await client.ask('/readyz').catch(() => null);
+        return JSON.stringify([answer?.status, answer?.body]);
+      };
+      await eventually(said).toMatch(why);
+      client.close();
+      await terminate(child);
+    };
+    await isNotReady(database.as('leader'), /503.*may write the event log/);
+    await isNotReady(database.as('api'), /503.*no manifest set has been verified yet/);
+    await database.drop();
   });
 });
