@@ -23,7 +23,7 @@ import { LogStreams } from './log-stream.ts';
 import { createMemory } from './memory.ts';
 import { Polls } from './polls.ts';
 import { addProtocol } from './protocol.ts';
-import { addRates } from './rates.ts';
+import { createRates } from './rates.ts';
 import { addCommands } from './routes/commands.ts';
 import { addDispatch, offerer } from './routes/dispatch.ts';
 import { addEnrolment } from './routes/enrol.ts';
@@ -79,8 +79,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   addLargeAnswers(app, deps);
   addProtocol(app);
   const { ways, revocations } = openWays(app, deps, doors.proxies);
-  addIdentity(app, ways);
-  await addRates(app, deps.limits);
+  await addCallers(app, deps, ways);
   revocations.onChange((hosts) => {
     polls.endOf(hosts);
   });
@@ -125,6 +124,17 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
       await doors.close();
     },
   };
+}
+
+/** Who calls, and how often they may. */
+async function addCallers(
+  app: FastifyInstance,
+  deps: ApiDeps,
+  ways: Parameters<typeof addIdentity>[1],
+): Promise<void> {
+  const rates = await createRates(app, deps.limits);
+  addIdentity(app, ways, (request) => rates.ofNobody(request));
+  rates.ofCallers();
 }
 
 async function addDescription(app: FastifyInstance, version: string): Promise<void> {

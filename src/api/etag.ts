@@ -1,5 +1,9 @@
 /** Whether the caller's copy is still the one: the rule of If-None-Match, for every route that has an ETag. */
+import { Type } from '@sinclair/typebox';
 import type { FastifyRequest } from 'fastify';
+
+/** The answer where it is, as a schema. */
+export const UNCHANGED = Type.Null({ description: 'Unchanged since If-None-Match.' });
 
 /** `etag`: ours, in its quotes. */
 export function hasSameEtag(request: FastifyRequest, etag: string): boolean {

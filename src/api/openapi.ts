@@ -2,7 +2,7 @@
  * What the routes' schemas cannot say of themselves: every error is problem+json, and some answers carry
  * headers. Done once over the whole document, so that no route can forget it.
  */
-import { PROBLEM_TYPE } from '../wire/problem.ts';
+import { PROBLEM_TYPE, ProblemSchema } from '../wire/problem.ts';
 
 const RETRY_AFTER = {
   'Retry-After': {
@@ -36,12 +36,25 @@ function describeAnswer(answer: unknown, status: string): unknown {
   };
 }
 
+/** What any request may be told before anybody looks at what it asks for. */
+const ANY_OTHER = {
+  description:
+    'Refused before it reached the operation: 400 and 431 for a request or headers that cannot be read, 408 for one that comes too slowly, 413 and 415 for its body.',
+  content: { [PROBLEM_TYPE]: { schema: ProblemSchema } },
+};
+
 /** The document as it is served. */
 export function describeErrors(document: object): object {
   const paths = mapValues('paths' in document ? document.paths : {}, (methods) =>
     mapValues(methods, (operation) =>
       isObject(operation)
-        ? { ...operation, responses: mapValues(operation['responses'], describeAnswer) }
+        ? {
+            ...operation,
+            responses: {
+              ...mapValues(operation['responses'], describeAnswer),
+              default: ANY_OTHER,
+            },
+          }
         : operation,
     ),
   );

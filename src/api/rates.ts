@@ -14,15 +14,24 @@ const CALLERS = 20_000;
 
 function callerOf({ identity }: FastifyRequest): string {
   if (identity?.kind === 'agent') return `agent ${identity.hostname}`;
-  // Nobody gets no further than the hook before this one, on routes that are counted.
+  // Nobody is counted by `ofNobody`, and gets no further.
   return identity === null ? 'nobody' : `operator ${identity.name}`;
 }
 
-/** After the hook that finds out who calls. Routes for anyone are probes, and not counted. */
-export async function addRates(
+export interface Rates {
+  /**
+   * Counts a request of somebody who proved nothing, and throws the Refusal of one too many. Apart from all others:
+   * strangers shall not use up what agents need.
+   */
+  ofNobody(request: FastifyRequest): Promise<void>;
+  /** To be called after the hook that finds out who calls. */
+  ofCallers(): void;
+}
+
+export async function createRates(
   app: FastifyInstance,
   limits: Pick<ApiLimits, 'identityRequestsPerSecond' | 'requestsPerSecond'>,
-): Promise<void> {
+): Promise<Rates> {
   await app.register(rateLimit, { global: false, cache: CALLERS, timeWindow: WINDOW_MS });
   const byCaller = app.createRateLimit({
     max: limits.identityRequestsPerSecond,
@@ -32,11 +41,25 @@ export async function addRates(
     max: limits.requestsPerSecond,
     keyGenerator: () => 'all',
   });
-  app.addHook('onRequest', async (request) => {
-    if (request.is404 || request.routeOptions.config.audience === 'anyone') return;
-    if (isExceeded(await byCaller(request))) throw tooOften(request);
-    if (isExceeded(await together(request))) throw tooMany(request);
+  const strangers = app.createRateLimit({
+    max: limits.requestsPerSecond,
+    keyGenerator: () => 'strangers',
   });
+  const ofNobody = async (request: FastifyRequest): Promise<void> => {
+    if (isExceeded(await strangers(request))) throw tooMany(request);
+  };
+  return {
+    ofNobody,
+    ofCallers() {
+      app.addHook('onRequest', async (request) => {
+        const { audience, isProbe } = request.routeOptions.config;
+        if (isProbe === true) return;
+        if (request.is404 || audience === 'anyone') return ofNobody(request);
+        if (isExceeded(await byCaller(request))) throw tooOften(request);
+        if (isExceeded(await together(request))) throw tooMany(request);
+      });
+    },
+  };
 }
 
 type Counted = Awaited<ReturnType<ReturnType<FastifyInstance['createRateLimit']>>>;

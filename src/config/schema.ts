@@ -350,7 +350,7 @@ export const ConfigSchema = Type.Object({
     'Limits',
     20_000,
     [1, 10_000_000],
-    'Requests of all callers together that this process answers in a second. Twice what it can do: beyond it, refusing at once serves more callers than trying.',
+    'Requests of all agents and operators together that this process answers in a second, and as many of callers who prove nothing, probes aside; more is 503 or 429. Twice what it can do: beyond it, refusing at once serves more callers than trying.',
   ),
   requestTimeoutSeconds: decimal(
     'Limits',

@@ -121,6 +121,9 @@ const CALLERS = fc.constantFrom(
   '',
 );
 
+/** The caller has a copy, whichever. */
+const COPIES = fc.option(fc.oneof(fc.constantFrom('*', '"a"', 'W/"a", *'), NASTY));
+
 function shots({ path, parameters, body }: Operation): fc.Arbitrary<Shot> {
   const values = fc.tuple(
     ...parameters.map((parameter) =>
@@ -136,7 +139,7 @@ function shots({ path, parameters, body }: Operation): fc.Arbitrary<Shot> {
       ? fc.constant(null)
       : fc.oneof({ weight: 6, arbitrary: json(body) }, { weight: 1, arbitrary: NASTY });
   return fc
-    .record({ values, caller: CALLERS, body: bodies, key: fc.uuid() })
+    .record({ values, caller: CALLERS, body: bodies, key: fc.uuid(), ifNoneMatch: COPIES })
     .map((one) => shotOf(path, parameters, one));
 }
 
@@ -155,13 +158,21 @@ function shotOf(
     caller,
     body,
     key,
-  }: { values: readonly (string | null)[]; caller: string; body: string | null; key: string },
+    ifNoneMatch,
+  }: {
+    readonly values: readonly (string | null)[];
+    readonly caller: string;
+    readonly body: string | null;
+    readonly key: string;
+    readonly ifNoneMatch: string | null;
+  },
 ): Shot {
   const query = new URLSearchParams();
   const headers: Record<string, string> = {
     'x-muster-dev-identity': caller,
     'idempotency-key': key,
   };
+  if (ifNoneMatch !== null) headers['if-none-match'] = headerSafe(ifNoneMatch);
   let filled = path;
   for (const [i, { name, in: place }] of parameters.entries()) {
     const value = values[i] ?? null;

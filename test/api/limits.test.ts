@@ -151,6 +151,12 @@ describe('headers', () => {
   });
 });
 
+it('an expectation that nobody knows changes nothing', async () => {
+  const socket = net.connect(port, '127.0.0.1');
+  socket.write('GET /healthz HTTP/1.1\r\nHost: muster\r\nExpect: foo\r\nConnection: close\r\n\r\n');
+  expect(await untilClosed(socket)).toMatch(/^HTTP\/1.1 200 /);
+});
+
 describe('answers that nobody reads', () => {
   const questions = (n: number, path: string): string =>
     `GET ${path} HTTP/1.1\r\nHost: muster\r\n\r\n`.repeat(n);

@@ -38,8 +38,12 @@ beforeAll(async () => {
 });
 afterAll(() => replica.stop());
 
-function start(addresses: readonly string[]): Promise<TlsReplica> {
-  const files = { proxyCa: path.join(dir, 'ca.pem'), proxySecret: path.join(dir, 'secret') };
+function start(
+  addresses: readonly string[],
+  others: { readonly proxyCa?: string } = {},
+): Promise<TlsReplica> {
+  const own = { proxyCa: path.join(dir, 'ca.pem'), proxySecret: path.join(dir, 'secret') };
+  const files = { ...own, ...others };
   return startTlsReplica(
     url,
     pki,
@@ -130,6 +134,25 @@ describe('the listener for proxies', () => {
     await expect(ask({ ...SECRET, ...forward(web) }, server)).rejects.toThrow(
       /alert|ECONNRESET|EPIPE|hang up/,
     );
+  });
+
+  it('lets each proxy prove itself anew when their authority is replaced, on open connections too', async () => {
+    const ca = path.join(makeScratchDir('proxies'), 'ca.pem');
+    writeFileSync(ca, proxies.cert);
+    const other = await start(['127.0.0.0/8'], { proxyCa: ca });
+    const headers = { ...SECRET, ...forward(web) };
+    const through = client(proxy, other);
+    expect(await through.ask(POLL, { headers })).toMatchObject({ status: 204 });
+    const successors = await newAuthority('proxies');
+    writeFileSync(ca, successors.cert);
+    await other.material.look();
+    expect(await through.ask(POLL, { headers })).toMatchObject({ status: 503, reused: true });
+    await expect(through.ask(POLL, { headers })).rejects.toThrow(/alert|ECONNRESET|EPIPE|hang up/);
+    const successor = client(await successors.issue({ cn: 'envoy-1' }), other);
+    expect(await successor.ask(POLL, { headers })).toMatchObject({ status: 204 });
+    through.close();
+    successor.close();
+    await other.stop();
   });
 
   it('does not take the proxy for an agent or an operator', async () => {

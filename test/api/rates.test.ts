@@ -58,6 +58,22 @@ it('all together are bounded too, and it is counted as shedding', async () => {
   expect(body).toMatch(/muster_api_shed_total\{why="rate"\} [1-9]/);
 });
 
+it('whoever proves nothing is bounded apart: what agents may ask is not used up, and probes are answered', async () => {
+  const replica = await replicaWith({ requestsPerSecond: 4 * LIMIT });
+  for (const path of [AGENTS, '/openapi.json', '/nowhere', '/v1/channels']) {
+    const many = Array.from({ length: 12 * LIMIT }, () => ask(replica, '', path));
+    const answers = await Promise.all(many);
+    const refused = answers.filter(({ statusCode }) => statusCode === 503);
+    expect([path, refused.length >= 4 * LIMIT]).toEqual([path, true]);
+    expect(refused[0]?.headers['retry-after']).toBeDefined();
+    expect((await ask(replica, 'agent:web-01', AGENTS)).statusCode).toBe(204);
+  }
+  for (const path of ['/healthz', '/metrics']) {
+    const answers = await Promise.all(Array.from({ length: 30 }, () => ask(replica, '', path)));
+    expect(new Set(answers.map(({ statusCode }) => statusCode))).toEqual(new Set([200]));
+  }
+});
+
 it('the allowance comes back with the next second', async () => {
   const replica = await replicaWith({ identityRequestsPerSecond: 1 });
   const status = async () => (await ask(replica, 'agent:web-03', AGENTS)).statusCode;

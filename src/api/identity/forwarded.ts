@@ -27,10 +27,12 @@ export interface ForwardedOptions {
   readonly takes: boolean;
   /** Came over the listener for proxies. */
   readonly isProxied: (request: FastifyRequest) => boolean;
+  /** Over a connection whose proxy has to prove itself anew. */
+  readonly isOutdated: (request: FastifyRequest) => boolean;
 }
 
 export function forwardedIdentity(options: ForwardedOptions): Way {
-  const { certificates, material, takes, isProxied } = options;
+  const { certificates, material, takes, isProxied, isOutdated } = options;
   return {
     hint: takes ? 'come through a proxy that forwards your certificate' : '',
     identify(request) {
@@ -40,6 +42,7 @@ export function forwardedIdentity(options: ForwardedOptions): Way {
           return null;
         throw refuse('Client-Cert is believed of proxies only, on the listener that is theirs');
       }
+      if (isOutdated(request)) throw connectAgain();
       const secret = material.current.proxySecret;
       if (secret !== null && !isSame(secret, headers[SECRET_HEADER]))
         throw refuse(`the proxy does not prove itself: ${SECRET_HEADER} is absent or wrong`);
@@ -62,6 +65,14 @@ function isSame(secret: string, given: string | string[] | undefined): boolean {
   if (typeof given !== 'string') return false;
   const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(hash(secret), hash(given));
+}
+
+/** No fault of who is behind the proxy: the next connection shows whether it is still one. */
+function connectAgain(): Refusal {
+  const detail =
+    'the authority of the proxies was replaced; send the same again on a new connection';
+  const more = { retryAfterSecs: 1, why: 'proxy-authority', endsConnection: true };
+  return new Refusal('not-accepted', detail, more);
 }
 
 function refuse(why: string): Refusal {

@@ -49,6 +49,8 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     audience?: Audience;
+    /** Asked by balancers, kubelets and scrapers: answered however often others ask. */
+    isProbe?: boolean;
     /** Of routes for operators: the least role that is served; `viewer` where none is named. */
     role?: OperatorRole;
   }
@@ -101,14 +103,24 @@ function needs(role: OperatorRole, { name, role: own }: Operator): Refusal {
   );
 }
 
-export function addIdentity(app: FastifyInstance, ways: readonly Way[]): void {
+/** `onRefused`: told of each request whose caller was not admitted, before the refusal is thrown. */
+export function addIdentity(
+  app: FastifyInstance,
+  ways: readonly Way[],
+  onRefused: (request: FastifyRequest) => Promise<void>,
+): void {
   app.decorateRequest('identity', null);
   app.addHook('onRequest', async (request) => {
     const { config } = request.routeOptions;
     // Who is served anyway need not prove anything: probes must not wait for a table of tokens.
     if (request.is404 || config.audience === 'anyone') return;
-    request.identity = await identify(request, ways);
-    admit(config, request.identity, ways);
+    try {
+      request.identity = await identify(request, ways);
+      admit(config, request.identity, ways);
+    } catch (error) {
+      await onRefused(request);
+      throw error;
+    }
   });
   app.decorate('isStillAdmitted', async (request: FastifyRequest) => {
     try {

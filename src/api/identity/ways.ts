@@ -19,12 +19,16 @@ export interface Ways {
 export function openWays(app: FastifyInstance, deps: ApiDeps, proxies: ProxyListener | null): Ways {
   const { material } = deps.certificates;
   const isProxied = (request: FastifyRequest): boolean => proxies?.brought(request) ?? false;
+  const isOutdated = (request: FastifyRequest): boolean => proxies?.isOutdated(request) ?? false;
   const read = (known: string | null) => deps.pool.run((sql) => readRevocations(sql, known));
   const revocations = new Revocations({ ...deps, read });
   if (material.isAsking) revocations.start();
   const certificates = new Certificates({ ...deps.certificates, clock: deps.clock, revocations });
   const ways = [
-    forwardedIdentity({ certificates, material, takes: proxies !== null, isProxied }),
+    forwardedIdentity({
+      ...{ certificates, material, takes: proxies !== null },
+      ...{ isProxied, isOutdated },
+    }),
     ...(material.isAsking ? [tlsIdentity(certificates, isProxied)] : []),
     bearerTokens(deps),
     ...(deps.devIdentity ? [developmentIdentity(app, deps.log)] : []),

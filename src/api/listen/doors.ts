@@ -64,7 +64,7 @@ function createApp(
 
 function openToProxies(
   app: FastifyInstance,
-  { certificates: { proxies }, limits }: ApiDeps,
+  { certificates: { proxies, material }, limits }: ApiDeps,
   connections: Connections,
   tls: ServerTls | null,
 ): ProxyListener | null {
@@ -75,5 +75,5 @@ function openToProxies(
   const server = createServer(handler, limits, tls, 'proxies');
   server.on('clientError', answerClientError);
   connections.watch(server);
-  return new ProxyListener(server, proxies);
+  return new ProxyListener(server, proxies, material);
 }

@@ -1,13 +1,15 @@
 /**
  * The listener for proxies: the same application, reached by proxies alone. Who connects from an address that is
  * not configured is cut off before a handshake; who connects from one proves itself by a certificate of the
- * proxies' authority in that handshake, or by a secret with each request (`identity/forwarded.ts`), or both.
+ * proxies' authority in that handshake (and again when that authority is replaced), or by a secret with each request (`identity/forwarded.ts`), or both.
  */
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import https from 'node:https';
 import { BlockList, isIPv6, type AddressInfo, type Socket } from 'node:net';
 import type { FastifyRequest } from 'fastify';
+import type { KeptMaterial } from './files.ts';
+import { endsOf } from './server.ts';
 
 export interface ProxyListen {
   readonly host: string;
@@ -19,24 +21,42 @@ export interface ProxyListen {
 export class ProxyListener {
   private readonly server: Server;
   private readonly where: ProxyListen;
-  private readonly sockets = new WeakSet<Socket>();
+  private readonly material: KeptMaterial;
+  /** The proxies' authority when each connected: under TLS the socket of a request is not the one that did. */
+  private readonly opened = new Map<string, string | null>();
+  private readonly sockets = new WeakMap<Socket, string | null>();
 
-  constructor(server: Server, where: ProxyListen) {
+  constructor(server: Server, where: ProxyListen, material: KeptMaterial) {
     this.server = server;
     this.where = where;
+    this.material = material;
     const known = rangesOf(where.addresses);
     server.prependListener('connection', (socket: Socket) => {
       const { remoteAddress = '' } = socket;
       if (!known.check(remoteAddress, isIPv6(remoteAddress) ? 'ipv6' : 'ipv4')) socket.destroy();
+      else this.watch(socket);
     });
     const opened = server instanceof https.Server ? 'secureConnection' : 'connection';
     server.prependListener(opened, (socket: Socket) => {
-      this.sockets.add(socket);
+      this.sockets.set(socket, this.opened.get(endsOf(socket)) ?? null);
     });
   }
 
-  brought({ raw }: FastifyRequest): boolean {
+  private watch(socket: Socket): void {
+    const ends = endsOf(socket);
+    this.opened.set(ends, this.material.current.text.proxyCa);
+    socket.once('close', () => this.opened.delete(ends));
+  }
+
+  brought({ raw }: Pick<FastifyRequest, 'raw'>): boolean {
     return this.sockets.has(raw.socket);
+  }
+
+  /** Came over a connection whose proxy proved itself to an authority that no longer is the proxies'. */
+  isOutdated({ raw }: Pick<FastifyRequest, 'raw'>): boolean {
+    return (
+      this.brought({ raw }) && this.sockets.get(raw.socket) !== this.material.current.text.proxyCa
+    );
   }
 
   async listen(): Promise<void> {

@@ -52,6 +52,8 @@ export function createServer(
       ? http.createServer(options, listener)
       : createTlsServer(listener, { ...options, handshakeTimeout: requestTimeoutMs }, tls, clients);
   server.maxConnections = maxConnections;
+  // Node answers 417 by itself, without a word; who expects what nobody knows is served all the same.
+  server.on('checkExpectation', listener);
   return server;
 }
 
@@ -166,6 +168,7 @@ export class Connections {
   }
 }
 
-function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+/** Names a connection by its two ends. */
+export function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
   return `${remoteAddress ?? ''} ${String(remotePort)} ${localAddress ?? ''} ${String(localPort)}`;
 }

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, Type } from '@sinclair/typebox';
-import { hasSameEtag } from '../etag.ts';
+import { hasSameEtag, UNCHANGED } from '../etag.ts';
 import {
   currentArtifactVersion,
   hasFleet,
@@ -76,7 +76,7 @@ const responsesOf = (part: Part) => ({
     content: { [TYPES[part]]: { schema: BODIES[part] } },
   },
   400: ProblemSchema,
-  304: Type.Null({ description: 'Unchanged since If-None-Match.' }),
+  304: UNCHANGED,
   401: ProblemSchema,
   403: ProblemSchema,
   404: ProblemSchema,

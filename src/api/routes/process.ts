@@ -22,7 +22,8 @@ function shared({ readiness, clock }: ApiDeps): ApiDeps['readiness'] {
 
 export function addProcess(scope: Scope, deps: ApiDeps): void {
   const readiness = shared(deps);
-  const config = { audience: 'anyone' } as const;
+  const anyone = { audience: 'anyone' } as const;
+  const config = { ...anyone, isProbe: true };
   scope.get(
     '/healthz',
     {
@@ -60,7 +61,7 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
   );
   // The same for as long as the process runs, and half a megabyte: made once.
   let description: Buffer | null = null;
-  scope.get('/openapi.json', { config, schema: { hide: true } }, (_request, reply) => {
+  scope.get('/openapi.json', { config: anyone, schema: { hide: true } }, (_request, reply) => {
     description ??= Buffer.from(JSON.stringify(describeErrors(scope.swagger())));
     return reply.type('application/json; charset=utf-8').send(description);
   });

@@ -30,6 +30,7 @@ import { fromDatabase, Refusal } from '../../refusal.ts';
 import type { Scope } from '../../scope.ts';
 import {
   about,
+  aboutCommitted,
   channelFilter,
   cursorOf,
   isUnchanged,
@@ -58,7 +59,7 @@ export function addOverview(scope: Scope, deps: ApiDeps): void {
   const fleetNow = oncePerCommit(() => fleet(deps));
   scope.get(
     '/v1/fleet',
-    { config: OPERATOR, schema: about('The fleet at a glance', FleetSchema) },
+    { config: OPERATOR, schema: aboutCommitted('The fleet at a glance', FleetSchema) },
     (request, reply) =>
       fromDatabase(log, async () =>
         (await isUnchanged(deps, request, reply)) ? reply : fleetNow(reply, {}),
@@ -88,7 +89,10 @@ export function addOverview(scope: Scope, deps: ApiDeps): void {
     {
       config: OPERATOR,
       schema: {
-        ...about('Closures that are not dispatched again until cleared', QuarantineListSchema),
+        ...aboutCommitted(
+          'Closures that are not dispatched again until cleared',
+          QuarantineListSchema,
+        ),
         querystring: ChannelPage,
       },
     },
@@ -102,7 +106,10 @@ export function addOverview(scope: Scope, deps: ApiDeps): void {
     {
       config: OPERATOR,
       schema: {
-        ...about('Hosts that staged their release and wait for a reboot', DeferralListSchema),
+        ...aboutCommitted(
+          'Hosts that staged their release and wait for a reboot',
+          DeferralListSchema,
+        ),
         querystring: ChannelPage,
       },
     },

@@ -1,7 +1,7 @@
 /** What the operator's reads share: pages walked by key, cursors, filters, absent members, and ETags. */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { hasSameEtag } from '../../etag.ts';
+import { hasSameEtag, UNCHANGED } from '../../etag.ts';
 import { readLeader } from '../../../db/overview.ts';
 import { ProblemSchema } from '../../../wire/problem.ts';
 import { isJsonObject } from '../../../wire/text.ts';
@@ -37,6 +37,12 @@ export const OPERATOR = { audience: 'operator' } as const;
 /** What all of these routes share; each adds what it takes. */
 export function about<T extends TSchema>(summary: string, answer: T) {
   return { summary, tags: ['operator'], response: { 200: answer, ...PROBLEM_ANSWERS } };
+}
+
+/** Of what `isUnchanged` may answer: the same, and that the caller's copy still is. */
+export function aboutCommitted<T extends TSchema>(summary: string, answer: T) {
+  const { response, ...rest } = about(summary, answer);
+  return { ...rest, response: { ...response, 304: UNCHANGED } };
 }
 
 export function limitOf({ limit }: Page, most: number): number {

@@ -26,6 +26,7 @@ import { fromDatabase, Refusal } from '../../refusal.ts';
 import type { Scope } from '../../scope.ts';
 import {
   about,
+  aboutCommitted,
   badCursor,
   channelFilter,
   choiceOf,
@@ -84,7 +85,7 @@ export function addRollouts(scope: Scope, deps: ApiDeps): void {
     {
       config: OPERATOR,
       schema: {
-        ...about('All rollouts, newest first', RolloutListSchema),
+        ...aboutCommitted('All rollouts, newest first', RolloutListSchema),
         querystring: ListQuery,
       },
     },
@@ -101,7 +102,7 @@ export function addRollouts(scope: Scope, deps: ApiDeps): void {
     {
       config: OPERATOR,
       schema: {
-        ...about('Where a rollout stands, wave by wave', LifecycleSchema),
+        ...aboutCommitted('Where a rollout stands, wave by wave', LifecycleSchema),
         params: RolloutParams,
       },
     },
@@ -121,7 +122,7 @@ function addOfRollout(scope: Scope, deps: ApiDeps): void {
     {
       config: OPERATOR,
       schema: {
-        ...about('Hosts of a rollout, in order of wave and name', RolloutHostsSchema),
+        ...aboutCommitted('Hosts of a rollout, in order of wave and name', RolloutHostsSchema),
         params: RolloutParams,
         querystring: HostsQuery,
       },

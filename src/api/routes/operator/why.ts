@@ -18,6 +18,7 @@ import { fromDatabase, Refusal } from '../../refusal.ts';
 import type { Scope } from '../../scope.ts';
 import {
   about,
+  aboutCommitted,
   hostnameOf,
   isUnchanged,
   OPERATOR,
@@ -52,7 +53,10 @@ export function addWhy(scope: Scope, deps: ApiDeps): void {
     {
       config: OPERATOR,
       schema: {
-        ...about('Why the hosts of a rollout do not move, aggregated', RolloutBlockersSchema),
+        ...aboutCommitted(
+          'Why the hosts of a rollout do not move, aggregated',
+          RolloutBlockersSchema,
+        ),
         params: RolloutParams,
       },
     },
