@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createPool, type Pool } from '../../src/db/pool.ts';
+import { createTestDatabase } from '../support/database.ts';
 import { createRoleDatabase, type RoleDatabase } from '../support/roles.ts';
 import { seed } from './support/seed.ts';
 
@@ -100,4 +101,48 @@ it('knows that a grant ends what held a host', async () => {
   expect(grant?.ts).toBe('2026-05-16T00:12:17.000Z');
   const since = '2026-05-16T00:00:03.000Z';
   expect(held).toEqual([{ what: 'held by wave-promotion:1', since, held_for: '00:12:14' }]);
+});
+
+/** Of another story: what the queries made of it once, and should not have. */
+it('frees the slot of a host that waits for its reboot, and knows a first failure by its row', async () => {
+  const { url } = await createTestDatabase();
+  const own = createPool(
+    { url, schema: 'muster', name: 'test' },
+    { role: 'test', max: 1, statementMs: 10_000 },
+  );
+  await seed(
+    (statements) => own.run(statements),
+    `
+channel stable
+wave stable d1 d2
+channel base
+wave base b1
+budget all max=1
+takeover
+heartbeat * c0
+declare 1
+event b1 ack
+event b1 deferred
+event d1 ack
+event d1 completed
+event d1 probe health fail
+heartbeat b1 c1
+event b1 probe health fail
+event b1 converged
+wait 6m
+event d1 converged
+`,
+  );
+  const ask = (beginning: string) => {
+    const { query = '' } = recipes.find(({ question }) => question.startsWith(beginning)) ?? {};
+    return own.run((sql) => sql.unsafe<Record<string, unknown>[]>(query));
+  };
+  const [{ grants } = { grants: 0 }] = await own.run(
+    (sql) => sql<{ grants: number }[]>`
+      SELECT count(*)::int AS grants FROM muster_v1.events WHERE payload->>'action' = 'QueueDispatch'`,
+  );
+  expect(grants).toBe(2);
+  expect(await ask('Was a dispatch ever granted')).toEqual([]);
+  expect(await ask('Which probes failed')).toMatchObject([{ failures: 2, first_in: 'stable@1' }]);
+  await own.end();
 });
