@@ -120,6 +120,7 @@ table epoch
   system_identifier text not null -- Of the cluster that the incarnation was made under.
   timeline bigint not null -- Of that cluster then.
   database_oid bigint not null -- Of that database.
+  log_oid bigint -- Of the table event_log there: a restored dump makes another.
   constraint epoch_pkey PRIMARY KEY (singleton)
   constraint epoch_singleton_check CHECK (singleton)
   index CREATE UNIQUE INDEX epoch_pkey ON epoch USING btree (singleton)
@@ -152,17 +153,17 @@ table event_log partition by RANGE (seq)
   comment Everything that happened and was decided, gapless from 1 in commit order, append only, hash-chained. The state tables are its fold.
 
 table event_log_p000000 FOR VALUES FROM ('0') TO ('1000000')
-  seq bigint not null
-  ts timestamp(3) with time zone not null
-  epoch bigint not null
-  kind text not null
-  hostname text
-  rollout_id text
-  channel text
-  actor text
-  caused_by bigint
-  payload json not null
-  hash bytea not null
+  seq bigint not null -- 1, 2, 3 … in the order of commits, assigned by the leader.
+  ts timestamp(3) with time zone not null -- The instant the input was decided at: the leader's clock, never earlier than the row before.
+  epoch bigint not null -- Leadership term that wrote the row.
+  kind text not null -- What sort of row it is; decides the shape of payload.
+  hostname text -- Host that it is about; null when it is about none or several.
+  rollout_id text -- Rollout that it is about.
+  channel text -- Channel that it is about.
+  actor text -- Who acted: host, person or leader.
+  caused_by bigint -- seq of the row that led to this one; null for an input's own row.
+  payload json not null -- Facts of the row, format version v, and under changes the fields it assigned. json: the text is hashed.
+  hash bytea not null -- sha256(previous hash, then each column, length-prefixed); of 32 zero bytes before seq 1.
   constraint event_log_check CHECK ((caused_by < seq))
   constraint event_log_hash_check CHECK ((length(hash) = 32))
   constraint event_log_p000000_pkey PRIMARY KEY (seq)
@@ -178,17 +179,17 @@ table event_log_p000000 FOR VALUES FROM ('0') TO ('1000000')
   comment Rows 0 to 999999 of event_log.
 
 table event_log_p000001 FOR VALUES FROM ('1000000') TO ('2000000')
-  seq bigint not null
-  ts timestamp(3) with time zone not null
-  epoch bigint not null
-  kind text not null
-  hostname text
-  rollout_id text
-  channel text
-  actor text
-  caused_by bigint
-  payload json not null
-  hash bytea not null
+  seq bigint not null -- 1, 2, 3 … in the order of commits, assigned by the leader.
+  ts timestamp(3) with time zone not null -- The instant the input was decided at: the leader's clock, never earlier than the row before.
+  epoch bigint not null -- Leadership term that wrote the row.
+  kind text not null -- What sort of row it is; decides the shape of payload.
+  hostname text -- Host that it is about; null when it is about none or several.
+  rollout_id text -- Rollout that it is about.
+  channel text -- Channel that it is about.
+  actor text -- Who acted: host, person or leader.
+  caused_by bigint -- seq of the row that led to this one; null for an input's own row.
+  payload json not null -- Facts of the row, format version v, and under changes the fields it assigned. json: the text is hashed.
+  hash bytea not null -- sha256(previous hash, then each column, length-prefixed); of 32 zero bytes before seq 1.
   constraint event_log_check CHECK ((caused_by < seq))
   constraint event_log_hash_check CHECK ((length(hash) = 32))
   constraint event_log_p000001_pkey PRIMARY KEY (seq)
@@ -591,7 +592,7 @@ BEGIN
   LOOP
     name := format('event_log_p%s', lpad(part::text, 6, '0'));
     -- Made apart and then attached: attaching does not lock out readers and writers of the log.
-    EXECUTE format('CREATE TABLE %I (LIKE event_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
+    EXECUTE format('CREATE TABLE %I (LIKE event_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMMENTS)', name);
     EXECUTE format('CREATE TRIGGER event_log_no_truncate BEFORE TRUNCATE ON %I
                     FOR EACH STATEMENT EXECUTE FUNCTION event_log_append_only()', name);
     EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER event_log_no_truncate', name);

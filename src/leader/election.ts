@@ -24,27 +24,28 @@ export interface TakenTerm extends Term {
 /**
  * Takes the next epoch. Waits for any transaction of the previous leader that still holds the row; whatever
  * that leader does afterwards fails at its fence. A database that is not the one that the incarnation was
- * made under (another cluster, timeline or database) gets a new incarnation.
+ * made under (another cluster, timeline or database, or tables that a dump made anew) gets a new incarnation.
  */
 export async function takeEpoch(sql: Sql, candidate: Candidate, since: string): Promise<TakenTerm> {
   const { holder, address, version } = candidate;
   const [row] = await sql<TakenTerm[]>`
     WITH before AS (SELECT incarnation FROM epoch)
     INSERT INTO epoch AS e (epoch, holder, address, version, since, incarnation,
-      system_identifier, timeline, database_oid)
+      system_identifier, timeline, database_oid, log_oid)
     SELECT 1, ${holder}, ${address}, ${version}, ${since}, ${randomUUID()},
       (SELECT system_identifier::text FROM pg_control_system()),
       ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint,
-      (SELECT oid::bigint FROM pg_database WHERE datname = current_database())
+      (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
+      'event_log'::regclass::oid::bigint
     ON CONFLICT (singleton) DO UPDATE SET
       epoch = e.epoch + 1, holder = excluded.holder, address = excluded.address,
       version = excluded.version, since = excluded.since,
       incarnation = CASE
-        WHEN (e.system_identifier, e.timeline, e.database_oid)
-           = (excluded.system_identifier, excluded.timeline, excluded.database_oid)
+        WHEN (e.system_identifier, e.timeline, e.database_oid, coalesce(e.log_oid, excluded.log_oid))
+           = (excluded.system_identifier, excluded.timeline, excluded.database_oid, excluded.log_oid)
         THEN e.incarnation ELSE excluded.incarnation END,
       system_identifier = excluded.system_identifier, timeline = excluded.timeline,
-      database_oid = excluded.database_oid
+      database_oid = excluded.database_oid, log_oid = excluded.log_oid
     RETURNING epoch, incarnation, (SELECT incarnation FROM before) AS before`;
   if (row === undefined) throw new Error('the epoch row could not be written');
   return row;

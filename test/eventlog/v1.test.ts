@@ -39,7 +39,6 @@ describe('the catalog', () => {
          WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
          UNION ALL SELECT NULL, 0) a ON true
        WHERE n.nspname IN ('muster', 'muster_v1') AND c.relkind IN ('r', 'p', 'v')
-         AND NOT (c.relispartition AND a.attnum > 0)
          AND coalesce(col_description(c.oid, a.attnum), CASE a.attnum WHEN 0 THEN obj_description(c.oid, 'pg_class') END) IS NULL
        UNION ALL
        SELECT p.oid::regprocedure::text FROM pg_proc p

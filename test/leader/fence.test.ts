@@ -130,6 +130,13 @@ describe('fence', () => {
     expect(lines.filter((line) => line.includes('another database'))).toHaveLength(1);
     expect(three.term.incarnation).not.toBe(one.term.incarnation);
     expect(three.term.epoch).toBe(two.term.epoch + 1);
+    // A dump that was restored into the same database: the tables are other ones.
+    await pool.run((sql) => sql`UPDATE epoch SET log_oid = log_oid - 1`);
+    const four = await begin('four', say);
+    expect(four.term.incarnation).not.toBe(three.term.incarnation);
+    // As the code before this column left it.
+    await pool.run((sql) => sql`UPDATE epoch SET log_oid = NULL`);
+    expect((await begin('five', say)).term.incarnation).toBe(four.term.incarnation);
   });
 
   it('leads a newer schema that only adds, and none that left it behind', async () => {
