@@ -153,6 +153,56 @@ describe('verify_chain', () => {
       await column(pool, `SELECT cause_note FROM muster_v1.events WHERE caused_by > 9`),
     ).toContain(null);
   });
+
+  it('misses what the asked range lacks, at its end and before its beginning', async () => {
+    const pool = open((await createTestDatabase()).url);
+    const chain = (args: string) => column(pool, `SELECT muster_v1.verify_chain(${args}) AS bad`);
+    const remove = (which: string) =>
+      ask(pool, `ALTER TABLE event_log DISABLE TRIGGER ALL; DELETE FROM event_log WHERE ${which}`);
+    expect(await chain('')).toEqual([null]); // nothing was ever logged
+    expect(await chain('1, 3')).toEqual([1]);
+    const { state } = await seed((statements) => pool.run(statements), scenario);
+    const head = state.headSeq;
+    expect(await chain(`1, ${String(head)}`)).toEqual([null]);
+    expect(await chain(`${String(head + 1)}`)).toEqual([null]); // nothing since
+    expect(await chain(`1, ${String(head + 5)}`)).toEqual([head + 1]);
+    expect(await chain('9, 8')).toEqual([null]);
+    await remove('seq = 15');
+    expect(await chain('10, 15')).toEqual([15]);
+    expect(await chain('15, 15')).toEqual([15]);
+    expect(await chain('10, 14')).toEqual([null]);
+    await remove('seq > 14');
+    expect(await chain('')).toEqual([null]); // only a checkpoint tells
+    expect(await chain(`1, ${String(head)}`)).toEqual([15]);
+    expect(await chain(`${String(head + 1)}`)).toEqual([head + 1]);
+    expect(await chain('20, 30')).toEqual([20]);
+    await remove('seq < 4');
+    expect(await chain('')).toEqual([1]);
+    expect(await chain('3, 9')).toEqual([3]);
+    expect(await chain('4, 9')).toEqual([4]); // nothing shows that it follows
+  });
+
+  it('passes detached rows over, and never says that all of them are well', async () => {
+    const pool = open((await createTestDatabase()).url);
+    await seed((statements) => pool.run(statements), scenario);
+    const chain = (args: string) => column(pool, `SELECT muster_v1.verify_chain(${args}) AS bad`);
+    await ask(
+      pool,
+      `ALTER TABLE event_log DISABLE TRIGGER ALL;
+       INSERT INTO log_detached SELECT 'p', 1, seq, ts, ts, sha256('a'), hash FROM event_log WHERE seq = 5;
+       DELETE FROM event_log WHERE seq <= 5`,
+    );
+    for (const asked of ['', '1, 9', '5, 9', '6']) expect(await chain(asked)).toEqual([null]);
+    for (const asked of ['1, 5', '2, 3'])
+      await expect(chain(asked)).rejects.toThrow('rows up to 5 were detached');
+    await ask(pool, 'DELETE FROM event_log WHERE seq = 6');
+    expect(await chain('')).toEqual([6]);
+    await ask(pool, 'DELETE FROM event_log WHERE seq = 7');
+    expect(await chain('2, 7')).toEqual([6]);
+    await ask(pool, 'DELETE FROM event_log');
+    expect(await chain('')).toEqual([null]);
+    expect(await chain('1, 9')).toEqual([6]);
+  });
 });
 
 describe('state_at', () => {
