@@ -171,6 +171,7 @@ async function startApi(
       readiness: () => readiness(kit, pool, state),
       replica,
       devIdentity: config.devIdentity,
+      needsRevocations: isStrict(config),
       certificates: {
         material: kit.material,
         hostnameSuffix: config.hostnameSuffix,

@@ -95,6 +95,8 @@ export interface ApiDeps {
   /** Believe `X-Muster-Dev-Identity`; refused unless the listener is loopback. */
   readonly devIdentity: boolean;
   readonly certificates: CertificateOptions;
+  /** No agent is served before a signed list of revocations was verified. */
+  readonly needsRevocations: boolean;
   /** Null: this replica issues no certificates. */
   readonly enrolment: EnrolmentOptions | null;
   /** Base URL of the binary cache whose narinfo agents may ask for; null: none. */

@@ -9,6 +9,8 @@ import type { ApiLimits } from './deps.ts';
 import { Refusal } from './refusal.ts';
 
 const WINDOW_MS = 1_000;
+/** Opening the page takes four. Each is as much work as some ten events, and anyone may ask. */
+const FILES = 50;
 /** Callers remembered within a window; whoever is forgotten for others begins anew. Some 200 bytes each. */
 const CALLERS = 20_000;
 
@@ -45,7 +47,10 @@ export async function createRates(
     max: limits.requestsPerSecond,
     keyGenerator: () => 'strangers',
   });
+  const files = app.createRateLimit({ max: FILES, keyGenerator: () => 'files' });
   const ofNobody = async (request: FastifyRequest): Promise<void> => {
+    const { isFile } = request.routeOptions.config;
+    if (isFile === true && isExceeded(await files(request))) throw tooMany(request);
     if (isExceeded(await strangers(request))) throw tooMany(request);
   };
   return {

@@ -21,12 +21,15 @@ export type ParseResult = { ok: true; value: Json } | { ok: false; detail: strin
  */
 const MAX_DEPTH = 64;
 
-/** Parses UTF-8 bytes. Never throws for anything that the bytes may hold. */
-export function parseStrict(bytes: Uint8Array): ParseResult {
+/**
+ * Parses UTF-8 bytes. Never throws for anything that the bytes may hold. `mostValues`: how many values, at whatever
+ * depth, are read before the rest is refused; a megabyte can hold half a million, which take a second.
+ */
+export function parseStrict(bytes: Uint8Array, mostValues = Infinity): ParseResult {
   const text = decodeUtf8(bytes);
   if (text === undefined) return { ok: false, detail: 'not valid UTF-8' };
   try {
-    return { ok: true, value: new Parser(text).document() };
+    return { ok: true, value: new Parser(text, mostValues).document() };
   } catch (error) {
     if (error instanceof Refusal) return { ok: false, detail: error.message };
     throw error;
@@ -68,9 +71,12 @@ const BACKSLASH = 0x5c;
 class Parser {
   private at = 0;
   private readonly text: string;
+  private readonly mostValues: number;
+  private values = 0;
 
-  constructor(text: string) {
+  constructor(text: string, mostValues: number) {
     this.text = text;
+    this.mostValues = mostValues;
   }
 
   document(): Json {
@@ -81,6 +87,8 @@ class Parser {
   }
 
   private value(depth: number): Json {
+    this.values += 1;
+    if (this.values > this.mostValues) this.refuse(`more than ${String(this.mostValues)} values`);
     this.skipSpace();
     switch (this.text[this.at]) {
       case '{':

@@ -58,6 +58,7 @@ export function manifestPoll(context: WorkerContext, options: ManifestPollOption
   return { name: 'manifests', everyMs: options.everyMs, run: (signal) => poll.run(signal) };
 }
 
+type ListName = 'revocations' | 'bootstrap-nonces';
 type VerifyOutcomeInput = Extract<StoredInput, { kind: 'VerifyOutcome' }>;
 
 /** Of verified artifacts, by their path in the source. */
@@ -117,12 +118,7 @@ class ManifestPoll {
   private async pollSet(trust: Trust, trustBytes: Uint8Array, signal: AbortSignal): Promise<void> {
     const fleet = await this.readSigned('fleet.resolved', signal);
     if (fleet === undefined) {
-      await this.mustBeUnchanged('fleet.resolved', fleet, signal);
-      await this.sayRefused({
-        artifact: 'fleet.resolved',
-        reason: 'missing',
-        detail: `${this.options.source.where} has no fleet.resolved.json with a .sig beside it; check MUSTER_SOURCE`,
-      });
+      await this.sayMissing('fleet.resolved', signal);
       return;
     }
     const accepted = await this.options.shelf.accepted();
@@ -242,16 +238,16 @@ class ManifestPoll {
     throw new Error('another process accepted something newer meanwhile; reading again');
   }
 
-  private async pollList(
-    name: 'revocations' | 'bootstrap-nonces',
-    trust: Trust,
-    signal: AbortSignal,
-  ): Promise<void> {
+  private async pollList(name: ListName, trust: Trust, signal: AbortSignal): Promise<void> {
     const signed = await this.readSigned(name, signal);
-    if (signed === undefined) return;
     const kind = name === 'revocations' ? 'revocations' : 'nonces';
     const accepted = await this.options.shelf.accepted();
     const before = accepted.find((artifact) => artifact.kind === kind);
+    if (signed === undefined) {
+      // Never there: it is not used here. No longer there: somebody may be keeping a newer one back.
+      if (before !== undefined) await this.sayMissing(name, signal);
+      return;
+    }
     const context = {
       trust,
       now: this.context.clock.now(),
@@ -270,6 +266,15 @@ class ManifestPoll {
     await this.store([stored]);
     this.context.metrics.count('muster_verifications_total', { outcome: 'ok' });
     await this.sayInForce(new Map([[name, artifact.hash]]));
+  }
+
+  private async sayMissing(
+    artifact: 'fleet.resolved' | ListName,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.mustBeUnchanged(artifact, undefined, signal);
+    const detail = `${this.options.source.where} has no ${artifact}.json with a .sig beside it; check MUSTER_SOURCE`;
+    await this.sayRefused({ artifact, reason: 'missing', detail });
   }
 
   private async sayRefusals(

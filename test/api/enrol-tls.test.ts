@@ -187,3 +187,23 @@ it('is given no certificate by renewing once it is revoked, nor keeps one of jus
   );
   expect(rows).toHaveLength(1);
 });
+
+it('cannot keep the control plane busy with what is no token', async () => {
+  const deep = `${'['.repeat(60)}${']'.repeat(60)}`;
+  const half = { version: 1, signature: 'AA' };
+  const nested = {
+    ...half,
+    claims: { a: JSON.parse(`[${Array(8_000).fill(deep).join(',')}]`) as unknown },
+  };
+  const long = { ...half, claims: { a: 'x'.repeat(20_000) } };
+  const stranger = replica.client(null);
+  for (const [token, why] of [
+    [nested, /more than 200 values/],
+    [long, /no token has more than/],
+  ] as const) {
+    const body = { token, csrPem: '' };
+    const answer = await stranger.ask('/v1/enroll', { method: 'POST', body });
+    expect(answer).toMatchObject({ status: 400, code: 'malformed' });
+    expect(answer.detail).toMatch(why);
+  }
+});

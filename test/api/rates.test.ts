@@ -74,6 +74,16 @@ it('whoever proves nothing is bounded apart: what agents may ask is not used up,
   }
 });
 
+it('files for anyone are few a second, and agents are served meanwhile', async () => {
+  const replica = await replicaWith({});
+  let served = 0;
+  for (let i = 0; i < 120; i += 1)
+    if ((await ask(replica, '', '/openapi.json')).statusCode === 200) served += 1;
+  expect(served).toBeGreaterThanOrEqual(50);
+  expect(served).toBeLessThan(120);
+  expect((await ask(replica, 'agent:web-01', AGENTS)).statusCode).toBe(204);
+});
+
 it('the allowance comes back with the next second', async () => {
   const replica = await replicaWith({ identityRequestsPerSecond: 1 });
   const status = async () => (await ask(replica, 'agent:web-03', AGENTS)).statusCode;

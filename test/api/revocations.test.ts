@@ -118,6 +118,7 @@ describe('before the list was read', () => {
     const asked: (string | null)[] = [];
     const revocations = new Revocations({
       ...{ clock, log: silentLogger(), wake: { subscribe: () => () => undefined } },
+      needsRevocations: false,
       read: (known) => {
         asked.push(known);
         return answers.shift()?.() ?? Promise.resolve(null);
@@ -134,6 +135,40 @@ describe('before the list was read', () => {
       return asked.length;
     }).toBeGreaterThan(1);
     await eventually(() => attempt(refusing)).toBe('undefined');
+    revocations.stop();
+  });
+});
+
+describe('strict mode, where no list was ever verified', () => {
+  it('serves no agent, and is not ready, until there is one', async () => {
+    const clock = fakeClock();
+    let stored: StoredRevocations | null = null;
+    let asked = 0;
+    const revocations = new Revocations({
+      ...{ clock, log: silentLogger(), wake: { subscribe: () => () => undefined } },
+      needsRevocations: true,
+      read: () => {
+        asked += 1;
+        return Promise.resolve(stored);
+      },
+    });
+    const refusing = () => revocations.refusing('web-01', 0);
+    const isReady = async () =>
+      (await revocations.readiness(() => Promise.resolve({ ready: true, reasons: [] }))).ready;
+    const look = eventually(() => {
+      clock.advance(5_000);
+      return asked;
+    });
+    revocations.start();
+    await look.toBeGreaterThan(3);
+    expect(refusing).toThrow(/revocations-unread/);
+    expect(await isReady()).toBe(false);
+    stored = { hash: 'h', content: { v: 1, revocations: [] } };
+    await eventually(() => {
+      clock.advance(5_000);
+      return attempt(refusing);
+    }).toBe('undefined');
+    expect(await isReady()).toBe(true);
     revocations.stop();
   });
 });

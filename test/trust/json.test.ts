@@ -159,6 +159,15 @@ describe('parseStrict refuses what has no single canonical form', () => {
     }
   });
 
+  it('more values than were asked for, wherever they are', () => {
+    const bytes = Buffer.from('{"a":[1,{"b":2}],"c":[[]]}');
+    expect(parseStrict(bytes, 7).ok).toBe(true);
+    expect(parseStrict(bytes, 6)).toEqual({
+      ok: false,
+      detail: expect.stringContaining('more than 6 values') as string,
+    });
+  });
+
   it('deep nesting without exhausting the stack', () => {
     expect(parse(nested(1_000_000)).ok).toBe(false);
     expect(parse('{"a":'.repeat(1_000_000)).ok).toBe(false);

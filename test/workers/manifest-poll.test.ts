@@ -153,6 +153,15 @@ describe('a poll', () => {
     expect(await polled(GOOD)).toContain('fleet.resolved ok');
   });
 
+  it('tells of a list that is kept back, and not of one that never was there', async () => {
+    const listed = new Map([...GOOD, ...revocationFiles('2026-11-01T12:00:00Z')]);
+    await polled(listed);
+    expect(await polled(GOOD)).toEqual(['revocations missing']);
+    expect(await polled(GOOD)).toEqual([]);
+    expect(kept.has('revocations')).toBe(true);
+    expect(await polled(listed)).toEqual(['revocations ok']);
+  });
+
   it('announces no set that another process has overtaken', async () => {
     isOvertaken = true;
     await expect(polled(GOOD)).rejects.toThrow('something newer');

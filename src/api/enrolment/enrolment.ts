@@ -45,6 +45,9 @@ export interface EnrolmentOptions {
 
 type Deps = Pick<ApiDeps, 'submit' | 'pool' | 'clock' | 'log' | 'metrics' | 'limits'>;
 
+/** A request has a dozen. Anybody may send one, and canonicalising what its token holds takes time. */
+const MOST_VALUES = 200;
+const MOST_TOKEN_BYTES = 16 * 1_024;
 /** Refusals that are remembered as told: of as many tokens as a busy day has. */
 const MOST_TOLD = 1_000;
 /** A signer that fails is looked at by people. */
@@ -64,11 +67,13 @@ export class Enrolment {
   }
 
   async enrol(body: Uint8Array): Promise<CertificateAnswer> {
-    const parsed = parseStrict(body);
+    const parsed = parseStrict(body, MOST_VALUES);
     if (!parsed.ok) throw new Refusal('malformed', `the body is no strict JSON: ${parsed.detail}`);
     if (!isObject(parsed.value) || typeof parsed.value.csrPem !== 'string')
       throw new Refusal('malformed', 'send {"token": {…}, "csrPem": "…"}');
     const { token, csrPem } = parsed.value;
+    if (body.length - csrPem.length > MOST_TOKEN_BYTES)
+      throw new Refusal('malformed', `no token has more than ${String(MOST_TOKEN_BYTES)} bytes`);
     const now = this.deps.clock.now();
     const trust = await this.ofAuthority(this.options.trust);
     const verified = verifyToken(token, trust, now);

@@ -51,6 +51,8 @@ declare module 'fastify' {
     audience?: Audience;
     /** Asked by balancers, kubelets and scrapers: answered however often others ask. */
     isProbe?: boolean;
+    /** The description, and what the page is made of: large, for anyone, and asked for a few times a day. */
+    isFile?: boolean;
     /** Of routes for operators: the least role that is served; `viewer` where none is named. */
     role?: OperatorRole;
   }

@@ -18,6 +18,8 @@ export interface RevocationsOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly wake: WakeSource;
+  /** Strict mode: where no list was ever verified nobody knows who is revoked. Else nobody is. */
+  readonly needsRevocations: boolean;
   /** The current list, unless its hash is the known one; null when there is none, or no other. */
   readonly read: (known: string | null) => Promise<StoredRevocations | null>;
 }
@@ -25,6 +27,9 @@ export interface RevocationsOptions {
 /** Commits come by the hundred each second; the list changes a few times a year. */
 const SOONEST_MS = 500;
 const LOOK_EVERY_MS = 5_000;
+
+const UNREAD =
+  'no signed list of revoked certificates has been verified and read yet; look at what was refused of revocations.json';
 
 export class Revocations {
   private readonly options: RevocationsOptions;
@@ -54,7 +59,7 @@ export class Revocations {
   /** As `ready`, and not before agents can be served. */
   async readiness(ready: () => Promise<Readiness>): Promise<Readiness> {
     if (!this.started || this.revoked !== null) return ready();
-    return { ready: false, reasons: ['the list of revoked certificates has not been read yet'] };
+    return { ready: false, reasons: [UNREAD] };
   }
 
   /** Told of hosts whose certificates hold no longer. */
@@ -105,13 +110,12 @@ export class Revocations {
   private async look(): Promise<void> {
     const stored = await this.options.read(this.hash);
     const before = this.revoked;
-    this.revoked ??= new Map();
-    if (stored === null) return;
-    const next = decodeStoredRevocations(stored.content);
-    if (next === null) {
-      this.revoked = before;
-      throw new Error('the stored list of revocations cannot be understood');
+    if (stored === null) {
+      if (!this.options.needsRevocations) this.revoked ??= new Map();
+      return;
     }
+    const next = decodeStoredRevocations(stored.content);
+    if (next === null) throw new Error('the stored list of revocations cannot be understood');
     this.revoked = next;
     this.hash = stored.hash;
     const stricter = [...next].filter(([host, at]) => at > (before?.get(host) ?? -Infinity));

@@ -56,7 +56,7 @@ async function readFiles(dir: string): Promise<ReadonlyMap<string, File>> {
 export async function addPage(app: FastifyInstance, dir: string): Promise<void> {
   const files = await readFiles(dir);
   const schema = { hide: true };
-  const config = { audience: 'anyone' } as const;
+  const config = { audience: 'anyone', isFile: true } as const;
   app.get('/', { config, schema }, (request, reply) => {
     const page = files.get('index.html');
     if (page === undefined) throw new Refusal('not-found', 'the page was not built: npm run build');

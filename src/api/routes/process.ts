@@ -61,8 +61,12 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
   );
   // The same for as long as the process runs, and half a megabyte: made once.
   let description: Buffer | null = null;
-  scope.get('/openapi.json', { config: anyone, schema: { hide: true } }, (_request, reply) => {
-    description ??= Buffer.from(JSON.stringify(describeErrors(scope.swagger())));
-    return reply.type('application/json; charset=utf-8').send(description);
-  });
+  scope.get(
+    '/openapi.json',
+    { config: { ...anyone, isFile: true }, schema: { hide: true } },
+    (_request, reply) => {
+      description ??= Buffer.from(JSON.stringify(describeErrors(scope.swagger())));
+      return reply.type('application/json; charset=utf-8').send(description);
+    },
+  );
 }

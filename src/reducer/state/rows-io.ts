@@ -99,11 +99,12 @@ export function setContent(
 ): void {
   state.content = content;
   state.manifests = new Map(manifests.map((manifest) => [manifest.rolloutId, manifest]));
-  const gatedBy = new Map<string, string[]>();
-  const gatesOf = new Map<string, string[]>();
+  const gatedBy = new Map<string, Set<string>>();
+  const gatesOf = new Map<string, Set<string>>();
+  // Sets: an edge that is declared twice is one.
   for (const { gated, gates } of content.edges) {
-    push(gatedBy, gates, gated);
-    push(gatesOf, gated, gates);
+    enter(gatedBy, gates, gated);
+    enter(gatesOf, gated, gates);
   }
   state.gatedBy = gatedBy;
   state.gatesOf = gatesOf;
@@ -123,10 +124,10 @@ function countFleet(state: FleetState, content: FleetContent): void {
   state.fleetReachable = reachable;
 }
 
-function push(map: Map<string, string[]>, key: string, value: string): void {
+function enter(map: Map<string, Set<string>>, key: string, value: string): void {
   const known = map.get(key);
-  if (known === undefined) map.set(key, [value]);
-  else known.push(value);
+  if (known === undefined) map.set(key, new Set([value]));
+  else known.add(value);
 }
 
 /** Every row, sorted by key: two equal states dump equally. */

@@ -70,9 +70,9 @@ export interface FleetState {
   /** Verified manifests of the current set, by rollout id. */
   manifests: ReadonlyMap<string, ManifestContent>;
   /** For each gating host, the hosts it gates, from the current set. */
-  gatedBy: ReadonlyMap<string, readonly string[]>;
+  gatedBy: ReadonlyMap<string, ReadonlySet<string>>;
   /** For each gated host, the hosts that gate it. */
-  gatesOf: ReadonlyMap<string, readonly string[]>;
+  gatesOf: ReadonlyMap<string, ReadonlySet<string>>;
   readonly channels: Map<string, ChannelRow>;
   readonly rollouts: Map<string, RolloutState>;
   /** Those of `rollouts` that are not pruned: tombstones are many, and nothing ever happens to them. */

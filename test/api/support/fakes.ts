@@ -153,6 +153,7 @@ export async function startReplica(
       readiness: () => Promise.resolve({ ready: true, reasons: [] }),
       replica: 'test',
       devIdentity: true,
+      needsRevocations: false,
       certificates: { ...WITHOUT_CERTIFICATES, ...certificates },
       enrolment: null,
       closureSource: null,

@@ -6,13 +6,14 @@ import { EXPLAIN_HOSTS, OPEN, type Gate, type Held } from './gate.ts';
 export const channelEdges: Gate = {
   name: 'channel-edges',
   keys: (held) => {
-    const keys: string[] = [];
+    // A set: an edge that is declared twice holds once.
+    const keys = new Set<string>();
     for (const edge of held.state.content?.channelEdges ?? []) {
       if (edge.gated === held.record.channel && pending(held, edge.gates) !== null) {
-        keys.push(`channel-edges:${edge.gates}`);
+        keys.add(`channel-edges:${edge.gates}`);
       }
     }
-    return keys.length === 0 ? OPEN : keys;
+    return keys.size === 0 ? OPEN : [...keys];
   },
   explain: (held, subject) => {
     const because = pending(held, subject) ?? `channel ${subject} has nothing outstanding`;
