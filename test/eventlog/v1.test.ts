@@ -164,7 +164,7 @@ describe('verify_chain', () => {
     const { state } = await seed((statements) => pool.run(statements), scenario);
     const head = state.headSeq;
     expect(await chain(`1, ${String(head)}`)).toEqual([null]);
-    expect(await chain(`${String(head + 1)}`)).toEqual([null]); // nothing since
+    expect(await chain(String(head + 1))).toEqual([null]); // nothing since
     expect(await chain(`1, ${String(head + 5)}`)).toEqual([head + 1]);
     expect(await chain('9, 8')).toEqual([null]);
     await remove('seq = 15');
@@ -174,7 +174,7 @@ describe('verify_chain', () => {
     await remove('seq > 14');
     expect(await chain('')).toEqual([null]); // only a checkpoint tells
     expect(await chain(`1, ${String(head)}`)).toEqual([15]);
-    expect(await chain(`${String(head + 1)}`)).toEqual([head + 1]);
+    expect(await chain(String(head + 1))).toEqual([head + 1]);
     expect(await chain('20, 30')).toEqual([20]);
     await remove('seq < 4');
     expect(await chain('')).toEqual([1]);
