@@ -5,6 +5,7 @@
  */
 import { EXIT, type Io } from './io.ts';
 import type { OperatorNoun } from './operate/command.ts';
+import { endOnSignals } from './signals.ts';
 
 type Run = (args: string[], io: Io) => Promise<number>;
 interface Command {
@@ -128,5 +129,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(process.exitCode ?? EXIT.ok);
 });
+endOnSignals();
 // exitCode, not exit(): output to a pipe may still be on its way.
 process.exitCode = await main(process.argv.slice(2), process);
