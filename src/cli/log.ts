@@ -1,10 +1,11 @@
 /** `muster log verify`: is the hash chain whole, and does it still hold a checkpoint that was kept elsewhere? */
 import type { Sql } from '../db/driver.ts';
 import { databaseProblem } from '../db/errors.ts';
-import { replay } from '../eventlog/replay.ts';
+import { readLeft, type Left } from '../eventlog/detached.ts';
+import { replay, type Replayed } from '../eventlog/replay.ts';
 import { readHead } from '../eventlog/state.ts';
 import { DATABASE_OPTIONS, databaseOf, withSession } from './log/connect.ts';
-import { chainFaults, pagesOf } from './log/pages.ts';
+import { faultLines, isSound, pagesOf } from './log/pages.ts';
 import { EXIT, fail, parseOptions, printJson, UsageError, type Io } from './io.ts';
 
 export const logHelp = `muster log verify [--checkpoint LINE] [--archive FILE …] [--json]
@@ -14,7 +15,7 @@ Walks the whole event log and recomputes its hash chain: a row that was changed,
 A log that was rewritten from end to end has a whole chain too; only a checkpoint that was kept elsewhere tells.
 
   --checkpoint TEXT   incarnation:seq:hash, as the process log and MUSTER_CHECKPOINT_TO hold them; may be repeated
-  --archive FILE      exported partitions that are no longer in the database, in order; may be repeated
+  --archive FILE      exported partitions whose tables are no longer in the database, in order; may be repeated
   --json              one line of JSON
 
 Exit code: 0 whole, 1 not, 2 could not look.
@@ -57,18 +58,20 @@ async function verify(args: string[], io: Io): Promise<number> {
   }
   const checkpoints = values.checkpoint.map(parseCheckpoint);
   const found = await withSession(databaseOf(values), async ({ run }) => {
-    const base = values.archive.length > 0 ? null : await run(readBase);
+    const left = await run(readLeft);
+    const archives = values.archive;
+    const base = archives.length > 0 ? null : left.base;
     const after = base?.seq ?? 0;
-    const pages = pagesOf({ archives: values.archive, run, after, through: Infinity });
+    const pages = pagesOf({ archives, run, left, after, through: Infinity });
     const kept = new Map<number, string>();
-    if (base !== null) kept.set(base.seq, base.hash.toString('hex'));
+    if (base !== null) kept.set(base.seq, Buffer.from(base.hash).toString('hex'));
     const wanted = new Set(checkpoints.map(({ seq }) => seq));
     const walked = await replay(noting(pages, wanted, kept), { from: base, fold: false });
     // It has grown since, but never shrinks: what archives hold beyond it was in it once.
     const ends = (await run(readHead)).seq;
     const incarnation = await run(readIncarnation);
     const endsBefore = walked.seq > ends ? ends : null;
-    return { ...walked, from: after + 1, endsBefore, kept, incarnation };
+    return { ...walked, left, from: after + 1, endsBefore, kept, incarnation };
   });
   const { kept, from } = found;
   const unseen = checkpoints.filter(({ seq }) => seq < from && !kept.has(seq));
@@ -95,13 +98,6 @@ async function* noting<Row extends { readonly seq: number; readonly hash: Buffer
   }
 }
 
-/** The row before the first one that is left; null when none was detached. */
-async function readBase(sql: Sql): Promise<{ seq: number; hash: Buffer } | null> {
-  const [row] = await sql<{ seq: number; hash: Buffer }[]>`
-    SELECT last_seq AS seq, last_hash AS hash FROM log_detached ORDER BY last_seq DESC LIMIT 1`;
-  return row ?? null;
-}
-
 function parseCheckpoint(text: string): Checkpoint {
   const match = /^([\w-]+):(\d+):([0-9a-f]{64})$/.exec(text.trim());
   const [, incarnation, seq, hash] = match ?? [];
@@ -110,13 +106,9 @@ function parseCheckpoint(text: string): Checkpoint {
   return { incarnation, seq: Number(seq), hash };
 }
 
-interface Findings {
-  readonly rows: number;
+interface Findings extends Replayed {
   readonly from: number;
-  readonly seq: number;
-  readonly hash: Uint8Array;
-  readonly missing: number | null;
-  readonly brokenAt: number | null;
+  readonly left: Left;
   /** Where the log in the database ends, when archives hold rows beyond it. */
   readonly endsBefore: number | null;
   /** In force; null before the first leader. */
@@ -128,7 +120,7 @@ interface Findings {
 
 function report(io: Io, json: boolean, found: Findings): number {
   const { rows, from, seq, missing, brokenAt, endsBefore, broken, unseen } = found;
-  const whole = missing === null && brokenAt === null && endsBefore === null;
+  const whole = isSound(found) && endsBefore === null;
   const sound = whole && broken.length === 0;
   const ok = sound && unseen.length === 0;
   const hash = Buffer.from(found.hash).toString('hex');
@@ -138,7 +130,7 @@ function report(io: Io, json: boolean, found: Findings): number {
       ...{ checkpoints: broken, unseen },
     });
   else {
-    io.stdout.write(`${chainFaults(found)}${checkpointFaults(found)}`);
+    io.stdout.write(`${faultLines(found, found.left)}${checkpointFaults(found)}`);
     if (ok) io.stdout.write(`rows ${from} to ${seq} are a whole chain; its head is ${hash}\n`);
   }
   if (ok) return EXIT.ok;

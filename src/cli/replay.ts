@@ -1,24 +1,28 @@
 /** `muster replay`: the log folded again, to verify the tables, to look back, to decide again, to rebuild. */
 import { databaseProblem } from '../db/errors.ts';
 import { EXIT, fail, parseOptions, UsageError, type Io } from './io.ts';
+import type { Wishes } from './log/begin.ts';
 import { DATABASE_OPTIONS } from './log/connect.ts';
-import { rebuild, redecide, show, verify, type Wishes } from './log/replays.ts';
+import { show } from './log/look-back.ts';
+import { redecide } from './log/redecide.ts';
+import { rebuild, verify } from './log/replays.ts';
 
 export const replayHelp = `muster replay --verify | --at SEQ|TIME | --redecide | --rebuild  [options]
 
   --verify          fold the log and compare with every derived table; reports the first difference
-  --at SEQ|TIME     the fleet as it was after that row, or at that RFC 3339 time
+  --at SEQ|TIME     the fleet as it was after that row, or at that RFC 3339 time; none where a row below is missing
   --redecide        run the reducer of this Muster over the logged inputs, and report what it would decide otherwise
   --rebuild         write the derived tables anew from the log; no process may lead meanwhile
 
   --archive FILE    rows of an exported partition (.jsonl.gz) before those in the database, in order; may be repeated
-  --from-snapshot   begin at the newest proven snapshot, if there is one. Without it: at seq 1, or at the lowest
-                    proven snapshot when the rows before it were detached and no archive gives them
+  --from-snapshot   begin at the newest proven snapshot, if there is one, and trust it: rows below it are not looked at.
+                    Without it: at seq 1, or at the lowest proven snapshot when the rows before it were detached and
+                    dropped, and no archive gives them; --at folds from the newest, and checks the chain below it
   --limit N         report at most so many differences (default 20)
   --json            one line of JSON
   --database-url URL, --schema NAME   as MUSTER_DATABASE_URL and MUSTER_SCHEMA
 
-Exit code: 0 equal (or done), 1 differences, 2 could not look.
+Exit code: 0 equal (or done), 1 differences, or a log that is not whole up to there, 2 could not look.
 `;
 
 const OPTIONS = {

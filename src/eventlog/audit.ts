@@ -25,7 +25,11 @@ export interface Audit {
 /** Meant for a quiet system: it reads the log first and the tables afterwards. */
 export async function audit(run: Run): Promise<Audit> {
   const pages = walkStored(run, { after: 0, through: Infinity });
-  const { rows, missing, brokenAt, state } = await replay(pages, { from: null, fold: true });
+  const { rows, missing, brokenAt, stopped, state } = await replay(pages, {
+    from: null,
+    fold: true,
+  });
+  if (stopped !== null) throw new Error(`row ${stopped.seq} cannot be folded: ${stopped.why}`);
   const unequal = differences(dump(state), await run(loadState));
   return { rows, gapless: missing === null, brokenAt, unequal };
 }

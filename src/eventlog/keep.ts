@@ -13,7 +13,7 @@ import { emptyState } from '../reducer/state/state.ts';
 import { writeArchive } from './archive.ts';
 import { compare, replay } from './replay.ts';
 import { loadSnapshot, newestSnapshot, provenSnapshots, takeSnapshot } from './snapshot.ts';
-import { pagesOfTable, walkStored } from './stored.ts';
+import { walkDetached, walkStored } from './stored.ts';
 
 export interface Checkpoint {
   readonly incarnation: string;
@@ -128,6 +128,8 @@ async function prove(pool: Pool): Promise<string | null> {
   });
   const bad = walked.missing ?? walked.brokenAt;
   if (bad !== null) return `the log is not whole at ${bad}`;
+  if (walked.stopped !== null)
+    return `row ${walked.stopped.seq} cannot be folded: ${walked.stopped.why}`;
   if (walked.seq !== through)
     return `the log ends at ${walked.seq}, before the snapshot ${through}`;
   const [first] = compare(dump(walked.state), target.rows, 1);
@@ -159,7 +161,7 @@ async function exportTable(pool: Pool, name: string, folder: string): Promise<st
   const file = path.join(folder, `${name.replace('event_log_detached_', 'event-log-')}.jsonl.gz`);
   await writeArchive(
     file,
-    pagesOfTable((read) => pool.run(read), name),
+    walkDetached((read) => pool.run(read), name),
   );
   await pool.run((sql) => sql`UPDATE log_detached SET exported_to = ${file} WHERE name = ${name}`);
   return file;

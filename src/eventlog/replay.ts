@@ -5,7 +5,8 @@
 import { foldEntry } from '../reducer/state/apply.ts';
 import { emptyState, type FleetState, type StateRows } from '../reducer/state/state.ts';
 import { millisOf } from '../reducer/time.ts';
-import { chainHash, GENESIS } from './chain.ts';
+import { NewerPayloadError } from '../wire/log.ts';
+import { ChainCheck, type Link } from './chain-check.ts';
 import type { LogRow } from './read.ts';
 import { openRow, type StoredRow } from './stored.ts';
 import { FAMILIES } from './tables.ts';
@@ -16,49 +17,78 @@ export interface Start {
   readonly hash: Uint8Array;
 }
 
+/** Where a fold could not go on. */
+export interface Stop {
+  readonly seq: number;
+  readonly why: string;
+}
+
 export interface Replayed {
+  /** As of the row before `stopped`, and of no use, when it was. */
   readonly state: FleetState;
-  /** Rows walked. */
+  /** Rows folded; only chained, where nothing was to be folded. */
   readonly rows: number;
   /** The last row walked; where it began when there was none. */
   readonly seq: number;
   readonly hash: Uint8Array;
   /** The first seq that is missing; null when none is. */
   readonly missing: number | null;
-  /** The first seq whose hash does not follow; null when all do. */
+  /** The first seq whose hash does not follow, or is not `start`'s; null when all do. */
   readonly brokenAt: number | null;
+  /** The first row that could not be folded; null when all could. */
+  readonly stopped: Stop | null;
 }
 
 export interface ReplayOptions {
   /** The row before the first; null: from the beginning. */
-  readonly from: { readonly seq: number; readonly hash: Uint8Array } | null;
+  readonly from: Link | null;
   /** False: only the chain. */
   readonly fold: boolean;
-  /** The state at `from`; is changed. Absent: empty. */
+  /** The state after `start`; is changed. Absent: empty. */
   readonly state?: FleetState;
+  /** Rows up to this one are only chained, and it must have this hash. Absent: `from`. */
+  readonly start?: Link | null;
+  /** The row that must be there. Absent: as far as the pages go. */
+  readonly through?: number;
 }
 
-/** Walks `pages`, which must begin after `from`. */
+/** Walks `pages`, which must begin after `from`. Goes on where a row cannot be folded, to check the chain. */
 export async function replay(
   pages: AsyncIterable<readonly StoredRow[]>,
-  { from, fold, state = emptyState() }: ReplayOptions,
+  { from, fold, state = emptyState(), start = from, through = 0 }: ReplayOptions,
 ): Promise<Replayed> {
-  let hash: Uint8Array = from?.hash ?? GENESIS;
-  let seq = from?.seq ?? 0;
+  const chain = new ChainCheck(from, start);
+  const after = start?.seq ?? 0;
   let rows = 0;
-  let missing: number | null = null;
-  let brokenAt: number | null = null;
+  let stopped: Stop | null = null;
   for await (const page of pages) {
     for (const row of page) {
-      if (row.seq !== seq + 1) missing ??= seq + 1;
-      if (brokenAt === null && !chainHash(hash, row).equals(row.hash)) brokenAt = row.seq;
-      hash = row.hash;
-      seq = row.seq;
+      chain.take(row);
+      if (row.seq <= after) continue;
       rows += 1;
-      if (fold) foldLog(state, [openRow(row)]);
+      if (fold && stopped === null) stopped = foldOrStop(state, row, chain);
     }
   }
-  return { state, rows, seq, hash, missing, brokenAt };
+  chain.reach(through);
+  const { seq, hash, missing, brokenAt } = chain;
+  return { state, rows, seq, hash, missing, brokenAt, stopped };
+}
+
+function foldOrStop(state: FleetState, row: StoredRow, chain: ChainCheck): Stop | null {
+  try {
+    foldLog(state, [openRow(row)]);
+    return null;
+  } catch (error) {
+    return stopAt(row.seq, error, chain.whole);
+  }
+}
+
+/** Why nothing goes on at a row. Throws where that is this Muster's fault and not the log's, whose chain is `whole`. */
+export function stopAt(seq: number, error: unknown, whole: boolean): Stop {
+  const why = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof NewerPayloadError)) return { seq, why };
+  if (whole) throw new Error(`row ${seq}: ${why}`, { cause: error });
+  return { seq, why: 'a log payload of an unknown version' };
 }
 
 /** Applies rows to `state`, deciding nothing. */

@@ -32,9 +32,15 @@ export function walkStored(run: Run, options: WalkOptions): AsyncGenerator<Store
   return walk(run, 'event_log', options);
 }
 
+const WHOLE: WalkOptions = { after: 0, through: Infinity };
+
 /** The rows of a partition that was detached. */
-export function pagesOfTable(run: Run, table: string): AsyncGenerator<StoredRow[]> {
-  return walk(run, table, { after: 0, through: Infinity });
+export function walkDetached(
+  run: Run,
+  table: string,
+  options: WalkOptions = WHOLE,
+): AsyncGenerator<StoredRow[]> {
+  return walk(run, table, options);
 }
 
 async function* walk(run: Run, table: string, options: WalkOptions): AsyncGenerator<StoredRow[]> {

@@ -56,12 +56,19 @@ export interface DecodedPayload {
   readonly changes: readonly Change[];
 }
 
-/** Throws on what no version of Muster wrote. `value` is parsed JSON. */
+/** A payload of a later format: no fault of the log, unless its chain says that something else wrote it. */
+export class NewerPayloadError extends Error {}
+
+/** Throws on what no version of Muster wrote, and NewerPayloadError on a later one. `value` is parsed JSON. */
 export function decodePayload(value: unknown, row: PayloadRow): DecodedPayload {
-  if (!isJsonObject(value) || (value['v'] !== 1 && value['v'] !== VERSION)) {
-    throw new Error('a log payload of an unknown version: this Muster is too old for its database');
-  }
+  if (!isJsonObject(value) || typeof value['v'] !== 'number')
+    throw new Error('a log payload that no version of Muster wrote');
   const { v, set, changes = set === undefined ? [] : [{ set }], ...facts } = value;
+  if (v !== 1 && v !== VERSION) {
+    throw new NewerPayloadError(
+      'a log payload of an unknown version: this Muster is too old for its database',
+    );
+  }
   if (!Array.isArray(changes)) throw new Error('a log payload whose changes are no list');
   const payload = wholeFacts(facts, row);
   return { payload, changes: changes.map((change) => asChange(whole(change, row, payload, v))) };

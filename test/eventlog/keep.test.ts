@@ -84,6 +84,12 @@ async function command(run: typeof replayCommand, ...args: string[]): Promise<un
   return JSON.parse(out);
 }
 
+const archives = (): string[] =>
+  ['event-log-p000000', 'event-log-p000001'].flatMap((name) => [
+    '--archive',
+    path.join(folder, `${name}.jsonl.gz`),
+  ]);
+
 const attached = () =>
   one<number>(`SELECT count(*)::int AS value FROM muster_v1.log_partitions
     WHERE attached AND from_seq < 20000`);
@@ -190,19 +196,13 @@ describe('retention', () => {
     expect(await keeping.detach()).toBeNull(); // the head's
   });
 
-  it('leaves a log that still verifies, with and without its archives', async () => {
-    const files = ['event-log-p000000', 'event-log-p000001'].flatMap((name) => [
-      '--archive',
-      path.join(folder, `${name}.jsonl.gz`),
-    ]);
-    expect(await command(replayCommand, '--verify')).toMatchObject({ ok: true });
-    const whole = await command(replayCommand, '--verify', ...files);
-    expect(whole).toMatchObject({
-      ok: true,
-      rows: await one(`SELECT max(seq) AS value FROM event_log`),
-    });
-    expect(await command(logCommand, 'verify')).toMatchObject({ ok: true, from: 20_000 });
-    expect(await command(logCommand, 'verify', ...files)).toMatchObject({ ok: true, from: 1 });
+  it('leaves a log that is still verified from its first row on', async () => {
+    const rows = await one(`SELECT max(seq) AS value FROM event_log`);
+    for (const files of [[], archives()]) {
+      const found = await command(replayCommand, '--verify', ...files);
+      expect(found).toMatchObject({ ok: true, rows });
+      expect(await command(logCommand, 'verify', ...files)).toMatchObject({ ok: true, from: 1 });
+    }
   });
 
   it('leaves states that are told from a proven snapshot on, and never by halves', async () => {
@@ -252,5 +252,25 @@ describe('retention', () => {
         await expect(pool.run((sql) => sql.unsafe(how + statement))).rejects.toThrow('append only');
       }
     }
+  });
+
+  it('goes on from a proven snapshot when what was detached is dropped', async () => {
+    const then = await one<string>(
+      `SELECT to_json(ts)#>>'{}' AS value FROM event_log_detached_p000001 WHERE seq = 15000`,
+    );
+    for (const name of ['p000000', 'p000001'])
+      await pool.run((sql) => sql.unsafe(`DROP TABLE event_log_detached_${name}`));
+    expect(await command(replayCommand, '--verify')).toMatchObject({ ok: true });
+    expect(await command(logCommand, 'verify')).toMatchObject({ ok: true, from: 20_000 });
+    expect(await command(logCommand, 'verify', ...archives())).toMatchObject({ ok: true, from: 1 });
+    const back = ['--at', then ?? ''];
+    expect(await command(replayCommand, ...back)).toMatchObject({
+      ok: false,
+      error: expect.stringContaining('is before row 20000') as string,
+    });
+    expect(await command(replayCommand, ...back, ...archives())).toMatchObject({
+      ok: true,
+      headSeq: 15_000,
+    });
   });
 });
