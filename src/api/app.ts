@@ -24,6 +24,7 @@ import { createMemory } from './memory.ts';
 import { Polls } from './polls.ts';
 import { addProtocol } from './protocol.ts';
 import { createRates } from './rates.ts';
+import { addValidation } from './validation.ts';
 import { addCommands } from './routes/commands.ts';
 import { addDispatch, offerer } from './routes/dispatch.ts';
 import { addEnrolment } from './routes/enrol.ts';
@@ -78,6 +79,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   addMeasures(app, deps);
   addLargeAnswers(app, deps);
   addProtocol(app);
+  addValidation(app);
   const { ways, revocations } = openWays(app, deps, doors.proxies);
   await addCallers(app, deps, ways);
   revocations.onChange((hosts) => {

@@ -20,8 +20,6 @@ type ErrorDeps = Pick<ApiDeps, 'log' | 'metrics' | 'random'>;
 /** Anything with a code and a status that fastify itself refuses requests with. */
 function ofFramework(error: FastifyError): Refusal | null {
   const status = error.statusCode ?? 500;
-  if (error.validation !== undefined)
-    return new Refusal('malformed', `${error.message}; see /openapi.json`);
   if (status === 413) return new Refusal('too-large', 'the body is too large; send less');
   if (status === 415) return new Refusal('unsupported-media-type', 'send application/json');
   if (status >= 400 && status < 500)

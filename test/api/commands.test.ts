@@ -180,6 +180,11 @@ describe('a command', () => {
     expect(await codeOf('/v1/fleet/pause', 'k', {})).toEqual(malformed);
     expect(await codeOf('/v1/fleet/pause', 'k', { reason: '  ' })).toEqual(malformed);
     expect(await codeOf('/v1/fleet/pause', 'k', { ...BODY, expectedSeq: -1 })).toEqual(malformed);
+    expect(await codeOf('/v1/fleet/pause', 'k', { reason: 5 })).toEqual(malformed);
+    expect(await codeOf('/v1/fleet/pause', 'k', { ...BODY, expectedSeq: '0' })).toEqual(malformed);
+    expect((await post(server, '/v1/fleet/pause', 'k', {})).body['detail']).toBe(
+      'reason in the body is missing; give one text of up to 1000 characters that matches \\S (Why, for whoever reads the log); see /openapi.json',
+    );
     expect(await codeOf('/v1/fleet/pause?dryrun=true', 'k', BODY)).toEqual(malformed);
     expect(await codeOf('/v1/hosts/a%2Fb/hold', 'k', BODY)).toEqual(malformed);
     const huge = { ...BODY, pad: 'x'.repeat(20_000) };

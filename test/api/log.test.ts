@@ -1,6 +1,6 @@
 /** GET /v1/events and its stream, over a log that a real leader writes. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { LogEvent, LogPage } from '../../src/wire/log-event.ts';
+import { LOG_KINDS, type LogEvent, type LogPage } from '../../src/wire/log-event.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { startReplica as startLeading, type Replica as Leading } from '../support/installation.ts';
 import { declareFleet, heartbeat, journey, type SmallFleet } from '../support/small-fleet.ts';
@@ -101,7 +101,22 @@ describe('GET /v1/events', () => {
     expect(await status('host=-')).toBe(400);
     expect(await status('rollout=x')).toBe(400);
     expect(await status('limit=0')).toBe(400);
+    expect(await status('limit=1.5')).toBe(400);
     expect(await status('last=1&after=a:1')).toBe(400);
+  });
+
+  it('says what it would have understood', async () => {
+    const said = async (query: string): Promise<unknown> => {
+      const { detail } = (await get(query)).body as { detail?: unknown };
+      return detail;
+    };
+    expect(await said('kind=bogus')).toBe(
+      `kind in the query must be one of ${LOG_KINDS.join(', ')}; see /openapi.json`,
+    );
+    expect(await said('limit=0')).toBe(
+      'limit in the query must be a whole number from 1 up (Rows of one page); see /openapi.json',
+    );
+    expect(await said('limit=many')).toBe(await said('limit=0'));
   });
 });
 

@@ -2,6 +2,7 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import type { ApiDeps } from '../deps.ts';
 import { answerClientError, answerFrameworkError } from '../errors.ts';
+import { VALIDATION } from '../validation.ts';
 import { ProxyListener } from './proxies.ts';
 import { Connections, createServer, type ServerTls } from './server.ts';
 
@@ -51,6 +52,7 @@ function createApp(
     // Errors of the router must leave through the same door as all others.
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
+    ...VALIDATION,
     routerOptions: { maxParamLength: 300 },
     // Called once for each address that a host name stands for.
     serverFactory: (handler) => {
