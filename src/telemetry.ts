@@ -290,7 +290,7 @@ export const METRICS = {
   muster_hosts_blocked: {
     type: 'gauge',
     labels: ['gate'],
-    help: 'Hosts that each gate or remark holds; one host may be held by several.',
+    help: 'Hosts that each gate or remark holds in the newest rollout of their channel; one host may be held by several.',
     measured: true,
   },
   muster_pauses: {

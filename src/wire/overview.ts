@@ -75,7 +75,9 @@ export const FleetSchema = Type.Object(
     rollouts: Counts('Rollouts by state.'),
     hosts: Counts('Hosts by their state in the newest rollout of their channel.'),
     reachability: Counts('Declared hosts by whether they are heard.'),
-    blockers: Counts('Hosts that each gate holds; one host may be held by several.'),
+    blockers: Counts(
+      'Hosts that each gate holds in the newest rollout of their channel; one host may be held by several.',
+    ),
     quarantines: Count,
     deferrals: Count,
   },
