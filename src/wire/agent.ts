@@ -11,34 +11,69 @@ import { HostnameSchema, RolloutIdSchema } from './ids.ts';
 import { canonicalTime, NO_INSTANT, TimeSchema } from './instant.ts';
 
 /** `POST /v1/agent/events`, as documented; events are decoded by `decodeHostEvent`. */
-export const EventPostSchema = Type.Object({
-  hostname: HostnameSchema,
-  rolloutId: RolloutIdSchema,
-  signature: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-  event: HostEventSchema,
-});
+export const EventPostSchema = Type.Object(
+  {
+    hostname: HostnameSchema,
+    rolloutId: RolloutIdSchema,
+    signature: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    event: HostEventSchema,
+  },
+  {
+    examples: [
+      {
+        hostname: 'web-01',
+        rolloutId: 'stable@0388fb62',
+        event: {
+          kind: 'ActivationStarted',
+          seq: 2,
+          startedAt: '2026-05-16T01:27:01Z',
+          switchMethod: 'switch',
+        },
+      },
+    ],
+  },
+);
 
 /** An agent knows a rollout or two; more than this is no heartbeat. */
 const MAX_STATED = 256;
 const OptionalText = Type.Optional(Type.Union([Type.String({ maxLength: 512 }), Type.Null()]));
 
-export const HeartbeatRequestSchema = Type.Object({
-  hostname: HostnameSchema,
-  rollout_id: Type.Optional(Type.Union([RolloutIdSchema, Type.Null()])),
-  current_closure: OptionalText,
-  at: TimeSchema,
-  agent_version: OptionalText,
-  uptime_secs: Type.Optional(Type.Union([Type.Number({ minimum: 0 }), Type.Null()])),
-  last_event_seq_by_rollout: Type.Optional(
-    Type.Union([
-      Type.Record(RolloutIdSchema, Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }), {
-        additionalProperties: false,
-        maxProperties: MAX_STATED,
-      }),
-      Type.Null(),
-    ]),
-  ),
-});
+export const HeartbeatRequestSchema = Type.Object(
+  {
+    hostname: HostnameSchema,
+    rollout_id: Type.Optional(Type.Union([RolloutIdSchema, Type.Null()])),
+    current_closure: OptionalText,
+    at: TimeSchema,
+    agent_version: OptionalText,
+    uptime_secs: Type.Optional(Type.Union([Type.Number({ minimum: 0 }), Type.Null()])),
+    last_event_seq_by_rollout: Type.Optional(
+      Type.Union([
+        Type.Record(
+          RolloutIdSchema,
+          Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+          {
+            additionalProperties: false,
+            maxProperties: MAX_STATED,
+          },
+        ),
+        Type.Null(),
+      ]),
+    ),
+  },
+  {
+    examples: [
+      {
+        hostname: 'web-01',
+        rollout_id: 'stable@0388fb62',
+        current_closure: '4e2b8d',
+        at: '2026-05-16T01:27:01Z',
+        agent_version: '0.1.0',
+        uptime_secs: 86400,
+        last_event_seq_by_rollout: { 'stable@0388fb62': 4 },
+      },
+    ],
+  },
+);
 
 /** A heartbeat as the rooms behind the edge see it: absent is null, the time canonical. */
 export interface Heartbeat {

@@ -224,11 +224,23 @@ const SECRET = {
   }),
 };
 
+/** The one command that says more than why. */
+const EXAMPLE_TOKEN = {
+  reason: 'deploys from CI, OPS-4712',
+  tokenId: '5f3a9c0d11e27b84',
+  name: 'ci-deploy',
+  role: 'operator',
+  channels: ['stable'],
+  lifetimeHours: 720,
+  secretHash: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+};
+
 /** The body of a command's request. */
 export function commandBodyOf(name: CommandName): TObject {
   const { body } = COMMANDS[name];
   if (body === undefined) return CommandBodySchema;
-  return Type.Object({ ...CommandBodySchema.properties, ...body, ...SECRET });
+  const properties = { ...CommandBodySchema.properties, ...body, ...SECRET };
+  return Type.Object(properties, { examples: [EXAMPLE_TOKEN] });
 }
 
 export const CommandAnswerSchema = Type.Object(

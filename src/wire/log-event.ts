@@ -53,12 +53,39 @@ const Missing = Type.Object(
   { description: 'Rows that were asked for and that retention has detached.' },
 );
 
-export const LogPageSchema = Type.Object({
-  events: Type.Array(LogEventSchema),
-  cursor: Type.String({ description: 'Pass it as `after`: nothing is skipped or repeated.' }),
-  more: Type.Boolean({ description: 'True: ask again at once.' }),
-  missing: Type.Optional(Missing),
-});
+export const LogPageSchema = Type.Object(
+  {
+    events: Type.Array(LogEventSchema),
+    cursor: Type.String({ description: 'Pass it as `after`: nothing is skipped or repeated.' }),
+    more: Type.Boolean({ description: 'True: ask again at once.' }),
+    missing: Type.Optional(Missing),
+  },
+  {
+    examples: [
+      {
+        events: [
+          {
+            seq: 1043,
+            ts: '2026-05-16T01:27:01.000Z',
+            epoch: 7,
+            kind: 'gate_decision',
+            rolloutId: 'stable@0388fb62',
+            channel: 'stable',
+            causedBy: 1041,
+            payload: {
+              v: 2,
+              scope: 'host',
+              gates: ['wave-promotion:1'],
+              hosts: ['web-03', 'web-04'],
+            },
+          },
+        ],
+        cursor: '0b0f7c1e-93a4-4ef5-8a53-6a1f4e6f8d20:1043',
+        more: false,
+      },
+    ],
+  },
+);
 export type LogPage = Static<typeof LogPageSchema>;
 
 export const LogFilterSchema = Type.Object({

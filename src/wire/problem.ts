@@ -92,6 +92,6 @@ export function problemCode(code: string): ProblemCode {
   return isProblemCode(code) ? code : 'internal';
 }
 
-function isProblemCode(code: string): code is ProblemCode {
+export function isProblemCode(code: string): code is ProblemCode {
   return Object.hasOwn(PROBLEMS, code);
 }

@@ -1,6 +1,7 @@
 /** What operators and probes see, and what nobody may see. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/wire/command.ts';
+import { PROBLEMS, type ProblemCode } from '../../src/wire/problem.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { EDGE, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
 
@@ -70,7 +71,15 @@ describe('operator endpoints', () => {
 describe('every route', () => {
   interface Document {
     readonly paths: Readonly<
-      Record<string, Readonly<Record<string, { responses: object; tags?: string[] }>>>
+      Record<
+        string,
+        Readonly<Record<string, { responses: object; tags?: string[]; requestBody?: object }>>
+      >
+    >;
+  }
+  interface Answer {
+    readonly content?: Readonly<
+      Record<string, { schema: { properties: { code: { enum: readonly ProblemCode[] } } } }>
     >;
   }
   const document = async () =>
@@ -97,9 +106,47 @@ describe('every route', () => {
     for (const [route, responses] of shown) {
       const answers = responses as Readonly<Record<string, { content?: object }>>;
       const text = JSON.stringify(answers['200']?.content ?? {});
-      const streams = route.startsWith('/v1/events');
+      const streams = route === '/v1/events/stream';
       expect([route, streams || /"examples?":/.test(text)]).toEqual([route, true]);
       expect(Object.keys(answers)).toEqual(expect.arrayContaining(['400', '401', '403', '503']));
+    }
+  });
+
+  it('shows an example of every body', async () => {
+    const { paths } = await document();
+    const bodies = Object.entries(paths).flatMap(([route, methods]) =>
+      Object.values(methods).flatMap((of) =>
+        of.requestBody === undefined ? [] : [[route, JSON.stringify(of.requestBody)] as const],
+      ),
+    );
+    expect(bodies.length).toBeGreaterThan(10);
+    const without = bodies.filter(([, text]) => !text.includes('"example'));
+    expect(without.map(([route]) => route)).toEqual([]);
+  });
+
+  it('names the codes of each of its errors', async () => {
+    const { paths } = await document();
+    const codesAt = (route: string, method: string, status: number) => {
+      const answers = paths[route]?.[method]?.responses as Readonly<Record<string, Answer>>;
+      const content = answers[String(status)]?.content?.['application/problem+json'];
+      return content?.schema.properties.code.enum;
+    };
+    expect(codesAt('/v1/hosts/{name}/hold', 'post', 409)).toEqual([
+      'stale-expectation',
+      'illegal-command',
+    ]);
+    expect(codesAt('/v1/hosts', 'get', 400)).toEqual(['malformed', 'bad-cursor']);
+    expect(codesAt('/v1/agent/events', 'post', 403)).toContain('wrong-host');
+    for (const [route, methods] of Object.entries(paths)) {
+      for (const [method, { responses }] of Object.entries(methods)) {
+        for (const [status, { content }] of Object.entries(responses as Record<string, Answer>)) {
+          if (content?.['application/problem+json'] === undefined) continue;
+          const codes = codesAt(route, method, Number(status)) ?? [];
+          if (status === 'default') continue;
+          expect([route, method, status, codes.length > 0]).toEqual([route, method, status, true]);
+          for (const code of codes) expect(PROBLEMS[code][0]).toBe(Number(status));
+        }
+      }
     }
   });
 
