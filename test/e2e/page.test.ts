@@ -148,6 +148,21 @@ describe.skipIf(CHROMIUM === null)('the page', () => {
     await shot('rollout');
   });
 
+  it('says of a reverted rollout what holds it, and offers to clear and to cancel it', async () => {
+    // A fleet that rolls back takes minutes; the page knows of it by this one word.
+    await page.route('**/lifecycle', async (route) => {
+      const response = await route.fetch();
+      const life = (await response.json()) as object;
+      await route.fulfill({ response, json: { ...life, state: 'Reverted' } });
+    });
+    await page.reload();
+    await page.getByRole('heading', { name: 'Reverted' }).waitFor();
+    await page.getByRole('button', { name: 'Clear the failures' }).waitFor();
+    await page.getByRole('button', { name: 'Cancel the rollout' }).waitFor();
+    await page.getByRole('heading', { name: 'What holds it' }).waitFor();
+    await page.unroute('**/lifecycle');
+  });
+
   it('carries out a command with a reason, once, and shows who did it', async () => {
     await page.goto(`${replicas.url}/#/hosts/host-1`);
     await page.getByRole('button', { name: 'Hold host-1' }).click();

@@ -22,7 +22,9 @@ import { CommandButton } from '../parts/command.tsx';
 import { HostGrid } from '../parts/grid.tsx';
 import { useRolloutHosts, type WaveHosts } from './rollout-hosts.ts';
 
-const OVER = ['Superseded', 'Cancelled', 'Pruned', 'Terminal', 'Reverted'];
+const OVER = ['Superseded', 'Cancelled', 'Pruned', 'Terminal'];
+/** It waits for a person: its failures are cleared, or it is cancelled. */
+const HALTED = ['Failed', 'Reverted'];
 
 /** Its own rows, and commands: a pause is about no rollout, and holds it all the same. */
 function concerning(id: string): (event: LogEvent) => boolean {
@@ -65,7 +67,7 @@ function RolloutCommands({
   const { rolloutId: id, seq } = rollout;
   return (
     <div class="buttons">
-      {rollout.state === 'Failed' ? (
+      {HALTED.includes(rollout.state) ? (
         <CommandButton
           label="Clear the failures"
           about="Sets the failures of this halted rollout aside and lets it go on. Nobody who failed is tried again."
@@ -203,7 +205,7 @@ function Wave({
       </h3>
       <p class="muted">
         <progress max={hosts.length} value={done} aria-label={`Wave ${wave}: hosts done`} /> {done}{' '}
-        of {hosts.length} done, soak {soak} min
+        of {hosts.length} done, soak {Math.round(soak * 100) / 100} min
       </p>
       <HostGrid hosts={shown} label={`Hosts of wave ${wave}`} />
     </div>
