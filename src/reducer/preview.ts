@@ -2,9 +2,9 @@
  * "What would happen if …": the very planner that decides, run on the state and then undone row by row. No
  * second opinion, no side effect.
  */
-import type { Input, ObservationNeeds } from './input.ts';
+import type { Input, ObservationNeeds, Observed } from './input.ts';
 import type { LogEntry, ReduceResult } from './log.ts';
-import { gatesHolding, heldAt } from './planner/gates.ts';
+import { everyGate, gatesHolding, heldAt } from './planner/gates.ts';
 import { byChannel } from './planner/plan.ts';
 import { observationNeeds, reduce } from './reduce.ts';
 import { copyDirty } from './state/dirty.ts';
@@ -36,10 +36,14 @@ export function previewInput(state: FleetState, input: Input, now: Millis): Redu
   return undone(state, () => reduce(state, input, now));
 }
 
-/** What would be dispatched now, and what blocks each other host. */
-export function planPreview(state: FleetState, now: Millis): PlanPreview {
+/**
+ * What would be dispatched now, and what blocks each other host. `observed`: what `previewNeeds` of a Tick asks for;
+ * without it nothing is known of offers and of who was heard, and a slot that a Tick would free by them stays taken.
+ */
+export function planPreview(state: FleetState, now: Millis, observed?: Observed): PlanPreview {
   return undone(state, () => {
-    const { entries } = reduce(state, { kind: 'Tick' }, now);
+    const tick: Input = { kind: 'Tick', ...(observed === undefined ? {} : { observed }) };
+    const { entries } = reduce(state, tick, now);
     const at = Math.max(now, state.lastTs);
     return { dispatched: entries.flatMap(grantOf), blocked: blockedHosts(state, at) };
   });
@@ -59,7 +63,8 @@ function blockedHosts(state: FleetState, now: Millis): PlanPreview['blocked'] {
       for (const hostname of [...wave.pending].sort()) {
         if (rollout.dispatches.has(hostname)) continue;
         const held = heldAt(state, rolloutId, hostname, now);
-        if (held !== null) blocked.push({ rolloutId, hostname, gates: gatesHolding(held) });
+        if (held === null) continue;
+        blocked.push({ rolloutId, hostname, gates: everyGate(held, gatesHolding(held)) });
       }
     }
   }

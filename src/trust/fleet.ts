@@ -19,7 +19,10 @@ import {
   toMap,
 } from './shape.ts';
 
-const Minutes = Type.Number({ minimum: 0 });
+/** A year. What is longer is a mistake, and far beyond it no date could be written for when it ends. */
+const Minutes = Type.Number({ minimum: 0, maximum: 525_600 });
+/** Each is opened and, empty, skipped by a row of its own. */
+export const MOST_WAVES = 1_000;
 
 export const Selector = Type.Object(
   {
@@ -70,7 +73,7 @@ export type Channel = Static<typeof Channel>;
 
 const RolloutPolicy = Type.Object({
   strategy: Type.Optional(Text),
-  waves: listOf(Type.Object({ selector: Selector, soakMinutes: Minutes })),
+  waves: listOf(Type.Object({ selector: Selector, soakMinutes: Minutes }), MOST_WAVES),
   healthGate: HealthGate,
   onHealthFailure: Type.Union([Type.Literal('halt'), Type.Literal('rollback-and-halt')]),
   onNewRef: Type.Union([Type.Literal('supersede'), Type.Literal('finish-first')], {
@@ -95,7 +98,7 @@ const FleetDocument = Type.Object({
   hosts: mapOf(HostnameKey, FleetHost),
   channels: mapOf(ChannelName, Channel),
   rolloutPolicies: mapOf(Name, RolloutPolicy, { default: {} }),
-  waves: mapOf(ChannelName, listOf(Wave), { default: {} }),
+  waves: mapOf(ChannelName, listOf(Wave, MOST_WAVES), { default: {} }),
   edges: listOf(Edge),
   channelEdges: listOf(Edge),
   disruptionBudgets: listOf(Type.Object(budgetLimits)),

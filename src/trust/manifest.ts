@@ -1,7 +1,7 @@
 /** The rollout manifest: one channel at one ref, with the hosts, waves and budgets it was resolved to. */
 import { type Static, Type } from '@sinclair/typebox';
 import type { RolloutId } from '../wire/ids.ts';
-import { budgetLimits, HealthGate } from './fleet.ts';
+import { budgetLimits, HealthGate, MOST_WAVES } from './fleet.ts';
 import { canonicalBytes, sha256Hex } from './jcs.ts';
 import { isObject, type Json, type JsonObject, setOwn } from './json.ts';
 import {
@@ -26,7 +26,7 @@ const ManifestDocument = Type.Object({
   hostSet: Type.Array(
     Type.Object({
       hostname: Hostname,
-      waveIndex: Type.Integer({ minimum: 0 }),
+      waveIndex: Type.Integer({ minimum: 0, maximum: MOST_WAVES - 1 }),
       targetClosure: Name,
     }),
   ),

@@ -86,8 +86,9 @@ export const HostnameKey = Type.String({
 export const ChannelName = Type.String({ pattern: '^[a-z0-9_-]{1,64}$' });
 export const ChannelRef = Type.String({ pattern: '^[0-9a-f]{1,64}$' });
 
-export function listOf<S extends TSchema>(item: S) {
-  return Type.Array(item, { default: [] });
+/** `most`: of what costs something by itself; all else is bounded by the size of the document. */
+export function listOf<S extends TSchema>(item: S, most?: number) {
+  return Type.Array(item, { default: [], ...(most === undefined ? {} : { maxItems: most }) });
 }
 
 /** A name that older producers write under another key. */

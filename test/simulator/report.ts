@@ -5,19 +5,29 @@ import { simulate, type Outcome } from './simulation.ts';
 
 const LINES = 60;
 
-/** The same seed spared one kind of fault after the other, as long as the same rule is broken. */
+/**
+ * The same seed spared one kind of fault after the other, as long as the same rule is broken, and no later than before:
+ * over and over, because what one kind was needed for may be gone with another.
+ */
 export async function shrink(failed: Outcome, breaks: ReadonlySet<BreakName>): Promise<Outcome> {
-  const rule = ruleOf(failed);
-  const without = new Set<FaultKind>(FAULT_KINDS.filter((kind) => !failed.kinds.has(kind)));
   let least = failed;
-  for (const kind of failed.kinds) {
-    const spared = new Set([...without, kind]);
-    const again = await simulate(failed.seed, { breaks, without: spared });
-    if (ruleOf(again) !== rule) continue;
-    without.add(kind);
-    least = again;
-  }
+  let before: Outcome;
+  do {
+    before = least;
+    for (const kind of before.kinds) least = (await spared(least, kind, breaks)) ?? least;
+  } while (least !== before);
   return least;
+}
+
+/** Null: it does not fail like this without that kind. */
+async function spared(
+  failed: Outcome,
+  kind: FaultKind,
+  breaks: ReadonlySet<BreakName>,
+): Promise<Outcome | null> {
+  const without = new Set(FAULT_KINDS.filter((one) => one === kind || !failed.kinds.has(one)));
+  const again = await simulate(failed.seed, { breaks, without });
+  return ruleOf(again) === ruleOf(failed) && again.steps <= failed.steps ? again : null;
 }
 
 /** Only what is wrong. */

@@ -180,6 +180,21 @@ describe('fleet', () => {
     expect(fleet(change)).toBe('malformed');
   });
 
+  it('refuses a soak without end, and more waves than anybody plans', () => {
+    const soaking = (soakMinutes: number, waves = 1) =>
+      fleet({ waves: { stable: Array(waves).fill({ hosts: [], soakMinutes }) } });
+    expect(soaking(525_600)).toBe('ok');
+    expect(soaking(525_601)).toBe('malformed');
+    expect(soaking(1e12)).toBe('malformed');
+    expect(soaking(0, 1_000)).toBe('ok');
+    expect(soaking(0, 1_001)).toBe('malformed');
+    const inWave = (waveIndex: number) =>
+      manifest({ hostSet: [{ hostname: 'web-01', waveIndex, targetClosure: 'c' }] });
+    expect(inWave(999)).toBe('ok');
+    expect(inWave(1_000)).toBe('malformed');
+    expect(inWave(2 ** 33)).toBe('malformed');
+  });
+
   it('refuses a host called __proto__, and is not fooled by it', () => {
     const text = JSON.stringify(fleetDocument()).replaceAll('edge-1', '__proto__');
     expect(reasonOf(verifyFleet(signed(JSON.parse(text)), context))).toBe('malformed');

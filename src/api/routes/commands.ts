@@ -4,10 +4,9 @@
  */
 import { Type } from '@sinclair/typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { readObserved } from '../../db/offers.ts';
 import type { KeyedRequest, TokenSecret } from '../../queue/keyed.ts';
 import type { OperatorInput } from '../../reducer/input.ts';
-import { previewInput, previewNeeds } from '../../reducer/preview.ts';
+import { previewInput } from '../../reducer/preview.ts';
 import {
   COMMAND_NAMES,
   CommandAnswerSchema,
@@ -23,6 +22,7 @@ import {
 import { problemCode, ProblemSchema } from '../../wire/problem.ts';
 import { storableText } from '../../wire/text.ts';
 import type { ApiDeps } from '../deps.ts';
+import { observedFor } from '../observed.ts';
 import { actorOf, callerOperator } from '../identity/identity.ts';
 import { mustReach } from '../identity/reach.ts';
 import { fromDatabase, notAccepted, Refusal } from '../refusal.ts';
@@ -171,12 +171,11 @@ async function carryOut(
 /** Rows of a preview: what a person reads, and what a page shows. */
 const MOST_PREVIEWED = 200;
 
-/** What the leader would decide now. What it would look up first is looked up here, without its locks. */
+/** What the leader would decide now. */
 async function preview(deps: ApiDeps, input: OperatorInput): Promise<CommandAnswer> {
   const now = deps.clock.now();
-  const needs = await deps.committed.read((state) => previewNeeds(state, input, now));
-  const observed = needs === null ? null : await deps.pool.run((sql) => readObserved(sql, needs));
-  const seen = observed === null ? input : { ...input, observed };
+  const observed = await observedFor(deps, input, now);
+  const seen = observed === undefined ? input : { ...input, observed };
   const { result, asOfSeq } = await deps.committed.read((state) => ({
     result: previewInput(state, seen, now),
     asOfSeq: state.headSeq,

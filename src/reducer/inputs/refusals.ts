@@ -13,7 +13,10 @@ interface Refused {
   readonly code: string;
 }
 
-/** Refusals remembered per record: a replay repeats a handful, and a row must stay small. */
+/**
+ * Refusals remembered per record, the last ones: a row must stay small. A journal is replayed in its order, so what
+ * lies before all of them was refused before.
+ */
 const REMEMBERED = 8;
 
 /** The verdict on an input that is about no host's record. */
@@ -34,7 +37,9 @@ export function refuseWhole(
 
 /** False for a refusal that was logged before: an agent that repeats itself must not fill the log. */
 export function isNews(record: RecordRow, refused: Refused): boolean {
-  return !known(record).includes(keyOf(refused));
+  const last = known(record);
+  if (last.includes(keyOf(refused))) return false;
+  return last.length < REMEMBERED || refused.seq >= Math.min(...last.map(seqOf));
 }
 
 export function noteRefusal(record: RecordRow, refused: Refused): Change {
@@ -50,4 +55,8 @@ function known(record: RecordRow): string[] {
 
 function keyOf({ seq, kind, code }: Refused): string {
   return `${String(seq)}:${kind}:${code}`;
+}
+
+function seqOf(key: string): number {
+  return Number.parseInt(key, 10);
 }

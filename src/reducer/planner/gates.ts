@@ -4,8 +4,8 @@
  */
 import { channelEdges } from './gates/channel-edges.ts';
 import { complianceWave } from './gates/compliance-wave.ts';
-import { disruptionBudget } from './gates/disruption-budget.ts';
-import type { Explanation, Gate, Held } from './gates/gate.ts';
+import { disruptionBudget, fullBudgets } from './gates/disruption-budget.ts';
+import { listed, type Explanation, type Gate, type Held } from './gates/gate.ts';
 import { hostBusy } from './gates/host-busy.ts';
 import { hostEdge } from './gates/host-edge.ts';
 import { hostHold } from './gates/host-hold.ts';
@@ -49,6 +49,16 @@ export function gatesHolding(held: Held): readonly string[] {
   return keys === null ? disruptionBudget.keys(held) : keys.sort();
 }
 
+/**
+ * For whoever asks why: also every full budget, of a host that something else holds too. The planner notes a budget
+ * only where it alone decides, and one of several: each host waits in one queue.
+ */
+export function everyGate(held: Held, noted: readonly string[]): readonly string[] {
+  if (hasEnded(held.rollout.row.state) || held.rollout.dispatches.has(held.record.hostname))
+    return noted;
+  return [...new Set([...noted, ...fullBudgets(held)])].sort();
+}
+
 /** The numbers and hosts behind one gate key of one host; null for a key or host that is unknown. */
 export function explain(
   state: FleetState,
@@ -61,7 +71,7 @@ export function explain(
   const gate = [...GATES, disruptionBudget].find((candidate) => candidate.name === name);
   const held = heldAt(state, at.rolloutId, at.hostname, now);
   if (gate === undefined || held === null) return null;
-  return { gate: gate.name, ...gate.explain(held, colon < 0 ? '' : key.slice(colon + 1)) };
+  return { gate: gate.name, ...listed(gate.explain(held, colon < 0 ? '' : key.slice(colon + 1))) };
 }
 
 export function heldAt(

@@ -3,16 +3,12 @@
  * whole rollout does not. The gates explain themselves.
  */
 import { limitOf } from '../planner/limit.ts';
-import { EXPLAIN_HOSTS } from '../planner/gates/gate.ts';
+import { listed, type Explanation, type Said } from '../planner/gates/gate.ts';
 import { budgetState } from '../state/flight.ts';
 import { waveOf, type FleetState, type RolloutState } from '../state/state.ts';
 import type { RecordRow } from '../state/rows.ts';
 
-export interface Remark {
-  readonly because: string;
-  readonly releasedBy: string;
-  readonly hosts: readonly string[];
-}
+export type Remark = Omit<Explanation, 'gate'>;
 
 /** Of one host; null for a key that is no remark. */
 export function explainRemark(
@@ -20,6 +16,11 @@ export function explainRemark(
   record: RecordRow,
   key: string,
 ): Remark | null {
+  const said = remarkOn(rollout, record, key);
+  return said === null ? null : listed(said);
+}
+
+function remarkOn(rollout: RolloutState, record: RecordRow, key: string): Said | null {
   const hosts = [record.hostname];
   switch (key) {
     case 'rollback-failed':
@@ -64,6 +65,11 @@ export function explainRolloutBlocker(
   rollout: RolloutState,
   key: string,
 ): Remark | null {
+  const said = blockerOf(state, rollout, key);
+  return said === null ? null : listed(said);
+}
+
+function blockerOf(state: FleetState, rollout: RolloutState, key: string): Said | null {
   const [name = '', subject = ''] = key.split(':');
   const wave = rollout.row.currentWave;
   const tally = waveOf(rollout, wave);
@@ -87,22 +93,19 @@ export function explainRolloutBlocker(
   }
 }
 
-function exceeded(state: FleetState, rollout: RolloutState, index: number): Remark | null {
+function exceeded(state: FleetState, rollout: RolloutState, index: number): Said | null {
   const budget = rollout.row.plan.budgets[index];
   if (budget === undefined) return null;
-  const inFlight = [...budgetState(state, rollout, index).inFlight.keys()].sort();
+  const inFlight = [...budgetState(state, rollout, index).inFlight.keys()];
   return {
     because: `${String(inFlight.length)} hosts in flight under ${budget.key}, which allows ${String(limitOf(budget) ?? 'any')}`,
     releasedBy: 'enough of these hosts come through; nothing more is granted until then',
-    hosts: inFlight.slice(0, EXPLAIN_HOSTS),
+    hosts: inFlight,
   };
 }
 
 function absent(state: FleetState, pending: ReadonlySet<string>): string[] {
-  const found: string[] = [];
-  for (const hostname of pending) {
-    if (found.length === EXPLAIN_HOSTS) break;
-    if (state.hosts.get(hostname)?.row.reachability !== 'reachable') found.push(hostname);
-  }
-  return found.sort();
+  return [...pending].filter(
+    (hostname) => state.hosts.get(hostname)?.row.reachability !== 'reachable',
+  );
 }

@@ -2,9 +2,10 @@
  * "Why does it not move?", for one host and for a whole rollout. The keys are those that the planner noted
  * and logged; what is behind them is said by the gates' own `explain`. Nothing is judged here.
  */
-import { explain } from '../planner/gates.ts';
+import { everyGate, explain, heldAt } from '../planner/gates.ts';
 import { EXPLAIN_HOSTS } from '../planner/gates/gate.ts';
 import { sinceOf } from '../state/blocker-since.ts';
+import { countsInFlight } from '../state/flight.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
 import type { DispatchRow, HostRow, RecordRow, RolloutRow } from '../state/rows.ts';
 import type { Millis, Time } from '../time.ts';
@@ -75,14 +76,24 @@ function inRollout(
     rollout: rollout.row,
     record,
     dispatch: rollout.dispatches.get(hostname) ?? null,
-    blockers:
-      noted === undefined
-        ? []
-        : noted.gates.flatMap(
-            (key) => whyKey(state, rollout, record, { key, since: sinceOf(noted, key), now }) ?? [],
-          ),
+    blockers: keysOf(state, record, noted?.gates ?? [], now).flatMap((key) => {
+      const since = noted?.gates.includes(key) === true ? sinceOf(noted, key) : null;
+      return whyKey(state, rollout, record, { key, since, now }) ?? [];
+    }),
     failures: [...(rollout.failures.get(hostname)?.values() ?? [])],
   };
+}
+
+/** What was noted, and budgets that have no room for a host that is held: those are noted of no host that waits for more. */
+function keysOf(
+  state: FleetState,
+  record: RecordRow,
+  noted: readonly string[],
+  now: Millis,
+): readonly string[] {
+  const held = heldAt(state, record.rolloutId, record.hostname, now);
+  const waits = record.state === 'Pending' && record.closed === null && noted.length > 0;
+  return held === null || !waits ? noted : everyGate(held, noted);
 }
 
 interface Noted {
@@ -106,10 +117,10 @@ function withStandings(
   rollout: RolloutState,
   key: string,
   since: Time | null,
-  { because, releasedBy, hosts }: Remark,
+  { because, releasedBy, hosts, total }: Remark,
 ): Why {
   return {
-    ...{ gate: key.split(':')[0] ?? key, key, since, because, releasedBy, hosts },
+    ...{ gate: key.split(':')[0] ?? key, key, since, because, releasedBy, hosts, total },
     behind: hosts.map((hostname) => standingOf(state, rollout, hostname)),
   };
 }
@@ -148,10 +159,9 @@ export function whyRollout(state: FleetState, rolloutId: string, now: Millis): R
     }
   }
   const hosts = [...groups].flatMap(([key, { since, held }]) => {
-    held.sort();
-    const record = rollout.records.get(held[0] ?? '');
-    const why = record === undefined ? null : whyKey(state, rollout, record, { key, since, now });
-    return why === null ? [] : [{ why, count: held.length, held: held.slice(0, EXPLAIN_HOSTS) }];
+    const first = held.sort().slice(0, EXPLAIN_HOSTS);
+    const why = whyMany(state, rollout, first, { key, since, now });
+    return why === null ? [] : [{ why, count: held.length, held: first }];
   });
   hosts.sort((a, b) => b.count - a.count || (a.why.key < b.why.key ? -1 : 1));
   const ofRollout = rollout.row.blockers.flatMap((key) => {
@@ -162,19 +172,46 @@ export function whyRollout(state: FleetState, rolloutId: string, now: Millis): R
   return { rollout: ofRollout, hosts };
 }
 
+/** Reasons of their own that are told of a group, before it says how many more there are. */
+const TOLD = 5;
+
+/** One key may hold each host for a reason of its own: two holds, two silences. Then each is told, by its host. */
+function whyMany(
+  state: FleetState,
+  rollout: RolloutState,
+  hostnames: readonly string[],
+  noted: Noted,
+): Why | null {
+  const each = hostnames.flatMap((hostname) => {
+    const record = rollout.records.get(hostname);
+    const why = record === undefined ? null : whyKey(state, rollout, record, noted);
+    return why === null ? [] : [{ hostname, why }];
+  });
+  const [first] = each;
+  if (first === undefined) return null;
+  if (each.every(({ why }) => why.because === first.why.because)) return first.why;
+  const told = each.slice(0, TOLD).map(({ hostname, why }) => `${hostname}: ${why.because}`);
+  const more = each.length > TOLD ? [`and ${String(each.length - TOLD)} more`] : [];
+  const hosts = [...new Set(each.flatMap(({ why }) => why.hosts))].slice(0, EXPLAIN_HOSTS);
+  const because = [...told, ...more].join('; ');
+  return withStandings(state, rollout, noted.key, noted.since, {
+    ...{ because, releasedBy: first.why.releasedBy, hosts, total: hosts.length },
+  });
+}
+
+/** Where it moves, if it does; else where the question is about; else in its newest rollout. */
 function standingOf(state: FleetState, rollout: RolloutState, hostname: string): Standing {
-  const record = rollout.records.get(hostname);
-  if (record !== undefined) {
-    return { hostname, state: record.state, doing: doingIn(state, rollout, record) };
-  }
-  // A budget is shared: the host may be moving in another rollout.
-  for (const id of state.hosts.get(hostname)?.rollouts ?? []) {
-    const other = state.live.get(id);
-    const there = other?.records.get(hostname);
-    if (other === undefined || there === undefined) continue;
-    return { hostname, state: there.state, doing: `${doingIn(state, other, there)} in ${id}` };
-  }
-  return { hostname, state: null, doing: 'not in this rollout' };
+  const others = [...(state.hosts.get(hostname)?.rollouts ?? [])]
+    .flatMap((id) => state.live.get(id) ?? [])
+    .sort((a, b) => b.row.ordinal - a.row.ordinal);
+  const places = [rollout, ...others].filter(({ records }) => records.has(hostname));
+  const place = places.find((one) => countsInFlight(one, hostname)) ?? places[0];
+  const record = place?.records.get(hostname);
+  if (place === undefined || record === undefined)
+    return { hostname, state: null, doing: 'not in this rollout' };
+  const doing = doingIn(state, place, record);
+  const where = place === rollout ? '' : ` in ${place.row.rolloutId}`;
+  return { hostname, state: record.state, doing: `${doing}${where}` };
 }
 
 function doingIn(state: FleetState, rollout: RolloutState, record: RecordRow): string {

@@ -3,6 +3,7 @@
  * the marks for the next planning pass. `null` removes. Nothing else in the core writes to the state.
  */
 import { isOpen } from '../host/record.ts';
+import { hasEnded } from '../rollout/states.ts';
 import { SLICE_HOSTS, type Sliced } from '../slices.ts';
 import { countsInFlight, pinLimits, setWaiting, updateInFlight } from './flight.ts';
 import {
@@ -62,9 +63,9 @@ export function putRollout(state: FleetState, id: string, row: RolloutRow | null
   const before = entry?.row ?? null;
   if (state.undo !== null) remember(state.undo, putRollout, state, id, before);
   // Another plan is another rollout to its indexes: one is opened, or pruned to a tombstone.
-  if (entry !== undefined && row?.plan === entry.row.plan) entry.row = row;
+  if (entry !== undefined && row?.plan === entry.row.plan) replaceRow(state, entry, row);
   else {
-    if (entry !== undefined) pinLimits(state, entry, false);
+    if (entry !== undefined && !hasEnded(entry.row.state)) pinLimits(state, entry, false);
     if (row === null) state.rollouts.delete(id);
     else enterRollout(state, newRolloutState(row));
   }
@@ -76,7 +77,14 @@ export function putRollout(state: FleetState, id: string, row: RolloutRow | null
 
 function enterRollout(state: FleetState, rollout: RolloutState): void {
   state.rollouts.set(rollout.row.rolloutId, rollout);
-  pinLimits(state, rollout, true);
+  if (!hasEnded(rollout.row.state)) pinLimits(state, rollout, true);
+}
+
+/** One that ends grants nothing from here on: what it allowed is no measure for its successor. */
+function replaceRow(state: FleetState, rollout: RolloutState, row: RolloutRow): void {
+  const before = hasEnded(rollout.row.state);
+  rollout.row = row;
+  if (hasEnded(row.state) !== before) pinLimits(state, rollout, before);
 }
 
 export function putRecord(

@@ -38,8 +38,10 @@ export class ScriptFleet {
         }
         return true;
       case 'budget': {
-        const hosts = rest.filter((word) => !word.includes('='));
-        this.budgets.push({ of: name, hosts, options: optionsOf(rest) });
+        const hosts = rest.filter((word) => !word.includes('=') && word !== 'again');
+        const budget = { of: name, hosts, options: optionsOf(rest) };
+        const at = rest.includes('again') ? this.budgets.findIndex((one) => one.of === name) : -1;
+        this.budgets.splice(at < 0 ? this.budgets.length : at, at < 0 ? 0 : 1, budget);
         return true;
       }
       case 'edge':

@@ -4,7 +4,7 @@
  *
  *     channel stable rollback finish-first max-failures=1 window=1440
  *     wave stable soak=5 web1 web2          · unstaged stable odd1 wave=1
- *     budget all max=1                      · budget web pct=50 web1 web2
+ *     budget all max=1                      · budget web pct=50 web1 web2 · budget all max=2 again (from the next ref on)
  *     edge web2 after web1                  · channel-edge apps after infra
  *     declare 1 web1=c0                     · resign · late 1 minute=2 (signed then, read just now)
  *     forget (the set lacks the manifest)

@@ -14,6 +14,7 @@ import {
   type RolloutBlockers,
 } from '../../../wire/why.ts';
 import type { ApiDeps } from '../../deps.ts';
+import { observedFor } from '../../observed.ts';
 import { fromDatabase, Refusal } from '../../refusal.ts';
 import type { Scope } from '../../scope.ts';
 import {
@@ -33,7 +34,7 @@ const EXAMPLES = 50;
 
 export function addWhy(scope: Scope, deps: ApiDeps): void {
   const { log } = deps;
-  const plan = planner();
+  const plan = planner(deps);
   scope.get(
     '/v1/hosts/:name',
     {
@@ -76,11 +77,7 @@ export function addWhy(scope: Scope, deps: ApiDeps): void {
         params: RolloutParams,
       },
     },
-    (request) =>
-      fromDatabase(log, () => {
-        const id = rolloutIdOf(request.params.id);
-        return deps.committed.read((state) => plan(state, id, deps.clock.now()));
-      }),
+    (request) => fromDatabase(log, () => plan(rolloutIdOf(request.params.id))),
   );
 }
 
@@ -202,17 +199,26 @@ function rolloutBlockers(state: FleetState, id: string, now: number): RolloutBlo
 /** A plan of 100,000 hosts takes a quarter of a second: whoever asks for it in a row is shown the same. */
 const PLAN_MS = 5_000;
 
-type Planner = (state: FleetState, id: string, now: number) => Plan;
+interface Planned {
+  readonly seq: number;
+  readonly at: number;
+  readonly plan: PlanPreview;
+}
 
 /** One plan for all who ask of the same state within a few seconds. */
-function planner(): Planner {
-  let known: { readonly seq: number; readonly at: number; readonly plan: PlanPreview } | null =
-    null;
-  return (state, id, now) => {
-    if (known === null || known.seq !== state.headSeq || now - known.at > PLAN_MS) {
-      known = { seq: state.headSeq, at: now, plan: planPreview(state, now) };
-    }
-    return planOf(state, id, known.plan);
+function planner(deps: ApiDeps): (id: string) => Promise<Plan> {
+  let known: Planned | null = null;
+  const isFresh = ({ headSeq }: FleetState, now: number): boolean =>
+    known?.seq === headSeq && now - known.at <= PLAN_MS;
+  return async (id) => {
+    const now = deps.clock.now();
+    const asked = await deps.committed.read((state) => isFresh(state, now));
+    const observed = asked ? undefined : await observedFor(deps, { kind: 'Tick' }, now);
+    return deps.committed.read((state) => {
+      if (known === null || !isFresh(state, now))
+        known = { seq: state.headSeq, at: now, plan: planPreview(state, now, observed) };
+      return planOf(state, id, known.plan);
+    });
   };
 }
 

@@ -1,7 +1,7 @@
 /** Holds a channel while a channel that gates it has declared a release that is not Terminal yet. */
 import { isOpen } from '../../host/record.ts';
 import { isUnderway } from '../../rollout/step-rollout.ts';
-import { EXPLAIN_HOSTS, OPEN, type Gate, type Held } from './gate.ts';
+import { OPEN, type Gate, type Held } from './gate.ts';
 
 export const channelEdges: Gate = {
   name: 'channel-edges',
@@ -22,18 +22,18 @@ export const channelEdges: Gate = {
       because:
         hosts.length === 0 ? because : `${because}; hosts not through: ${String(hosts.length)}`,
       releasedBy: `the rollout of channel ${subject} becomes Terminal`,
-      hosts: hosts.slice(0, EXPLAIN_HOSTS),
+      hosts,
     };
   },
 };
 
-/** The hosts for which the gating rollout still waits, by name. */
+/** The hosts for which the gating rollout still waits. */
 function unfinished({ state }: Held, gating: string): string[] {
   const ref = state.channels.get(gating)?.declaredRef ?? '';
   const rollout = state.rollouts.get(`${gating}@${ref}`);
   if (rollout === undefined || !isUnderway(rollout.row.state)) return [];
   const open = [...rollout.records.values()].filter(isOpen);
-  return open.map((record) => record.hostname).sort();
+  return open.map((record) => record.hostname);
 }
 
 /** Why `gating` is not through with its verified manifest; null when it is, or has none. */

@@ -1,15 +1,15 @@
 /** Holds later waves while hosts of earlier ones run the release with enforced probes or controls failing. */
-import { EXPLAIN_HOSTS, OPEN, type Gate, type Held } from './gate.ts';
+import { OPEN, type Gate, type Held } from './gate.ts';
 
 export const complianceWave: Gate = {
   name: 'compliance-wave',
   keys: (held) => (outstanding(held) > 0 ? ['compliance-wave'] : OPEN),
   explain: (held) => {
-    const hosts = [...held.rollout.failures.keys()].filter((name) => counts(held, name)).sort();
+    const hosts = [...held.rollout.failures.keys()].filter((name) => counts(held, name));
     return {
       because: `${String(outstanding(held))} enforced failures outstanding in waves before ${String(held.record.wave)}`,
       releasedBy: 'these probes or controls pass',
-      hosts: hosts.slice(0, EXPLAIN_HOSTS),
+      hosts,
     };
   },
 };

@@ -8,18 +8,14 @@
 import { BUDGET_GATE, budgetState } from '../../state/flight.ts';
 import type { FleetState, RolloutState } from '../../state/state.ts';
 import { limitOf } from '../limit.ts';
-import { EXPLAIN_HOSTS, OPEN, type Gate } from './gate.ts';
+import { OPEN, type Gate, type Held } from './gate.ts';
 
 export const disruptionBudget: Gate = {
   name: 'disruption-budget',
-  keys: ({ state, rollout, record }) => {
-    const { hostname } = record;
-    const full = (rollout.hostBudgets.get(hostname) ?? []).filter(
-      (index) => !hasRoom(state, rollout, index, hostname),
-    );
-    if (full.length === 0) return OPEN;
-    const keys = full.map((index) => `${BUDGET_GATE}${String(index)}`);
-    const noted = rollout.blockers.get(hostname)?.gates ?? OPEN;
+  keys: (held) => {
+    const keys = fullBudgets(held);
+    if (keys.length === 0) return OPEN;
+    const noted = held.rollout.blockers.get(held.record.hostname)?.gates ?? OPEN;
     const awaited = noted.length === 1 ? keys.find((key) => key === noted[0]) : undefined;
     return awaited === undefined ? keys.slice(0, 1) : noted;
   },
@@ -28,15 +24,27 @@ export const disruptionBudget: Gate = {
     const budget = rollout.row.plan.budgets[index];
     if (budget === undefined)
       return { because: 'no such budget', releasedBy: 'nothing', hosts: [] };
-    const inFlight = [...budgetState(state, rollout, index).inFlight.keys()].sort();
+    const inFlight = [...budgetState(state, rollout, index).inFlight.keys()];
     const limit = limitOf(budget);
     return {
       because: `${String(inFlight.length)} of ${String(limit ?? 'any')} in flight under ${budget.key}`,
-      releasedBy: 'one of these hosts converges, fails for good or is closed',
-      hosts: inFlight.slice(0, EXPLAIN_HOSTS),
+      releasedBy:
+        limit === 0
+          ? 'a commit that lets this budget have a host in flight at all'
+          : 'one of these hosts converges, fails for good or is closed',
+      hosts: inFlight,
     };
   },
 };
+
+/** The keys of every budget that has no room for this host. */
+export function fullBudgets({ state, rollout, record: { hostname } }: Held): readonly string[] {
+  const indexes = rollout.hostBudgets.get(hostname);
+  if (indexes === undefined) return OPEN;
+  return indexes
+    .filter((index) => !hasRoom(state, rollout, index, hostname))
+    .map((index) => `${BUDGET_GATE}${String(index)}`);
+}
 
 /** Whether the budget lets one more host move; a host that is already in flight adds nothing. */
 export function hasRoom(

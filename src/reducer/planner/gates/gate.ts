@@ -22,9 +22,14 @@ export interface Explanation {
   readonly because: string;
   /** What would release it. */
   readonly releasedBy: string;
-  /** The hosts behind it, at most `EXPLAIN_HOSTS` of them. */
+  /** The hosts behind it by name, at most `EXPLAIN_HOSTS` of them. */
   readonly hosts: readonly string[];
+  /** How many there are. */
+  readonly total: number;
 }
+
+/** What a gate, or a remark, says of itself: all hosts, in any order. */
+export type Said = Omit<Explanation, 'gate' | 'total'>;
 
 /** Names listed in one explanation: enough to act on, bounded so that a fleet-wide reason stays readable. */
 export const EXPLAIN_HOSTS = 50;
@@ -50,7 +55,13 @@ export interface Gate {
   /** The keys that hold this host, none when it may pass. */
   readonly keys: (held: Held) => readonly string[];
   /** What is behind one of these keys; `subject` is what follows the colon, or empty. */
-  readonly explain: (held: Held, subject: string) => Omit<Explanation, 'gate'>;
+  readonly explain: (held: Held, subject: string) => Said;
+}
+
+/** By name, and not too many of them. */
+export function listed({ because, releasedBy, hosts }: Said): Omit<Explanation, 'gate'> {
+  const names = [...hosts].sort();
+  return { because, releasedBy, hosts: names.slice(0, EXPLAIN_HOSTS), total: names.length };
 }
 
 export const OPEN: readonly string[] = [];

@@ -5,9 +5,16 @@ export const hostUnstaged: Gate = {
   name: 'wave-promotion-host-unstaged',
   keys: ({ rollout, record }) =>
     rollout.unstaged.has(record.hostname) ? ['wave-promotion-host-unstaged'] : OPEN,
-  explain: ({ record }) => ({
-    because: `channel ${record.channel} declares waves and ${record.hostname} is in none of them`,
-    releasedBy: "a commit that puts the host into a wave (its tags, or the wave's selector)",
-    hosts: [record.hostname],
-  }),
+  explain: ({ state, record: { channel, hostname } }) => {
+    const isDeclared = state.content?.hosts.has(hostname) ?? true;
+    return {
+      because: isDeclared
+        ? `channel ${channel} declares waves and ${hostname} is in none of them`
+        : `the manifest names ${hostname}, and the fleet declares no such host`,
+      releasedBy: isDeclared
+        ? "a commit that puts the host into a wave (its tags, or the wave's selector)"
+        : 'a commit whose fleet declares the host',
+      hosts: [hostname],
+    };
+  },
 };

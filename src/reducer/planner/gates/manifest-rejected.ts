@@ -8,11 +8,17 @@ import { OPEN, type Gate } from './gate.ts';
 export const manifestRejected: Gate = {
   name: 'manifest-rejected',
   keys: ({ state, rollout }) => (isRejected(state, rollout) ? ['manifest-rejected'] : OPEN),
-  explain: ({ state, rollout }) => ({
-    because: `signed at ${rollout.row.signedAt}, before ${state.fleet.rejectBefore ?? 'nothing'}, which the trust file rejects`,
-    releasedBy: 'CI signs the manifest again after that instant',
-    hosts: [],
-  }),
+  explain: ({ state: { fleet }, rollout: { row } }) => {
+    const ofFleet = fleet.signedAt !== null && fleet.signedAt < row.signedAt;
+    const what = ofFleet
+      ? `the fleet was signed at ${fleet.signedAt}`
+      : `signed at ${row.signedAt}`;
+    return {
+      because: `${what}, before ${fleet.rejectBefore ?? 'nothing'}, which the trust file rejects`,
+      releasedBy: `CI signs the ${ofFleet ? 'fleet' : 'manifest'} again after that instant`,
+      hosts: [],
+    };
+  },
 };
 
 /** Signed before the instant from which on the trust file believes signatures. */

@@ -1,6 +1,8 @@
 /** Holds hosts of waves that the rollout's cursor has not reached. */
+import { soakEnd } from '../settle.ts';
 import { waveOf } from '../../state/state.ts';
-import { EXPLAIN_HOSTS, OPEN, type Gate } from './gate.ts';
+import { timeOf, type Millis } from '../../time.ts';
+import { OPEN, type Gate, type Held } from './gate.ts';
 
 const UNFINISHED: readonly string[] = ['Pending', 'Activating', 'Soaking'];
 
@@ -8,21 +10,42 @@ export const wavePromotion: Gate = {
   name: 'wave-promotion',
   keys: ({ rollout, record }) =>
     record.wave > rollout.row.currentWave ? [`wave-promotion:${String(record.wave)}`] : OPEN,
-  explain: ({ rollout, record }) => {
+  explain: ({ rollout, record, now }) => {
     const current = rollout.row.currentWave;
     const { counts, total } = waveOf(rollout, current);
-    const waiting: string[] = [];
-    for (const other of rollout.records.values()) {
-      if (other.wave === current && other.closed === null && UNFINISHED.includes(other.state)) {
-        waiting.push(other.hostname);
-      }
-    }
-    // Trials soak for seconds: a third of a minute reads as 0.33.
-    const soak = String(Math.round((rollout.row.plan.soakMinutes[current] ?? 0) * 100) / 100);
+    const waiting = inWave({ rollout }, current).filter(({ state }) => UNFINISHED.includes(state));
+    // Whoever completed last is why it soaks still.
+    const behind = waiting.length > 0 ? waiting : lastThrough({ rollout }, current);
     return {
-      because: `it is in wave ${String(record.wave)}; wave ${String(current)} has ${String(counts.converged)} of ${String(total)} hosts converged and a soak of ${soak} minutes`,
-      releasedBy: `wave ${String(current)} is done`,
-      hosts: waiting.sort().slice(0, EXPLAIN_HOSTS),
+      because: `it is in wave ${String(record.wave)}; wave ${String(current)} has ${String(counts.converged)} of ${String(total)} hosts converged${soakOf(rollout, waiting.length > 0, now)}`,
+      releasedBy:
+        record.wave === current + 1
+          ? `wave ${String(current)} is done`
+          : `waves ${String(current)} to ${String(record.wave - 1)} are done, one after the other`,
+      hosts: behind.map(({ hostname }) => hostname),
     };
   },
 };
+
+function soakOf(rollout: Held['rollout'], isWaiting: boolean, now: Millis): string {
+  const ends = soakEnd(rollout, rollout.row.currentWave);
+  if (!isWaiting && ends !== null && ends > now) return `, and soaks until ${timeOf(ends)}`;
+  const minutes = rollout.row.plan.soakMinutes[rollout.row.currentWave] ?? 0;
+  // Trials soak for seconds: a third of a minute reads as 0.33.
+  return minutes === 0
+    ? ''
+    : ` and soaks ${String(Math.round(minutes * 100) / 100)} minutes after the last`;
+}
+
+type InRollout = Pick<Held, 'rollout'>;
+
+function inWave({ rollout }: InRollout, wave: number) {
+  return [...rollout.records.values()].filter((one) => one.wave === wave && one.closed === null);
+}
+
+function lastThrough({ rollout }: InRollout, wave: number) {
+  const last = rollout.waves[wave]?.lastCompletion ?? null;
+  return inWave({ rollout }, wave).filter(
+    (one) => last !== null && one.completedAppliedAt === last,
+  );
+}

@@ -1,0 +1,128 @@
+/**
+ * Where one thing ends and the next begins, to the instant: minutes that just are not over, shares that are rounded, who
+ * is asked first. The scenarios show what happens on either side; here it is the edge itself.
+ */
+import { describe, expect, it } from 'vitest';
+import type { ManifestContent } from '../../src/reducer/content.ts';
+import { limitOf } from '../../src/reducer/planner/limit.ts';
+import { selectorKey } from '../../src/reducer/planner/pin.ts';
+import { reduce } from '../../src/reducer/reduce.ts';
+import { emptyState } from '../../src/reducer/state/state.ts';
+import { MINUTE, timeOf } from '../../src/reducer/time.ts';
+import { EPOCH } from './support/fleet-spec.ts';
+import { ScriptFleet } from './support/script-fleet.ts';
+import { Script } from './support/script.ts';
+
+const SECOND = 1_000;
+
+function played(...lines: readonly string[]): Script {
+  const script = new Script();
+  for (const line of lines) script.run(line);
+  return script;
+}
+
+const gatesOf = ({ state }: Script, host: string, id = 'a@1') =>
+  state.rollouts.get(id)?.blockers.get(host)?.gates ?? [];
+
+/** A tick that comes at this very instant. */
+function tickAt(script: Script, now: number): void {
+  script.now = now;
+  script.feed({ kind: 'Tick' });
+}
+
+describe('a share of hosts', () => {
+  const hosts = ['a', 'b', 'c'];
+  it.each([
+    [1, 1],
+    [33, 1],
+    [66, 1],
+    [67, 2],
+    [99, 2],
+    [100, 3],
+  ])('of %i %% of three is %i', (maxInFlightPct, limit) => {
+    expect(limitOf({ hosts, maxInFlight: null, maxInFlightPct })).toBe(limit);
+    expect(limitOf({ hosts, maxInFlight: 1, maxInFlightPct })).toBe(1);
+    expect(limitOf({ hosts, maxInFlight: 5, maxInFlightPct })).toBe(limit);
+  });
+
+  it('and its selector is the same in whatever order it is written', () => {
+    const selector = { tags: ['x', 'y'], tagsAny: ['u', 'v'], hosts: ['a', 'b'] };
+    const turned = { tags: ['y', 'x'], tagsAny: ['v', 'u'], hosts: ['b', 'a'] };
+    const rest = { channel: null, all: false };
+    expect(selectorKey({ ...turned, ...rest })).toBe(selectorKey({ ...selector, ...rest }));
+  });
+});
+
+describe('how many may fail', () => {
+  const allowed = (own: number | null, policy: number | null): number | undefined => {
+    const fleet = new ScriptFleet();
+    fleet.declare('channel', ['a', ...(policy === null ? [] : [`max-failures=${String(policy)}`])]);
+    fleet.declare('wave', ['a', 'a1']);
+    const content = fleet.content('1', new Map(), EPOCH);
+    const manifests = content.manifests.map((one): ManifestContent => ({
+      ...one,
+      maxFailures: own,
+    }));
+    const state = emptyState();
+    reduce(state, { kind: 'ManifestSetUpdated', fleet: content.fleet, manifests }, EPOCH);
+    return state.rollouts.get('a@1')?.row.plan.maxFailures;
+  };
+
+  it('the manifest says first, then the policy', () => {
+    expect(allowed(2, 5)).toBe(2);
+    expect(allowed(0, 5)).toBe(0);
+    expect(allowed(null, 5)).toBe(5);
+    expect(allowed(null, null)).toBe(0);
+  });
+});
+
+it('a manifest is good for a minute more than its window, and no longer', () => {
+  const script = played('channel a window=30', 'wave a soak=0 a1', 'heartbeat * c0', 'declare 1');
+  script.run('operator hold a1');
+  const signedAt = Date.parse(script.state.rollouts.get('a@1')?.row.signedAt ?? '');
+  tickAt(script, signedAt + 31 * MINUTE - SECOND);
+  expect(gatesOf(script, 'a1')).not.toContain('manifest-stale');
+  tickAt(script, signedAt + 31 * MINUTE);
+  expect(gatesOf(script, 'a1')).toContain('manifest-stale');
+});
+
+it('an absent host settles nothing until its grace is over', () => {
+  const script = played('channel a', 'wave a soak=0 a1 a2', 'wave a soak=0 a3');
+  for (const host of ['a1', 'a3']) script.run(`heartbeat ${host} c0`);
+  for (const line of ['declare 1', 'event a1 ack', 'event a1 completed', 'event a1 converged'])
+    script.run(line);
+  const opened = Date.parse(script.state.rollouts.get('a@1')?.row.openedAt ?? '');
+  const grace = script.state.settings.offlineGraceMinutes * MINUTE;
+  const wave = () => script.state.rollouts.get('a@1')?.row.currentWave;
+  tickAt(script, opened + grace);
+  expect(wave()).toBe(0);
+  tickAt(script, opened + grace + SECOND);
+  expect(wave()).toBe(1);
+});
+
+it('who was cleared is counted among the exceptions', () => {
+  const script = played(
+    ...['channel a', 'wave a soak=0 a1 a2', 'heartbeat * c0', 'declare 1'],
+    ...['event a1 ack', 'event a1 activation-failed', 'operator clear a@1'],
+    ...['event a2 ack', 'event a2 completed', 'event a2 converged'],
+  );
+  expect(script.state.rollouts.get('a@1')?.row).toMatchObject({
+    state: 'Terminal',
+    exceptions: { cleared: 1 },
+  });
+});
+
+it('a silence that was noticed before the host came back is none', () => {
+  const script = played('channel a', 'wave a a1', 'heartbeat a1 c0', 'declare 1');
+  const back = Date.parse(script.state.hosts.get('a1')?.row.reachabilityAt ?? '');
+  const lost = (observedAt: number) => {
+    const input = {
+      observedAt: timeOf(observedAt),
+      hosts: [{ hostname: 'a1', lastHeardAt: null }],
+    };
+    reduce(script.state, { kind: 'HostsUnreachable', ...input }, script.now);
+    return script.state.hosts.get('a1')?.row.reachability;
+  };
+  expect(lost(back - 1)).toBe('reachable');
+  expect(lost(back)).toBe('unreachable');
+});
