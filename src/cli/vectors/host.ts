@@ -4,49 +4,75 @@
  */
 import type { HostEvent } from '../../reducer/host/events.ts';
 import { pendingRecord, type HostRecord, type ProbeStatus } from '../../reducer/host/record.ts';
-import { step } from '../../reducer/host/step.ts';
+import { step, type Stepped } from '../../reducer/host/step.ts';
 import { decodeHostEvent } from '../../wire/event.ts';
 import { canonicalTime } from '../../wire/instant.ts';
 import type { HostLine, RecordedHost } from './shapes.ts';
 import type { Report } from './report.ts';
+import { sorted, type Named } from './rule.ts';
 
 type Policy = HostLine['policy'];
+type Step = HostLine['steps'][number];
 
-interface Rule {
-  readonly name: string;
-  readonly applies: (before: HostRecord, event: HostEvent) => boolean;
-  /** The fields in which records may differ under this rule, and what this core must make of each. */
-  readonly makes: (before: HostRecord, event: HostEvent, policy: Policy) => Partial<HostRecord>;
+/** All that a step recorded of itself, beside the result: the record, the transition and the quarantine. */
+interface Outcome extends HostRecord {
+  readonly transition: { readonly from: string; readonly to: string; readonly at: string } | null;
+  readonly quarantine: { readonly channel: string; readonly closure: string } | null;
 }
 
-const RULES: readonly Rule[] = [
+type Sides = { readonly original: Partial<Outcome>; readonly ours: Partial<Outcome> };
+
+interface Rule extends Named {
+  /** The fields that may differ under this rule, and the one value of each on either side; null: it does not apply. */
+  readonly makes: (before: HostRecord, event: HostEvent, policy: Policy) => Sides | null;
+}
+
+export const HOST_RULES: readonly Rule[] = [
   {
     name: 'failed-rollback-stays-failed',
-    applies: ({ state }, event) =>
-      state === 'Failed' && event.kind === 'RollbackComplete' && event.exitCode !== 0,
-    makes: ({ state, revertedAt, revertedTo, currentClosure }) => ({
-      ...{ state, revertedAt, revertedTo, currentClosure },
-    }),
+    why: 'list of differences: RollbackComplete with another exit than 0 stays Failed',
+    makes: (before, event) => {
+      if (event.kind !== 'RollbackComplete' || before.state !== 'Failed') return null;
+      if (event.exitCode === 0) return null;
+      const { completedAt: at, revertedToClosure: to } = event;
+      const { state, revertedAt, revertedTo, currentClosure } = before;
+      return {
+        original: {
+          ...{ state: 'Reverted', revertedAt: at, revertedTo: to, currentClosure: to },
+          transition: { from: 'Failed', to: 'Reverted', at },
+        },
+        ours: { state, revertedAt, revertedTo, currentClosure, transition: null },
+      };
+    },
   },
   {
     name: 'first-stamps-cleared-on-activation',
-    applies: (_, event) => event.kind === 'ActivationCompleted',
-    makes: () => ({ probeObservedFirstAt: null, probeFailureFirstAt: null }),
+    why: 'list of differences: probe first-stamps are cleared on activation',
+    makes: ({ probeObservedFirstAt, probeFailureFirstAt }, event) =>
+      event.kind !== 'ActivationCompleted'
+        ? null
+        : {
+            original: { probeObservedFirstAt, probeFailureFirstAt },
+            ours: { probeObservedFirstAt: null, probeFailureFirstAt: null },
+          },
   },
   {
     name: 'policy-applied-from-deferred',
-    applies: (before, event) => before.state === 'Deferred' && event.kind === 'ActivationFailed',
-    makes: (_before, _event, { onHealthFailure }) => ({ policyApplied: onHealthFailure }),
+    why: 'list of differences: policyApplied is also set from Deferred to Failed',
+    makes: ({ state, policyApplied }, event, { onHealthFailure }) =>
+      state !== 'Deferred' || event.kind !== 'ActivationFailed'
+        ? null
+        : { original: { policyApplied }, ours: { policyApplied: onHealthFailure } },
   },
   {
     name: 'declared-probes-kept',
-    applies: (_, event) => event.kind === 'ProbeTopologyDeclared',
-    makes: (_, event) =>
-      event.kind === 'ProbeTopologyDeclared' ? { declaredProbes: event.probes } : {},
+    why: "hosts' table, ProbeTopologyDeclared: 'declared set kept', in a field that was not recorded",
+    makes: ({ declaredProbes }, event) =>
+      event.kind !== 'ProbeTopologyDeclared'
+        ? null
+        : { original: { declaredProbes }, ours: { declaredProbes: event.probes } },
   },
 ];
-
-type Step = HostLine['steps'][number];
 
 export function compareHost(line: HostLine, report: Report): void {
   const { initial, policy } = line;
@@ -74,36 +100,69 @@ function compareStep(
     return;
   }
   const got = step(before, event, policy);
-  const result = got.ok ? 'ok' : got.code;
-  if (result !== recorded.result || !got.ok || recorded.record === undefined) {
-    const agrees = result === recorded.result && got.ok === (recorded.record !== undefined);
+  const { result, record, transition, quarantine } = recorded;
+  const isRefused = record === undefined && transition === undefined && quarantine === undefined;
+  if (result !== (got.ok ? 'ok' : got.code) || !got.ok || record === undefined) {
+    const agrees = !got.ok && got.code === result && isRefused;
     report.add(agrees ? null : { at, expected: recorded, got }, []);
     return;
   }
-  const quarantines = got.effects.some((effect) => effect.kind === 'Quarantine');
-  const different = differing(recordOf(before, recorded.record), got.record);
-  if (quarantines !== (recorded.quarantine !== undefined)) different.push('quarantine');
-  const difference = different.length === 0 ? null : { at, expected: recorded, got: got.record };
+  const theirs: Outcome = {
+    ...recordOf(before, record),
+    transition: transition === undefined ? null : { ...transition, at: timed(transition.at) },
+    quarantine: quarantine ?? null,
+  };
+  const ours = outcomeOf(before, event, got);
+  const different = differing(theirs, ours);
+  const sides = (rule: Rule) => rule.makes(before, event, policy);
   report.add(
-    difference,
-    explain(different, got.record, (rule) =>
-      rule.applies(before, event) ? rule.makes(before, event, policy) : {},
-    ),
+    different.length === 0 ? null : { at, expected: recorded, got: ours },
+    explain(different, theirs, ours, sides),
   );
 }
 
-/** The rules that together account for every differing field, and for its value; none if one is left. */
+/** What this core made of it, in the words of the recording. */
+function outcomeOf(before: HostRecord, event: HostEvent, { record, effects }: Stepped): Outcome {
+  const { state: from } = before;
+  const to = record.state;
+  const quarantine = effects.find((effect) => effect.kind === 'Quarantine');
+  return {
+    ...record,
+    transition: from === to ? null : { from, to, at: enteredAt(record, event) },
+    quarantine:
+      quarantine === undefined
+        ? null
+        : { channel: quarantine.channel, closure: quarantine.closure },
+  };
+}
+
+/** When the record says that it came into its state; of Deferred only the event tells. */
+function enteredAt(record: HostRecord, event: HostEvent): string {
+  const stamps: Partial<Record<HostRecord['state'], string | null>> = {
+    Activating: record.dispatchAckedAt,
+    Deferred: event.kind === 'ActivationDeferred' ? event.deferredAt : null,
+    Soaking: record.activationCompletedAt,
+    Converged: record.convergedAt,
+    Failed: record.failedAt,
+    Reverted: record.revertedAt,
+  };
+  return stamps[record.state] ?? '';
+}
+
+/** The rules that together account for every differing field, and for its value on both sides; none if one is left. */
 function explain(
   fields: readonly string[],
-  got: HostRecord,
-  madeBy: (rule: Rule) => Partial<HostRecord>,
+  theirs: Outcome,
+  ours: Outcome,
+  sides: (rule: Rule) => Sides | null,
 ): string[] {
-  const gotFields = new Map(Object.entries(got));
   const used = new Set<string>();
   for (const field of fields) {
-    const rule = RULES.find((candidate) => {
-      const made = new Map(Object.entries(madeBy(candidate)));
-      return made.has(field) && sorted(made.get(field)) === sorted(gotFields.get(field));
+    const rule = HOST_RULES.find((candidate) => {
+      const made = sides(candidate);
+      return (
+        made !== null && isValue(made.original, field, theirs) && isValue(made.ours, field, ours)
+      );
     });
     if (rule === undefined) return [];
     used.add(rule.name);
@@ -111,20 +170,17 @@ function explain(
   return [...used];
 }
 
-function differing(a: HostRecord, b: HostRecord): string[] {
-  const right = new Map(Object.entries(b));
-  return Object.entries(a)
-    .filter(([field, value]) => sorted(value) !== sorted(right.get(field)))
-    .map(([field]) => field);
+function isValue(made: Partial<Outcome>, field: string, outcome: Outcome): boolean {
+  const values = new Map(Object.entries(made));
+  return values.has(field) && sorted(values.get(field)) === sorted(valueOf(outcome, field));
 }
 
-/** JSON with sorted keys: what is compared is content, not the order in which it was noted. */
-function sorted(value: unknown): string {
-  return JSON.stringify(value, (_, v: unknown) =>
-    typeof v === 'object' && v !== null && !Array.isArray(v)
-      ? Object.fromEntries(Object.entries(v).sort(([x], [y]) => (x < y ? -1 : 1)))
-      : v,
-  );
+function valueOf(outcome: Outcome, field: string): unknown {
+  return Object.entries(outcome).find(([name]) => name === field)?.[1];
+}
+
+function differing(a: Outcome, b: Outcome): string[] {
+  return Object.keys(a).filter((field) => sorted(valueOf(a, field)) !== sorted(valueOf(b, field)));
 }
 
 /** The recorded record; what it leaves out is null, and what it never had is as it was. */
@@ -163,6 +219,10 @@ function probesOf(recorded: RecordedHost): HostRecord['probes'] {
     };
   }
   return probes;
+}
+
+function timed(time: string): string {
+  return canonicalTime(time) ?? time;
 }
 
 function canonical(time: string | null | undefined): string | null {

@@ -7,77 +7,103 @@ import {
 import { canonicalTime } from '../../wire/instant.ts';
 import type { RecordedRollout, RolloutLine } from './shapes.ts';
 import type { Report } from './report.ts';
+import { sorted, type Named } from './rule.ts';
 
 type Recorded = RolloutLine['steps'][number];
 
 interface Outcome {
-  readonly result: 'ok' | 'illegal';
+  readonly result: string;
   readonly record: RecordedRollout;
 }
 
 /** One recorded step, and where it set out from. `hosts` are the states that the recorded events gave its hosts. */
 interface Case {
   readonly before: RecordedRollout;
-  readonly recorded: Recorded;
+  readonly event: Recorded['event'];
   readonly hosts: readonly string[];
 }
 
-interface Rule {
-  readonly name: string;
+interface Rule extends Named {
   readonly applies: (found: Case) => boolean;
-  /** What this core must make of it: anything else is no deliberate difference. */
-  readonly makes: (found: Case) => Partial<RecordedRollout>;
+  /** What the original makes of it, */
+  readonly original: (found: Case) => Outcome;
+  /** and what this core must: anything else is no deliberate difference. */
+  readonly ours: (found: Case) => Partial<RecordedRollout>;
 }
 
-const isWave = ({ event }: Recorded) => event.kind === 'WaveAdvanced';
+const stays = ({ before }: Case): Outcome => ({ result: 'ok', record: before });
+const refuses = ({ before }: Case): Outcome => ({ result: 'illegal', record: before });
+const isWave = ({ event }: Case) => event.kind === 'WaveAdvanced';
+const isHostChange = ({ event }: Case) => event.kind === 'HostStateChanged';
 
-const RULES: readonly Rule[] = [
+export const ROLLOUT_RULES: readonly Rule[] = [
   {
     name: 'operator-clearance-works',
-    applies: ({ before: { state }, recorded: { event, result } }) =>
-      event.kind === 'OperatorClearance' &&
-      result === 'unimplemented' &&
-      (state === 'Failed' || state === 'Reverted'),
-    makes: () => ({ state: 'Active' }),
+    why: 'list of differences: OperatorClearance works',
+    applies: ({ before: { state }, event }) =>
+      event.kind === 'OperatorClearance' && (state === 'Failed' || state === 'Reverted'),
+    original: ({ before }) => ({ result: 'unimplemented', record: before }),
+    ours: () => ({ state: 'Active' }),
   },
   {
     name: 'failed-becomes-reverted',
+    why: 'list of differences: Failed becomes Reverted',
     applies: (found) =>
       found.before.state === 'Failed' && isHostChange(found) && hasReverted(found),
-    makes: () => ({ state: 'Reverted' }),
+    original: stays,
+    ours: () => ({ state: 'Reverted' }),
   },
   {
     name: 'terminal-may-still-fail',
+    why: "rollouts' table: failures above maxFailures also take Terminal to Failed",
     applies: (found) =>
       found.before.state === 'Terminal' && isHostChange(found) && isAnyFailed(found.hosts),
-    makes: (found) => ({ state: hasReverted(found) ? 'Reverted' : 'Failed' }),
+    original: stays,
+    ours: (found) => ({ state: hasReverted(found) ? 'Reverted' : 'Failed' }),
   },
   {
     name: 'opening-skips-empty-waves',
-    applies: ({ before, recorded }) => before.state === 'Opening' && isWave(recorded),
-    makes: ({ before, recorded: { event } }) =>
+    why: "rollouts, settled hosts: 'an empty wave is skipped', before anybody has moved too",
+    applies: (found) => found.before.state === 'Opening' && isWave(found),
+    original: refuses,
+    ours: ({ before, event }) =>
       isNoMove(before, event) ? {} : { currentWave: event.toWave ?? 0 },
   },
   {
     name: 'opening-may-end',
-    applies: ({ before, recorded: { event } }) =>
-      before.state === 'Opening' && event.kind === 'RolloutTerminal',
-    makes: ({ recorded: { event } }) => ({ state: 'Terminal', terminalAt: event.at ?? null }),
+    why: "rollouts' table: every host settled takes Opening to Terminal, too",
+    applies: ({ before, event }) => before.state === 'Opening' && event.kind === 'RolloutTerminal',
+    original: refuses,
+    ours: ({ event }) => ({ state: 'Terminal', terminalAt: event.at ?? null }),
   },
   {
     name: 'cursor-moves-forward-from-where-it-is',
-    applies: ({ before, recorded }) => isWave(recorded) && isNoMove(before, recorded.event),
-    makes: () => ({}),
+    why: "rollouts' table, WaveAdvanced: 'cursor forward, never back'; Converging is reached by hosts that soak alone",
+    applies: (found) => isUnderway(found) && isWave(found) && isNoMove(found.before, found.event),
+    original: jumps,
+    ours: () => ({}),
   },
   {
     name: 'converging-does-not-go-back',
-    applies: ({ before, recorded }) => before.state === 'Converging' && isWave(recorded),
-    makes: () => ({}),
+    why: "rollouts' table: WaveAdvanced stands at Active alone; of Converging it is silent",
+    applies: (found) => found.before.state === 'Converging' && isWave(found),
+    original: jumps,
+    ours: () => ({}),
   },
 ];
 
-function isHostChange({ recorded: { event } }: Case): boolean {
-  return event.kind === 'HostStateChanged';
+function isUnderway({ before: { state } }: Case): boolean {
+  return state === 'Active' || state === 'Converging';
+}
+
+/** The original goes by the event's own two waves: a later one is entered, anything else was the last. */
+function jumps({ before, event: { fromWave = 0, toWave = 0 } }: Case): Outcome {
+  const currentWave = Math.max(before.currentWave, toWave);
+  const record: RecordedRollout =
+    toWave > fromWave
+      ? { ...before, state: 'Active', currentWave }
+      : { ...before, state: 'Converging' };
+  return { result: 'ok', record };
 }
 
 function isAnyFailed(hosts: readonly string[]): boolean {
@@ -93,33 +119,50 @@ function isNoMove({ currentWave }: RecordedRollout, event: Recorded['event']): b
   return event.fromWave !== currentWave || (event.toWave ?? 0) <= currentWave;
 }
 
-function explain(found: Case, got: Outcome): string[] {
-  const rule = RULES.find((candidate) => {
-    if (!candidate.applies(found) || got.result !== 'ok') return false;
-    return isSame({ ...found.before, ...candidate.makes(found) }, got.record);
-  });
-  return rule === undefined ? [] : [rule.name];
-}
-
 export function compareRollout(line: RolloutLine, report: Report): void {
   let before = line.initial;
   const hosts = new Map<string, string>();
   line.steps.forEach((recorded, i) => {
-    const { hostId, to } = recorded.event;
-    if (recorded.result === 'ok' && hostId !== undefined && to !== undefined) hosts.set(hostId, to);
+    const { event, effects = [] } = recorded;
+    if (recorded.result === 'ok' && event.hostId !== undefined && event.to !== undefined)
+      hosts.set(event.hostId, event.to);
+    const found: Case = { before, event, hosts: [...hosts.values()] };
+    const got = outcome(found);
     const at = `rollout ${line.id} step ${String(i)}`;
-    const got = outcome(before, recorded, [...hosts.values()]);
-    const agrees = recorded.result === got.result && isSame(recorded.record, got.record);
-    const found = { before, recorded, hosts: [...hosts.values()] };
-    report.add(
-      agrees ? null : { at, expected: { from: before, recorded }, got },
-      explain(found, got),
-    );
+    const difference = { at, expected: { from: before, recorded }, got };
+    // The effects are what the record's change means, whoever is right about the record.
+    const isMeant = sorted(effects.map(timed)) === sorted(effectsOf(found, recorded.record));
+    if (!isMeant) report.add(difference, []);
+    else if (isSame(recorded, got)) report.add(null, []);
+    else report.add(difference, explain(found, recorded, got));
     before = recorded.record;
   });
 }
 
-function outcome(before: RecordedRollout, { event }: Recorded, hosts: readonly string[]): Outcome {
+function explain(found: Case, recorded: Outcome, got: Outcome): string[] {
+  const rule = ROLLOUT_RULES.find((candidate) => candidate.applies(found));
+  if (rule === undefined || !isSame(rule.original(found), recorded)) return [];
+  const record = { ...found.before, ...rule.ours(found) };
+  return isSame({ result: 'ok', record }, got) ? [rule.name] : [];
+}
+
+/** What is to be noted and done when a rollout goes from one record to another. */
+function effectsOf({ before, event }: Case, after: RecordedRollout): unknown[] {
+  const { state: from, currentWave } = before;
+  const at = canonical(event.at);
+  const moved = { kind: 'RecordRolloutTransition', from, to: after.state, at };
+  const advanced = { kind: 'UpdateCurrentWave', wave: after.currentWave };
+  return [
+    ...(from === after.state ? [] : [moved]),
+    ...(currentWave === after.currentWave ? [] : [advanced]),
+  ];
+}
+
+function timed({ at, ...effect }: NonNullable<Recorded['effects']>[number]) {
+  return at === undefined ? effect : { ...effect, at: canonical(at) };
+}
+
+function outcome({ before, event, hosts }: Case): Outcome {
   const mapped = eventOf(event, hosts);
   const cursor: RolloutCursor = {
     state: before.state,
@@ -160,12 +203,13 @@ function eventOf(event: Recorded['event'], hosts: readonly string[]): RolloutEve
   }
 }
 
-function isSame(a: RecordedRollout, b: RecordedRollout): boolean {
+function isSame(a: Outcome, b: Outcome): boolean {
   return (
-    a.state === b.state &&
-    a.currentWave === b.currentWave &&
-    canonical(a.terminalAt) === canonical(b.terminalAt) &&
-    canonical(a.supersededAt) === canonical(b.supersededAt)
+    a.result === b.result &&
+    a.record.state === b.record.state &&
+    a.record.currentWave === b.record.currentWave &&
+    canonical(a.record.terminalAt) === canonical(b.record.terminalAt) &&
+    canonical(a.record.supersededAt) === canonical(b.record.supersededAt)
   );
 }
 

@@ -69,7 +69,7 @@ export const HostLine = Type.Object({
       event: Type.Object({ kind: Text, seq: Type.Integer() }),
       result: Text,
       record: Type.Optional(RecordedHost),
-      transition: Type.Optional(Type.Object({ from: HostState, to: HostState })),
+      transition: Type.Optional(Type.Object({ from: HostState, to: HostState, at: Text })),
       quarantine: Type.Optional(Type.Object({ channel: Text, closure: Text })),
     }),
   ),
@@ -95,6 +95,14 @@ const RecordedRollout = Type.Object({
 });
 export type RecordedRollout = Static<typeof RecordedRollout>;
 
+const Effect = Type.Object({
+  kind: Text,
+  from: Type.Optional(Text),
+  to: Type.Optional(Text),
+  at: Type.Optional(Text),
+  wave: Type.Optional(Type.Integer()),
+});
+
 export const RolloutLine = Type.Object({
   id: Text,
   initial: RecordedRollout,
@@ -111,6 +119,7 @@ export const RolloutLine = Type.Object({
       }),
       result: Text,
       record: RecordedRollout,
+      effects: Type.Optional(Type.Array(Effect)),
     }),
   ),
 });
