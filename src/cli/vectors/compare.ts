@@ -2,11 +2,23 @@
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import { compareHost } from './host.ts';
-import { comparePlanner } from './planner.ts';
+import { compareHost, HOST_RULES } from './host.ts';
+import { BUDGET_RULES } from './planner-budgets.ts';
+import { GATE_RULES } from './planner-rules.ts';
+import { comparePlanner, SOAK_RULE } from './planner.ts';
 import type { Report } from './report.ts';
-import { compareRollout } from './rollout.ts';
+import { compareRollout, ROLLOUT_RULES } from './rollout.ts';
+import type { Named } from './rule.ts';
 import { lineOf } from './shapes.ts';
+
+/** All deliberate differences. */
+export const RULES: readonly Named[] = [
+  ...HOST_RULES,
+  ...ROLLOUT_RULES,
+  ...GATE_RULES,
+  ...BUDGET_RULES,
+  SOAK_RULE,
+];
 
 /** What every gzip stream begins with. */
 const GZIP = [0x1f, 0x8b];

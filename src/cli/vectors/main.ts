@@ -1,15 +1,17 @@
 /**
  * `npm run vectors -- FILE.jsonl.gz …`: recorded results of the original state machines and planner against
- * this core. Exit 0 only when every difference has the name of a deliberate rule.
+ * this core. Exit 0 only when every difference has the name of a deliberate rule; `--rules` says where each stands.
  */
-import { compareFile } from './compare.ts';
+import { compareFile, RULES } from './compare.ts';
 import { Report } from './report.ts';
 
-const paths = process.argv.slice(2).filter((arg) => arg !== '--json');
+const paths = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
 const isJson = process.argv.includes('--json');
 
-if (paths.length === 0) {
-  console.error('usage: npm run vectors -- FILE.jsonl.gz … [--json]');
+if (process.argv.includes('--rules')) {
+  for (const { name, why } of RULES) console.log(`${name}\n    ${why}`);
+} else if (paths.length === 0) {
+  console.error('usage: npm run vectors -- FILE.jsonl.gz … [--json], or --rules');
   process.exitCode = 2;
 } else {
   const report = new Report();

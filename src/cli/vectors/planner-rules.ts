@@ -1,87 +1,84 @@
 /**
- * Where the planner differs from the original on purpose. Each rule says, for one decision, which of this
- * core's gates the original has not (`lifts`), which it has beyond (`adds`), or why it says nothing at all
- * (`silences`). A decision is explained only if its answer, so changed, is the original's.
+ * Where the planner's gates differ from the original's on purpose. Each rule says, for one host, which of this core's
+ * gates the original has not (`lifts`), which it has beyond (`adds`), or that it says nothing of the host at all
+ * (`silences`). Switched off, this is the original's view of it; switched on, ours.
  */
 import type { Held } from '../../reducer/planner/gates/gate.ts';
-import {
-  absoluteLimit,
-  everybodyInFlight,
-  inFlightOriginally,
-  isAnyBudgetFull,
-  isBusyElsewhere,
-  lowerLimit,
-  type Grants,
-} from './planner-facts.ts';
+import { isBusyElsewhere, type Host } from './planner-budgets.ts';
+import type { Named } from './rule.ts';
 import type { PlannerLine } from './shapes.ts';
 
+/** A Pending host that has no dispatch yet, and the gates of this core that hold it, budgets left out. */
 export interface Case {
   readonly line: PlannerLine;
-  readonly host: PlannerLine['hosts'][number];
+  readonly host: Host;
   readonly held: Held;
-  /** Whom this core dispatched before this one in the same plan. */
-  readonly grants: Grants;
-  /** Of these, whom the original dispatched too. */
-  readonly agreed: Grants;
   readonly gates: ReadonlySet<string>;
-  /** Whether a budget would hold it, were it asked. */
-  readonly budgets: boolean;
-  readonly expected: {
-    /** `dispatch` or a gate; several where the original varies; none where it says nothing. */
-    readonly answers: readonly string[];
-    readonly targetClosure: string | undefined;
-    readonly soakDueAt: string | undefined;
-  };
 }
 
-interface Rule {
-  readonly name: string;
+interface Rule extends Named {
   readonly lifts?: (found: Case) => readonly string[] | undefined;
   readonly adds?: (found: Case) => readonly string[] | undefined;
   readonly silences?: (found: Case) => boolean;
 }
 
-export const RULES: readonly Rule[] = [
+/** The original names one gate, the first that holds; gates that it has not come after its own. Budgets are last. */
+const ORDER = [
+  'quarantine',
+  'channel-edges',
+  'wave-promotion',
+  'wave-promotion-host-unstaged',
+  'host-edge',
+  'compliance-wave',
+  'host-busy',
+];
+
+export const GATE_RULES: readonly Rule[] = [
   {
     name: 'terminal-serves-returning-hosts',
+    why: "rollouts, settled hosts: a returning host is dispatched 'even in a Terminal rollout'",
     silences: ({ held }) => held.rollout.row.state === 'Terminal',
   },
   {
     name: 'host-busy-is-a-gate',
+    why: 'list of differences: gate host-busy is new',
     lifts: ({ line, host }) => when(isBusyElsewhere(line, host), ['host-busy']),
   },
   {
     name: 'host-missing-from-fleet-is-held',
-    lifts: ({ gates, line, host }) =>
-      when(
-        gates.has('wave-promotion-host-unstaged') && line.fleet.hosts[host.hostname] === undefined,
-        ['wave-promotion-host-unstaged'],
-      ),
+    why: "gates, wave-promotion-host-unstaged: 'the host is in none: deny'",
+    lifts: ({ line, host }) =>
+      when(line.fleet.hosts[host.hostname] === undefined, ['wave-promotion-host-unstaged']),
   },
   {
     // The original looks a host's wave up in the channel that the fleet has it in today.
     name: 'waves-are-the-rollouts-own',
+    why: "rollouts: 'host set with waves and targets' is pinned when it opens",
     lifts: (found) => when(isElsewhere(found), ['wave-promotion', 'wave-promotion-host-unstaged']),
     adds: (found) => when(isElsewhere(found), gatesElsewhere(found)),
   },
   {
     name: 'compliance-counts-soaking-and-converged-hosts',
+    why: "gates, compliance-wave: failures 'on Soaking or Converged hosts of earlier waves'",
     adds: (found) => when(isFailingAnywhereBefore(found), ['compliance-wave']),
   },
   {
     // Recorded situations lack records of hosts that the manifest names; here a rollout has them all.
     name: 'a-rollout-has-every-record',
+    why: "gates, host-edge: 'a gating host of the same rollout', which a host without a record is not",
     adds: (found) => when(isGatedByMissingRecord(found), ['host-edge']),
   },
-  {
-    name: 'percentage-budgets-count',
-    lifts: (found) => when(isHeldByPercentage(found), ['disruption-budget']),
-  },
-  {
-    name: 'granted-and-rolling-back-hosts-count',
-    lifts: (found) => when(isHeldByOthers(found), ['disruption-budget']),
-  },
 ];
+
+/** `silent`, or the gate that the host is told, with the rules that are on; null: it may ask for a slot. */
+export function gateOf(found: Case, on: ReadonlySet<string>): string | null {
+  const off = GATE_RULES.filter(({ name }) => !on.has(name));
+  if (off.some((rule) => rule.silences?.(found))) return 'silent';
+  const lifted = new Set(off.flatMap((rule) => rule.lifts?.(found) ?? []));
+  const gates = new Set([...found.gates].filter((gate) => !lifted.has(gate)));
+  for (const gate of off.flatMap((rule) => rule.adds?.(found) ?? [])) gates.add(gate);
+  return ORDER.find((gate) => gates.has(gate)) ?? null;
+}
 
 function when<T>(condition: boolean, value: T): T | undefined {
   return condition ? value : undefined;
@@ -134,23 +131,5 @@ function isGatedByMissingRecord({ line, host, held }: Case): boolean {
       gated === host.hostname &&
       line.fleet.hosts[gates]?.channel === channel &&
       !held.rollout.records.has(gates),
-  );
-}
-
-/** Full by this core's limit, but not by the original's, which knows no percentages. */
-function isHeldByPercentage({ line, host, grants }: Case): boolean {
-  const all = everybodyInFlight(line, grants);
-  return (
-    isAnyBudgetFull(line, host, lowerLimit, all) && !isAnyBudgetFull(line, host, absoluteLimit, all)
-  );
-}
-
-/** Full by everybody in flight, but not by those that the original counts. */
-function isHeldByOthers({ line, host, grants, agreed }: Case): boolean {
-  const all = everybodyInFlight(line, grants);
-  const originals = inFlightOriginally(line, agreed);
-  return (
-    isAnyBudgetFull(line, host, absoluteLimit, all) &&
-    !isAnyBudgetFull(line, host, absoluteLimit, originals)
   );
 }

@@ -19,6 +19,7 @@ import {
 import type { RolloutPlan } from '../../reducer/state/rows.ts';
 import { setContent } from '../../reducer/state/rows-io.ts';
 import { emptyState, type FleetState } from '../../reducer/state/state.ts';
+import { millisOf } from '../../reducer/time.ts';
 import { canonicalTime } from '../../wire/instant.ts';
 import type { PlannerLine } from './shapes.ts';
 
@@ -210,6 +211,10 @@ function planOf(line: PlannerLine, rollout: Rollout, hosts: readonly Host[]): Ro
       (host) => (staged.length > 0 && !isStaged(host)) || line.fleet.hosts[host] === undefined,
     ),
   };
+}
+
+export function nowOf(line: PlannerLine): number {
+  return millisOf(canonical(line.now));
 }
 
 function canonical(time: string): string {

@@ -1,139 +1,184 @@
 /**
- * The planner against its recorded results: for every Pending host of a situation, whether it is dispatched
- * and if not, which gate holds it; and which rollouts open. Where the original's answer depends on hash
- * order, this core's must be one of those that it gave.
+ * The planner against its recorded results: which rollouts open, and for every host of a situation whether it is
+ * dispatched, held and by which gate, or not spoken of.
+ *
+ * The original's plan is worked out from this core's gates with every deliberate difference switched off, and must be
+ * the recorded one to the letter: where it depends on hash order, every order is tried, and both ends of each
+ * recorded number must be met. Only then is a difference between it and this core's own plan explained, by the fewest
+ * rules that, switched on, lead from the one to the other.
  */
-import { disruptionBudget } from '../../reducer/planner/gates/disruption-budget.ts';
-import type { Held } from '../../reducer/planner/gates/gate.ts';
-import { gatesHolding, heldAt } from '../../reducer/planner/gates.ts';
+import { selectorKey } from '../../reducer/planner/pin.ts';
 import { reduce } from '../../reducer/reduce.ts';
 import { millisOf } from '../../reducer/time.ts';
 import { canonicalTime } from '../../wire/instant.ts';
-import { RULES, type Case } from './planner-rules.ts';
-import { grant, stateOf, waveOf } from './planner-state.ts';
+import { budgetsUnder, type Host } from './planner-budgets.ts';
+import { anyOrder, casesOf, planOf, planWith, PLAN_RULES, type Plan } from './planner-plan.ts';
+import type { Case } from './planner-rules.ts';
+import { nowOf, stateOf } from './planner-state.ts';
 import type { Report } from './report.ts';
+import { needed, sorted } from './rule.ts';
 import type { PlannerLine } from './shapes.ts';
 
-type Host = PlannerLine['hosts'][number];
+type Action = PlannerLine['actions'][number];
+
+/** This core's plan of a situation, and all that the original may make of it. */
+interface Compared {
+  readonly line: PlannerLine;
+  readonly cases: readonly Case[];
+  readonly ours: Plan;
+  readonly originals: readonly Plan[];
+}
 
 export function comparePlanner(line: PlannerLine, report: Report): void {
   compareOpens(line, report);
-  compareDecisions(line, report);
+  const cases = casesOf(line);
+  const ours = planOf(line, cases);
+  const all = planWith(line, cases, new Set(PLAN_RULES));
+  // What the rules start from, or nothing that they say is worth anything.
+  if (sorted([...ours.values()]) !== sorted([...all.values()])) {
+    const counted = { expected: [...all.values()], got: [...ours.values()] };
+    report.add({ at: `planner ${line.id}: budgets as counted from the rows`, ...counted }, []);
+    return;
+  }
+  const compared = { line, cases, ours, originals: anyOrder(line, cases) };
+  for (const host of line.hosts) compareHost(compared, host, report);
+  compareStrangers(line, report);
+  compareNumbers(compared, report);
 }
 
 function compareOpens(line: PlannerLine, report: Report): void {
-  const { entries } = reduce(stateOf(line), { kind: 'Tick' }, nowOf(line));
-  const got = entries.filter(({ payload }) => payload['event'] === 'RolloutOpened');
-  const opened = got.flatMap(({ rolloutId }) => rolloutId ?? []).sort();
-  const opens = line.actions.filter(({ action }) => action === 'OpenRollout');
-  const expected = opens.map(({ rolloutId }) => rolloutId).sort();
-  const agrees = opened.join() === expected.join();
-  report.add(agrees ? null : { at: `planner ${line.id} opens`, expected, got: opened }, []);
-}
-
-function compareDecisions(line: PlannerLine, report: Report): void {
   const state = stateOf(line);
-  const now = nowOf(line);
-  const rank = (host: Host) => {
-    const rollout = state.rollouts.get(host.rolloutId)?.row;
-    const wave = waveOf(line, host.rolloutId, rollout?.channel ?? '', host.hostname);
-    return [rollout?.channel ?? '', rollout?.ordinal ?? 0, wave, host.hostname] as const;
-  };
-  const grants: Host[] = [];
-  const agreed: Host[] = [];
-  for (const host of [...line.hosts].sort((a, b) => compare(rank(a), rank(b)))) {
-    if (host.state !== 'Pending' || host.dispatchAckedAt != null) continue;
-    const held = heldAt(state, host.rolloutId, host.hostname, now);
-    if (held === null) throw new Error(`planner ${line.id}: no record of ${host.hostname}`);
-    const found = decide(host, held, { line, grants: [...grants], agreed: [...agreed] });
-    compareDecision(found, report);
-    if (found.gates.size > 0) continue;
-    grants.push(host);
-    if (found.expected.answers.includes('dispatch')) agreed.push(host);
-    const { channel } = held.rollout.row;
-    grant(state, host.rolloutId, host.hostname, channel, host.targetClosure, line.now);
-  }
+  const { entries } = reduce(state, { kind: 'Tick' }, nowOf(line));
+  const got = entries
+    .filter(({ payload }) => payload['event'] === 'RolloutOpened')
+    .map(({ rolloutId, channel }) => {
+      const targetRef = state.rollouts.get(rolloutId ?? '')?.row.channelRef;
+      return sorted({ action: 'OpenRollout', rolloutId, channel, targetRef });
+    });
+  const opens = line.actions.filter(({ action }) => action === 'OpenRollout');
+  const expected = opens.map((action) => sorted(action));
+  const agrees = got.sort().join() === expected.sort().join();
+  report.add(agrees ? null : { at: `planner ${line.id} opens`, expected, got }, []);
 }
 
-/** This core's answer, and what the original said. */
-function decide(host: Host, held: Held, plan: Pick<Case, 'line' | 'grants' | 'agreed'>): Case {
-  const names = (keys: readonly string[]) => new Set(keys.map((key) => key.replace(/:.*/, '')));
-  return {
-    ...{ ...plan, host, held },
-    gates: names(gatesHolding(held)),
-    budgets: disruptionBudget.keys(held).length > 0,
-    expected: expectedOf(plan.line, host),
-  };
-}
-
-function expectedOf(line: PlannerLine, { rolloutId, hostname }: Host): Case['expected'] {
-  const mine = (of: { readonly rolloutId: string; readonly host?: string | undefined }) =>
-    of.rolloutId === rolloutId && of.host === hostname;
-  const action = line.actions.find(mine);
-  if (action !== undefined) {
-    const { targetClosure, soakDueAt } = action;
-    const answer = action.action === 'QueueDispatch' ? 'dispatch' : (action.gate ?? '?');
-    return { answers: [answer], targetClosure, soakDueAt };
-  }
-  const outcomes = line.varying?.find(mine)?.outcomes ?? [];
-  const answers = outcomes.map((o) => (o === 'QueueDispatch' ? 'dispatch' : o.replace(/.*:/, '')));
-  return { answers, targetClosure: undefined, soakDueAt: undefined };
-}
-
-function compareDecision(found: Case, report: Report): void {
-  const { line, host, gates, expected } = found;
+function compareHost({ line, cases, ours, originals }: Compared, host: Host, report: Report): void {
+  const recorded = recordedOf(line, host);
+  const got = answerOf(ours, host);
+  const original = new Set(originals.map((plan) => answerOf(plan, host)));
   const at = `planner ${line.id} ${host.rolloutId} ${host.hostname}`;
-  const got = gates.size === 0 ? ['dispatch'] : [...gates];
-  const difference = { at, expected, got };
-  if (agrees(gates, expected.answers)) {
-    const isWrong = (expected.targetClosure ?? host.targetClosure) !== host.targetClosure;
-    const isDated = gates.size > 0 || expected.soakDueAt === undefined || isSoakAt(found);
-    // The original fixes the soak when the rollout opens, and only repeats it here.
-    const isOld = expected.soakDueAt === host.soakDueAt;
-    const rules = isWrong || !isOld ? [] : ['soak-is-due-from-dispatch'];
-    report.add(isDated && !isWrong ? null : difference, rules);
+  const difference = { at, expected: recorded.answers, got };
+  const isOriginal = sorted([...original].sort()) === sorted([...recorded.answers].sort());
+  if (!isOriginal || !isRepeated(recorded.actions, host)) {
+    report.add(difference, []);
     return;
   }
-  report.add(difference, explain(found));
+  const agrees = original.has(got);
+  const rules = agrees
+    ? soakRule(cases, host, got, recorded.actions)
+    : needed(PLAN_RULES, (on) => answerOf(planWith(line, cases, on), host) === got);
+  report.add(agrees && rules.length === 0 ? null : difference, rules);
 }
 
-/** The answer is one of the original's: it names one gate, the first that holds; this core names all. */
-function agrees(gates: ReadonlySet<string>, answers: readonly string[]): boolean {
-  return gates.size === 0
-    ? answers.includes('dispatch')
-    : answers.some((answer) => gates.has(answer));
+function answerOf(plan: Plan, host: Host): string {
+  return plan.get(host) ?? 'silent';
 }
 
-/** Changes the answer by every rule that applies, to what the original must have seen. */
-function explain(found: Case): string[] {
-  const silent = RULES.filter((rule) => rule.silences?.(found));
-  if (found.expected.answers.length === 0) return silent.map(({ name }) => name);
-  const lifting = RULES.filter((rule) => rule.lifts?.(found) !== undefined);
-  const lifted = new Set(lifting.flatMap((rule) => rule.lifts?.(found) ?? []));
-  const adding = RULES.filter((rule) => rule.adds?.(found) !== undefined);
-  const added = adding.flatMap((rule) => rule.adds?.(found) ?? []);
-  const left = [...found.gates].filter((gate) => !lifted.has(gate));
-  const budget = left.length === 0 && found.budgets && !lifted.has('disruption-budget');
-  const seen = new Set([...left, ...added, ...(budget ? ['disruption-budget'] : [])]);
-  return agrees(seen, found.expected.answers)
-    ? [...lifting, ...adding].map(({ name }) => name)
-    : [];
+/** What was recorded of a host: one answer, or several where it varies; `silent` where it is not spoken of. */
+function recordedOf(line: PlannerLine, { rolloutId, hostname }: Host) {
+  const actions = line.actions.filter(
+    (action) =>
+      action.action !== 'OpenRollout' && action.rolloutId === rolloutId && action.host === hostname,
+  );
+  const varying = (line.varying ?? []).filter(
+    (found) => found.rolloutId === rolloutId && found.host === hostname,
+  );
+  const outcomes = varying.flatMap((found) => found.outcomes);
+  const answers = [...actions.map(answerIn), ...outcomes];
+  return { actions, answers: answers.length === 0 ? ['silent'] : answers };
 }
 
-/** Whether the recorded soak is the one that this core would set now. */
-function isSoakAt({ held, expected, line }: Case): boolean {
+function answerIn(action: Action): string {
+  return action.action === 'DeferDispatch' ? `${action.action}:${action.gate}` : action.action;
+}
+
+/** The original only repeats the host's target, and the soak that it fixed when the rollout opened. */
+function isRepeated(actions: readonly Action[], { targetClosure, soakDueAt }: Host): boolean {
+  return actions.every(
+    (action) =>
+      action.action !== 'QueueDispatch' ||
+      (action.targetClosure === targetClosure && action.soakDueAt === soakDueAt),
+  );
+}
+
+export const SOAK_RULE = {
+  name: 'soak-is-due-from-dispatch',
+  why: 'list of differences: soakDueAt is set at dispatch, not at open',
+};
+
+function soakRule(
+  cases: readonly Case[],
+  host: Host,
+  got: string,
+  actions: readonly Action[],
+): string[] {
+  const found = cases.find((one) => one.host === host);
+  const due = actions.flatMap((action) =>
+    action.action === 'QueueDispatch' ? (canonicalTime(action.soakDueAt) ?? []) : [],
+  )[0];
+  if (got !== 'QueueDispatch' || due === undefined || found === undefined) return [];
+  const { held, line } = found;
   const minutes = held.rollout.row.plan.soakMinutes[held.record.wave] ?? 0;
-  const due = expected.soakDueAt === undefined ? null : canonicalTime(expected.soakDueAt);
-  return due !== null && millisOf(due) === nowOf(line) + minutes * 60_000;
+  return millisOf(due) === nowOf(line) + minutes * 60_000 ? [] : [SOAK_RULE.name];
 }
 
-function nowOf(line: PlannerLine): number {
-  return millisOf(canonicalTime(line.now) ?? '');
+/** Nothing is recorded of a host that the situation has not. */
+function compareStrangers({ id, actions, varying = [], hosts }: PlannerLine, report: Report): void {
+  const spoken = [...actions.filter((a) => a.action !== 'OpenRollout'), ...varying];
+  for (const found of spoken) {
+    const isKnown = hosts.some(
+      ({ rolloutId, hostname }) => rolloutId === found.rolloutId && hostname === found.host,
+    );
+    if (!isKnown) report.add({ at: `planner ${id}`, expected: found, got: 'no such host' }, []);
+  }
 }
 
-type Rank = readonly [string, number, number, string];
+/** How many are dispatched, in all and by budget, where the original's answer depends on its order. */
+function compareNumbers(compared: Compared, report: Report): void {
+  const { line } = compared;
+  const { dispatchCount, dispatchedPerBudget = [] } = line;
+  const keys = dispatchedPerBudget.map(({ selector }) => selectorKey(selector));
+  const budgets = line.rollouts.flatMap((rollout) => rollout.budgets);
+  const every = new Set(line.orderDependent ? budgets.map((b) => selectorKey(b.selector)) : []);
+  const got = { orderDependent: compared.originals.length > 1, budgets: [...every].sort() };
+  const { orderDependent } = line;
+  const expected = { orderDependent, budgets: [...keys].sort() };
+  const isWhole = orderDependent === (dispatchCount !== undefined);
+  if (!isWhole || sorted(got) !== sorted(expected)) {
+    report.add({ at: `planner ${line.id} numbers`, expected, got }, []);
+  }
+  if (dispatchCount !== undefined) compareNumber(compared, dispatchCount, () => true, report);
+  dispatchedPerBudget.forEach((range, i) => {
+    const isUnder = (host: Host) => budgetsUnder(line, host, keys[i] ?? '').length > 0;
+    compareNumber(compared, range, isUnder, report);
+  });
+}
 
-function compare(a: Rank, b: Rank): number {
-  if (a[0] !== b[0]) return a[0] < b[0] ? -1 : 1;
-  return a[1] - b[1] || a[2] - b[2] || (a[3] < b[3] ? -1 : 1);
+function compareNumber(
+  { line, cases, ours, originals }: Compared,
+  { min, max }: { readonly min: number; readonly max: number },
+  counts: (host: Host) => boolean,
+  report: Report,
+): void {
+  const numberIn = (plan: Plan) =>
+    [...plan].filter(([host, answer]) => answer === 'QueueDispatch' && counts(host)).length;
+  const got = numberIn(ours);
+  const numbers = originals.map(numberIn);
+  const difference = { at: `planner ${line.id} dispatches`, expected: { min, max }, got };
+  if (Math.min(...numbers) !== min || Math.max(...numbers) !== max) {
+    report.add(difference, []);
+    return;
+  }
+  const agrees = got >= min && got <= max;
+  const isSame = (on: ReadonlySet<string>) => numberIn(planWith(line, cases, on)) === got;
+  report.add(agrees ? null : difference, agrees ? [] : needed(PLAN_RULES, isSame));
 }

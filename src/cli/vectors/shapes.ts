@@ -141,6 +141,30 @@ const Budget = Type.Object({
 const Edge = Type.Object({ gated: Text, gates: Text });
 const Wave = Type.Object({ hosts: Type.Array(Text), soakMinutes: Type.Number() });
 
+const Range = Type.Object({ min: Type.Integer(), max: Type.Integer() });
+const Action = Type.Union([
+  Type.Object({
+    action: Type.Literal('OpenRollout'),
+    rolloutId: Text,
+    channel: Text,
+    targetRef: Text,
+  }),
+  Type.Object({
+    action: Type.Literal('QueueDispatch'),
+    rolloutId: Text,
+    host: Text,
+    targetClosure: Text,
+    soakDueAt: Text,
+  }),
+  Type.Object({
+    action: Type.Literal('DeferDispatch'),
+    rolloutId: Text,
+    host: Text,
+    gate: Text,
+    reason: Type.Optional(Text),
+  }),
+]);
+
 export const PlannerLine = Type.Object({
   id: Text,
   now: Text,
@@ -198,18 +222,13 @@ export const PlannerLine = Type.Object({
   quarantines: Type.Record(Text, Type.Array(Text)),
   outstandingEnforceFailures: Type.Record(Text, Type.Record(Text, Type.Integer())),
   orderDependent: Type.Boolean(),
-  actions: Type.Array(
-    Type.Object({
-      action: Text,
-      rolloutId: Text,
-      host: Type.Optional(Text),
-      gate: Type.Optional(Text),
-      targetClosure: Type.Optional(Text),
-      soakDueAt: Type.Optional(Text),
-    }),
-  ),
+  actions: Type.Array(Action),
   varying: Type.Optional(
     Type.Array(Type.Object({ rolloutId: Text, host: Text, outcomes: Type.Array(Text) })),
+  ),
+  dispatchCount: Type.Optional(Range),
+  dispatchedPerBudget: Type.Optional(
+    Type.Array(Type.Composite([Type.Object({ selector: Selector }), Range])),
   ),
 });
 export type PlannerLine = Static<typeof PlannerLine>;
