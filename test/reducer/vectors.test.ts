@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { createGunzip, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { compareFile, compareLine } from '../../src/cli/vectors/compare.ts';
+import { compareFile, compareLine, RULES } from '../../src/cli/vectors/compare.ts';
 import { Report } from '../../src/cli/vectors/report.ts';
+import { lineOf } from '../../src/cli/vectors/shapes.ts';
 
 const FILES = ['host', 'rollout', 'planner'] as const;
 const pathOf = (file: string) => new URL(`../vectors/${file}.jsonl.gz`, import.meta.url).pathname;
@@ -29,6 +30,140 @@ it('does not take a wrong answer for a deliberate one', async () => {
     .replace('"state":"Activating"', '"state":"Soaking"');
   compareLine('wrong', wrong, report);
   expect(report.summary().unexplained).toBeGreaterThan(0);
+});
+
+describe('notices another value in any recorded field', () => {
+  /** What is a result in a line; the rest says what it is a result of. */
+  const RESULTS: Record<(typeof FILES)[number], readonly string[]> = {
+    host: ['result', 'record', 'transition', 'quarantine'],
+    rollout: ['result', 'record', 'effects'],
+    planner: ['actions', 'varying', 'orderDependent', 'dispatchCount', 'dispatchedPerBudget'],
+  };
+  /** So many of each field, spread over the file. */
+  const SAMPLES = 8;
+
+  it.each(FILES)('%s', async (file) => {
+    const lines = (await text(createReadStream(pathOf(file)).pipe(createGunzip())))
+      .trim()
+      .split('\n');
+    const fields = new Map<string, Place[]>();
+    for (const [i, line] of lines.entries()) {
+      for (const place of placesIn(JSON.parse(line), [], i)) {
+        const name = nameOf(place.path);
+        const isResult = RESULTS[file].some((result) =>
+          new RegExp(`^(steps\\.)?${result}\\b`).test(name),
+        );
+        if (isResult) fields.set(name, [...(fields.get(name) ?? []), place]);
+      }
+    }
+    const missed: string[] = [];
+    for (const [name, places] of fields) {
+      const every = Math.max(1, Math.floor(places.length / SAMPLES));
+      for (const [i, place] of places.entries()) {
+        const other = places.find(({ value }) => value !== place.value)?.value ?? 'another';
+        const { [place.line]: line = '' } = lines;
+        if (i % every === 0 && !isNoticed(line, place.path, other))
+          missed.push(`${name} of line ${String(place.line)}`);
+      }
+    }
+    expect(fields.size).toBeGreaterThan(RESULTS[file].length);
+    expect(missed).toEqual([]);
+  });
+});
+
+interface Place {
+  readonly line: number;
+  readonly path: readonly string[];
+  readonly value: unknown;
+}
+
+function placesIn(value: unknown, path: readonly string[], line: number): Place[] {
+  if (typeof value !== 'object' || value === null) return [{ line, path, value }];
+  return Object.entries(value).flatMap(([key, child]) => placesIn(child, [...path, key], line));
+}
+
+/** Without positions in lists and names of probes: the field, not this one of it. */
+function nameOf(path: readonly string[]): string {
+  const isName = (key: string, i: number) => path[i - 1] === 'probes' || /^\d+$/.test(key);
+  return path.filter((key, i) => !isName(key, i)).join('.');
+}
+
+function isNoticed(line: string, path: readonly string[], other: unknown): boolean {
+  const report = new Report();
+  const replaced = (value: unknown, [key, ...rest]: readonly string[]): unknown => {
+    if (key === undefined) return other;
+    const items: readonly unknown[] | null = Array.isArray(value) ? value : null;
+    if (items !== null)
+      return items.map((item, i) => (String(i) === key ? replaced(item, rest) : item));
+    return Object.fromEntries(
+      Object.entries(value ?? {}).map(([k, child]) => [
+        k,
+        k === key ? replaced(child, rest) : child,
+      ]),
+    );
+  };
+  compareLine('changed', JSON.stringify(replaced(JSON.parse(line), path)), report);
+  return report.summary().unexplained > 0;
+}
+
+describe('notices', () => {
+  const situations = async () => {
+    const whole = await text(createReadStream(pathOf('planner')).pipe(createGunzip()));
+    return whole
+      .trim()
+      .split('\n')
+      .filter((_, i) => i % 6 === 0)
+      .flatMap((line) => {
+        const known = lineOf(JSON.parse(line));
+        return known?.kind === 'planner' ? [known.line] : [];
+      });
+  };
+  const unexplained = (line: object) => {
+    const report = new Report();
+    compareLine('changed', JSON.stringify(line), report);
+    return report.summary().unexplained;
+  };
+
+  it('an action that is left out', async () => {
+    for (const line of await situations()) {
+      const { actions } = line;
+      if (actions.length > 0) expect(unexplained({ ...line, actions: actions.slice(1) })).toBe(1);
+    }
+  });
+
+  it('an action for a host that waits for none, or that is in no rollout', async () => {
+    const action = 'QueueDispatch';
+    for (const line of await situations()) {
+      const busy = line.hosts.find(
+        ({ state, dispatchAckedAt }) => state !== 'Pending' || dispatchAckedAt != null,
+      );
+      if (busy === undefined) continue;
+      const { rolloutId, hostname, targetClosure } = busy;
+      for (const host of [hostname, 'stranger']) {
+        const extra = { action, rolloutId, host, targetClosure, soakDueAt: line.now };
+        expect(unexplained({ ...line, actions: [...line.actions, extra] })).toBe(1);
+      }
+    }
+  });
+
+  it('numbers that are left out', async () => {
+    for (const { dispatchCount, dispatchedPerBudget, varying, ...line } of await situations()) {
+      if (dispatchCount === undefined) continue;
+      const most = { dispatchCount, dispatchedPerBudget, varying };
+      for (const left of Object.keys(most)) {
+        expect(unexplained({ ...line, ...most, [left]: undefined })).toBeGreaterThan(0);
+      }
+    }
+  });
+});
+
+it('says of each rule where its difference stands', () => {
+  expect(new Set(RULES.map(({ name }) => name)).size).toBe(RULES.length);
+  expect(
+    RULES.filter(
+      ({ why }) => !/^(list of differences|hosts' table|rollouts|gates|budgets)/.test(why),
+    ),
+  ).toEqual([]);
 });
 
 it('says that a line of another kind is none', () => {

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { compareHost, HOST_RULES } from './host.ts';
 import { BUDGET_RULES } from './planner-budgets.ts';
-import { GATE_RULES } from './planner-rules.ts';
+import { GATE_RULES } from './planner-gates.ts';
 import { comparePlanner, SOAK_RULE } from './planner.ts';
 import type { Report } from './report.ts';
 import { compareRollout, ROLLOUT_RULES } from './rollout.ts';

@@ -149,30 +149,28 @@ function enteredAt(record: HostRecord, event: HostEvent): string {
   return stamps[record.state] ?? '';
 }
 
-/** The rules that together account for every differing field, and for its value on both sides; none if one is left. */
+/** The rules that together account for every differing field; none if one is left. */
 function explain(
   fields: readonly string[],
   theirs: Outcome,
   ours: Outcome,
   sides: (rule: Rule) => Sides | null,
 ): string[] {
-  const used = new Set<string>();
-  for (const field of fields) {
-    const rule = HOST_RULES.find((candidate) => {
-      const made = sides(candidate);
-      return (
-        made !== null && isValue(made.original, field, theirs) && isValue(made.ours, field, ours)
-      );
-    });
-    if (rule === undefined) return [];
-    used.add(rule.name);
+  const used = new Map<string, string>();
+  for (const rule of HOST_RULES) {
+    const made = sides(rule);
+    if (made === null || !isMade(made.original, theirs) || !isMade(made.ours, ours)) continue;
+    for (const field of Object.keys(made.ours)) used.set(field, rule.name);
   }
-  return [...used];
+  const names = fields.map((field) => used.get(field));
+  return names.every((name) => name !== undefined) ? [...new Set(names)] : [];
 }
 
-function isValue(made: Partial<Outcome>, field: string, outcome: Outcome): boolean {
-  const values = new Map(Object.entries(made));
-  return values.has(field) && sorted(values.get(field)) === sorted(valueOf(outcome, field));
+/** A side of a rule counts as a whole: with one of its fields otherwise it is another difference. */
+function isMade(made: Partial<Outcome>, outcome: Outcome): boolean {
+  return Object.entries(made).every(
+    ([field, value]) => sorted(value) === sorted(valueOf(outcome, field)),
+  );
 }
 
 function valueOf(outcome: Outcome, field: string): unknown {

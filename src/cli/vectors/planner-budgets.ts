@@ -1,12 +1,10 @@
-/**
- * Budgets, worked out from a recorded situation's rows alone, as the original counts and as this core does: were this
- * core's own counters asked, a rule would excuse whatever they got wrong.
- */
+/** Budgets from a recorded situation's rows alone, as the original counts and as this core does, and between. */
 import { selectorKey } from '../../reducer/planner/pin.ts';
+import { isGranted, isRollingBack, rolloutOf, type Host } from './planner-facts.ts';
+import type { Held } from './planner-gates.ts';
 import type { Named } from './rule.ts';
 import type { PlannerLine } from './shapes.ts';
 
-export type Host = PlannerLine['hosts'][number];
 type Budget = PlannerLine['rollouts'][number]['budgets'][number];
 
 const PERCENTAGES = 'percentage-budgets-count';
@@ -20,6 +18,7 @@ export const BUDGET_RULES: readonly Named[] = [
     why: 'list of differences: granted-unacked and rolling-back hosts count as in flight',
   },
   {
+    // The original counts a host once for every rollout, and a grant once for every budget.
     name: DISTINCT,
     why: "budgets: 'distinct hosts', and 'granting a host that is already in flight adds nothing'",
   },
@@ -29,56 +28,57 @@ export const BUDGET_RULES: readonly Named[] = [
 export class Slots {
   private readonly line: PlannerLine;
   private readonly on: ReadonlySet<string>;
-  private readonly moving = new Map<string, ReadonlySet<string>>();
+  private readonly known = new Map<string, readonly string[]>();
 
   constructor(line: PlannerLine, on: ReadonlySet<string>) {
     this.line = line;
     this.on = on;
   }
 
-  /** Whether every budget of the host lets it move, after these grants. */
-  hasRoom(host: Host, grants: readonly Host[]): boolean {
-    return this.full(host, grants) === undefined;
-  }
-
-  /** The first budget that does not, with its count and limit. */
-  full(host: Host, grants: readonly Host[]) {
+  /** The first budget that has no room for the host after these grants, in the original's words. */
+  full(host: Host, grants: readonly Host[]): Held | undefined {
     for (const budget of budgetsOf(this.line, host)) {
       const limit = this.limitOf(budget);
       if (limit === null) continue;
       const { count, isIn } = this.count(selectorKey(budget.selector), host, grants);
-      if (isIn ? count > limit : count >= limit) return { budget, count, limit };
+      if (isIn ? count <= limit : count < limit) continue;
+      const numbers = `${String(count)}/${String(limit)} in flight (${summary(budget)})`;
+      return { gate: 'disruption-budget', reason: `disruption-budget: ${numbers}` };
     }
     return undefined;
   }
 
   private count(key: string, host: Host, grants: readonly Host[]) {
     const moving = this.movingUnder(key);
-    if (!this.on.has(DISTINCT)) {
-      const granted = grants.flatMap((grant) => budgetsUnder(this.line, grant, key));
-      return { count: moving.size + granted.length, isIn: false };
-    }
-    const flying = new Set(moving);
-    for (const grant of grants) {
-      if (budgetsUnder(this.line, grant, key).length > 0) flying.add(grant.hostname);
-    }
-    return { count: flying.size, isIn: flying.has(host.hostname) };
+    const granted = grants.flatMap((grant) =>
+      budgetsUnder(this.line, grant, key).map(() => grant.hostname),
+    );
+    const all = [...moving, ...granted];
+    if (!this.on.has(DISTINCT)) return { count: all.length, isIn: false };
+    return { count: new Set(all).size, isIn: all.includes(host.hostname) };
   }
 
-  private movingUnder(key: string): ReadonlySet<string> {
-    const known = this.moving.get(key);
+  /** Once for every rollout in which a host moves. */
+  private movingUnder(key: string): readonly string[] {
+    const known = this.known.get(key);
     if (known !== undefined) return known;
-    const found = this.line.hosts.filter(
-      (host) => this.isMoving(host) && budgetsUnder(this.line, host, key).length > 0,
-    );
-    const names = new Set(found.map(({ hostname }) => hostname));
-    this.moving.set(key, names);
+    const found = this.line.hosts.filter((host) => this.isMoving(host) && this.isUnder(host, key));
+    const names = found.map(({ hostname }) => hostname);
+    this.known.set(key, names);
     return names;
   }
 
+  /** Of several budgets of a rollout with one selector, the original asks the first who is in it. */
+  private isUnder(host: Host, key: string): boolean {
+    const budgets = rolloutOf(this.line, host).budgets.filter(
+      ({ selector }) => selectorKey(selector) === key,
+    );
+    const asked = this.on.has(DISTINCT) ? budgets : budgets.slice(0, 1);
+    return asked.some(({ hosts }) => hosts.includes(host.hostname));
+  }
+
   private isMoving(host: Host): boolean {
-    const { state } = host;
-    if (state === 'Activating' || state === 'Soaking') return true;
+    if (host.state === 'Activating' || host.state === 'Soaking') return true;
     return this.on.has(EVERYBODY) && (isGranted(host) || isRollingBack(this.line, host));
   }
 
@@ -91,46 +91,24 @@ export class Slots {
   }
 }
 
-/**
- * Where plans may end that ask these hosts in any order: each as the hosts that it granted. Who was refused once
- * stays refused, so that an end is where nobody who is left has room.
- */
-export function ends(candidates: readonly Host[], slots: Slots): readonly (readonly Host[])[] {
-  const found: (readonly Host[])[] = [];
+/** Every set of grants that asking these hosts in any order can come to, from `first` on. */
+export function reachable(
+  candidates: readonly Host[],
+  slots: Slots,
+  first: readonly Host[],
+): readonly (readonly Host[])[] {
+  const found = [first];
   const seen = new Set<string>();
-  const open: (readonly Host[])[] = [[]];
-  for (let grants = open.pop(); grants !== undefined; grants = open.pop()) {
-    const now = grants;
-    const free = candidates.filter((host) => !now.includes(host) && slots.hasRoom(host, now));
-    if (free.length === 0) found.push(now);
-    for (const host of free) {
-      const next = candidates.filter((candidate) => candidate === host || now.includes(candidate));
-      const key = next.map((granted) => candidates.indexOf(granted)).join();
-      if (!seen.has(key)) open.push(next);
+  for (const now of found) {
+    for (const host of candidates) {
+      if (now.includes(host) || slots.full(host, now) !== undefined) continue;
+      const next = new Set([...now, host]);
+      const key = candidates.map((candidate) => (next.has(candidate) ? 1 : 0)).join('');
+      if (!seen.has(key)) found.push([...next]);
       seen.add(key);
     }
   }
   return found;
-}
-
-export function isGranted({ state, dispatchAckedAt }: Host): boolean {
-  return state === 'Pending' && dispatchAckedAt != null;
-}
-
-/** Switching in another rollout, or failed there and on its way back. */
-export function isBusyElsewhere(line: PlannerLine, host: Host): boolean {
-  return line.hosts.some(
-    (other) =>
-      other.hostname === host.hostname &&
-      other.rolloutId !== host.rolloutId &&
-      (other.state === 'Activating' || isRollingBack(line, other)),
-  );
-}
-
-function isRollingBack(line: PlannerLine, { state, rolloutId }: Host): boolean {
-  const channel = rolloutOf(line, rolloutId)?.channel ?? '';
-  const policy = line.fleet.rolloutPolicies[line.fleet.channels[channel]?.rolloutPolicy ?? ''];
-  return state === 'Failed' && policy?.onHealthFailure === 'rollback-and-halt';
 }
 
 /** The host's budgets with this selector. */
@@ -138,11 +116,18 @@ export function budgetsUnder(line: PlannerLine, host: Host, key: string): readon
   return budgetsOf(line, host).filter(({ selector }) => selectorKey(selector) === key);
 }
 
-function budgetsOf(line: PlannerLine, { rolloutId, hostname }: Host): readonly Budget[] {
-  const budgets = rolloutOf(line, rolloutId)?.budgets ?? [];
-  return budgets.filter(({ hosts }) => hosts.includes(hostname));
+function budgetsOf(line: PlannerLine, host: Host): readonly Budget[] {
+  return rolloutOf(line, host).budgets.filter(({ hosts }) => hosts.includes(host.hostname));
 }
 
-function rolloutOf({ rollouts }: PlannerLine, rolloutId: string) {
-  return rollouts.find((rollout) => rollout.rolloutId === rolloutId);
+function summary({ selector: { all, channel, hosts, tags, tagsAny } }: Budget): string {
+  const lists = { tags, tags_any: tagsAny, hosts };
+  const parts = Object.entries(lists).flatMap(([name, list]) =>
+    list.length === 0 ? [] : [`${name}:${[...list].sort().join(',')}`],
+  );
+  return [
+    ...(all ? ['all'] : []),
+    ...(channel === null ? [] : [`channel:${channel}`]),
+    ...parts,
+  ].join(';');
 }

@@ -2,18 +2,26 @@
  * The planner against its recorded results: which rollouts open, and for every host of a situation whether it is
  * dispatched, held and by which gate, or not spoken of.
  *
- * The original's plan is worked out from this core's gates with every deliberate difference switched off, and must be
- * the recorded one to the letter: where it depends on hash order, every order is tried, and both ends of each
- * recorded number must be met. Only then is a difference between it and this core's own plan explained, by the fewest
- * rules that, switched on, lead from the one to the other.
+ * The original's plan is worked out from the situation's rows with every deliberate difference switched off, and must
+ * be the recorded one to the letter: where it depends on hash order, every order is tried, and both ends of each
+ * recorded number must be met. With every difference switched on it must be this core's own plan. Only then is a
+ * difference explained, by the fewest that lead from the one to the other.
  */
 import { selectorKey } from '../../reducer/planner/pin.ts';
 import { reduce } from '../../reducer/reduce.ts';
 import { millisOf } from '../../reducer/time.ts';
 import { canonicalTime } from '../../wire/instant.ts';
-import { budgetsUnder, type Host } from './planner-budgets.ts';
-import { anyOrder, casesOf, planOf, planWith, PLAN_RULES, type Plan } from './planner-plan.ts';
-import type { Case } from './planner-rules.ts';
+import { budgetsUnder } from './planner-budgets.ts';
+import type { Host } from './planner-facts.ts';
+import {
+  anyOrder,
+  casesOf,
+  planOf,
+  planWith,
+  PLAN_RULES,
+  type Case,
+  type Plan,
+} from './planner-plan.ts';
 import { nowOf, stateOf } from './planner-state.ts';
 import type { Report } from './report.ts';
 import { needed, sorted } from './rule.ts';
@@ -34,16 +42,19 @@ export function comparePlanner(line: PlannerLine, report: Report): void {
   const cases = casesOf(line);
   const ours = planOf(line, cases);
   const all = planWith(line, cases, new Set(PLAN_RULES));
-  // What the rules start from, or nothing that they say is worth anything.
-  if (sorted([...ours.values()]) !== sorted([...all.values()])) {
-    const counted = { expected: [...all.values()], got: [...ours.values()] };
-    report.add({ at: `planner ${line.id}: budgets as counted from the rows`, ...counted }, []);
-    return;
-  }
   const compared = { line, cases, ours, originals: anyOrder(line, cases) };
-  for (const host of line.hosts) compareHost(compared, host, report);
+  for (const host of line.hosts) {
+    const isOurs = answerOf(all, host) === answerOf(ours, host);
+    if (isOurs) compareHost(compared, host, report);
+    // What the rules lead to, or nothing that they say is worth anything.
+    else report.add({ at: at(line, host), expected: all.get(host), got: ours.get(host) }, []);
+  }
   compareStrangers(line, report);
   compareNumbers(compared, report);
+}
+
+function at({ id }: PlannerLine, { rolloutId, hostname }: Host): string {
+  return `planner ${id} ${rolloutId} ${hostname}`;
 }
 
 function compareOpens(line: PlannerLine, report: Report): void {
@@ -65,10 +76,10 @@ function compareHost({ line, cases, ours, originals }: Compared, host: Host, rep
   const recorded = recordedOf(line, host);
   const got = answerOf(ours, host);
   const original = new Set(originals.map((plan) => answerOf(plan, host)));
-  const at = `planner ${line.id} ${host.rolloutId} ${host.hostname}`;
-  const difference = { at, expected: recorded.answers, got };
+  const difference = { at: at(line, host), expected: recorded, got };
   const isOriginal = sorted([...original].sort()) === sorted([...recorded.answers].sort());
-  if (!isOriginal || !isRepeated(recorded.actions, host)) {
+  const isRepeated = recorded.actions.every((action) => isMeant(action, host, line, originals));
+  if (!isOriginal || !isRepeated) {
     report.add(difference, []);
     return;
   }
@@ -80,7 +91,9 @@ function compareHost({ line, cases, ours, originals }: Compared, host: Host, rep
 }
 
 function answerOf(plan: Plan, host: Host): string {
-  return plan.get(host) ?? 'silent';
+  const held = plan.get(host);
+  if (held === undefined) return 'silent';
+  return held === null ? 'QueueDispatch' : `DeferDispatch:${held.gate}`;
 }
 
 /** What was recorded of a host: one answer, or several where it varies; `silent` where it is not spoken of. */
@@ -101,13 +114,29 @@ function answerIn(action: Action): string {
   return action.action === 'DeferDispatch' ? `${action.action}:${action.gate}` : action.action;
 }
 
-/** The original only repeats the host's target, and the soak that it fixed when the rollout opened. */
-function isRepeated(actions: readonly Action[], { targetClosure, soakDueAt }: Host): boolean {
-  return actions.every(
-    (action) =>
-      action.action !== 'QueueDispatch' ||
-      (action.targetClosure === targetClosure && action.soakDueAt === soakDueAt),
-  );
+/**
+ * What an action says beside its kind: the original repeats the host's target and the soak that it fixed when the
+ * rollout opened, and gives the reason, unless that varies.
+ */
+function isMeant(
+  action: Action,
+  host: Host,
+  line: PlannerLine,
+  originals: readonly Plan[],
+): boolean {
+  switch (action.action) {
+    case 'OpenRollout':
+      return false;
+    case 'QueueDispatch':
+      return (
+        action.targetClosure === host.targetClosure &&
+        action.soakDueAt === (host.soakDueAt ?? line.now)
+      );
+    case 'DeferDispatch': {
+      const reasons = new Set(originals.map((plan) => plan.get(host)?.reason));
+      return reasons.size === 1 ? reasons.has(action.reason) : action.reason === undefined;
+    }
+  }
 }
 
 export const SOAK_RULE = {
@@ -126,9 +155,9 @@ function soakRule(
     action.action === 'QueueDispatch' ? (canonicalTime(action.soakDueAt) ?? []) : [],
   )[0];
   if (got !== 'QueueDispatch' || due === undefined || found === undefined) return [];
-  const { held, line } = found;
-  const minutes = held.rollout.row.plan.soakMinutes[held.record.wave] ?? 0;
-  return millisOf(due) === nowOf(line) + minutes * 60_000 ? [] : [SOAK_RULE.name];
+  const { rollout, record, now } = found.asked;
+  const minutes = rollout.row.plan.soakMinutes[record.wave] ?? 0;
+  return millisOf(due) === now + minutes * 60_000 ? [] : [SOAK_RULE.name];
 }
 
 /** Nothing is recorded of a host that the situation has not. */
@@ -149,7 +178,7 @@ function compareNumbers(compared: Compared, report: Report): void {
   const keys = dispatchedPerBudget.map(({ selector }) => selectorKey(selector));
   const budgets = line.rollouts.flatMap((rollout) => rollout.budgets);
   const every = new Set(line.orderDependent ? budgets.map((b) => selectorKey(b.selector)) : []);
-  const got = { orderDependent: compared.originals.length > 1, budgets: [...every].sort() };
+  const got = { orderDependent: varies(compared), budgets: [...every].sort() };
   const { orderDependent } = line;
   const expected = { orderDependent, budgets: [...keys].sort() };
   const isWhole = orderDependent === (dispatchCount !== undefined);
@@ -163,6 +192,11 @@ function compareNumbers(compared: Compared, report: Report): void {
   });
 }
 
+/** Whether hash order decides who is dispatched. */
+function varies({ line, originals }: Compared): boolean {
+  return line.hosts.some((host) => new Set(originals.map((plan) => answerOf(plan, host))).size > 1);
+}
+
 function compareNumber(
   { line, cases, ours, originals }: Compared,
   { min, max }: { readonly min: number; readonly max: number },
@@ -170,7 +204,7 @@ function compareNumber(
   report: Report,
 ): void {
   const numberIn = (plan: Plan) =>
-    [...plan].filter(([host, answer]) => answer === 'QueueDispatch' && counts(host)).length;
+    [...plan].filter(([host, held]) => held === null && counts(host)).length;
   const got = numberIn(ours);
   const numbers = originals.map(numberIn);
   const difference = { at: `planner ${line.id} dispatches`, expected: { min, max }, got };
