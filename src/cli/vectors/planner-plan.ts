@@ -108,7 +108,10 @@ function continued({ plan, grants }: Open, mine: readonly Candidate[], slots: Sl
   const isEnd = (state: readonly Host[]) =>
     free.every((host) => state.includes(host) || slots.full(host, state) !== undefined);
   return states.filter(isEnd).flatMap((end) => {
-    const before = states.filter((state) => state.every((host) => end.includes(host)));
+    const isGrantedAll = mine.every(({ host }) => end.includes(host));
+    const before = isGrantedAll
+      ? [end]
+      : states.filter((state) => state.every((host) => end.includes(host)));
     return before.map((state) => {
       const answers = mine.map(({ host, gate }) => {
         const granted = end.includes(host);
