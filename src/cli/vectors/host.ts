@@ -168,17 +168,17 @@ function explain(
 
 /** A side of a rule counts as a whole: with one of its fields otherwise it is another difference. */
 function isMade(made: Partial<Outcome>, outcome: Outcome): boolean {
+  const values = new Map<string, unknown>(Object.entries(outcome));
   return Object.entries(made).every(
-    ([field, value]) => sorted(value) === sorted(valueOf(outcome, field)),
+    ([field, value]) => sorted(value) === sorted(values.get(field)),
   );
 }
 
-function valueOf(outcome: Outcome, field: string): unknown {
-  return Object.entries(outcome).find(([name]) => name === field)?.[1];
-}
-
 function differing(a: Outcome, b: Outcome): string[] {
-  return Object.keys(a).filter((field) => sorted(valueOf(a, field)) !== sorted(valueOf(b, field)));
+  const right = new Map<string, unknown>(Object.entries(b));
+  return Object.entries(a)
+    .filter(([field, value]) => sorted(value) !== sorted(right.get(field)))
+    .map(([field]) => field);
 }
 
 /** The recorded record; what it leaves out is null, and what it never had is as it was. */

@@ -85,7 +85,7 @@ export const ROLLOUT_RULES: readonly Rule[] = [
   },
   {
     name: 'converging-does-not-go-back',
-    why: "rollouts' table: WaveAdvanced stands at Active alone; of Converging it is silent",
+    why: "rollouts' table, by silence alone: WaveAdvanced stands at Active, and Converging has no wave after it",
     applies: (found) => found.before.state === 'Converging' && isWave(found),
     original: jumps,
     ours: () => ({}),
