@@ -7,8 +7,8 @@
  * - PostgreSQL refuses to run as root. As root it runs as `nobody`.
  * - `nobody` cannot read a checkout below a 0700 directory (root's home). The binaries are then
  *   copied to a directory of ours that everybody may read, once per version.
- * - The package's install script makes symbolic links to its libraries. Where install scripts are
- *   off (`--ignore-scripts`, an npm that asks first) the links are made here.
+ * - The package's install script makes symbolic links to its libraries. Install scripts are off here
+ *   (`.npmrc`), so the links are made when they are needed.
  *
  * Whether the binaries work is not guessed: `postgres --version` is run as that user.
  */
