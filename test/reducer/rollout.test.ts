@@ -35,7 +35,7 @@ const TABLE: Readonly<Record<string, Partial<Record<RolloutState, RolloutState>>
     Failed: 'Reverted',
   },
   // In Opening only empty waves are passed over; the state stays.
-  WaveAdvanced: { Opening: 'Opening', Active: 'Active' },
+  WaveAdvanced: { Opening: 'Opening', Active: 'Active', Converging: 'Active' },
   LastWaveSoaking: { Active: 'Converging' },
   AllSettled: { Opening: 'Terminal', Active: 'Terminal', Converging: 'Terminal' },
   SuccessorOpened: Object.fromEntries(

@@ -83,13 +83,6 @@ export const ROLLOUT_RULES: readonly Rule[] = [
     original: jumps,
     ours: () => ({}),
   },
-  {
-    name: 'converging-does-not-go-back',
-    why: "rollouts' table, by silence alone: WaveAdvanced stands at Active, and Converging has no wave after it",
-    applies: (found) => found.before.state === 'Converging' && isWave(found),
-    original: jumps,
-    ours: () => ({}),
-  },
 ];
 
 function isUnderway({ before: { state } }: Case): boolean {

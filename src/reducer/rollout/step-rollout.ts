@@ -108,6 +108,10 @@ function waveAdvanced(
   { fromWave, toWave }: Extract<RolloutEvent, { kind: 'WaveAdvanced' }>,
 ): RolloutPatch | null {
   if (state === 'Terminal') return null;
-  if (state !== 'Active' && state !== 'Opening') return UNCHANGED;
-  return fromWave === currentWave && toWave > currentWave ? { currentWave: toWave } : UNCHANGED;
+  if (state !== 'Active' && state !== 'Opening' && state !== 'Converging') return UNCHANGED;
+  if (fromWave !== currentWave || toWave <= currentWave) return UNCHANGED;
+  // What converges is in its last wave; were there a later one, it would be on its way again.
+  return state === 'Converging'
+    ? { state: 'Active', currentWave: toWave }
+    : { currentWave: toWave };
 }
