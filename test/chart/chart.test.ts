@@ -132,6 +132,60 @@ describe.skipIf(HELM === null)('chart', () => {
     expect(checksum('settings={"logLevel":"debug"}')).not.toEqual(checksum());
   });
 
+  describe('keeps to what labels, selectors and policies mean', () => {
+    const peers = (rule: unknown): unknown => at(rule, 'from');
+
+    it('admits the test, Prometheus and the controllers of operators to the port, too, where callers are named', () => {
+      const ingress = at(one(render('split'), 'NetworkPolicy'), 'spec.ingress') as object[];
+      const anyPod = [{ namespaceSelector: {} }];
+      const tester = at(one(render('split'), 'Pod'), 'metadata.labels');
+      expect(ingress.map(peers)).toEqual([
+        [{ ipBlock: { cidr: '192.0.2.0/24' } }],
+        [{ podSelector: { matchLabels: expect.any(Object) as unknown } }],
+        anyPod,
+        anyPod,
+      ]);
+      expect(tester).toMatchObject(
+        at(ingress[1], 'from.0.podSelector.matchLabels') as Record<string, string>,
+      );
+      for (const rule of ingress)
+        expect(at(rule, 'ports')).toEqual([{ protocol: 'TCP', port: 'http' }]);
+    });
+
+    it('admits them by what values say, and nobody who is not there', () => {
+      const monitoring = { namespaceSelector: { matchLabels: { name: 'monitoring' } } };
+      const sets = ['ingress.enabled=false', 'gateway.enabled=false'];
+      const said = `networkPolicy.metricsFrom=${JSON.stringify([monitoring])}`;
+      const policy = one(render('split', ...sets, said), 'NetworkPolicy');
+      expect((at(policy, 'spec.ingress') as object[]).map(peers).slice(2)).toEqual([[monitoring]]);
+      expect((at(one(render('default'), 'NetworkPolicy'), 'spec.ingress') as object[]).length).toBe(
+        1,
+      );
+    });
+
+    it('narrows what pods reach to the peers that are named', () => {
+      const block = (cidr: string): object[] => [{ ipBlock: { cidr } }];
+      const egress = at(
+        one(
+          render(
+            'default',
+            `networkPolicy.dnsTo=${JSON.stringify(block('10.0.0.1/32'))}`,
+            `networkPolicy.databaseTo=${JSON.stringify(block('10.0.0.2/32'))}`,
+            `networkPolicy.egressTo=${JSON.stringify(block('10.0.0.3/32'))}`,
+          ),
+          'NetworkPolicy',
+        ),
+        'spec.egress',
+      );
+      expect(egress).toMatchObject([
+        { to: block('10.0.0.1/32'), ports: [{ port: 53 }, { port: 53 }] },
+        { to: block('10.0.0.2/32'), ports: [{ port: 5432 }] },
+        { to: block('10.0.0.3/32'), ports: [{ port: 443 }] },
+        { to: [{ podSelector: {} }] },
+      ]);
+    });
+  });
+
   it.each([
     ['database.existingSecret=""', 'database.existingSecret is required'],
     ['trust.existingConfigMap=""', 'trust.existingConfigMap or trust.json is required'],
@@ -141,7 +195,62 @@ describe.skipIf(HELM === null)('chart', () => {
     ['settings={"databaseUrl":"postgres://u:p@h/d"}', "'databaseUrl' not allowed"],
     ['settings={"pollSeconds":0}', 'minimum'],
     ['antiAffinity="strong"', 'antiAffinity'],
+    ['settings={"logLevel":"inof"}', '/settings/logLevel'],
+    ['settings={"tlsMinVersion":"1.0"}', '/settings/tlsMinVersion'],
+    ['settings={"proxyListen":"8443"}', '/settings/proxyListen'],
+    ['settings={"checkpointTo":"https://u:p@h/"}', '/settings/checkpointTo'],
+    ['source.url="https://user:pw@releases.example.net/fleet"', '/source/url'],
+    ['source.url="releases.example.net"', '/source/url'],
+    ['database.schema="pg_fleet"', '/database/schema'],
+    ['fullnameOverride="UPPER_case"', '/fullnameOverride'],
+    ['nameOverride="Foo Bar"', '/nameOverride'],
+    ['image.tag="a b"', '/image/tag'],
+    ['resources.requests.cpu="much"', '/resources/requests/cpu'],
+    ['podDisruptionBudget.maxUnavailable="lots"', '/podDisruptionBudget/maxUnavailable'],
+    ['podDisruptionBudget.maxUnavailable=-1', '/podDisruptionBudget/maxUnavailable'],
+    ['extraEnv=[{"foo":"bar"}]', '/extraEnv/0'],
+    ['extraEnv=[{"name":"A","value":"b","valueFrom":{"fieldRef":{}}}]', '/extraEnv/0'],
+    ['extraEnv=[{"name":"MUSTER_DATABASE_URL","valueFrom":{"secretKeyRef":{}}}]', '/extraEnv/0'],
+    ['extraEnv=[{"name":"MUSTER_ROLES","value":"api"}]', '/extraEnv/0'],
+    ['extraEnv=[{"name":"PGPASSWORD","value":"secret"}]', '/extraEnv/0'],
+    ['extraEnv=[{"name":"HTTPS_PROXY","value":"http://u:p@proxy"}]', '/extraEnv/0'],
+    ['networkPolicy.ingressFrom=[{"cidr":"192.0.2.0/24"}]', '/networkPolicy/ingressFrom/0'],
+    ['podLabels={"a b":"c"}', "'a b'"],
+    [
+      'podLabels={"app.kubernetes.io/component":"x"}',
+      'podLabels must not set app.kubernetes.io/component',
+    ],
+    [
+      'dashboard={"enabled":true,"labels":{"app.kubernetes.io/name":"x"}}',
+      'dashboard.labels must not set app.kubernetes.io/name',
+    ],
+    ['podAnnotations={"checksum/config":"x"}', 'podAnnotations must not set checksum/config'],
+    [
+      'autoscaling={"enabled":true,"minReplicas":9,"maxReplicas":2}',
+      'autoscaling.minReplicas (9) is more than autoscaling.maxReplicas (2)',
+    ],
+    ['gateway.enabled=true', 'gateway.parentRefs is required'],
+    ['ingress.enabled=true', 'ingress.host is required'],
   ])('refuses --set %s', (set, reason) => {
     expect(refusal(set)).toContain(reason);
+  });
+
+  it('says all at once what strict mode lacks, unless it is switched off', () => {
+    const off = ['tls.existingSecret=""', 'clientCa.existingConfigMap=""'];
+    const file = 'settings={"caKeyFile":"/ca.key"}';
+    const said = refusal(...off, 'database.leaderUrlKey=""', file);
+    for (const wanted of [
+      'tls.existingSecret',
+      'clientCa.existingConfigMap',
+      'database.leaderUrlKey',
+      'settings.caSignCommand',
+      'sslmode=verify-full',
+      'settings.strict=false',
+    ])
+      expect(said).toContain(wanted);
+    expect(refusal(...off, 'database.leaderUrlKey=""', 'settings={"strict":false}')).toBe(
+      'rendered',
+    );
+    expect(refusal('split.enabled=true', 'database.leaderUrlKey=""')).toBe('rendered');
   });
 });

@@ -26,19 +26,53 @@ const OWN = [
   'operatorCaFile',
 ];
 
-function setting(schema: TSchema): object {
-  const { type, minimum, maximum, pattern } = schema as Readonly<Record<string, unknown>>;
+interface Shape {
+  readonly type?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly pattern?: string;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly anyOf?: readonly (Shape & { readonly const?: string })[];
+  readonly items?: Shape;
+}
+
+/** What nobody should write into values: the secrets of a URL. */
+const NO_SECRET = { pattern: '://[^/?#]*@' };
+
+function setting({ type, anyOf, items, ...shape }: Shape): object {
+  const { minimum, maximum, pattern, minLength, maxLength } = shape;
   if (type === 'integer' || type === 'number') return { type, minimum, maximum };
   if (type === 'boolean') return { type };
-  return { type: 'string', ...(typeof pattern === 'string' ? { pattern } : {}) };
+  const literals = (anyOf ?? []).flatMap((one) => (one.const === undefined ? [] : [one.const]));
+  if (literals.length > 0) return { type: 'string', enum: literals };
+  const text = anyOf?.find((one) => one.type === 'string');
+  if (text !== undefined) return setting(text);
+  if (items?.pattern !== undefined) {
+    const item = items.pattern.replace(/^\^|\$$/g, '');
+    return { type: 'string', pattern: `^(${item}(,${item})*)?$` };
+  }
+  return { type: 'string', pattern, minLength, maxLength, not: NO_SECRET };
 }
+
+/** `maxParkedPolls` → `MUSTER_MAX_PARKED_POLLS` */
+const variable = (name: string): string =>
+  `MUSTER_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 
 it('admits exactly the settings that there are, but for secrets and its own', async () => {
   const file = path.join(CHART, 'values.schema.json');
-  const schema = JSON.parse(readFileSync(file, 'utf8')) as { properties: Record<string, object> };
-  const settings = Object.entries(properties).filter(
-    ([name, of]) => of['secret'] !== true && !OWN.includes(name),
-  );
+  const schema = JSON.parse(readFileSync(file, 'utf8')) as {
+    properties: Record<string, object> & {
+      extraEnv: { items: { properties: { name: { not: object } } } };
+    };
+  };
+  const isOwn = ([name, of]: [string, TSchema]): boolean =>
+    of['secret'] === true || OWN.includes(name);
+  const all = Object.entries(properties);
+  const settings = all.filter((one) => !isOwn(one));
+  schema.properties.extraEnv.items.properties.name.not = {
+    enum: all.filter(isOwn).map(([name]) => variable(name)),
+  };
   schema.properties['settings'] = {
     type: 'object',
     additionalProperties: false,

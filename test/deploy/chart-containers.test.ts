@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { freePort } from '../../src/cli/dev/free-port.ts';
 import { at, HELM, one, render, type Rendered } from '../chart/support/helm.ts';
 import { newAuthority } from '../support/certificates.ts';
-import { createTestDatabase } from '../support/database.ts';
+import { createRoleDatabase } from '../support/roles.ts';
 import { imageDefaults, runContainer, untilOk, type Container } from './support/container.ts';
 import { mountRelease } from './support/release.ts';
 
@@ -35,17 +35,20 @@ function podOf(object: Rendered): Pod {
   return { spec, container: at(spec, 'containers.0') as Pod['container'] };
 }
 
-/** Variables as the kubelet would set them: `fields` and the database's URL are the cluster's to know. */
+/** URLs by the variables that the database's Secret would fill. */
+type Urls = Readonly<Record<string, string>>;
+
+/** Variables as the kubelet would set them: `fields` and the database's URLs are the cluster's to know. */
 function variables(
   { container }: Pod,
   from: Readonly<Record<string, string>>,
-  databaseUrl: string,
+  urls: Urls,
 ): Record<string, string> {
   const env: Record<string, string> = { ...from };
   for (const { name, value, valueFrom } of container.env ?? []) {
     if (value !== undefined)
       env[name] = value.replace(/\$\((\w+)\)/g, (_, of: string) => env[of] ?? '');
-    else if (valueFrom?.secretKeyRef !== undefined) env[name] = databaseUrl;
+    else if (valueFrom?.secretKeyRef !== undefined) env[name] = urls[name] ?? '';
     else env[name] = valueFrom?.fieldRef?.fieldPath === 'metadata.name' ? 'pod-0' : '127.0.0.1';
   }
   return env;
@@ -74,7 +77,7 @@ async function mountCertificates(dir: string, env: Record<string, string>): Prom
     ['MUSTER_CLIENT_CA_FILE', fleet?.cert],
     ['MUSTER_OPERATOR_CA_FILE', operators?.cert],
   ] as const;
-  for (const [name, content = ''] of files) {
+  for (const [name, content = ''] of files.filter(([name]) => name in env)) {
     expect(env[name]).toMatch(/^\/etc\/muster\/[\w-]+\/[\w.-]+$/);
     env[name] = path.join(dir, `${name}.pem`);
     writeFileSync(env[name], content, { mode: 0o600 });
@@ -86,24 +89,31 @@ describe.skipIf(HELM === null).each(['default', 'split', 'small'])(
   (values) => {
     it('runs', async () => {
       const objects = render(values, 'migrations.args=[]', 'database.schema="muster"');
-      const { url: databaseUrl } = await createTestDatabase({ empty: true });
+      const database = await createRoleDatabase();
+      const isStrict = values !== 'small';
+      const urls = {
+        MUSTER_DATABASE_URL: isStrict ? database.as('api') : database.url,
+        MUSTER_LEADER_DATABASE_URL: database.as('leader'),
+      };
       const release = await mountRelease(values);
       const image = imageDefaults();
       const data = at(one(objects, 'ConfigMap', 'rel-muster'), 'data') as Record<string, string>;
 
       const job = podOf(one(objects, 'Job'));
       const migrate = [...image.entrypoint, ...(job.container.args ?? [])];
-      const migration = runContainer(migrate, variables(job, {}, databaseUrl));
+      const owner = { MUSTER_DATABASE_URL: database.url };
+      const migration = runContainer(migrate, variables(job, {}, owner));
       expect([await migration.exit(), migration.log()]).toEqual([
         0,
-        expect.stringContaining('applied'),
+        expect.stringContaining('nothing to do'),
       ]);
+      expect(data['MUSTER_STRICT']).toBe(String(isStrict));
 
       const running: [Container, number][] = [];
       for (const deployment of objects.filter(({ kind }) => kind === 'Deployment')) {
         const pod = podOf(deployment);
         const port = await freePort();
-        const env = variables(pod, data, databaseUrl);
+        const env = variables(pod, data, urls);
         env['MUSTER_LISTEN_HOST'] = '127.0.0.1';
         env['MUSTER_LISTEN_PORT'] = String(port);
         env['MUSTER_SOURCE'] = release.source;
@@ -119,10 +129,12 @@ describe.skipIf(HELM === null).each(['default', 'split', 'small'])(
         const scheme = 'MUSTER_TLS_CERT_FILE' in data ? 'https' : 'http';
         await untilOk(`${scheme}://127.0.0.1:${port}/readyz`, container);
         expect(container.log()).not.toContain('these variables set nothing');
+        expect(container.log().includes('not protected as production must be')).toBe(!isStrict);
       }
       await helmTest(objects, running[0]?.[1] ?? 0);
       for (const [container] of running) container.process.kill('SIGTERM');
       for (const [container] of running) expect(await container.exit()).toBe(0);
+      await database.drop();
     });
   },
 );

@@ -64,6 +64,11 @@ export function render(values: string, ...sets: readonly string[]): Rendered[] {
   const file = path.join(CHART, 'ci', `${values}-values.yaml`);
   const flags = sets.flatMap((set) => ['--set-json', set]);
   const text = helm('template', 'rel', CHART, '--namespace', 'fleet', '--values', file, ...flags);
+  return parsed(text);
+}
+
+/** The objects of what helm prints. */
+export function parsed(text: string): Rendered[] {
   return parseAllDocuments(text)
     .map((document) => document.toJS() as Rendered | null)
     .filter((object) => object !== null);

@@ -1,4 +1,4 @@
-/** A signed release of a few hosts, and the trust file for it, as a mounted directory would hold them. */
+/** A signed release of a few hosts, with the lists that strict mode wants, and the trust file for it, as a mounted directory would hold them. */
 import path from 'node:path';
 import { developmentTrust, releaseOf } from '../../../src/cli/dev/release.ts';
 import { makeScratchDir } from '../../support/scratch.ts';
@@ -13,7 +13,11 @@ export interface MountedRelease {
 export async function mountRelease(name: string): Promise<MountedRelease> {
   const dir = makeScratchDir(name);
   const { key, trustFile } = developmentTrust(dir);
-  const release = releaseOf(dir, oneWave(['a', 'b', 'c'], 'a'.repeat(40), 1), key);
+  const lists = new Map([
+    ['revocations.json', { schemaVersion: 1, revocations: [] }],
+    ['bootstrap-nonces.json', { schemaVersion: 1, nonces: [] }],
+  ]);
+  const release = releaseOf(dir, oneWave(['a', 'b', 'c'], 'a'.repeat(40), 1), key, lists);
   await release.sign(Date.now());
   return { dir, source: path.resolve(release.source), trustFile };
 }

@@ -1,0 +1,63 @@
+{{/*
+What a schema of single values cannot say. Everything that is wrong is said at once, before anything changes; the
+ConfigMap includes it, since every release has one.
+*/}}
+{{- define "muster.checks" -}}
+{{- $problems := concat (include "muster.checks.together" . | fromYamlArray) (include "muster.checks.taken" . | fromYamlArray) -}}
+{{- if not (eq (toString .Values.settings.strict) "false") -}}
+{{- $missing := include "muster.checks.strict" . | fromYamlArray -}}
+{{- if $missing -}}
+{{- $why := "strict mode wants these, and sslmode=verify-full in every URL of database.existingSecret; for a trial, start without: settings.strict=false" -}}
+{{- $problems = concat $problems $missing (list $why) -}}
+{{- end -}}
+{{- end -}}
+{{- if $problems -}}
+{{- fail (printf "the values are not usable:\n  - %s" (join "\n  - " $problems)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "muster.checks.together" -}}
+{{- with .Values.autoscaling }}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
+- autoscaling.minReplicas ({{ .minReplicas }}) is more than autoscaling.maxReplicas ({{ .maxReplicas }})
+{{- end }}
+{{- end }}
+{{- if and .Values.gateway.enabled (not .Values.gateway.parentRefs) }}
+- "gateway.parentRefs is required: the Gateways that lead to operators' pages"
+{{- end }}
+{{- if and .Values.ingress.enabled (not .Values.ingress.host) }}
+- "ingress.host is required: the name that operators call"
+{{- end }}
+{{- end -}}
+
+{{/* Labels that select pods, or say what an object is, are the chart's: a second one would make it nobody's. */}}
+{{- define "muster.checks.taken" -}}
+{{- $labels := append (include "muster.labels" . | fromYaml | keys) "app.kubernetes.io/component" -}}
+{{- $given := dict "podLabels" .Values.podLabels "serviceMonitor.labels" .Values.serviceMonitor.labels "prometheusRule.labels" .Values.prometheusRule.labels "dashboard.labels" .Values.dashboard.labels -}}
+{{- range $value, $of := $given }}
+{{- range $name := keys $of | sortAlpha }}
+{{- if has $name $labels }}
+- {{ $value }} must not set {{ $name }}, which the chart sets
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if hasKey .Values.podAnnotations "checksum/config" }}
+- podAnnotations must not set checksum/config, which the chart sets
+{{- end }}
+{{- end -}}
+
+{{/* What of strict mode (docs/operators.md) shows in values: pods would refuse to start without. */}}
+{{- define "muster.checks.strict" -}}
+{{- if not .Values.tls.existingSecret }}
+- "tls.existingSecret: agents and tokens would cross the network in the clear"
+{{- end }}
+{{- if not .Values.clientCa.existingConfigMap }}
+- "clientCa.existingConfigMap: no agent could prove which host it is"
+{{- end }}
+{{- if not (or .Values.split.enabled .Values.database.leaderUrlKey) }}
+- "database.leaderUrlKey: the API could write the event log; give the leader a login of its own, or set split.enabled"
+{{- end }}
+{{- if and .Values.settings.caKeyFile (not .Values.settings.caKeyFileAllowed) }}
+- "settings.caSignCommand: whoever reads settings.caKeyFile can be any host; or set settings.caKeyFileAllowed"
+{{- end }}
+{{- end -}}
