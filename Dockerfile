@@ -2,7 +2,8 @@
 #
 #   docker build --tag muster .
 #
-# BASE is any image with Node 20.19 or newer and npm; RUNTIME needs Node only, so a distroless one will do.
+# BASE is any image with Node 20.19 or newer and npm; RUNTIME needs `node` on its PATH, and no npm or shell. Distroless
+# images have it elsewhere (/nodejs/bin), and do not start.
 ARG BASE=node:24-slim
 ARG RUNTIME=node:24-slim
 

@@ -146,12 +146,23 @@ it('balances over exactly the replicas, and scrapes each', () => {
   const servers = [...haproxy.matchAll(/^ {2}server (\S+) (\S+):(\d+)$/gm)].map(([, ...s]) => s);
   expect(servers).toEqual(replicas.map(([name]) => [name, name, '8080']));
   expect(haproxy).toContain('mode tcp');
+  // It would cut what a draining replica still answers.
+  expect(haproxy.replaceAll(/^\s*#.*$/gm, '')).not.toContain('on-marked-down');
   const prometheus = parse(readFileSync('docker/prometheus.yml', 'utf8')) as {
     scrape_configs: { static_configs: { targets: string[] }[] }[];
   };
   expect(prometheus.scrape_configs[0]?.static_configs[0]?.targets).toEqual(
     replicas.map(([name]) => `${name}:8080`),
   );
+});
+
+it('is upgraded one replica after the other, as the guide says', () => {
+  const guide = readFileSync('docs/guides/upgrading.md', 'utf8');
+  const names = /for replica in (.*); do/.exec(guide)?.[1]?.split(' ');
+  expect(names).toEqual(replicas.map(([name]) => name));
+  const [, asked] =
+    /compose exec "\$replica" node (\S+) https:\/\/\S+:(\d+)\/readyz/.exec(guide) ?? [];
+  expect(asked).toBe(imageDefaults().healthcheck.at(-1));
 });
 
 it('publishes on loopback only, and runs ours without rights', () => {
