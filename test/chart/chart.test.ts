@@ -10,6 +10,13 @@ const VALUES = readdirSync(path.join(CHART, 'ci')).map((file) => file.replace('-
 const POD = 'spec.template.spec';
 const CONTAINER = `${POD}.containers.0`;
 
+/** A field of each kind that an operator brings, and how it could be misspelt. */
+const CUSTOM_FIELDS: ReadonlyMap<string, readonly [string, string]> = new Map([
+  ['ServiceMonitor', ['endpoints', 'endpionts']],
+  ['PrometheusRule', ['expr', 'exrp']],
+  ['HTTPRoute', ['backendRefs', 'backendRef']],
+]);
+
 function workloads(objects: readonly Rendered[]): Rendered[] {
   return objects.filter(({ kind }) => kind === 'Deployment' || kind === 'Job');
 }
@@ -35,6 +42,22 @@ describe.skipIf(HELM === null)('chart', () => {
       const objects = render(values);
       expect(objects.length).toBeGreaterThan(4);
       expect(objects.flatMap(check)).toEqual([]);
+    });
+
+    it('renders only fields that are there, also of kinds that are not of Kubernetes', () => {
+      const custom = render(values).filter(({ kind }) => CUSTOM_FIELDS.has(kind));
+      const check = schemaCheck('1.37');
+      for (const object of custom) {
+        const [from = '', to = ''] = CUSTOM_FIELDS.get(object.kind) ?? [];
+        const misspelt = JSON.parse(
+          JSON.stringify(object).replace(`"${from}"`, `"${to}"`),
+        ) as Rendered;
+        expect([check(object), check(misspelt)]).toEqual([
+          [],
+          expect.arrayContaining([expect.stringContaining(to)]),
+        ]);
+      }
+      expect(custom).toHaveLength(values === 'split' ? CUSTOM_FIELDS.size : 0);
     });
 
     it('renders each object once, labelled as of this release', () => {

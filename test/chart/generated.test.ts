@@ -1,14 +1,26 @@
 /** What is printed from something else: `npx vitest run test/chart -u` rewrites it. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { TSchema } from '@sinclair/typebox';
 import prettier from 'prettier';
 import { expect, it } from 'vitest';
 import { isMap, isScalar, parseDocument, type Pair } from 'yaml';
 import { ConfigSchema } from '../../src/config/schema.ts';
 import { CHART } from './support/helm.ts';
 
-const properties: Readonly<Record<string, TSchema>> = ConfigSchema.properties;
+/** What of a setting's schema goes into the chart's. */
+interface Shape {
+  readonly secret?: boolean;
+  readonly type?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly pattern?: string;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly anyOf?: readonly (Shape & { readonly const?: string })[];
+  readonly items?: Shape;
+}
+
+const properties: Readonly<Record<string, Shape>> = ConfigSchema.properties;
 
 /** The chart sets these itself, from values of their own or because pods want it so. */
 const OWN = [
@@ -25,17 +37,6 @@ const OWN = [
   'clientCaFile',
   'operatorCaFile',
 ];
-
-interface Shape {
-  readonly type?: string;
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly pattern?: string;
-  readonly minLength?: number;
-  readonly maxLength?: number;
-  readonly anyOf?: readonly (Shape & { readonly const?: string })[];
-  readonly items?: Shape;
-}
 
 /** What nobody should write into values: the secrets of a URL. */
 const NO_SECRET = { pattern: '://[^/?#]*@' };
@@ -66,8 +67,7 @@ it('admits exactly the settings that there are, but for secrets and its own', as
       extraEnv: { items: { properties: { name: { not: object } } } };
     };
   };
-  const isOwn = ([name, of]: [string, TSchema]): boolean =>
-    of['secret'] === true || OWN.includes(name);
+  const isOwn = ([name, of]: [string, Shape]): boolean => of.secret === true || OWN.includes(name);
   const all = Object.entries(properties);
   const settings = all.filter((one) => !isOwn(one));
   schema.properties.extraEnv.items.properties.name.not = {

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Ajv, type ValidateFunction } from 'ajv';
+import { CUSTOM } from './custom-schemas.ts';
 import type { Rendered } from './helm.ts';
 
 interface SchemaFile {
@@ -12,9 +13,6 @@ interface SchemaFile {
   readonly kinds: Readonly<Record<string, string>>;
   readonly definitions: object;
 }
-
-/** Kinds of operators that clusters may lack; nothing here knows their schemas. */
-const CUSTOM = /^(monitoring\.coreos\.com|gateway\.networking\.k8s\.io)\//;
 
 /** Why an API server of that version would refuse the object. */
 export function schemaCheck(version: string): (object: Rendered) => string[] {
@@ -25,10 +23,10 @@ export function schemaCheck(version: string): (object: Rendered) => string[] {
   const compiled = new Map<string, ValidateFunction>();
   return (object) => {
     const id = `${object.apiVersion}/${object.kind}`;
-    if (CUSTOM.test(id)) return [];
     const ref = file.kinds[id];
-    if (ref === undefined) return [`${id} is not among the schemas of ${version}`];
-    const validate = compiled.get(id) ?? ajv.compile({ $ref: `k8s${ref}` });
+    const schema = CUSTOM.get(id) ?? (ref === undefined ? undefined : { $ref: `k8s${ref}` });
+    if (schema === undefined) return [`${id} is not among the schemas of ${version}`];
+    const validate = compiled.get(id) ?? ajv.compile(schema);
     compiled.set(id, validate);
     const valid: boolean = validate(object);
     return (valid ? [] : (validate.errors ?? [])).map(
