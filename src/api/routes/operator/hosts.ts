@@ -1,6 +1,6 @@
 /** All hosts, in the shape that NixFleet's tools know. */
 import { Type } from '@sinclair/typebox';
-import { listHosts, type HostListRow } from '../../../db/hosts.ts';
+import { listHosts, REACHABILITIES, type HostListRow } from '../../../db/hosts.ts';
 import { HOST_STATE_NAMES } from '../../../wire/states.ts';
 import { isHostname } from '../../../wire/ids.ts';
 import { HostListSchema, type HostList } from '../../../wire/operator.ts';
@@ -20,7 +20,6 @@ import {
 } from './reading.ts';
 
 const MOST_HOSTS = 1_000;
-const REACHABILITIES = ['never', 'reachable', 'unreachable'] as const;
 
 const Query = Type.Object({
   ...PAGE_PARAMS,
