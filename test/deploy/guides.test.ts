@@ -30,9 +30,9 @@ interface Block {
   readonly script: string;
 }
 
-/** Fenced `sh` blocks, also within list items, each with the comment above it. */
+/** Fenced blocks of any shell, also within list items, each with the comment above it. */
 function blocksOf(text: string): Block[] {
-  const fence = /(?:<!-- (.*?) -->\n+)?^([ ]*)```sh\n([\s\S]*?)^[ ]*```$/gm;
+  const fence = /(?:<!-- (.*?) -->\n+)?^([ ]*)```(?:sh|bash|shell|console)\n([\s\S]*?)^[ ]*```$/gm;
   return [...text.matchAll(fence)].map(([, marker = '', indent = '', body = '']) => ({
     marker,
     script: body.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),

@@ -15,13 +15,15 @@ const FORMER = '8bb22ada';
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const CACHE = path.join(ROOT, 'node_modules/.cache/muster-former');
 
-/** False for a checkout without history, such as a tarball or a shallow clone. */
+/** False, with the reason on the console, for a checkout without history: a tarball, a shallow clone. */
 export function hasHistory(): boolean {
   try {
-    const shallow = ['-C', ROOT, 'rev-parse', '--is-shallow-repository'];
-    return execFileSync('git', shallow, { encoding: 'utf8' }).trim() === 'false';
-  } catch {
-    return false; // no git, or no repository
+    execFileSync('git', ['-C', ROOT, 'cat-file', '-e', `${FORMER}^{commit}`], { stdio: 'pipe' });
+    return true;
+  } catch (error) {
+    const why = `no commit ${FORMER} here: ${String(error).split('\n')[1] ?? String(error)}`;
+    console.log(`skipped: the upgrade from the release before (${why}); git fetch --unshallow`);
+    return false;
   }
 }
 
