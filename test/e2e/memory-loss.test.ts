@@ -6,8 +6,11 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import type { JournalLine } from '../../src/agent/journal.ts';
+import { freePort } from '../../src/cli/dev/free-port.ts';
 import { hostStates, readProgress } from '../../src/cli/dev/progress.ts';
 import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
+import { eventually } from '../support/eventually.ts';
+import { forward } from '../support/late-port.ts';
 import { makeScratchDir } from '../support/scratch.ts';
 import { startFleet, type TestFleet } from './support/fleet.ts';
 import { oneWave } from './support/one-wave.ts';
@@ -33,11 +36,12 @@ async function releaseWith(
   return { source: release.source, trustFile: path.resolve(trustFile) };
 }
 
-async function replicasFor(release: {
-  readonly source: string;
-  readonly trustFile: string;
-}): Promise<Replicas> {
-  const replicas = await startReplicas({ ...release, flags: ['--heartbeat-seconds', '2'] });
+async function replicasFor(
+  release: { readonly source: string; readonly trustFile: string },
+  heartbeatSeconds = 2,
+): Promise<Replicas> {
+  const flags = ['--heartbeat-seconds', String(heartbeatSeconds)];
+  const replicas = await startReplicas({ ...release, flags });
   undo.push(() => replicas.stop());
   return replicas;
 }
@@ -93,4 +97,31 @@ test('a control plane that lost its database learns from its agents where they a
   await until(second, 'Converged');
   expect(switches(journals)).toEqual([1, 1, 1]);
   await again.stop();
+});
+
+/** How many hosts an operator sees as reachable. */
+async function seen({ url }: Replicas): Promise<number> {
+  const answer = await fetch(`${url}/v1/hosts?reachability=reachable`, {
+    headers: { 'x-muster-dev-identity': 'operator:ada' },
+  });
+  return ((await answer.json()) as { hosts: unknown[] }).hosts.length;
+}
+
+test('a control plane that lost its database sees all agents, who ran on, within a heartbeat interval', async () => {
+  const INTERVAL_MS = 10_000;
+  const release = await releaseWith(1);
+  const port = await freePort();
+  const first = await replicasFor(release, INTERVAL_MS / 1_000);
+  const before = await forward(port, new URL(first.url));
+  const endpoint = `http://127.0.0.1:${port}`;
+  const fleet = fleetFor(first, release.trustFile, { endpoint, heartbeatMs: INTERVAL_MS });
+  await until(first, 'Converged');
+  before.close();
+  await first.stop();
+  const second = await replicasFor(release, INTERVAL_MS / 1_000);
+  expect(await seen(second)).toBe(0);
+  const after = await forward(port, new URL(second.url));
+  await eventually(() => seen(second), { timeout: INTERVAL_MS }).toBe(HOSTS.length);
+  await fleet.stop();
+  after.close();
 });

@@ -27,12 +27,17 @@ export interface FleetOptions {
   readonly hosts: readonly string[];
   readonly trustFile: string;
   readonly freshnessMinutes?: number;
+  readonly heartbeatMs?: number;
   /** What hosts run at first; default something old. */
   readonly closureOf?: (hostname: string) => string;
   /** Hosts enrol and prove who they are, as of this organisation. */
   readonly organisation?: Organisation;
   /** Journals of an earlier life. */
   readonly journals?: Map<string, JournalLine[]>;
+}
+
+function settingsOf({ heartbeatMs = QUICK.heartbeatMs }: FleetOptions): AgentSettings {
+  return { ...QUICK, heartbeatMs };
 }
 
 export function readTrust(file: string): Trust {
@@ -51,7 +56,7 @@ export function startFleet(options: FleetOptions): TestFleet {
       endpoint: options.endpoint,
       hosts: options.hosts.map((hostname) => ({ hostname, closure: closureOf(hostname) })),
       trust: readTrust(options.trustFile),
-      ...{ seed: 'e2e', clock: systemClock, settings: QUICK, activationMs: 300 },
+      ...{ seed: 'e2e', clock: systemClock, settings: settingsOf(options), activationMs: 300 },
       freshnessMinutes: options.freshnessMinutes ?? 60,
       misfortunes: { failSwitch: 0, failProbe: 0, deferSwitch: 0 },
       log: {
