@@ -1,16 +1,20 @@
 /**
  * Large answers to readers that are slow, or never read. An answer is kept in memory until its reader has taken it, and
- * anybody may ask for some of them: together they are bounded, and each has a time in which it must be taken. Small
- * ones fit into the buffers that the kernel keeps for a connection.
+ * anybody may ask for some of them: together they are bounded, and each has a time in which it must be taken. A caller
+ * has a share of what may be kept (all strangers have one together), so that nobody's unread answers are in the way of
+ * others. Small ones fit into the buffers that the kernel keeps for a connection.
  */
 import { finished } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiDeps } from './deps.ts';
+import { callerOf } from './rates.ts';
 import { notAccepted } from './refusal.ts';
 
 const LARGE_BYTES = 16 * 1_024;
 /** A twelfth of what the chart lets a process have. */
 const HELD_BYTES = 128 * 1_024 ** 2;
+/** Of one caller, beyond the one answer that everybody may have, however large it is. */
+const SHARE = 1 / 16;
 /** The largest answers are a few megabytes: at 100 kB a second they are through. */
 const TAKEN_WITHIN_MS = 60_000;
 const RETRY_SECS = 2;
@@ -21,25 +25,57 @@ export function addLargeAnswers(
   { clock }: Pick<ApiDeps, 'clock'>,
   heldBytes = HELD_BYTES,
 ): void {
-  let held = 0;
+  const kept = new Kept(heldBytes);
   app.addHook('onSend', (request, reply, payload, done) => {
     const bytes = sizeOf(payload);
     if (bytes < LARGE_BYTES) {
       done(null, payload);
-    } else if (held > 0 && held + bytes > heldBytes) {
+    } else if (!kept.takes(callerOf(request), bytes)) {
       // Said of the answer that there is none of.
       for (const name of ['etag', 'cache-control', 'last-modified']) void reply.removeHeader(name);
       done(notAccepted('slow-readers', RETRY_SECS));
     } else {
-      held += bytes;
+      const release = kept.keep(callerOf(request), bytes);
       const cancel = clock.after(TAKEN_WITHIN_MS, () => request.raw.socket.destroy());
       onceTaken(request, reply, () => {
         cancel();
-        held -= bytes;
+        release();
       });
       done(null, payload);
     }
   });
+}
+
+/** Bytes that wait, in all and of each caller. */
+class Kept {
+  private readonly most: number;
+  private readonly of = new Map<string, number>();
+  private all = 0;
+
+  constructor(most: number) {
+    this.most = most;
+  }
+
+  takes(caller: string, bytes: number): boolean {
+    const own = this.of.get(caller) ?? 0;
+    const isFair = own === 0 || own + bytes <= this.most * SHARE;
+    return isFair && (this.all === 0 || this.all + bytes <= this.most);
+  }
+
+  /** Gives them back when called. */
+  keep(caller: string, bytes: number): () => void {
+    this.add(caller, bytes);
+    return () => {
+      this.add(caller, -bytes);
+    };
+  }
+
+  private add(caller: string, bytes: number): void {
+    const own = (this.of.get(caller) ?? 0) + bytes;
+    if (own === 0) this.of.delete(caller);
+    else this.of.set(caller, own);
+    this.all += bytes;
+  }
 }
 
 /** Streams wait for their readers by themselves. */

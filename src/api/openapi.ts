@@ -64,8 +64,27 @@ function withCodes(problem: Json, codes: readonly ProblemCode[]): Json {
   return { ...problem, properties };
 }
 
+/** Problems of the document, by what they are: some forty operations share a dozen, which are written once. */
+class Shared {
+  readonly schemas: Record<string, unknown> = {};
+  private readonly names = new Map<string, string>();
+
+  refTo(schema: unknown): Json {
+    const text = JSON.stringify(schema);
+    const name = this.names.get(text) ?? `Problem${String(this.names.size + 1)}`;
+    this.names.set(text, name);
+    this.schemas[name] = schema;
+    return { $ref: `#/components/schemas/${name}` };
+  }
+}
+
 /** `404: application/json` becomes `404: application/problem+json`. */
-function describeAnswer(answer: unknown, status: string, tags: readonly unknown[]): unknown {
+function describeAnswer(
+  answer: unknown,
+  status: string,
+  tags: readonly unknown[],
+  shared: Shared,
+): unknown {
   if (!isObject(answer) || Number(status) < 400 || !isObject(answer['content'])) return answer;
   const { 'application/json': problem } = answer['content'];
   // Readiness answers 503 with its own body.
@@ -74,38 +93,41 @@ function describeAnswer(answer: unknown, status: string, tags: readonly unknown[
   const coded = isObject(schema) ? withCodes(schema, codesOf(Number(status), tags)) : schema;
   return {
     ...answer,
-    content: { [PROBLEM_TYPE]: { ...problem, schema: coded } },
+    content: { [PROBLEM_TYPE]: { ...problem, schema: shared.refTo(coded) } },
     ...(HEADERS[status] === undefined ? {} : { headers: HEADERS[status] }),
   };
 }
 
 /** What any request may be told before anybody looks at what it asks for. */
-const ANY_OTHER = {
+const anyOther = (shared: Shared): Json => ({
   description:
     'Refused before it reached the operation: 400 and 431 for a request or headers that cannot be read, 408 for one that comes too slowly, 413 and 415 for its body; or 500, a fault of the control plane.',
   content: {
     [PROBLEM_TYPE]: {
-      schema: withCodes(
-        ProblemSchema,
-        [400, 408, 413, 415, 431, 500].flatMap((of) => codesOf(of, [])),
+      schema: shared.refTo(
+        withCodes(
+          ProblemSchema,
+          [400, 408, 413, 415, 431, 500].flatMap((of) => codesOf(of, [])),
+        ),
       ),
     },
   },
-};
+});
 
-function describeOperation(operation: unknown): unknown {
+function describeOperation(operation: unknown, shared: Shared): unknown {
   if (!isObject(operation)) return operation;
   const tags: readonly unknown[] = Array.isArray(operation['tags']) ? operation['tags'] : [];
   const answers = mapValues(operation['responses'], (answer, status) =>
-    describeAnswer(answer, status, tags),
+    describeAnswer(answer, status, tags, shared),
   );
-  return { ...operation, responses: { ...answers, default: ANY_OTHER } };
+  return { ...operation, responses: { ...answers, default: anyOther(shared) } };
 }
 
 /** The document as it is served. */
 export function describeErrors(document: object): object {
+  const shared = new Shared();
   const paths = mapValues('paths' in document ? document.paths : {}, (methods) =>
-    mapValues(methods, describeOperation),
+    mapValues(methods, (operation) => describeOperation(operation, shared)),
   );
-  return { ...document, paths };
+  return { ...document, paths, components: { schemas: shared.schemas } };
 }

@@ -10,11 +10,12 @@ import { Refusal } from './refusal.ts';
 
 const WINDOW_MS = 1_000;
 /** Opening the page takes four. Each is as much work as some ten events, and anyone may ask. */
-const FILES = 50;
+const FILES = 20;
 /** Callers remembered within a window; whoever is forgotten for others begins anew. Some 200 bytes each. */
 const CALLERS = 20_000;
 
-function callerOf({ identity }: FastifyRequest): string {
+/** Who is counted. */
+export function callerOf({ identity }: FastifyRequest): string {
   if (identity?.kind === 'agent') return `agent ${identity.hostname}`;
   // Nobody is counted by `ofNobody`, and gets no further.
   return identity === null ? 'nobody' : `operator ${identity.name}`;

@@ -64,6 +64,9 @@ function at(value: unknown, ...path: readonly string[]): unknown {
 
 function operationsOf(document: unknown): Operation[] {
   const ajv = new Ajv2020({ strict: false, validateFormats: false });
+  const shared = at(document, 'components', 'schemas');
+  for (const [name, schema] of Object.entries(shared ?? {}))
+    ajv.addSchema(schema as object, `#/components/schemas/${name}`);
   return Object.entries(at(document, 'paths') ?? {}).flatMap(([path, methods]) =>
     Object.entries(isObject(methods) ? methods : {}).map(([method, operation]) => ({
       ...{ name: `${method.toUpperCase()} ${path}`, method: method.toUpperCase(), path },

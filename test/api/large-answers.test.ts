@@ -21,11 +21,17 @@ afterEach(async () => {
   await app.close();
 });
 
-/** Three of them may wait. */
+/** Three of them may wait, of three callers: who asks says who they are. */
 async function listen(): Promise<number> {
   app = fastify({ forceCloseConnections: true });
   const deps = { clock, random: () => 0, log: silentLogger(), metrics: createMetrics() };
   addErrors(app, deps, () => undefined);
+  app.decorateRequest('identity', null);
+  app.addHook('onRequest', (request, _reply, next) => {
+    const hostname = String(request.headers['x-caller'] ?? '');
+    if (hostname !== '') request.identity = { kind: 'agent', hostname };
+    next();
+  });
   addLargeAnswers(app, deps, 3 * BYTES);
   const body = Buffer.alloc(BYTES, 'x');
   app.get('/large', (_, reply) => reply.header('etag', '"1"').send(body));
@@ -34,10 +40,11 @@ async function listen(): Promise<number> {
 }
 
 /** Takes the first bytes of an answer, and no more. */
-async function neverReads(port: number, questions = 1): Promise<net.Socket> {
+async function neverReads(port: number, caller: string, questions = 1): Promise<net.Socket> {
   const socket = net.connect(port, '127.0.0.1');
   readers.add(socket);
-  socket.write('GET /large HTTP/1.1\r\nHost: muster\r\n\r\n'.repeat(questions));
+  const question = `GET /large HTTP/1.1\r\nHost: muster\r\nX-Caller: ${caller}\r\n\r\n`;
+  socket.write(question.repeat(questions));
   await once(socket, 'readable');
   return socket;
 }
@@ -52,7 +59,7 @@ async function status(port: number, path = '/large'): Promise<number> {
 
 it('are refused while too many wait, and small ones are not', async () => {
   const port = await listen();
-  for (let i = 0; i < 3; i += 1) await neverReads(port);
+  for (const caller of ['a', 'b', 'c']) await neverReads(port, caller);
   const refused = await ask(port, '/large');
   expect(refused.status).toBe(503);
   expect(await refused.json()).toMatchObject({ code: 'not-accepted' });
@@ -67,19 +74,28 @@ it('are refused while too many wait, and small ones are not', async () => {
 it('make room when they were read, and when those behind them on a connection never will be', async () => {
   const port = await listen();
   for (let i = 0; i < 9; i += 1) expect(await status(port)).toBe(200);
-  const line = await neverReads(port, 3);
+  const line = await neverReads(port, '', 3);
   await eventually(() => status(port)).toBe(503);
   line.destroy();
   await eventually(() => status(port)).toBe(200);
-  for (let i = 0; i < 3; i += 1) await neverReads(port);
+  for (const caller of ['a', 'b', 'c']) await neverReads(port, caller);
   expect(await status(port)).toBe(503);
+});
+
+it('of one caller are not in the way of others', async () => {
+  const port = await listen();
+  await neverReads(port, 'greedy');
+  const more = await fetch(`http://127.0.0.1:${port}/large`, { headers: { 'x-caller': 'greedy' } });
+  expect(more.status).toBe(503);
+  await more.arrayBuffer();
+  expect(await status(port)).toBe(200);
 });
 
 it('end with their connection when they are not taken in time', async () => {
   const port = await listen();
-  const socket = await neverReads(port);
-  await neverReads(port);
-  await neverReads(port);
+  const socket = await neverReads(port, 'a');
+  await neverReads(port, 'b');
+  await neverReads(port, 'c');
   expect(await status(port)).toBe(503);
   clock.advance(60_000);
   await eventually(() => status(port)).toBe(200);

@@ -79,7 +79,7 @@ it('files for anyone are few a second, and agents are served meanwhile', async (
   let served = 0;
   for (let i = 0; i < 120; i += 1)
     if ((await ask(replica, '', '/openapi.json')).statusCode === 200) served += 1;
-  expect(served).toBeGreaterThanOrEqual(50);
+  expect(served).toBeGreaterThanOrEqual(20);
   expect(served).toBeLessThan(120);
   expect((await ask(replica, 'agent:web-01', AGENTS)).statusCode).toBe(204);
 });
