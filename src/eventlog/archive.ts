@@ -3,7 +3,7 @@
  * chain can be checked and the rows folded without any database. A file is written under another name and
  * moved when it is whole and on disk; what exists is complete, even after a power cut.
  */
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -60,6 +60,14 @@ export async function* readArchive(file: string): AsyncGenerator<StoredRow[]> {
     );
   }
   yield page;
+}
+
+/** The hash of the last row of a file; null when there is no such file. */
+export async function lastHashOf(file: string): Promise<Buffer | null> {
+  if (!existsSync(file)) return null;
+  let last: StoredRow | undefined;
+  for await (const page of readArchive(file)) last = page.at(-1) ?? last;
+  return last?.hash ?? null;
 }
 
 function linesOf(file: string): AsyncIterable<string> {

@@ -10,7 +10,7 @@ import { openSession } from '../db/session.ts';
 import { inTransaction } from '../db/transaction.ts';
 import { dump, restore } from '../reducer/state/rows-io.ts';
 import { emptyState } from '../reducer/state/state.ts';
-import { writeArchive } from './archive.ts';
+import { lastHashOf, writeArchive } from './archive.ts';
 import { compare, replay } from './replay.ts';
 import { loadSnapshot, newestSnapshot, provenSnapshots, takeSnapshot } from './snapshot.ts';
 import { walkDetached, walkStored } from './stored.ts';
@@ -159,10 +159,19 @@ async function listUnexported(sql: Sql): Promise<string[]> {
 
 async function exportTable(pool: Pool, name: string, folder: string): Promise<string> {
   const file = path.join(folder, `${name.replace('event_log_detached_', 'event-log-')}.jsonl.gz`);
-  await writeArchive(
-    file,
-    walkDetached((read) => pool.run(read), name),
+  const [kept] = await pool.run(
+    (sql) =>
+      sql<{ hash: Buffer }[]>`SELECT last_hash AS hash FROM log_detached WHERE name = ${name}`,
   );
+  // There already: of a process that died before it could say so, or of another log, of which it may be the only copy.
+  const there = await lastHashOf(file);
+  if (there !== null && kept?.hash.equals(there) !== true)
+    throw new Error(`${file} holds rows of another log: move it, or give each a folder of its own`);
+  if (there === null)
+    await writeArchive(
+      file,
+      walkDetached((read) => pool.run(read), name),
+    );
   await pool.run((sql) => sql`UPDATE log_detached SET exported_to = ${file} WHERE name = ${name}`);
   return file;
 }

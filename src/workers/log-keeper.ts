@@ -53,12 +53,32 @@ export function logKeeper(context: WorkerContext, options: LogKeeperOptions): Ta
     name: 'log',
     everyMs: options.everyMs,
     async run(signal) {
-      said = await sayHead(context, options, said);
-      const taken = await options.log.snapshot(ROWS_PER_SNAPSHOT);
-      if (taken !== null) await judge(context, options, taken);
-      await detachOld(context, options, signal);
+      await doEach([
+        async () => {
+          said = await sayHead(context, options, said);
+        },
+        async () => {
+          const taken = await options.log.snapshot(ROWS_PER_SNAPSHOT);
+          if (taken !== null) await judge(context, options, taken);
+        },
+        () => detachOld(context, options, signal),
+        () => exportDetached(context, options, signal),
+      ]);
     },
   };
+}
+
+/** None is kept from being done by one that fails before it: where checkpoints go may be away for days. */
+async function doEach(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const reasons: string[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      reasons.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  if (reasons.length > 0) throw new Error(reasons.join('; '));
 }
 
 /** Only a proven snapshot is good to begin with. One that is not equal is a copy of damage. */
@@ -85,7 +105,12 @@ async function sayHead(
   if (head === null || head.seq === said) return said;
   const checkpoint = `${head.incarnation}:${head.seq}:${head.hash}`;
   logger.info({ checkpoint }, 'head of the event log');
-  if (checkpointTo !== null) await sendTo(checkpointTo, checkpoint);
+  if (checkpointTo !== null) {
+    await sendTo(checkpointTo, checkpoint).catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new Error(`MUSTER_CHECKPOINT_TO took no checkpoint: ${reason}`, { cause: error });
+    });
+  }
   return head.seq;
 }
 
@@ -117,13 +142,10 @@ async function exportDetached(
 }
 
 async function detachOld(
-  context: WorkerContext,
-  options: LogKeeperOptions,
+  { log: logger, clock }: WorkerContext,
+  { log, keepDays, mostBytes }: LogKeeperOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { log: logger, clock } = context;
-  const { log, keepDays, mostBytes } = options;
-  await exportDetached(context, options, signal);
   if (keepDays === null && mostBytes === null) return;
   const before = keepDays === null ? null : new Date(clock.now() - keepDays * DAY_MS).toISOString();
   let proven = false;
@@ -138,7 +160,6 @@ async function detachOld(
     const name = await log.detach();
     if (name === null) return;
     logger.info({ name }, 'a partition of the event log was detached');
-    await exportDetached(context, options, signal);
   }
   if (proven) await log.sweep();
 }

@@ -1,5 +1,5 @@
 /** Checkpoints, snapshots and detaching, on a log whose partitions hold 10,000 rows instead of a million. */
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import path from 'node:path';
@@ -9,7 +9,9 @@ import { replay as replayCommand } from '../../src/cli/replay.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { openSession } from '../../src/db/session.ts';
+import { writeArchive } from '../../src/eventlog/archive.ts';
 import { keepLog, type LogKeeping } from '../../src/eventlog/keep.ts';
+import { walkStored } from '../../src/eventlog/stored.ts';
 import { createMetrics, systemClock } from '../../src/telemetry.ts';
 import { logKeeper, type LogKeeperOptions } from '../../src/workers/log-keeper.ts';
 import type { WorkerContext } from '../../src/workers/worker.ts';
@@ -178,6 +180,13 @@ describe('retention', () => {
     // Renews the grants: the leader must still reach what is detached.
     const database = { url, schema: 'muster', name: 'test' };
     await migrate(database, { rolePrefix: roles.prefix, migrations });
+    const file = path.join(folder, 'event-log-p000000.jsonl.gz');
+    await writeArchive(
+      file,
+      walkStored((read) => pool.run(read), { after: 20_000, through: 20_009 }),
+    );
+    await expect(keeper({ exportDir: folder })()).rejects.toThrow('holds rows of another log');
+    rmSync(file);
     await keeper({ exportDir: folder })();
     expect(await one(`SELECT exported_to AS value FROM log_detached`)).toBe(
       path.join(folder, 'event-log-p000000.jsonl.gz'),

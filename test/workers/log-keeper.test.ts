@@ -1,11 +1,13 @@
 /** What the worker `log` makes of a snapshot; the log itself is kept in test/eventlog/keep.test.ts. */
 import { expect, it } from 'vitest';
 import { createMetrics, systemClock } from '../../src/telemetry.ts';
-import { logKeeper, type LogParts } from '../../src/workers/log-keeper.ts';
+import { logKeeper, type LogKeeperOptions, type LogParts } from '../../src/workers/log-keeper.ts';
 import { silentLogger } from '../support/installation.ts';
 
-async function keepOnce(parts: Partial<LogParts>) {
-  const calls: string[] = [];
+async function keepOnce(
+  parts: Partial<LogParts>,
+  { calls = [], ...options }: Partial<LogKeeperOptions> & { readonly calls?: string[] } = {},
+) {
   const lines: string[] = [];
   const log: LogParts = {
     checkpoint: () => Promise.resolve(null),
@@ -29,7 +31,9 @@ async function keepOnce(parts: Partial<LogParts>) {
     random: () => 0.5,
   };
   const bounds = { checkpointTo: null, keepDays: null, mostBytes: null, exportDir: null };
-  await logKeeper(context, { log, everyMs: 1, ...bounds }).run(new AbortController().signal);
+  await logKeeper(context, { log, everyMs: 1, ...bounds, ...options }).run(
+    new AbortController().signal,
+  );
   return { calls, lines };
 }
 
@@ -52,4 +56,29 @@ it('proves each snapshot that it takes, and says when the tables are not the fol
 it('proves nothing while no snapshot is wanted', async () => {
   const prove = (): Promise<string> => Promise.reject(new Error('asked'));
   expect(await keepOnce({ prove })).toEqual({ calls: [], lines: [] });
+});
+
+it('goes on with the rest where one thing fails, and then tells of it', async () => {
+  const calls: string[] = [];
+  const fails = (what: string) => () => {
+    calls.push(what);
+    return Promise.reject(new Error(`no ${what}`));
+  };
+  const does =
+    <T>(what: string, value: T) =>
+    () => {
+      calls.push(what);
+      return Promise.resolve(value);
+    };
+  let due = 2;
+  const parts: Partial<LogParts> = {
+    checkpoint: does('checkpoint', { incarnation: 'i', seq: 7, hash: 'h' }),
+    snapshot: does('snapshot', null),
+    isDue: () => Promise.resolve((due -= 1) >= 0),
+    detach: does('detach', 'p0'),
+    unexported: fails('export'),
+  };
+  const options = { calls, checkpointTo: '/nowhere/at/all', mostBytes: 1, exportDir: '/' };
+  await expect(keepOnce(parts, options)).rejects.toThrow(/took no checkpoint: ENOENT.*nowhere.*; no export$/);
+  expect(calls).toEqual('checkpoint snapshot snapshot detach detach sweep export'.split(' '));
 });
