@@ -104,15 +104,22 @@ it('knows that a grant ends what held a host', async () => {
 });
 
 /** Of another story: what the queries made of it once, and should not have. */
-it('frees the slot of a host that waits for its reboot, and knows a first failure by its row', async () => {
+async function another(story: string) {
   const { url } = await createTestDatabase();
   const own = createPool(
     { url, schema: 'muster', name: 'test' },
     { role: 'test', max: 1, statementMs: 10_000 },
   );
-  await seed(
-    (statements) => own.run(statements),
-    `
+  await seed((statements) => own.run(statements), story);
+  const ask = (beginning: string) => {
+    const { query = '' } = recipes.find(({ question }) => question.startsWith(beginning)) ?? {};
+    return own.run((sql) => sql.unsafe<Record<string, unknown>[]>(query));
+  };
+  return { own, ask };
+}
+
+it('frees the slot of a host that waits for its reboot, and knows a first failure by its row', async () => {
+  const { own, ask } = await another(`
 channel stable
 wave stable d1 d2
 channel base
@@ -131,12 +138,7 @@ event b1 probe health fail
 event b1 converged
 wait 6m
 event d1 converged
-`,
-  );
-  const ask = (beginning: string) => {
-    const { query = '' } = recipes.find(({ question }) => question.startsWith(beginning)) ?? {};
-    return own.run((sql) => sql.unsafe<Record<string, unknown>[]>(query));
-  };
+`);
   const [{ grants } = { grants: 0 }] = await own.run(
     (sql) => sql<{ grants: number }[]>`
       SELECT count(*)::int AS grants FROM muster_v1.events WHERE payload->>'action' = 'QueueDispatch'`,
@@ -144,5 +146,47 @@ event d1 converged
   expect(grants).toBe(2);
   expect(await ask('Was a dispatch ever granted')).toEqual([]);
   expect(await ask('Which probes failed')).toMatchObject([{ failures: 2, first_in: 'stable@1' }]);
+  await own.end();
+});
+
+it('counts a wave that settles again once, and knows of a pause of the whole fleet', async () => {
+  const { own, ask } = await another(`
+channel stable rollback
+wave stable web1
+wave stable web2 lap1
+takeover
+heartbeat web1 c0
+heartbeat web2 c0
+declare 1
+event web1 ack
+event web1 completed
+event web1 converged
+event web2 ack
+event web2 completed
+event web2 converged
+wait 16m
+heartbeat lap1 c0
+event lap1 ack
+event lap1 activation-failed
+event lap1 rolled-back
+operator pause
+wait 1m
+operator clear stable@1
+operator pause stable
+wait 1m
+operator resume
+operator resume stable
+`);
+  const settled = await own.run(
+    (sql) => sql`SELECT seq FROM event_log WHERE payload->>'event' = 'AllSettled'`,
+  );
+  expect(settled).toHaveLength(2);
+  const waves = await ask('How long did each wave');
+  expect(waves.map(({ wave }) => wave)).toEqual([0, 1]);
+  const pauses = await ask('How long was each channel paused');
+  expect(pauses).toMatchObject([
+    { channel: 'the whole fleet', paused_for: expect.stringMatching(/^00:02:0/) as string },
+    { channel: 'stable', paused_for: expect.stringMatching(/^00:01:0/) as string },
+  ]);
   await own.end();
 });

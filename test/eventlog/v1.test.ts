@@ -272,3 +272,62 @@ describe('blocked_hosts', () => {
     expect(found.map(({ gate, since }) => [gate, since])).toEqual(held.sort());
   });
 });
+
+describe('what the log holds', () => {
+  const story = readFileSync(path.join(import.meta.dirname, 'cookbook/story.txt'), 'utf8');
+
+  async function told(text: string): Promise<{ pool: Pool; answers: unknown[] }> {
+    const pool = open((await createTestDatabase()).url);
+    await seed((statements) => pool.run(statements), text);
+    const questions = ['db1', 'web1', 'web2', 'web3'].map(
+      (host) =>
+        `SELECT seq, kind, what FROM muster_v1.host_history('${host}') WHERE seq <= (
+           SELECT min(seq) - 1 FROM (SELECT seq FROM event_log WHERE payload->>'event' = 'RetentionExpired'
+             UNION ALL SELECT max(seq) + 1 FROM event_log) f)`,
+    );
+    const budgets =
+      'SELECT rollout_id, budget, host, most FROM muster_v1.budgets ORDER BY rollout_id, budget, host';
+    const answers = [];
+    for (const question of [...questions, budgets]) answers.push(await ask(pool, question));
+    return { pool, answers };
+  }
+
+  // web2 and web3 have no row of their own in the first rollout.
+  const short = `channel stable
+wave stable web1
+wave stable web2 web3
+takeover
+heartbeat * c0
+declare 1
+declare 2`;
+
+  it.each([
+    ['a story', story, ['stable@1', 'stable@2', 'base@1', 'base@2']],
+    ['hosts that were only held in it', short, ['stable@1']],
+  ])('is told of a rollout that was pruned, too: %s', async (_, text, gone) => {
+    const before = await told(text);
+    const after = await told(`${text}\n${gone.map((id) => `retire ${id}`).join('\n')}`);
+    const pruned = await column(
+      after.pool,
+      `SELECT rollout_id FROM rollout WHERE state = 'Pruned' ORDER BY 1`,
+    );
+    expect(pruned.length).toBeGreaterThan(0);
+    expect(await column(after.pool, 'SELECT count(*)::int FROM host_rollout')).not.toEqual(
+      await column(before.pool, 'SELECT count(*)::int FROM host_rollout'),
+    );
+    expect(after.answers).toEqual(before.answers);
+  });
+
+  it('is told of a host that a command about its rollout changed', async () => {
+    const pool = open((await createTestDatabase()).url);
+    const text = readFileSync(path.join(SCENARIOS, '49-clear.txt'), 'utf8');
+    await seed((statements) => pool.run(statements), text);
+    const kinds = (host: string) =>
+      column(
+        pool,
+        `SELECT count(*)::int FROM muster_v1.host_history('${host}')
+         WHERE payload->'command'->>'command' = 'ClearRollout'`,
+      );
+    expect([await kinds('web1'), await kinds('web3')]).toEqual([[1], [0]]);
+  });
+});
