@@ -79,6 +79,8 @@ it('goes on with the rest where one thing fails, and then tells of it', async ()
     unexported: fails('export'),
   };
   const options = { calls, checkpointTo: '/nowhere/at/all', mostBytes: 1, exportDir: '/' };
-  await expect(keepOnce(parts, options)).rejects.toThrow(/took no checkpoint: ENOENT.*nowhere.*; no export$/);
+  await expect(keepOnce(parts, options)).rejects.toThrow(
+    /took no checkpoint: ENOENT.*nowhere.*; no export$/,
+  );
   expect(calls).toEqual('checkpoint snapshot snapshot detach detach sweep export'.split(' '));
 });
