@@ -6,6 +6,7 @@
 import type { Sql } from '../db/driver.ts';
 import type { LogKind } from '../reducer/log.ts';
 import type { Time } from '../reducer/time.ts';
+import { columnsOf, isAbout, rowsAbout, type AboutHost } from './about-host.ts';
 
 export interface TailRow {
   readonly seq: number;
@@ -24,7 +25,7 @@ export interface TailRow {
 export interface TailFilter {
   readonly kind?: LogKind | undefined;
   readonly rolloutId?: string | undefined;
-  readonly hostname?: string | undefined;
+  readonly host?: AboutHost | undefined;
 }
 
 export interface TailQuery extends TailFilter {
@@ -47,15 +48,15 @@ type Joined = Omit<Tail, 'rows'> & (TailRow | { readonly seq: null });
 
 /** Null before the first leader: there is no log yet. */
 export async function readTail(sql: Sql, query: TailQuery): Promise<Tail | null> {
-  const place = placeOf(sql, query);
+  const asked =
+    query.host === undefined
+      ? sql`SELECT ${columnsOf(sql)} FROM event_log WHERE true ${matching(sql, query)} ${placeOf(sql, query)} LIMIT ${query.limit}`
+      : rowsAbout(sql, query.host, query);
   const found = await sql<Joined[]>`
     SELECT e.incarnation,
       coalesce((SELECT seq FROM event_log ORDER BY seq DESC LIMIT 1), 0) AS head,
       coalesce((SELECT seq FROM event_log ORDER BY seq LIMIT 1), 1) AS floor, l.*
-    FROM epoch e LEFT JOIN LATERAL (
-      SELECT seq, ts, epoch, kind, hostname, rollout_id AS "rolloutId", channel, actor,
-        caused_by AS "causedBy", payload
-      FROM event_log WHERE true ${matching(sql, query)} ${place} LIMIT ${query.limit}
+    FROM epoch e LEFT JOIN LATERAL (${asked}
     ) l ON true ORDER BY l.seq`;
   const [first] = found;
   if (first === undefined) return null;
@@ -79,18 +80,17 @@ function placeOf(sql: Sql, { after, rolloutId }: TailQuery) {
 }
 
 /** The kind is written into the text: a parameter would keep a generic plan from its partial index. */
-function matching(sql: Sql, { kind, rolloutId, hostname }: TailFilter) {
+function matching(sql: Sql, { kind, rolloutId }: TailFilter) {
   return sql`
     ${kind === undefined ? sql`` : sql.unsafe(`AND kind = '${kind}'`)}
-    ${rolloutId === undefined ? sql`` : sql`AND rollout_id = ${rolloutId}`}
-    ${hostname === undefined ? sql`` : sql`AND hostname = ${hostname}`}`;
+    ${rolloutId === undefined ? sql`` : sql`AND rollout_id = ${rolloutId}`}`;
 }
 
 /** The same choice in memory. */
-export function matches(row: TailRow, { kind, rolloutId, hostname }: TailFilter): boolean {
+export function matches(row: TailRow, { kind, rolloutId, host }: TailFilter): boolean {
   return (
     (kind === undefined || row.kind === kind) &&
     (rolloutId === undefined || row.rolloutId === rolloutId) &&
-    (hostname === undefined || row.hostname === hostname)
+    (host === undefined || isAbout(row, host))
   );
 }

@@ -91,7 +91,12 @@ export type LogPage = Static<typeof LogPageSchema>;
 export const LogFilterSchema = Type.Object({
   kind: Type.Optional(Type.Union(LOG_KINDS.map((kind) => Type.Literal(kind)))),
   rollout: Type.Optional(Type.String({ description: '{channel}@{channelRef}' })),
-  host: Type.Optional(Type.String()),
+  host: Type.Optional(
+    Type.String({
+      description:
+        'Rows of this host, rows that name it among others, and pauses of its channel and of the fleet.',
+    }),
+  ),
 });
 
 export const LogPageQuerySchema = Type.Composite([

@@ -3,7 +3,13 @@ import { replay } from '../../src/cli/replay.ts';
 import { audit } from '../../src/eventlog/audit.ts';
 import { readLog } from '../../src/eventlog/read.ts';
 import { loadState } from '../../src/eventlog/state.ts';
-import { readTail, type TailFilter } from '../../src/eventlog/tail.ts';
+import { isAbout } from '../../src/eventlog/about-host.ts';
+import {
+  readTail,
+  type TailFilter,
+  type TailQuery,
+  type TailRow,
+} from '../../src/eventlog/tail.ts';
 import type { LogEntry } from '../../src/reducer/log.ts';
 import type { Change, RecordSet } from '../../src/reducer/state/change.ts';
 import { dump, restore } from '../../src/reducer/state/rows-io.ts';
@@ -81,13 +87,42 @@ describe('the event log', () => {
         (row) => row.seq,
       );
     const { rolloutId } = fleet;
-    for (const [name, filter] of [
-      ['hostname', { hostname: 'host-0002' }],
-      ['rolloutId', { rolloutId }],
-    ] as const)
-      expect(await seqs(filter)).toEqual(
-        all.filter((row) => [rolloutId, 'host-0002'].includes(row[name] ?? '')).map((r) => r.seq),
+    const ofRollout = all.filter((row) => row.rolloutId === rolloutId);
+    expect(await seqs({ rolloutId })).toEqual(ofRollout.map((row) => row.seq));
+  });
+
+  it('is read by host: its own rows, those that name it among others, and pauses that reach it', async () => {
+    const command = (name: 'PauseFleet' | 'ResumeFleet') =>
+      a.submitter.submit(
+        {
+          kind: 'OperatorCommand',
+          ...{ actor: 'cert:ada', reason: 'a test', expectedSeq: null, command: { command: name } },
+        },
+        { waitMs: 5_000 },
       );
+    await a.lead();
+    await command('PauseFleet');
+    await command('ResumeFleet');
+    await a.resign();
+    const read = async (more: Partial<TailQuery>): Promise<readonly TailRow[]> =>
+      (await a.pool.run((sql) => readTail(sql, { after: 0, limit: 1_000, ...more })))?.rows ?? [];
+    const all = await read({});
+    const host = { hostname: 'host-0002', channel: 'stable' };
+    const about = all.filter((row) => isAbout(row, host));
+    expect(await read({ host })).toEqual(about);
+    // In pages that hold few of its own, the others are not passed over, forward or backward.
+    expect(await read({ host, limit: 2 })).toEqual(about.slice(0, 2));
+    expect(await read({ host, limit: 3, after: about[1]?.seq ?? 0 })).toEqual(about.slice(2, 5));
+    expect(await read({ host, limit: 4, after: null })).toEqual(about.slice(-4));
+    const kinds = about.filter(({ hostname }) => hostname === null).map(({ kind }) => kind);
+    expect(kinds).toEqual(expect.arrayContaining(['gate_decision', 'operator_command']));
+    const [shared] = about.filter((row) => row.hostname === null && row.kind === 'gate_decision');
+    expect(shared?.payload).toMatchObject({
+      hosts: expect.arrayContaining(['host-0001']) as unknown,
+    });
+    expect(
+      (await read({ host: { hostname: 'host-9999', channel: null } })).map((r) => r.kind),
+    ).toEqual(['operator_command', 'operator_command']);
   });
 
   it('holds all that its decisions needed: decided again, nothing differs', async () => {

@@ -14,6 +14,7 @@ const ROLLOUT = 'stable@0000000000000000000000000000000000000042';
 /** 300,000 rows, finished long before the log ends. */
 const LARGE = 'stable@1a26e';
 const HOST = 'host-00042';
+const NAMED = `'"${HOST}"', '${HOST}', '${HOST}'`;
 
 let pool: Pool;
 
@@ -150,17 +151,18 @@ describe('on a million rows', () => {
     ],
     [
       'a host',
-      tail({ after: 0, limit: 1_000, hostname: HOST }),
-      `'${HOST}', 0, 1000`,
+      tail({ after: 0, limit: 1_000, host: { hostname: HOST, channel: 'stable' } }),
+      `'${HOST}', 0, 1000, 1000, '${HOST}', 0, ${NAMED}, 0, ${NAMED}, 'stable', 1000`,
       'hostname',
-      500,
+      // Its 210 rows; then of each of its hundred rollouts the rows about several hosts, in two partitions.
+      1_500,
     ],
     [
       'the newest of a host',
-      tail({ after: null, limit: 20, hostname: HOST }),
-      `'${HOST}', 20`,
+      tail({ after: null, limit: 20, host: { hostname: HOST, channel: 'stable' } }),
+      `'${HOST}', 20, 20, '${HOST}', ${NAMED}, ${NAMED}, 'stable', 20`,
       'hostname',
-      500,
+      1_000,
     ],
     [
       'a page of the walk',

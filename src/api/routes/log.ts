@@ -2,6 +2,7 @@
 import type { FastifyReply } from 'fastify';
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import { readHostSeen } from '../../db/hosts.ts';
 import { readTail, type Tail, type TailFilter } from '../../eventlog/tail.ts';
 import { isHostname, isRolloutId } from '../../wire/ids.ts';
 import {
@@ -63,7 +64,7 @@ export function addLog(scope: Scope, deps: ApiDeps, streams: LogStreams): void {
     fromDatabase(deps.log, () => page(deps, request.query)),
   );
   scope.get('/v1/events/stream', { config: OPERATOR, schema: STREAM }, async (request, reply) => {
-    const filter = filterOf(request.query);
+    const filter = await fromDatabase(deps.log, () => filterOf(deps, request.query));
     const id = request.headers['last-event-id'] ?? request.query.after;
     const from = typeof id === 'string' && id !== '' ? cursorOf(id) : null;
     const at = await fromDatabase(deps.log, () => streams.begin(from));
@@ -73,14 +74,19 @@ export function addLog(scope: Scope, deps: ApiDeps, streams: LogStreams): void {
   });
 }
 
-function filterOf({ kind, rollout, host }: Static<typeof LogFilterSchema>): TailFilter {
+async function filterOf(
+  { pool }: ApiDeps,
+  { kind, rollout, host }: Static<typeof LogFilterSchema>,
+): Promise<TailFilter> {
   if (rollout !== undefined && !isRolloutId(rollout)) {
     throw new Refusal('malformed', 'rollout is a rollout id, {channel}@{channelRef}');
   }
   if (host !== undefined && !isHostname(host)) {
     throw new Refusal('malformed', 'host is a host name');
   }
-  return { kind, rolloutId: rollout, hostname: host };
+  if (host === undefined) return { kind, rolloutId: rollout };
+  const [seen] = await pool.run((sql) => readHostSeen(sql, host));
+  return { kind, rolloutId: rollout, host: { hostname: host, channel: seen?.channel ?? null } };
 }
 
 function cursorOf(text: string): LogCursor {
@@ -89,8 +95,9 @@ function cursorOf(text: string): LogCursor {
   throw new Refusal('bad-cursor', 'a log cursor is <incarnation>:<seq>; start without one');
 }
 
-async function page({ pool }: ApiDeps, query: LogPageQuery): Promise<LogPage> {
-  const filter = filterOf(query);
+async function page(deps: ApiDeps, query: LogPageQuery): Promise<LogPage> {
+  const { pool } = deps;
+  const filter = await filterOf(deps, query);
   if (query.last !== undefined && query.after !== undefined) {
     throw new Refusal('malformed', 'last and after exclude each other');
   }

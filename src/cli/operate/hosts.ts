@@ -52,7 +52,7 @@ export const HOSTS: OperatorNoun = {
     {
       verb: 'history',
       args: HOST,
-      about: 'Its rows of the log, oldest first',
+      about: 'What the log says of it, with decisions about many hosts and pauses, oldest first',
       options: { limit: { value: 'N', about: 'the newest N rows (default 50)' } },
       examples: ['muster host history web-01 --limit 10'],
       run: history,
