@@ -22,8 +22,9 @@ export const BlockerSchema = Type.Object(
         state: Type.Optional(Type.String({ description: 'Absent: not part of the rollout.' })),
         doing: Type.String({ description: 'What it is at.' }),
       }),
-      { description: 'The hosts behind it, 50 at the most.' },
+      { description: 'The first of the hosts behind it, 50 at the most.' },
     ),
+    total: Type.Integer({ description: 'How many hosts are behind it, named in `hosts` or not.' }),
   },
   {
     examples: [
@@ -36,6 +37,7 @@ export const BlockerSchema = Type.Object(
         hosts: [
           { hostname: 'web-01', state: 'Soaking', doing: 'soaking until 2026-05-16T01:37:00.000Z' },
         ],
+        total: 1,
       },
     ],
   },
@@ -50,6 +52,7 @@ const WAITS_FOR_WAVE = {
   hosts: [
     { hostname: 'web-04', state: 'Soaking', doing: 'soaking until 2026-05-16T01:37:00.000Z' },
   ],
+  total: 1,
 };
 
 const RolloutRef = {

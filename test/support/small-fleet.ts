@@ -13,14 +13,16 @@ export interface SmallFleet {
 
 const CHANNEL = 'stable';
 
-/** One channel, one wave, `size` hosts that all move to the closure of `ref`. */
+/** One channel, `size` hosts that all move to the closure of `ref`, in one wave, or the last `second` in another. */
 export async function declareFleet(
   pool: Pool,
   size: number,
   ref: string,
   soakMinutes = 0,
+  second = 0,
 ): Promise<SmallFleet> {
   const hosts = Array.from({ length: size }, (_, i) => `host-${String(i).padStart(4, '0')}`);
+  const waves = [hosts.slice(0, size - second), hosts.slice(size - second)];
   const signedAt = new Date().toISOString();
   const rolloutId = `${CHANNEL}@${ref}`;
   const target = `closure-${ref}`;
@@ -34,7 +36,9 @@ export async function declareFleet(
     policies: [
       ['default', { waves: [], onHealthFailure: 'halt', onNewRef: 'supersede', maxFailures: null }],
     ],
-    waves: [[CHANNEL, [{ hosts, soakMinutes }]]],
+    waves: [
+      [CHANNEL, waves.filter((of) => of.length > 0).map((of) => ({ hosts: of, soakMinutes }))],
+    ],
     edges: [],
     channelEdges: [],
   };
@@ -47,7 +51,9 @@ export async function declareFleet(
     channelRef: ref,
     signedAt,
     contentHash: `content-${ref}`,
-    hostSet: hosts.map((hostname) => ({ hostname, waveIndex: 0, targetClosure: target })),
+    hostSet: waves.flatMap((of, waveIndex) =>
+      of.map((hostname) => ({ hostname, waveIndex, targetClosure: target })),
+    ),
     maxFailures: size,
     budgets: [],
   };

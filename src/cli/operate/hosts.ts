@@ -7,7 +7,7 @@ import { numberOption, printObject, textOption, type Desk, type OperatorNoun } f
 import { commandVerb, type CommandVerb } from './commanding.ts';
 import { eventLine } from './events.ts';
 import { pathOf } from './paths.ts';
-import { age, table, toneOf, type Cell } from './show.ts';
+import { age, table, toneOf, unnamed, type Cell } from './show.ts';
 
 const HOST = ['host'];
 
@@ -147,9 +147,9 @@ async function explain(desk: Desk): Promise<number> {
 }
 
 function blockerText({ paint, now }: Desk, blocker: Blocker): string {
-  const { key, because, since, releasedBy, hosts } = blocker;
+  const { key, because, since, releasedBy, hosts, total } = blocker;
   const behind = hosts.map(({ hostname, doing }) => `    ${hostname}  ${paint('dim', doing)}\n`);
-  return `${paint('warn', key)}  since ${age(since, now())}: ${because}\n    released when: ${releasedBy}\n${behind.join('')}`;
+  return `${paint('warn', key)}  since ${age(since, now())}: ${because}\n    released when: ${releasedBy}\n${behind.join('')}${unnamed(total, hosts.length)}`;
 }
 
 async function history(desk: Desk): Promise<number> {

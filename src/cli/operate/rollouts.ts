@@ -13,7 +13,7 @@ import { numberOption, printObject, textOption, type Desk, type OperatorNoun } f
 import type { Client } from './client.ts';
 import { commandVerb } from './commanding.ts';
 import { pathOf, rolloutId } from './paths.ts';
-import { age, counts, table, toneOf, type Cell } from './show.ts';
+import { age, counts, table, toneOf, unnamed, type Cell } from './show.ts';
 import { eventLine } from './events.ts';
 import { WATCH } from './watch.ts';
 import { waveLines } from './waves.ts';
@@ -131,14 +131,14 @@ function printWhy({ io, paint, now }: Desk, why: RolloutBlockers): void {
   for (const { because, releasedBy } of why.rollout) {
     io.stdout.write(`${paint('bad', '!')} ${because}\n    released when: ${releasedBy}\n`);
   }
-  for (const { key, held, because, releasedBy, hosts: behind, since } of why.hosts) {
+  for (const { key, held, because, releasedBy, hosts: behind, total, since } of why.hosts) {
     io.stdout.write(
       `${paint('warn', key)}  holds ${String(held)}, since ${age(since, now())}: ${because}\n    released when: ${releasedBy}\n`,
     );
     for (const { hostname, doing } of behind.slice(0, 5)) {
       io.stdout.write(`    ${hostname}  ${paint('dim', doing)}\n`);
     }
-    if (behind.length > 5) io.stdout.write(`    … and ${String(behind.length - 5)} more\n`);
+    io.stdout.write(unnamed(total, Math.min(5, behind.length)));
   }
 }
 

@@ -73,6 +73,11 @@ export function clip(text: string, room: number): string {
   return text.length <= room ? text : `${text.slice(0, Math.max(1, room - 1))}…`;
 }
 
+/** The last line of a list that was cut; nothing below a whole one. */
+export function unnamed(total: number, named: number): string {
+  return total > named ? `    … and ${String(total - named)} more, ${String(total)} in all\n` : '';
+}
+
 /** `3m`, `2h`, `5d`. */
 export function age(at: string | undefined, now: number): string {
   if (at === undefined) return '-';

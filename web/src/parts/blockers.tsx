@@ -28,7 +28,10 @@ export function Blockers({
           <p class="muted">Released when {blocker.releasedBy}.</p>
           {blocker.hosts.length === 0 ? null : (
             <details>
-              <summary>Hosts behind it: {blocker.hosts.length}</summary>
+              <summary>
+                Hosts behind it: {blocker.total}
+                {cut(blocker.total, blocker.hosts.length)}
+              </summary>
               <ul>
                 {blocker.hosts.map((host) => (
                   <li key={host.hostname}>
@@ -41,7 +44,10 @@ export function Blockers({
           )}
           {blocker.examples === undefined || blocker.examples.length === 0 ? null : (
             <details>
-              <summary>Hosts it holds: {blocker.examples.slice(0, 3).join(', ')}…</summary>
+              <summary>
+                Hosts it holds: {blocker.examples.slice(0, 3).join(', ')}…
+                {cut(blocker.held ?? 0, blocker.examples.length)}
+              </summary>
               <ul class="inline">
                 {blocker.examples.map((name) => (
                   <li key={name}>
@@ -55,4 +61,9 @@ export function Blockers({
       ))}
     </ul>
   );
+}
+
+/** A list that is not whole says so. */
+function cut(total: number, named: number): string {
+  return total > named ? ` (the first ${named} of ${total} are named)` : '';
 }

@@ -163,9 +163,9 @@ function inRolloutOf({
   };
 }
 
-function blockerOf({ gate, key, since, because, releasedBy, behind }: Why): Blocker {
+function blockerOf({ gate, key, since, because, releasedBy, behind, total }: Why): Blocker {
   return {
-    ...{ gate, key, because, releasedBy, ...present({ since }) },
+    ...{ gate, key, because, releasedBy, total, ...present({ since }) },
     hosts: behind.map(({ hostname, state, doing }) => ({ hostname, doing, ...present({ state }) })),
   };
 }
