@@ -21,11 +21,12 @@ import { startListener, type Listener } from './db/listen.ts';
 import { acquireLock } from './db/lock.ts';
 import { createPool, type Pool } from './db/pool.ts';
 import { hasFleet } from './db/reads.ts';
-import { mayWriteLog, schemaProblem, schemaStanding } from './db/standing.ts';
+import { schemaProblem, schemaStanding } from './db/standing.ts';
 import { createFollower, type Follower } from './eventlog/follow.ts';
 import { keepLog } from './eventlog/keep.ts';
 import { createLeader } from './leader/leader.ts';
 import { openCertificates, proxyListen, watchEndings } from './main/certificates.ts';
+import { loginProblem, refuseLogin } from './main/login.ts';
 import { checkAuthority, enrolmentOptions } from './main/enrolment.ts';
 import { createSubmitter, type Submitter } from './queue/submitter.ts';
 import type { Settings } from './reducer/settings.ts';
@@ -155,6 +156,7 @@ async function startApi(
   serves: boolean,
 ): Promise<Api & { readonly url: string }> {
   const { config, replica, version, listener, submitter, log, metrics } = kit;
+  await refuseLogin(pool, config);
   const enrolment = enrolmentOptions(config, log);
   watchEndings(kit.material, enrolment, metrics);
   const api = await buildApi(
@@ -207,9 +209,6 @@ async function readiness(
   return { ready: reason === null, reasons: reason === null ? [] : [reason] };
 }
 
-const MAY_WRITE =
-  'strict mode: the login of MUSTER_DATABASE_URL may write the event log; give it the role of the API alone (docs/database-roles.md)';
-
 async function whyNotReady(
   { submitter, config }: Kit,
   pool: Pool,
@@ -221,8 +220,8 @@ async function whyNotReady(
     .run(schemaStanding)
     .then(schemaProblem, () => 'the schema cannot be read');
   if (schema !== null) return schema;
-  const mustNot = isStrict(config) && config.roles.includes('api');
-  if (mustNot && (await pool.run(mayWriteLog).catch(() => false))) return MAY_WRITE;
+  const login = await loginProblem(pool, config);
+  if (login !== null) return login;
   const primed = await pool.run(hasFleet).catch(() => false);
   return primed ? null : 'no manifest set has been verified yet';
 }

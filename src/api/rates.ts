@@ -48,7 +48,10 @@ export async function createRates(
     max: limits.requestsPerSecond,
     keyGenerator: () => 'strangers',
   });
-  const files = app.createRateLimit({ max: FILES, keyGenerator: () => 'files' });
+  const files = app.createRateLimit({
+    max: FILES,
+    keyGenerator: ({ routeOptions }) => routeOptions.url ?? '',
+  });
   const ofNobody = async (request: FastifyRequest): Promise<void> => {
     const { isFile } = request.routeOptions.config;
     if (isFile === true && isExceeded(await files(request))) throw tooMany(request);

@@ -68,10 +68,9 @@ it('whoever proves nothing is bounded apart: what agents may ask is not used up,
     expect(refused[0]?.headers['retry-after']).toBeDefined();
     expect((await ask(replica, 'agent:web-01', AGENTS)).statusCode).toBe(204);
   }
-  for (const path of ['/healthz', '/metrics']) {
-    const answers = await Promise.all(Array.from({ length: 30 }, () => ask(replica, '', path)));
-    expect(new Set(answers.map(({ statusCode }) => statusCode))).toEqual(new Set([200]));
-  }
+  const probes = Array.from({ length: 30 }, () => ask(replica, '', '/healthz'));
+  const answers = await Promise.all(probes);
+  expect(new Set(answers.map(({ statusCode }) => statusCode))).toEqual(new Set([200]));
 });
 
 it('files for anyone are few a second, and agents are served meanwhile', async () => {

@@ -49,9 +49,9 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     audience?: Audience;
-    /** Asked by balancers, kubelets and scrapers: answered however often others ask. */
+    /** Asked by balancers and kubelets: answered however often others ask. */
     isProbe?: boolean;
-    /** The description, and what the page is made of: large, for anyone, and asked for a few times a day. */
+    /** Metrics, the description, what the page is made of: for anyone, some work each, and asked for now and then. */
     isFile?: boolean;
     /** Of routes for operators: the least role that is served; `viewer` where none is named. */
     role?: OperatorRole;

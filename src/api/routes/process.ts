@@ -24,6 +24,7 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
   const readiness = shared(deps);
   const anyone = { audience: 'anyone' } as const;
   const config = { ...anyone, isProbe: true };
+  const file = { ...anyone, isFile: true };
   scope.get(
     '/healthz',
     {
@@ -50,7 +51,7 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
   scope.get(
     '/metrics',
     {
-      config,
+      config: file,
       schema: { summary: 'Prometheus metrics', tags: ['process'], produces: ['text/plain'] },
     },
     async (_request, reply) => {
@@ -61,12 +62,8 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
   );
   // The same for as long as the process runs, and half a megabyte: made once.
   let description: Buffer | null = null;
-  scope.get(
-    '/openapi.json',
-    { config: { ...anyone, isFile: true }, schema: { hide: true } },
-    (_request, reply) => {
-      description ??= Buffer.from(JSON.stringify(describeErrors(scope.swagger())));
-      return reply.type('application/json; charset=utf-8').send(description);
-    },
-  );
+  scope.get('/openapi.json', { config: file, schema: { hide: true } }, (_request, reply) => {
+    description ??= Buffer.from(JSON.stringify(describeErrors(scope.swagger())));
+    return reply.type('application/json; charset=utf-8').send(description);
+  });
 }

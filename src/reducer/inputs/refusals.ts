@@ -14,10 +14,10 @@ interface Refused {
 }
 
 /**
- * Refusals remembered per record, the last ones: a row must stay small. A journal is replayed in its order, so what
- * lies before all of them was refused before.
+ * Refusals remembered per record, the last ones: far more than a host has that is not broken, and two kilobytes of its
+ * row. Who has more of them writes a row for each anyway.
  */
-const REMEMBERED = 8;
+const REMEMBERED = 64;
 
 /** The verdict on an input that is about no host's record. */
 export function refused(code: RefusalCode, detail: string): Verdict {
@@ -37,9 +37,7 @@ export function refuseWhole(
 
 /** False for a refusal that was logged before: an agent that repeats itself must not fill the log. */
 export function isNews(record: RecordRow, refused: Refused): boolean {
-  const last = known(record);
-  if (last.includes(keyOf(refused))) return false;
-  return last.length < REMEMBERED || refused.seq >= Math.min(...last.map(seqOf));
+  return !known(record).includes(keyOf(refused));
 }
 
 export function noteRefusal(record: RecordRow, refused: Refused): Change {
@@ -55,8 +53,4 @@ function known(record: RecordRow): string[] {
 
 function keyOf({ seq, kind, code }: Refused): string {
   return `${String(seq)}:${kind}:${code}`;
-}
-
-function seqOf(key: string): number {
-  return Number.parseInt(key, 10);
 }

@@ -192,10 +192,11 @@ function whyMany(
   if (each.every(({ why }) => why.because === first.why.because)) return first.why;
   const told = each.slice(0, TOLD).map(({ hostname, why }) => `${hostname}: ${why.because}`);
   const more = each.length > TOLD ? [`and ${String(each.length - TOLD)} more`] : [];
-  const hosts = [...new Set(each.flatMap(({ why }) => why.hosts))].slice(0, EXPLAIN_HOSTS);
+  const all = [...new Set(each.flatMap(({ why }) => why.hosts))];
   const because = [...told, ...more].join('; ');
   return withStandings(state, rollout, noted.key, noted.since, {
-    ...{ because, releasedBy: first.why.releasedBy, hosts, total: hosts.length },
+    ...{ because, releasedBy: first.why.releasedBy },
+    ...{ hosts: all.slice(0, EXPLAIN_HOSTS), total: all.length },
   });
 }
 
