@@ -60,10 +60,14 @@ async function appliedMigrations(sql: Sql): Promise<readonly Applied[]> {
     FROM schema_migration m ORDER BY version`;
 }
 
-/** Whether this login could add to the log what was never decided: the API's should not. */
+/**
+ * Whether this login could add to the log what was never decided, as itself or as a role that it can become: the API's
+ * should not.
+ */
 export async function mayWriteLog(sql: Sql): Promise<boolean> {
   const [row] = await sql<{ may: boolean }[]>`
-    SELECT has_table_privilege('event_log', 'INSERT') AS may`;
+    SELECT bool_or(has_table_privilege(r.oid, 'event_log', 'INSERT')) AS may
+    FROM pg_roles r WHERE pg_has_role(r.oid, 'MEMBER')`;
   return row?.may === true;
 }
 

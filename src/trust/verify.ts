@@ -98,9 +98,18 @@ class VerifiedArtifact<T> {
     this.sig = signed.sig;
     this.hash = hash;
     this.signedAt = signedAt;
-    // What was verified is what it stays.
+    // What was verified is what it stays, down to its last host.
+    freezeDeep(value);
     Object.freeze(this);
   }
+}
+
+/** Maps have no frozen form: their types are read-only, and what they hold is frozen. */
+function freezeDeep(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  Object.freeze(value);
+  for (const member of value instanceof Map ? value.values() : Object.values(value))
+    freezeDeep(member);
 }
 
 /** Proof that a document passed every check; cannot be made elsewhere. */

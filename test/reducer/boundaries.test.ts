@@ -100,6 +100,19 @@ it('an absent host settles nothing until its grace is over', () => {
   expect(wave()).toBe(1);
 });
 
+it('a dispatch that was offered is taken back when its grace is over, and not before', () => {
+  const script = played('channel a', 'wave a a1 a2', 'heartbeat * c0', 'declare 1', 'offer a1');
+  script.run('heartbeat a1 c0');
+  const heard = script.now;
+  const grace = script.state.settings.deliveredGraceMinutes * MINUTE;
+  script.run('operator pause a');
+  const isGranted = () => script.state.rollouts.get('a@1')?.dispatches.has('a1');
+  tickAt(script, heard + grace);
+  expect(isGranted()).toBe(true);
+  tickAt(script, heard + grace + 1);
+  expect(isGranted()).toBe(false);
+});
+
 it('who was cleared is counted among the exceptions', () => {
   const script = played(
     ...['channel a', 'wave a soak=0 a1 a2', 'heartbeat * c0', 'declare 1'],

@@ -67,6 +67,9 @@ describe('a verified artifact', () => {
     expect(() => Object.assign(artifact, { value: {} })).toThrow(TypeError);
     const another = (): unknown => Reflect.construct(artifact.constructor, [null, {}, {}, '', 0]);
     expect(another).toThrow('only verification');
+    const { hosts, meta: how } = artifact.value;
+    for (const part of [artifact.value, hosts, how, ...hosts.values()])
+      expect(Object.isFrozen(part)).toBe(true);
   });
 });
 

@@ -13,6 +13,13 @@ export const manifestStale: Gate = {
   },
   explain: (held) => {
     const signedAt = oldestSignature(held);
+    const { channel } = held.rollout.row;
+    if (held.state.content?.channels.has(channel) === false)
+      return {
+        because: `signed at ${signedAt}; the fleet no longer declares channel ${channel}, so nothing says for how long it is good`,
+        releasedBy: 'a commit that declares the channel again, or an operator cancels the rollout',
+        hosts: [],
+      };
     return {
       because: `signed at ${signedAt}; good for ${String(windowMinutes(held))} minutes`,
       releasedBy: 'CI signs the manifests again and the next poll finds them',

@@ -1,5 +1,5 @@
 /** Holds hosts of waves that the rollout's cursor has not reached. */
-import { soakEnd } from '../settle.ts';
+import { soakEnd, standingOf } from '../settle.ts';
 import { waveOf } from '../../state/state.ts';
 import { timeOf, type Millis } from '../../time.ts';
 import { OPEN, type Gate, type Held } from './gate.ts';
@@ -10,14 +10,17 @@ export const wavePromotion: Gate = {
   name: 'wave-promotion',
   keys: ({ rollout, record }) =>
     record.wave > rollout.row.currentWave ? [`wave-promotion:${String(record.wave)}`] : OPEN,
-  explain: ({ rollout, record, now }) => {
+  explain: ({ state, rollout, record, now }) => {
     const current = rollout.row.currentWave;
-    const { counts, total } = waveOf(rollout, current);
-    const waiting = inWave({ rollout }, current).filter(({ state }) => UNFINISHED.includes(state));
-    // Whoever completed last is why it soaks still.
-    const behind = waiting.length > 0 ? waiting : lastThrough({ rollout }, current);
+    const wave = waveOf(rollout, current);
+    const { counts, total } = wave;
+    // Settled, absent hosts included, it only soaks: then whoever completed last is why.
+    const isWaiting = standingOf(state, rollout, wave, now).kind !== 'settled';
+    const behind = isWaiting
+      ? inWave({ rollout }, current).filter((one) => UNFINISHED.includes(one.state))
+      : lastThrough({ rollout }, current);
     return {
-      because: `it is in wave ${String(record.wave)}; wave ${String(current)} has ${String(counts.converged)} of ${String(total)} hosts converged${soakOf(rollout, waiting.length > 0, now)}`,
+      because: `it is in wave ${String(record.wave)}; wave ${String(current)} has ${String(counts.converged)} of ${String(total)} hosts converged${soakOf(rollout, isWaiting, now)}`,
       releasedBy:
         record.wave === current + 1
           ? `wave ${String(current)} is done`
