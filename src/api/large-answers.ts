@@ -1,7 +1,7 @@
 /**
  * Large answers to readers that are slow, or never read. An answer is kept in memory until its reader has taken it, and
  * anybody may ask for some of them: together they are bounded, and each has a time in which it must be taken. A caller
- * has a share of what may be kept (all strangers have one together), so that nobody's unread answers are in the way of
+ * has a share of what may be kept (strangers have one for each thing they may ask for), so that nobody's unread answers are in the way of
  * others. Small ones fit into the buffers that the kernel keeps for a connection.
  */
 import { finished } from 'node:stream';
@@ -28,14 +28,15 @@ export function addLargeAnswers(
   const kept = new Kept(heldBytes);
   app.addHook('onSend', (request, reply, payload, done) => {
     const bytes = sizeOf(payload);
+    const reader = readerOf(request);
     if (bytes < LARGE_BYTES) {
       done(null, payload);
-    } else if (!kept.takes(callerOf(request), bytes)) {
+    } else if (!kept.takes(reader, bytes)) {
       // Said of the answer that there is none of.
       for (const name of ['etag', 'cache-control', 'last-modified']) void reply.removeHeader(name);
       done(notAccepted('slow-readers', RETRY_SECS));
     } else {
-      const release = kept.keep(callerOf(request), bytes);
+      const release = kept.keep(reader, bytes);
       const cancel = clock.after(TAKEN_WITHIN_MS, () => request.raw.socket.destroy());
       onceTaken(request, reply, () => {
         cancel();
@@ -46,7 +47,12 @@ export function addLargeAnswers(
   });
 }
 
-/** Bytes that wait, in all and of each caller. */
+/** Strangers share by what they ask for: who floods one file keeps nobody from the page. */
+function readerOf(request: FastifyRequest): string {
+  return request.identity === null ? `nobody ${request.routeOptions.url ?? ''}` : callerOf(request);
+}
+
+/** Bytes that wait, in all and of each reader. */
 class Kept {
   private readonly most: number;
   private readonly of = new Map<string, number>();
