@@ -50,6 +50,16 @@ describe('the catalog', () => {
   });
 });
 
+it('compiles nothing just in time: what it takes would be seconds for each call', async () => {
+  const pool = open((await createTestDatabase()).url);
+  const without = await column(
+    pool,
+    `SELECT proname::text FROM pg_proc WHERE pronamespace = 'muster_v1'::regnamespace
+     AND 'jit=off' = ANY (proconfig) ORDER BY 1`,
+  );
+  expect(without).toEqual(['causes', 'host_history', 'record_changes', 'state_at', 'timeline']);
+});
+
 describe('the read-only role', () => {
   let database: RoleDatabase;
   beforeAll(async () => {
