@@ -81,7 +81,7 @@ const MUTANTS: readonly Mutant[] = [
   ...CHANGES.map(({ name, ...change }) => ({ name, change })),
 ];
 
-/** The longest search: each is seen in the first fifty seeds today, which takes a minute. */
+/** The longest search: most are seen in the first fifty seeds, the rarest in the second hundred. */
 const SEEDS = 500;
 const BUILT = path.resolve('dist/simulator');
 
