@@ -76,11 +76,14 @@ describe('every route', () => {
         Readonly<Record<string, { responses: object; tags?: string[]; requestBody?: object }>>
       >
     >;
+    readonly components: {
+      readonly schemas: Readonly<
+        Record<string, { properties: { code: { enum: readonly ProblemCode[] } } }>
+      >;
+    };
   }
   interface Answer {
-    readonly content?: Readonly<
-      Record<string, { schema: { properties: { code: { enum: readonly ProblemCode[] } } } }>
-    >;
+    readonly content?: Readonly<Record<string, { readonly schema: { readonly $ref?: string } }>>;
   }
   const document = async () =>
     (await (await server.call('GET', '/openapi.json')).json()) as Document;
@@ -125,11 +128,11 @@ describe('every route', () => {
   });
 
   it('names the codes of each of its errors', async () => {
-    const { paths } = await document();
+    const { paths, components } = await document();
     const codesAt = (route: string, method: string, status: number) => {
       const answers = paths[route]?.[method]?.responses as Readonly<Record<string, Answer>>;
-      const content = answers[String(status)]?.content?.['application/problem+json'];
-      return content?.schema.properties.code.enum;
+      const { $ref } = answers[String(status)]?.content?.['application/problem+json']?.schema ?? {};
+      return components.schemas[$ref?.split('/').at(-1) ?? '']?.properties.code.enum;
     };
     expect(codesAt('/v1/hosts/{name}/hold', 'post', 409)).toEqual([
       'stale-expectation',

@@ -3,8 +3,13 @@ import { Type } from '@sinclair/typebox';
 import type { ApiDeps } from '../deps.ts';
 import { describeErrors } from '../openapi.ts';
 import type { Scope } from '../scope.ts';
+import { ProblemSchema } from '../../wire/problem.ts';
 
 const Health = Type.Object({ status: Type.Literal('ok') });
+const METRICS = {
+  description: 'In the text format.',
+  content: { 'text/plain': { schema: Type.String() } },
+};
 const Ready = Type.Object({ ready: Type.Boolean(), reasons: Type.Array(Type.String()) });
 
 /** Far less than a balancer waits between two questions. */
@@ -52,7 +57,10 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
     '/metrics',
     {
       config: file,
-      schema: { summary: 'Prometheus metrics', tags: ['process'], produces: ['text/plain'] },
+      schema: {
+        ...{ summary: 'Prometheus metrics', tags: ['process'], produces: ['text/plain'] },
+        response: { 200: METRICS, 503: ProblemSchema },
+      },
     },
     async (_request, reply) => {
       // Looks at the queue, whose gauges would else stay as they were when an input last came.
@@ -60,7 +68,7 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
       return reply.type(deps.metrics.contentType).send(await deps.metrics.expose());
     },
   );
-  // The same for as long as the process runs, and half a megabyte: made once.
+  // The same for as long as the process runs, and large: made once.
   let description: Buffer | null = null;
   scope.get('/openapi.json', { config: file, schema: { hide: true } }, (_request, reply) => {
     description ??= Buffer.from(JSON.stringify(describeErrors(scope.swagger())));
