@@ -1,8 +1,8 @@
 /** Each gate alone: what makes it hold one host, the key it answers with, and what `explain` says behind it. */
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { FleetContent, ManifestContent } from '../../src/reducer/content.ts';
 import type { Input } from '../../src/reducer/input.ts';
-import { explain, gatesHolding, heldAt } from '../../src/reducer/planner/gates.ts';
+import { everyGate, explain, gatesHolding, heldAt } from '../../src/reducer/planner/gates.ts';
 import { reduce } from '../../src/reducer/reduce.ts';
 import { applyChange } from '../../src/reducer/state/apply.ts';
 import type { Change } from '../../src/reducer/state/change.ts';
@@ -42,6 +42,9 @@ const fleet: FleetContent = {
   channelEdges: [],
 };
 
+/** Of the budget; h1 and h2 take two. */
+let slots = 3;
+
 const manifest: ManifestContent = {
   rolloutId: ID,
   hash: 'm',
@@ -51,7 +54,9 @@ const manifest: ManifestContent = {
   signedAt: AT,
   hostSet: NAMES.map((hostname) => ({ hostname, waveIndex: 0, targetClosure: 'new' })),
   maxFailures: null,
-  budgets: [{ selector: SELECTOR, hosts: NAMES, maxInFlight: 3, maxInFlightPct: null }],
+  get budgets() {
+    return [{ selector: SELECTOR, hosts: NAMES, maxInFlight: slots, maxInFlightPct: null }];
+  },
 };
 
 const report = (hostname: string): Input => ({
@@ -253,6 +258,23 @@ describe('a host is held by', () => {
     expect(explained?.because).toMatch(because);
     expect(explained?.hosts).toEqual(HOSTS[key] ?? []);
     expect(explained?.releasedBy).not.toBe('');
+  });
+});
+
+describe('beside a full budget, each gate', () => {
+  beforeAll(() => {
+    slots = 2;
+  });
+  afterAll(() => {
+    slots = 3;
+  });
+
+  it.each(CASES)('%s', (_gate, make, key) => {
+    const held = heldAt(make(), ID, HOST, NOW);
+    if (held === null) throw new Error('the host has no record');
+    const noted = gatesHolding(held);
+    expect(noted).toContain(key);
+    expect(everyGate(held, noted)).toEqual([...new Set([key, 'disruption-budget:0'])].sort());
   });
 });
 
