@@ -26,7 +26,7 @@ import { createFollower, type Follower } from './eventlog/follow.ts';
 import { keepLog } from './eventlog/keep.ts';
 import { createLeader } from './leader/leader.ts';
 import { openCertificates, proxyListen, watchEndings } from './main/certificates.ts';
-import { loginProblem, refuseLogin } from './main/login.ts';
+import { loginProblem, refuseLogin, untilUnfit } from './main/login.ts';
 import { checkAuthority, enrolmentOptions } from './main/enrolment.ts';
 import { createSubmitter, type Submitter } from './queue/submitter.ts';
 import type { Settings } from './reducer/settings.ts';
@@ -44,6 +44,8 @@ import type { StoredInput } from './wire/input.ts';
 export interface RunningServer {
   /** `http://host:port`, once it listens. */
   readonly url: string;
+  /** Rejects with the reason when it turns out that this process must not serve. */
+  readonly unfit: Promise<never>;
   /** Stops in order. Resolves with the names of what did not stop before the deadline. */
   stop(): Promise<readonly string[]>;
 }
@@ -115,6 +117,7 @@ export async function startServer(
   const workers = has('workers') ? startWorking(kit) : null;
   kit.log.info({ url: api.url, roles: config.roles }, 'listening');
   return {
+    unfit: untilUnfit(pool, config),
     url: api.url,
     stop: () => stopInOrder(kit, { state, api, leader, workers, pool, committed }),
   };

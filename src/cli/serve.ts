@@ -41,7 +41,7 @@ export async function serve(args: string[], io: Io): Promise<number> {
   const stopAsked = signalled(log);
   try {
     const server = await startServer(loaded.config, version(), log);
-    log.info({ signal: await stopAsked }, 'stopping');
+    log.info({ signal: await Promise.race([stopAsked, server.unfit]) }, 'stopping');
     const late = await server.stop();
     if (late.length === 0) return EXIT.ok;
     log.error({ late }, 'the stop deadline passed; these did not stop');

@@ -5,18 +5,22 @@ import { isStrict } from '../config/strict.ts';
 import type { Pool } from '../db/pool.ts';
 import { mayWriteLog } from '../db/standing.ts';
 
-/** A database that does not answer is waited for later, by readiness, which asks the same. */
+/** A start waits no longer for a database that does not answer: then it is asked until it does. */
 const WITHIN_MS = 2_000;
+const AGAIN_MS = 1_000;
+const PROBLEM =
+  'strict mode: the login of MUSTER_DATABASE_URL may write the event log; give it the role of the API alone (docs/database-roles.md)';
 
 type Looked = Pick<Config, 'strict' | 'devIdentity' | 'roles'>;
 
 /** Why this login will not do; null where it will, or where the database does not say. */
 export async function loginProblem(pool: Pool, config: Looked): Promise<string | null> {
-  if (!isStrict(config) || !config.roles.includes('api')) return null;
-  const may = await pool.run(mayWriteLog).catch(() => false);
-  return may
-    ? 'strict mode: the login of MUSTER_DATABASE_URL may write the event log; give it the role of the API alone (docs/database-roles.md)'
-    : null;
+  if (!isAsked(config)) return null;
+  return (await pool.run(mayWriteLog).catch(() => false)) ? PROBLEM : null;
+}
+
+function isAsked(config: Looked): boolean {
+  return isStrict(config) && config.roles.includes('api');
 }
 
 /** Rejects with the reason where a process must not start. */
@@ -24,4 +28,14 @@ export async function refuseLogin(pool: Pool, config: Looked): Promise<void> {
   const none = delay(WITHIN_MS, null, { ref: false });
   const problem = await Promise.race([loginProblem(pool, config), none]);
   if (problem !== null) throw new Error(problem);
+}
+
+/** Rejects with the reason once a database that was silent at the start has told of it; else never settles. */
+export async function untilUnfit(pool: Pool, config: Looked): Promise<never> {
+  for (let may: boolean | null = isAsked(config) ? null : false; may !== false;) {
+    may = await pool.run(mayWriteLog).catch(() => null);
+    if (may === true) throw new Error(PROBLEM);
+    if (may === null) await delay(AGAIN_MS, null, { ref: false });
+  }
+  return new Promise(() => undefined);
 }

@@ -104,12 +104,17 @@ class VerifiedArtifact<T> {
   }
 }
 
-/** Maps have no frozen form: their types are read-only, and what they hold is frozen. */
 function freezeDeep(value: unknown): void {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  // A frozen map still takes entries, by methods of its own.
+  if (value instanceof Map) Object.assign(value, { set: sealed, delete: sealed, clear: sealed });
   Object.freeze(value);
   for (const member of value instanceof Map ? value.values() : Object.values(value))
     freezeDeep(member);
+}
+
+function sealed(): never {
+  throw new TypeError('a verified artifact stays as it was verified');
 }
 
 /** Proof that a document passed every check; cannot be made elsewhere. */

@@ -12,6 +12,7 @@ import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { startNode } from '../support/processes.ts';
 import { createRoleDatabase } from '../support/roles.ts';
+import { forward } from '../support/late-port.ts';
 import { makeScratchDir } from '../support/scratch.ts';
 import { terminate } from '../support/serving.ts';
 import { tlsClient } from '../support/tls-client.ts';
@@ -101,6 +102,18 @@ describe('strict mode', () => {
       1,
       expect.stringMatching(/may write the event log.*cannot serve/),
     ]);
+    // Of a database that comes later: it ends when that has told.
+    const [later, listens] = [await freePort(), await freePort()];
+    const url = new URL(database.as('leader'));
+    const early = startAs(url.href.replace(`:${url.port}/`, `:${String(later)}/`), listens);
+    const heard = text(early.stdout);
+    const alive = tlsClient(listens, { ca: readFileSync(serverFile, 'utf8') });
+    await eventually(() => alive.ask('/healthz').catch(() => null)).toMatchObject({ status: 200 });
+    alive.close();
+    const way = await forward(later, url);
+    const [end] = (await once(early, 'exit')) as [number | null];
+    expect([end, await heard]).toEqual([1, expect.stringMatching(/may write the event log/)]);
+    way.close();
     const port = await freePort();
     const child = startAs(database.as('api'), port);
     const client = tlsClient(port, { ca: readFileSync(serverFile, 'utf8') });

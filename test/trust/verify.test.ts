@@ -70,6 +70,15 @@ describe('a verified artifact', () => {
     const { hosts, meta: how } = artifact.value;
     for (const part of [artifact.value, hosts, how, ...hosts.values()])
       expect(Object.isFrozen(part)).toBe(true);
+    const entries = hosts as Map<string, unknown>;
+    for (const change of [
+      () => entries.set('a', 1),
+      () => entries.delete('a'),
+      () => {
+        entries.clear();
+      },
+    ])
+      expect(change).toThrow('stays as it was verified');
   });
 });
 
