@@ -140,6 +140,7 @@ describe('every route', () => {
     ]);
     expect(codesAt('/v1/hosts', 'get', 400)).toEqual(['malformed', 'bad-cursor']);
     expect(codesAt('/v1/agent/events', 'post', 403)).toContain('wrong-host');
+    expect(codesAt('/metrics', 'get', 503)).toContain('not-accepted');
     for (const [route, methods] of Object.entries(paths)) {
       for (const [method, { responses }] of Object.entries(methods)) {
         for (const [status, { content }] of Object.entries(responses as Record<string, Answer>)) {

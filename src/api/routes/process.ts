@@ -58,7 +58,7 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
     {
       config: file,
       schema: {
-        ...{ summary: 'Prometheus metrics', tags: ['process'], produces: ['text/plain'] },
+        ...{ summary: 'Prometheus metrics', tags: ['process'] },
         response: { 200: METRICS, 503: ProblemSchema },
       },
     },
