@@ -5,16 +5,12 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { log } from '../../src/cli/log.ts';
 import { replay } from '../../src/cli/replay.ts';
-import { createPool, type Pool } from '../../src/db/pool.ts';
+import type { Pool } from '../../src/db/pool.ts';
 import { writeArchive } from '../../src/eventlog/archive.ts';
 import { keepLog } from '../../src/eventlog/keep.ts';
 import { walkStored } from '../../src/eventlog/stored.ts';
-import { createTestDatabase } from '../support/database.ts';
 import { startReplica } from '../support/installation.ts';
-import { seed } from './support/seed.ts';
-
-const scenario = (name: string): string =>
-  readFileSync(path.join(import.meta.dirname, '../reducer/scenarios', name), 'utf8');
+import { callOn, openScenario, tamperWith } from './support/scenario-log.ts';
 
 let url: string;
 let pool: Pool;
@@ -22,30 +18,13 @@ let headSeq: number;
 const pools: Pool[] = [];
 
 beforeEach(async () => {
-  ({ url } = await createTestDatabase());
-  const database = { url, schema: 'muster', name: 'test' };
-  pool = createPool(database, { role: 'test', max: 2, statementMs: 10_000 });
+  ({ url, pool, headSeq } = await openScenario('03-waves.txt'));
   pools.push(pool);
-  const { state } = await seed((statements) => pool.run(statements), scenario('03-waves.txt'));
-  headSeq = state.headSeq;
 });
 afterAll(() => Promise.all(pools.map((one) => one.end())));
 
-type Command = typeof replay;
-
-async function call(command: Command, ...args: string[]) {
-  let out = '';
-  let err = '';
-  const io = {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-  };
-  const code = await command([...args, '--database-url', url], io);
-  return { code, out, err, json: (): unknown => JSON.parse(out) };
-}
-
-const tamper = (text: string) =>
-  pool.run((sql) => sql.unsafe(`ALTER TABLE event_log DISABLE TRIGGER ALL; ${text}`));
+const call = (command: typeof replay, ...args: string[]) => callOn(url, command, ...args);
+const tamper = (text: string) => tamperWith(pool, text);
 
 /** What retention leaves, when the owner has dropped the detached table. */
 const detachAndDrop = (last: number) =>

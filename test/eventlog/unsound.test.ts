@@ -2,22 +2,15 @@
  * What `muster replay` and `muster log` say of a log that is not whole, and of one whose beginning was detached: the
  * first row that is wrong, and never a fleet that nobody can know.
  */
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { log } from '../../src/cli/log.ts';
 import { replay } from '../../src/cli/replay.ts';
-import { createPool, type Pool } from '../../src/db/pool.ts';
+import type { Pool } from '../../src/db/pool.ts';
 import { writeArchive } from '../../src/eventlog/archive.ts';
 import { keepLog } from '../../src/eventlog/keep.ts';
 import { walkStored } from '../../src/eventlog/stored.ts';
-import { createTestDatabase } from '../support/database.ts';
-import { seed } from './support/seed.ts';
-
-const SCENARIO = readFileSync(
-  path.join(import.meta.dirname, '../reducer/scenarios/03-waves.txt'),
-  'utf8',
-);
+import { callOn, openScenario, tamperWith } from './support/scenario-log.ts';
 
 let url: string;
 let pool: Pool;
@@ -25,30 +18,14 @@ let head: number;
 const pools: Pool[] = [];
 
 beforeEach(async () => {
-  ({ url } = await createTestDatabase());
-  const database = { url, schema: 'muster', name: 'test' };
-  pool = createPool(database, { role: 'test', max: 2, statementMs: 10_000 });
+  ({ url, pool, headSeq: head } = await openScenario('03-waves.txt'));
   pools.push(pool);
-  const { state } = await seed((statements) => pool.run(statements), SCENARIO);
-  head = state.headSeq;
   await tamper('');
 });
 afterAll(() => Promise.all(pools.map((one) => one.end())));
 
-async function call(command: typeof replay, ...args: string[]) {
-  let out = '';
-  let err = '';
-  const io = {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
-  };
-  const code = await command([...args, '--database-url', url], io);
-  return { code, out, err, json: (): unknown => JSON.parse(out) };
-}
-
-/** As someone who owns the database and switches the triggers off. */
-const tamper = (text: string) =>
-  pool.run((sql) => sql.unsafe(`ALTER TABLE event_log DISABLE TRIGGER ALL; ${text}`));
+const call = (command: typeof replay, ...args: string[]) => callOn(url, command, ...args);
+const tamper = (text: string) => tamperWith(pool, text);
 
 async function one(text: string): Promise<string> {
   const [row] = await pool.run((sql) => sql.unsafe<{ value: string }[]>(`SELECT ${text} AS value`));

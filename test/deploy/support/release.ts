@@ -1,4 +1,7 @@
-/** A signed release of a few hosts, with the lists that strict mode wants, and the trust file for it, as a mounted directory would hold them. */
+/**
+ * A signed release of a few hosts, with the lists that strict mode wants, and the trust file for it, as a mounted
+ * directory would hold them.
+ */
 import path from 'node:path';
 import { developmentTrust, releaseOf } from '../../../src/cli/dev/release.ts';
 import { makeScratchDir } from '../../support/scratch.ts';
