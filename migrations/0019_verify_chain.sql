@@ -1,5 +1,5 @@
--- Rows of a detached partition that nobody dropped yet are still here to be looked at: a change in one must show as a
--- change in the log does.
+-- verify_chain vouches for a range only when the rows up to its end are there; and rows of a detached partition that nobody
+-- dropped yet are still here to be looked at: a change in one must show as a change in the log does.
 
 CREATE OR REPLACE FUNCTION {{schema}}_v1.verify_chain(from_seq bigint DEFAULT 1, to_seq bigint DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = {{schema}}, pg_temp AS $$
@@ -51,4 +51,4 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION {{schema}}_v1.verify_chain(bigint, bigint) IS 'The first seq of a range whose row is missing or does not follow from the row before it; null when none is. Bounds are inclusive. to_seq null: to the newest row there is; given: rows up to it must be there. Detached tables are read while they are there; rows of dropped ones are passed over, and it fails when the range has no others.';
+COMMENT ON FUNCTION {{schema}}_v1.verify_chain(bigint, bigint) IS 'The first seq of a range whose row is missing or does not follow from the row before it; null when none is. Bounds are inclusive. to_seq null: to the newest row there is; given: rows up to it must be there. It begins after the last detached table that was dropped: later ones are read, rows before that are passed over (older tables that are still there too: check them with muster log verify --archive), and it fails when the range has no others.';

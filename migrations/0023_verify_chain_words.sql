@@ -1,3 +1,0 @@
--- What verify_chain does not read, in its own words: tables that were detached before one that was dropped.
-
-COMMENT ON FUNCTION {{schema}}_v1.verify_chain(bigint, bigint) IS 'The first seq of a range whose row is missing or does not follow from the row before it; null when none is. Bounds are inclusive. to_seq null: to the newest row there is; given: rows up to it must be there. It begins after the last detached table that was dropped: later ones are read, rows before that are passed over (older tables that are still there too: check them with muster log verify --archive), and it fails when the range has no others.';
