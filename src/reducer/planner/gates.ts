@@ -56,7 +56,8 @@ export function gatesHolding(held: Held): readonly string[] {
 export function everyGate(held: Held, noted: readonly string[]): readonly string[] {
   if (hasEnded(held.rollout.row.state) || held.rollout.dispatches.has(held.record.hostname))
     return noted;
-  return [...new Set([...noted, ...fullBudgets(held)])].sort();
+  const full = fullBudgets(held);
+  return full.length === 0 ? noted : [...new Set([...noted, ...full])].sort();
 }
 
 /** The numbers and hosts behind one gate key of one host; null for a key or host that is unknown. */
@@ -67,11 +68,21 @@ export function explain(
   now: Millis,
 ): Explanation | null {
   const colon = key.indexOf(':');
-  const name = colon < 0 ? key : key.slice(0, colon);
-  const gate = [...GATES, disruptionBudget].find((candidate) => candidate.name === name);
+  const gate = gateOf(key);
   const held = heldAt(state, at.rolloutId, at.hostname, now);
   if (gate === undefined || held === null) return null;
   return { gate: gate.name, ...listed(gate.explain(held, colon < 0 ? '' : key.slice(colon + 1))) };
+}
+
+/** Whether all hosts that this key holds are held for one reason; a key of no gate is a remark on one host. */
+export function isShared(key: string): boolean {
+  const gate = gateOf(key);
+  return gate !== undefined && gate.isPersonal !== true;
+}
+
+function gateOf(key: string): Gate | undefined {
+  const [name] = key.split(':', 1);
+  return [...GATES, disruptionBudget].find((candidate) => candidate.name === name);
 }
 
 export function heldAt(

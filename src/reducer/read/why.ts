@@ -2,7 +2,7 @@
  * "Why does it not move?", for one host and for a whole rollout. The keys are those that the planner noted
  * and logged; what is behind them is said by the gates' own `explain`. Nothing is judged here.
  */
-import { everyGate, explain, heldAt } from '../planner/gates.ts';
+import { everyGate, explain, heldAt, isShared } from '../planner/gates.ts';
 import { EXPLAIN_HOSTS } from '../planner/gates/gate.ts';
 import { sinceOf } from '../state/blocker-since.ts';
 import { countsInFlight } from '../state/flight.ts';
@@ -182,7 +182,9 @@ function whyMany(
   hostnames: readonly string[],
   noted: Noted,
 ): Why | null {
-  const each = hostnames.flatMap((hostname) => {
+  // A wave of thousands is looked through for each: once, where the answer is the same.
+  const asked = isShared(noted.key) ? hostnames.slice(0, 1) : hostnames;
+  const each = asked.flatMap((hostname) => {
     const record = rollout.records.get(hostname);
     const why = record === undefined ? null : whyKey(state, rollout, record, noted);
     return why === null ? [] : [{ hostname, why }];

@@ -52,6 +52,8 @@ export type GateName =
 
 export interface Gate {
   readonly name: GateName;
+  /** One key may hold hosts for reasons of their own; else what is said of one of them is said of all. */
+  readonly isPersonal?: true;
   /** The keys that hold this host, none when it may pass. */
   readonly keys: (held: Held) => readonly string[];
   /** What is behind one of these keys; `subject` is what follows the colon, or empty. */

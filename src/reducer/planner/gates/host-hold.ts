@@ -3,6 +3,7 @@ import { OPEN, type Gate } from './gate.ts';
 
 export const hostHold: Gate = {
   name: 'host-hold',
+  isPersonal: true,
   keys: ({ host }) => (host?.row.hold ? ['host-hold'] : OPEN),
   explain: ({ host, record }) => {
     const hold = host?.row.hold ?? null;
