@@ -1,8 +1,8 @@
 /**
  * Large answers to readers that are slow, or never read. An answer is kept in memory until its reader has taken it, and
  * anybody may ask for some of them: together they are bounded, and each has a time in which it must be taken. A caller
- * has a share of what may be kept (strangers have one for each thing they may ask for), so that nobody's unread answers are in the way of
- * others. Small ones fit into the buffers that the kernel keeps for a connection.
+ * has a share of what may be kept (strangers have one for each thing they may ask for), so that nobody's unread
+ * answers are in the way of others. Small ones fit into the buffers that the kernel keeps for a connection.
  */
 import { finished } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -28,10 +28,12 @@ export function addLargeAnswers(
   const kept = new Kept(heldBytes);
   app.addHook('onSend', (request, reply, payload, done) => {
     const bytes = sizeOf(payload);
-    const reader = readerOf(request);
     if (bytes < LARGE_BYTES) {
       done(null, payload);
-    } else if (!kept.takes(reader, bytes)) {
+      return;
+    }
+    const reader = readerOf(request);
+    if (!kept.takes(reader, bytes)) {
       // Said of the answer that there is none of.
       for (const name of ['etag', 'cache-control', 'last-modified']) void reply.removeHeader(name);
       done(notAccepted('slow-readers', RETRY_SECS));

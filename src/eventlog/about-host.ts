@@ -27,7 +27,8 @@ export function columnsOf(sql: Sql) {
 /**
  * Rows about a host, the first `limit` of them. Its own come first, by their index, and say how far the others need
  * be looked for: among the rows about several hosts, which have an index of their own, of each of its
- * rollouts and of none. Whether one that was pruned was its own, only these rows say. The quoted name in the text of a row is looked for before anything is taken apart.
+ * rollouts and of none. Whether one that was pruned was its own, only these rows say. The quoted name in the text
+ * of a row is looked for before anything is taken apart.
  */
 export function rowsAbout(sql: Sql, about: AboutHost, query: TailQuery) {
   const { hostname } = about;

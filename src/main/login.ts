@@ -32,10 +32,12 @@ export async function refuseLogin(pool: Pool, config: Looked): Promise<void> {
 
 /** Rejects with the reason once a database that was silent at the start has told of it; else never settles. */
 export async function untilUnfit(pool: Pool, config: Looked): Promise<never> {
-  for (let may: boolean | null = isAsked(config) ? null : false; may !== false;) {
-    may = await pool.run(mayWriteLog).catch(() => null);
+  const fits = new Promise<never>(() => undefined);
+  if (!isAsked(config)) return fits;
+  for (;;) {
+    const may = await pool.run(mayWriteLog).catch(() => null);
     if (may === true) throw new Error(PROBLEM);
-    if (may === null) await delay(AGAIN_MS, null, { ref: false });
+    if (may === false) return fits;
+    await delay(AGAIN_MS, null, { ref: false });
   }
-  return new Promise(() => undefined);
 }

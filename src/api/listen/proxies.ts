@@ -1,7 +1,8 @@
 /**
  * The listener for proxies: the same application, reached by proxies alone. Who connects from an address that is
  * not configured is cut off before a handshake; who connects from one proves itself by a certificate of the
- * proxies' authority in that handshake (and again when that authority is replaced), or by a secret with each request (`identity/forwarded.ts`), or both.
+ * proxies' authority in that handshake (and again when that authority is replaced), or by a secret with each
+ * request (`identity/forwarded.ts`), or both.
  */
 import { once } from 'node:events';
 import type { Server } from 'node:http';
