@@ -14,6 +14,7 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '../src/cli/dev/emb
 import { freePort } from '../src/cli/dev/free-port.ts';
 import { developmentTrust, releaseOf } from '../src/cli/dev/release.ts';
 import { oneWave } from '../test/e2e/support/one-wave.ts';
+import { imageDefaults } from '../test/deploy/support/container.ts';
 import { isReady, terminate } from '../test/support/serving.ts';
 
 const SCHEMA = 'muster';
@@ -151,7 +152,8 @@ function startServe(
     process.execPath,
     [...program, ...own, '--drain-delay-seconds', '0', ...flags],
     {
-      env: environment(databaseUrl),
+      // As the image runs it.
+      env: { ...imageDefaults().env, ...environment(databaseUrl) },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     },
   );

@@ -15,6 +15,7 @@ export function imageDefaults(): {
   readonly command: string[];
   readonly healthcheck: string[];
   readonly user: string;
+  readonly env: Readonly<Record<string, string>>;
 } {
   const text = readFileSync('Dockerfile', 'utf8');
   const list = (pattern: RegExp): string[] =>
@@ -24,6 +25,9 @@ export function imageDefaults(): {
     command: list(/^CMD (\[.*\])$/m),
     healthcheck: list(/^HEALTHCHECK .*CMD (\[.*\])$/m),
     user: /^USER (.*)$/m.exec(text)?.[1] ?? 'root',
+    env: Object.fromEntries(
+      [...text.matchAll(/^ENV (\w+)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value]),
+    ),
   };
 }
 
