@@ -95,6 +95,17 @@ export async function readObserved(
   return { offers: [...offers], heard: [...heard] };
 }
 
+/** When a host's agent last fetched each dispatch of it that is in force. */
+export async function readOffersOf(
+  sql: Sql,
+  hostname: string,
+): Promise<readonly { readonly rolloutId: string; readonly at: string }[]> {
+  return sql<{ rolloutId: string; at: string }[]>`
+    SELECT rollout_id AS "rolloutId", o.last_offered_at AS at
+    FROM dispatch_offer o JOIN dispatch d USING (rollout_id, hostname)
+    WHERE o.hostname = ${hostname}`;
+}
+
 /**
  * Hosts whose dispatches changed after `seq`, and the newest seq there is. The leader is the only writer
  * and commits in seq order, so nothing can appear below a seq that was once seen.

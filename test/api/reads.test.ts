@@ -210,8 +210,14 @@ describe('a host', () => {
 
   it('is dispatched when it is heard, and the plan said so before', async () => {
     await heard('canary-01');
-    const { rollouts } = await get<Host>('/v1/hosts/canary-01');
+    const { rollouts, blockers } = await get<Host>('/v1/hosts/canary-01');
     expect(rollouts[0]?.dispatch).toMatchObject({ suspended: false });
+    expect(blockers).toMatchObject([{ gate: 'dispatch-unacknowledged', total: 1 }]);
+    expect(blockers[0]?.because).toMatch(/not fetched by its agent yet$/);
+    const why = await get<{ hosts: Blocker[] }>(`/v1/rollouts/${EDGE}/blockers`);
+    expect(why.hosts).toContainEqual(
+      expect.objectContaining({ gate: 'dispatch-unacknowledged', held: 1 }),
+    );
     const plan = await get<{ blocked: { gates: string[]; held: number }[]; dispatched: object }>(
       `/v1/rollouts/${EDGE}/plan`,
     );

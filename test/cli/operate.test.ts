@@ -6,7 +6,6 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { caHelp } from '../../src/cli/ca.ts';
-import { completion } from '../../src/cli/operate/completion.ts';
 import { createClient } from '../../src/cli/operate/client.ts';
 import { helpOf, nounHelp } from '../../src/cli/operate/command.ts';
 import { NOUNS } from '../../src/cli/operate/nouns.ts';
@@ -117,6 +116,17 @@ describe('a reader', () => {
     const json = JSON.parse((await muster('host explain web-01 --json')).stdout) as object[];
     expect(json).toEqual(
       expect.arrayContaining([expect.objectContaining({ gate: 'wave-promotion' })]),
+    );
+  });
+
+  it('is told that a dispatch awaits the host, and since when', async () => {
+    const { code, stdout } = await muster('host explain canary-01');
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /^dispatch-unacknowledged {2}since \d+[sm]: dispatched at 20\S+Z, not fetched by its agent yet\n/,
+    );
+    expect(stdout).toContain(
+      'released when: its agent fetches and acknowledges it; `withdraw` takes',
     );
   });
 
@@ -235,7 +245,7 @@ describe('a process', () => {
   }, 20_000);
 });
 
-describe('help and completion', () => {
+describe('help', () => {
   it('documents every command as it is', async () => {
     const blocks = NOUNS.flatMap((noun) => [
       `## muster ${noun.noun}\n`,
@@ -245,19 +255,6 @@ describe('help and completion', () => {
     const files = [FILES, fence(caHelp)];
     const page = [INTRODUCTION, ...blocks, ...files].join('\n');
     await expect(page).toMatchFileSnapshot('../../docs/cli.md');
-  });
-
-  it('completes commands, verbs and options', () => {
-    const out = { stdout: '', stderr: '' };
-    const io = {
-      stdout: { write: (text: string) => (out.stdout += text) },
-      stderr: { write: (text: string) => (out.stderr += text) },
-    };
-    for (const shell of ['bash', 'zsh', 'fish']) {
-      expect(completion([shell], io, ['serve'])).toBe(0);
-    }
-    for (const { noun } of NOUNS) expect(out.stdout).toContain(noun);
-    expect(completion(['tcsh'], io, [])).toBe(2);
   });
 });
 

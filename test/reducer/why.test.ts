@@ -70,3 +70,46 @@ describe('a wave that only soaks', () => {
     expect(why?.hosts).toEqual(['a2']);
   });
 });
+
+describe('a dispatch that its host has not acknowledged', () => {
+  const GRANTED = ['channel a', 'wave a soak=0 a1', 'heartbeat * c0', 'declare 1'];
+
+  it('is what the host waits for, since when, and what would release it', () => {
+    const script = played(...GRANTED);
+    const [why, ...others] = blockers(script, 'a1');
+    expect(others).toEqual([]);
+    expect(why).toMatchObject({ gate: 'dispatch-unacknowledged', hosts: ['a1'], total: 1 });
+    expect(why?.since).toBe(script.state.live.get('a@1')?.dispatches.get('a1')?.enqueuedAt);
+    expect(why?.because).toMatch(/^dispatched at 20\S+Z, not acknowledged yet$/);
+    expect(why?.releasedBy).toMatch(/^its agent acknowledges it; `withdraw`/);
+    expect(ofRollout(script, 'dispatch-unacknowledged')).toMatchObject({
+      ...{ count: 1, held: ['a1'] },
+      why: { since: why?.since, because: why?.because },
+    });
+    script.run('event a1 ack');
+    expect(blockers(script, 'a1')).toEqual([]);
+    expect(ofRollout(script, 'dispatch-unacknowledged')).toBeUndefined();
+  });
+
+  it('was fetched or not, where somebody looked', () => {
+    const { state, now } = played(...GRANTED);
+    const because = (offers: ReadonlyMap<string, string>) =>
+      whyHost(state, 'a1', now, offers).rollouts[0]?.blockers[0]?.because;
+    expect(because(new Map())).toMatch(/, not fetched by its agent yet$/);
+    const at = '2026-05-16T01:27:01.000Z';
+    expect(because(new Map([['a@1', at]]))).toContain(`last fetched by its agent at ${at}`);
+  });
+
+  it('is not offered while the channel is paused, which is said too', () => {
+    const script = played(...GRANTED, 'offer a1', 'operator pause a');
+    const [awaits, paused] = blockers(script, 'a1');
+    expect(awaits?.because).toMatch(/not acknowledged yet; not offered now$/);
+    expect(paused).toMatchObject({ gate: 'paused', releasedBy: 'an operator resumes channel a' });
+  });
+
+  it('is said once when it was refused', () => {
+    const lines = ['offer a1', 'wait 11m', 'heartbeat a1 c0', 'wait 1m'];
+    const gates = blockers(played(...GRANTED, ...lines), 'a1').map(({ gate }) => gate);
+    expect(gates).toEqual(['dispatch-refused']);
+  });
+});

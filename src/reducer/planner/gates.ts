@@ -60,6 +60,13 @@ export function everyGate(held: Held, noted: readonly string[]): readonly string
   return full.length === 0 ? noted : [...new Set([...noted, ...full])].sort();
 }
 
+/** For whoever asks why a dispatch that was granted is not offered: of `withdraw.ts`'s reasons, those that gates tell. */
+export function gatesOnGranted(held: Held): readonly string[] {
+  return [rolloutHalted, paused, hostHold, manifestRejected, quarantine].flatMap((gate) =>
+    gate.keys(held),
+  );
+}
+
 /** The numbers and hosts behind one gate key of one host; null for a key or host that is unknown. */
 export function explain(
   state: FleetState,

@@ -7,6 +7,13 @@ import { listed, type Explanation, type Said } from '../planner/gates/gate.ts';
 import { budgetState } from '../state/flight.ts';
 import { waveOf, type FleetState, type RolloutState } from '../state/state.ts';
 import type { RecordRow } from '../state/rows.ts';
+import type { Time } from '../time.ts';
+
+/** A host that may move, and has not said that it knows. No row of the log says so: it is read off its dispatch. */
+export const UNACKNOWLEDGED = 'dispatch-unacknowledged';
+
+/** When its agent last fetched the dispatch; null: never; undefined where nobody looked. */
+export type OfferedAt = Time | null | undefined;
 
 export type Remark = Omit<Explanation, 'gate'>;
 
@@ -15,9 +22,32 @@ export function explainRemark(
   rollout: RolloutState,
   record: RecordRow,
   key: string,
+  offeredAt: OfferedAt,
 ): Remark | null {
-  const said = remarkOn(rollout, record, key);
+  const said =
+    key === UNACKNOWLEDGED
+      ? unacknowledged(rollout, record, offeredAt)
+      : remarkOn(rollout, record, key);
   return said === null ? null : listed(said);
+}
+
+function unacknowledged(
+  { dispatches }: RolloutState,
+  { hostname }: RecordRow,
+  offeredAt: OfferedAt,
+): Said | null {
+  const dispatch = dispatches.get(hostname);
+  if (dispatch === undefined) return null;
+  const { enqueuedAt, suspended } = dispatch;
+  const fetched =
+    offeredAt === null
+      ? 'not fetched by its agent yet'
+      : `${offeredAt === undefined ? '' : `last fetched by its agent at ${offeredAt}, `}not acknowledged yet`;
+  return {
+    because: `dispatched at ${enqueuedAt}, ${fetched}${suspended ? '; not offered now' : ''}`,
+    releasedBy: `its agent ${offeredAt === null ? 'fetches and ' : ''}acknowledges it; \`withdraw\` takes the dispatch back`,
+    hosts: [hostname],
+  };
 }
 
 function remarkOn(rollout: RolloutState, record: RecordRow, key: string): Said | null {

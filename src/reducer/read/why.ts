@@ -2,23 +2,20 @@
  * "Why does it not move?", for one host and for a whole rollout. The keys are those that the planner noted
  * and logged; what is behind them is said by the gates' own `explain`. Nothing is judged here.
  */
-import { everyGate, explain, heldAt, isShared } from '../planner/gates.ts';
+import { everyGate, explain, gatesOnGranted, heldAt, isShared } from '../planner/gates.ts';
 import { EXPLAIN_HOSTS } from '../planner/gates/gate.ts';
 import { sinceOf } from '../state/blocker-since.ts';
-import { countsInFlight } from '../state/flight.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
 import type { DispatchRow, HostRow, RecordRow, RolloutRow } from '../state/rows.ts';
 import type { Millis, Time } from '../time.ts';
-import { explainRemark, explainRolloutBlocker, type Remark } from './explain-remark.ts';
-
-/** A host and what it does in a rollout. */
-export interface Standing {
-  readonly hostname: string;
-  /** Null when it has no record there. */
-  readonly state: string | null;
-  /** A few words: what it is at, since or until when. */
-  readonly doing: string;
-}
+import {
+  explainRemark,
+  explainRolloutBlocker,
+  UNACKNOWLEDGED,
+  type OfferedAt,
+  type Remark,
+} from './explain-remark.ts';
+import { standingOf, type Standing } from './standing.ts';
 
 export interface Why extends Remark {
   /** What holds: a gate, or a remark. */
@@ -49,15 +46,24 @@ export interface HostWhy {
   readonly rollouts: readonly HostInRollout[];
 }
 
-/** Everything that is known of one host, with every reason for which it does not move now. */
-export function whyHost(state: FleetState, hostname: string, now: Millis): HostWhy {
+/**
+ * Everything that is known of one host, with every reason for which it does not move now. `offers`: when its agent last
+ * fetched what each rollout dispatched to it, which no state holds; absent where nobody looked.
+ */
+export function whyHost(
+  state: FleetState,
+  hostname: string,
+  now: Millis,
+  offers?: ReadonlyMap<string, Time>,
+): HostWhy {
   const entry = state.hosts.get(hostname);
   const found: HostInRollout[] = [];
   for (const id of entry?.rollouts ?? []) {
     const rollout = state.live.get(id);
     const record = rollout?.records.get(hostname);
     if (rollout !== undefined && record !== undefined) {
-      found.push(inRollout(state, rollout, record, now));
+      const offeredAt = offers === undefined ? undefined : (offers.get(id) ?? null);
+      found.push(inRollout(state, rollout, record, { now, offeredAt }));
     }
   }
   found.sort((a, b) => b.rollout.ordinal - a.rollout.ordinal);
@@ -68,47 +74,66 @@ function inRollout(
   state: FleetState,
   rollout: RolloutState,
   record: RecordRow,
-  now: Millis,
+  asked: Asked,
 ): HostInRollout {
   const { hostname } = record;
-  const noted = rollout.blockers.get(hostname);
+  const keys = keysOf(state, rollout, record, asked.now);
   return {
     rollout: rollout.row,
     record,
     dispatch: rollout.dispatches.get(hostname) ?? null,
-    blockers: keysOf(state, record, noted?.gates ?? [], now).flatMap((key) => {
-      const since = noted?.gates.includes(key) === true ? sinceOf(noted, key) : null;
-      return whyKey(state, rollout, record, { key, since, now }) ?? [];
+    blockers: keys.flatMap((key) => {
+      const since = sinceWhen(rollout, hostname, key);
+      return whyKey(state, rollout, record, { ...asked, key, since }) ?? [];
     }),
     failures: [...(rollout.failures.get(hostname)?.values() ?? [])],
   };
 }
 
-/** What was noted, and budgets that have no room for a host that is held: those are noted of no host that waits for more. */
+/** What was noted, and what nobody notes: that a dispatch awaits its host, and full budgets of one that is held anyway. */
 function keysOf(
   state: FleetState,
-  record: RecordRow,
-  noted: readonly string[],
+  rollout: RolloutState,
+  { hostname, state: stands, closed }: RecordRow,
   now: Millis,
 ): readonly string[] {
-  const held = heldAt(state, record.rolloutId, record.hostname, now);
-  const waits = record.state === 'Pending' && record.closed === null && noted.length > 0;
-  return held === null || !waits ? noted : everyGate(held, noted);
+  const noted = rollout.blockers.get(hostname)?.gates ?? [];
+  const held = heldAt(state, rollout.row.rolloutId, hostname, now);
+  if (held === null || stands !== 'Pending' || closed !== null) return noted;
+  const dispatch = rollout.dispatches.get(hostname);
+  if (dispatch === undefined) return noted.length === 0 ? noted : everyGate(held, noted);
+  const awaits = isToldRefused(noted) ? [] : [UNACKNOWLEDGED];
+  return [...noted, ...awaits, ...(dispatch.suspended ? gatesOnGranted(held) : [])];
 }
 
-interface Noted {
+/** It was not acknowledged for so long that the planner noted it: said once is enough. */
+function isToldRefused(noted: readonly string[]): boolean {
+  return noted.includes('dispatch-refused');
+}
+
+function sinceWhen(rollout: RolloutState, hostname: string, key: string): Time | null {
+  if (key === UNACKNOWLEDGED) return rollout.dispatches.get(hostname)?.enqueuedAt ?? null;
+  const noted = rollout.blockers.get(hostname);
+  return noted?.gates.includes(key) === true ? sinceOf(noted, key) : null;
+}
+
+interface Asked {
+  readonly now: Millis;
+  readonly offeredAt?: OfferedAt;
+}
+
+interface Noted extends Asked {
   readonly key: string;
   readonly since: Time | null;
-  readonly now: Millis;
 }
 
 function whyKey(
   state: FleetState,
   rollout: RolloutState,
   record: RecordRow,
-  { key, since, now }: Noted,
+  { key, since, now, offeredAt }: Noted,
 ): Why | null {
-  const said = explain(state, record, key, now) ?? explainRemark(rollout, record, key);
+  const said = explain(state, record, key, now) ?? explainRemark(rollout, record, key, offeredAt);
   return said === null ? null : withStandings(state, rollout, key, since, said);
 }
 
@@ -146,16 +171,12 @@ export function whyRollout(state: FleetState, rolloutId: string, now: Millis): R
   const rollout = state.live.get(rolloutId);
   if (rollout === undefined) return null;
   const groups = new Map<string, { since: Time; held: string[] }>();
-  for (const noted of rollout.blockers.values()) {
-    const { hostname } = noted;
-    for (const key of noted.gates) {
-      const since = sinceOf(noted, key);
-      const group = groups.get(key);
-      if (group === undefined) groups.set(key, { since, held: [hostname] });
-      else {
-        group.held.push(hostname);
-        if (since < group.since) group.since = since;
-      }
+  for (const { hostname, key, since } of reasonsOf(rollout)) {
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { since, held: [hostname] });
+    else {
+      group.held.push(hostname);
+      if (since < group.since) group.since = since;
     }
   }
   const hosts = [...groups].flatMap(([key, { since, held }]) => {
@@ -170,6 +191,19 @@ export function whyRollout(state: FleetState, rolloutId: string, now: Millis): R
     return said === null ? [] : [withStandings(state, rollout, key, since, said)];
   });
   return { rollout: ofRollout, hosts };
+}
+
+/** What was noted of each host, and the dispatches that await their hosts. */
+function* reasonsOf({ blockers, dispatches, records }: RolloutState) {
+  for (const noted of blockers.values()) {
+    for (const key of noted.gates)
+      yield { hostname: noted.hostname, key, since: sinceOf(noted, key) };
+  }
+  for (const [hostname, { enqueuedAt }] of dispatches) {
+    const awaits = records.get(hostname)?.state === 'Pending';
+    if (awaits && !isToldRefused(blockers.get(hostname)?.gates ?? []))
+      yield { hostname, key: UNACKNOWLEDGED, since: enqueuedAt };
+  }
 }
 
 /** Reasons of their own that are told of a group, before it says how many more there are. */
@@ -200,56 +234,4 @@ function whyMany(
     ...{ because, releasedBy: first.why.releasedBy },
     ...{ hosts: all.slice(0, EXPLAIN_HOSTS), total: all.length },
   });
-}
-
-/** Where it moves, if it does; else where the question is about; else in its newest rollout. */
-function standingOf(state: FleetState, rollout: RolloutState, hostname: string): Standing {
-  const others = [...(state.hosts.get(hostname)?.rollouts ?? [])]
-    .flatMap((id) => state.live.get(id) ?? [])
-    .sort((a, b) => b.row.ordinal - a.row.ordinal);
-  const places = [rollout, ...others].filter(({ records }) => records.has(hostname));
-  const place = places.find((one) => countsInFlight(one, hostname)) ?? places[0];
-  const record = place?.records.get(hostname);
-  if (place === undefined || record === undefined)
-    return { hostname, state: null, doing: 'not in this rollout' };
-  const doing = doingIn(state, place, record);
-  const where = place === rollout ? '' : ` in ${place.row.rolloutId}`;
-  return { hostname, state: record.state, doing: `${doing}${where}` };
-}
-
-function doingIn(state: FleetState, rollout: RolloutState, record: RecordRow): string {
-  if (record.closed !== null) return record.closed;
-  switch (record.state) {
-    case 'Pending':
-      return pendingDoing(state, rollout, record);
-    case 'Activating':
-      return `switching since ${record.activationStartedAt ?? record.dispatchAckedAt ?? 'an unknown time'}`;
-    case 'Deferred':
-      return 'staged, waits for a reboot';
-    case 'Soaking':
-      return `soaking until ${record.soakDueAt ?? 'its agent says'}`;
-    case 'Failed':
-      return `failed at ${record.failedAt ?? 'an unknown time'}${record.rollbackFailed ? ', and so did its rollback' : ''}`;
-    case 'Converged':
-      return `converged at ${record.convergedAt ?? 'an unknown time'}`;
-    case 'Reverted':
-      return `back on ${record.revertedTo ?? 'its former closure'} since ${record.revertedAt ?? 'an unknown time'}`;
-  }
-}
-
-function pendingDoing(state: FleetState, rollout: RolloutState, record: RecordRow): string {
-  const { hostname } = record;
-  const dispatch = rollout.dispatches.get(hostname);
-  if (dispatch !== undefined) {
-    const kept = dispatch.suspended ? ', not offered now' : '';
-    return `dispatched at ${dispatch.enqueuedAt}, not acknowledged${kept}`;
-  }
-  const host = state.hosts.get(hostname)?.row;
-  if (host?.reachability !== 'reachable') {
-    return host?.reachabilityAt == null
-      ? 'never heard'
-      : `unreachable since ${host.reachabilityAt}`;
-  }
-  const gates = rollout.blockers.get(hostname)?.gates ?? [];
-  return gates.length === 0 ? 'waits for a dispatch' : `held by ${gates.join(', ')}`;
 }

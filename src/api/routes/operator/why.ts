@@ -1,6 +1,7 @@
 /** Why hosts and rollouts do not move, and what would happen next: the core's pure read functions, asked. */
 import { Type } from '@sinclair/typebox';
 import { readHostSeen, type HostSeenRow } from '../../../db/hosts.ts';
+import { readOffersOf } from '../../../db/offers.ts';
 import { planPreview, type PlanPreview } from '../../../reducer/preview.ts';
 import type { FleetState } from '../../../reducer/state/state.ts';
 import { whyHost, whyRollout, type HostInRollout, type Why } from '../../../reducer/read/why.ts';
@@ -82,9 +83,14 @@ export function addWhy(scope: Scope, deps: ApiDeps): void {
 }
 
 async function hostDetail(deps: ApiDeps, hostname: string): Promise<HostDetail> {
-  const [seen] = await deps.pool.run((sql) => readHostSeen(sql, hostname));
+  const [[seen], offers] = await deps.pool.run((sql) =>
+    Promise.all([readHostSeen(sql, hostname), readOffersOf(sql, hostname)]),
+  );
   const now = deps.clock.now();
-  const { host, rollouts } = await deps.committed.read((state) => whyHost(state, hostname, now));
+  const offeredAt = new Map(offers.map(({ rolloutId, at }) => [rolloutId, at]));
+  const { host, rollouts } = await deps.committed.read((state) =>
+    whyHost(state, hostname, now, offeredAt),
+  );
   if (host === null && rollouts.length === 0 && seen === undefined) {
     throw new Refusal('not-found', `host ${hostname} is neither declared nor was it ever heard`);
   }
