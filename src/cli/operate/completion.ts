@@ -1,6 +1,6 @@
 /** `muster completion SHELL`: what a shell needs to complete commands, verbs and options. */
 import { EXIT, type Io } from '../io.ts';
-import { COMMON, type OperatorNoun } from './command.ts';
+import { COMMON, type OperatorNoun, type OperatorVerb } from './command.ts';
 import { NOUNS } from './nouns.ts';
 
 export const completionHelp = `muster completion bash|zsh|fish
@@ -35,9 +35,9 @@ function scriptOf(shell: string | undefined, others: readonly string[]): string 
   }
 }
 
-function flags(noun: OperatorNoun): string[] {
-  const own = noun.verbs.flatMap(({ options }) => Object.keys(options));
-  return [...new Set([...own, ...Object.keys(COMMON)])].map((name) => `--${name}`);
+/** What may be written after this very command: flags of its neighbours would be refused. */
+function flags({ options }: OperatorVerb): string[] {
+  return [...new Set([...Object.keys(options), ...Object.keys(COMMON)])].map((name) => `--${name}`);
 }
 
 function verbs(noun: OperatorNoun): string[] {
@@ -46,19 +46,22 @@ function verbs(noun: OperatorNoun): string[] {
 
 function bash(others: readonly string[]): string {
   const words = [...NOUNS.map(({ noun }) => noun), ...others].join(' ');
-  const cases = NOUNS.map(
-    (noun) =>
-      `    ${noun.noun}) verbs="${verbs(noun).join(' ')}"; flags="${flags(noun).join(' ')}" ;;`,
+  const nouns = NOUNS.map((noun) => `    ${noun.noun}) verbs="${verbs(noun).join(' ')}" ;;`);
+  const commands = NOUNS.flatMap(({ noun, verbs: all }) =>
+    all.map((verb) => `    ${patternOf(noun, verb)}) flags="${flags(verb).join(' ')}" ;;`),
   );
   return `_muster() {
-  local word="\${COMP_WORDS[COMP_CWORD]}" verbs="" flags=""
+  local word="\${COMP_WORDS[COMP_CWORD]}" verbs="" flags="--help"
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${words}" -- "$word"))
     return
   fi
   case "\${COMP_WORDS[1]}" in
-${cases.join('\n')}
+${nouns.join('\n')}
     completion) verbs="bash zsh fish" ;;
+  esac
+  case "\${COMP_WORDS[1]} \${COMP_WORDS[2]}" in
+${commands.join('\n')}
   esac
   case "$word" in
     -*) COMPREPLY=($(compgen -W "$flags" -- "$word")) ;;
@@ -69,17 +72,25 @@ complete -F _muster muster
 `;
 }
 
+/** In a shell's `case`: a command without verbs is known by its first word. */
+function patternOf(noun: string, { verb }: OperatorVerb): string {
+  return verb === '' ? `"${noun} "*` : `"${noun} ${verb}"`;
+}
+
 function fish(others: readonly string[]): string {
   const first = NOUNS.map(({ noun, about }) => fishLine('__fish_use_subcommand', noun, about));
   const rest = others.map((name) => fishLine('__fish_use_subcommand', name, ''));
   const second = NOUNS.flatMap((noun) => {
     const inside = `__fish_seen_subcommand_from ${noun.noun}`;
-    return [
-      ...noun.verbs
-        .filter(({ verb }) => verb !== '')
-        .map(({ verb, about }) => fishLine(inside, verb, about)),
-      ...flags(noun).map((flag) => `complete -c muster -f -n '${inside}' -l ${flag.slice(2)}`),
-    ];
+    const before = `${inside}; and not __fish_seen_subcommand_from ${verbs(noun).join(' ')}`;
+    return noun.verbs.flatMap((verb) => {
+      const own =
+        verb.verb === '' ? inside : `${inside}; and __fish_seen_subcommand_from ${verb.verb}`;
+      return [
+        ...(verb.verb === '' ? [] : [fishLine(before, verb.verb, verb.about)]),
+        ...flags(verb).map((flag) => `complete -c muster -f -n '${own}' -l ${flag.slice(2)}`),
+      ];
+    });
   });
   return `${[...first, ...rest, ...second].join('\n')}\n`;
 }
