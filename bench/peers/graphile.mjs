@@ -17,11 +17,12 @@ if (role === 'producer') {
     preset: {
       worker: {
         connectionString,
-        // Single: as in its own performance test. Batched: as many tasks as its local queue holds.
+        // Single: as in its own performance test. Batched: fewer tasks than its local queue holds, or a fetch that
+        // is handed out whole makes the queue wait for its next poll, two seconds.
         concurrentJobs: batched ? 500 : 24,
         maxPoolSize: batched ? 10 : 25,
         ...(batched
-          ? { localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0 }
+          ? { localQueue: { size: 1_000 }, completeJobBatchDelay: 0, failJobBatchDelay: 0 }
           : {}),
       },
     },
