@@ -12,6 +12,7 @@
 import net from 'node:net';
 import postgres from 'postgres';
 import { tlsTarget } from './tls.ts';
+import { wholeRows } from './whole-rows.ts';
 
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database?sslmode=…` */
@@ -96,7 +97,7 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
     types: VALUE_TYPES,
   };
   const { url, ssl } = tlsTarget(database.url);
-  return postgres(url, ssl === null ? settings : { ...settings, ssl });
+  return wholeRows(postgres(url, ssl === null ? settings : { ...settings, ssl }));
 }
 
 interface Target {
