@@ -1,7 +1,8 @@
 /**
  * An upgrade from the release before to this one, as it is done: the new schema under the old processes, then one
  * process after the other, under load, behind a balancer that goes by readiness. No agent sees anything worse than
- * a 503 that says when to come back, and nothing is lost, whichever build took it and whichever build decided it.
+ * a 503 that says when to come back, and nothing is lost, whichever build took it and whichever build decided it: no
+ * event, and no parked long poll.
  */
 import { chmodSync } from 'node:fs';
 import path from 'node:path';
@@ -18,10 +19,12 @@ import { eventually } from '../support/eventually.ts';
 import { makeScratchDir } from '../support/scratch.ts';
 import { runContainer } from './support/container.ts';
 import { formerBuild, hasHistory } from './support/former-build.ts';
+import { ParkedPolls } from './support/parked-polls.ts';
 
 const NEW = path.resolve('dist');
 const HOSTS = Array.from({ length: 40 }, (_, i) => `host-${String(i + 1).padStart(2, '0')}`);
 const REF = 'ab9de'.padEnd(40, '0');
+const NEXT_REF = 'ab9df'.padEnd(40, '0');
 /** Longer than the test: hosts report while they soak. */
 const SOAK_SECONDS = 36_000;
 /** Answered between two steps, so that each is taken under load. */
@@ -42,11 +45,22 @@ async function migrateWith(dist: string, databaseUrl: string): Promise<void> {
   expect([await job.exit(), job.log()]).toEqual([0, expect.any(String)]);
 }
 
-async function startMembers(database: BenchDatabase, dir: string, dist: string) {
+async function signRelease(dir: string, ref: string) {
   const { key, trustFile } = developmentTrust(dir);
-  const release = releaseOf(dir, oneWave(HOSTS, REF, SOAK_SECONDS), key);
+  const release = releaseOf(dir, oneWave(HOSTS, ref, SOAK_SECONDS), key);
   await release.sign(Date.now());
-  const common = { dist, databaseUrl: database.url, source: release.source, trustFile, dir };
+  return { source: release.source, trustFile };
+}
+
+/** How many long polls a process holds. */
+async function parkedOn({ port }: Member): Promise<number> {
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  return Number(/^muster_api_parked_polls(?:\{.*\})? (\d+)$/m.exec(metrics)?.[1] ?? 'NaN');
+}
+
+async function startMembers(database: BenchDatabase, dir: string, dist: string) {
+  const { source, trustFile } = await signRelease(dir, REF);
+  const common = { dist, databaseUrl: database.url, source, trustFile, dir };
   const members: Member[] = [];
   for (const name of ['a', 'b']) {
     const member = await Member.create({ ...common, name, flags: FLAGS });
@@ -86,6 +100,8 @@ test.skipIf(!hasHistory())(
     const load = await startLoad(balancer.port, HOSTS);
     undo.push(() => load.end());
     const { attempts } = load.history;
+    const polls = new ParkedPolls(balancer.port, HOSTS);
+    undo.push(() => polls.end());
     load.start();
     await load.more(BETWEEN, WITHIN_MS);
 
@@ -94,13 +110,24 @@ test.skipIf(!hasHistory())(
     expect(failuresOf(attempts)).toEqual([]);
 
     for (const member of members) {
+      expect(await parkedOn(member)).toBeGreaterThan(0);
       await member.signal('SIGTERM');
       member.start(NEW);
       await member.untilReady();
       await load.more(BETWEEN, WITHIN_MS);
-      expect([member.name, failuresOf(attempts)]).toEqual([member.name, []]);
+      expect([member.name, failuresOf(attempts), polls.wrong]).toEqual([member.name, [], []]);
     }
     await load.stop();
+    // A poll that is still parked somewhere hears of the next release: none was forgotten.
+    expect([...polls.dispatched]).toEqual([]);
+    await signRelease(dir, NEXT_REF);
+    await eventually(() => [...polls.dispatched.keys()].sort(), { timeout: WITHIN_MS }).toEqual(
+      HOSTS,
+    );
+    expect([...new Set(polls.dispatched.values())].filter((to) => !to.startsWith('ab9df'))).toEqual(
+      [],
+    );
+    expect(polls.wrong).toEqual([]);
     const found = await check(database, attempts, { dead: 0 });
     expect(found).toEqual({ lost: 0, duplicated: 0, gaps: 0, wrong: [] });
   },
