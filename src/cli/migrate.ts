@@ -5,6 +5,8 @@ import type { DatabaseOptions } from '../db/driver.ts';
 import { databaseProblem, isAway, isContended } from '../db/errors.ts';
 import { migrate as migrateSchema, type MigrationOutcome } from '../db/migrate.ts';
 import { sqlOf } from '../db/migration-files.ts';
+import { scriptOf } from '../db/migration-script.ts';
+import { tableOwner } from '../db/roles.ts';
 import { schemaProblem, schemaStanding, type Standing } from '../db/standing.ts';
 import { askDatabase } from './ask.ts';
 import { EXIT, fail, printJson, type Io } from './io.ts';
@@ -22,7 +24,8 @@ Muster never stand behind a migration for more than half a second at a time.
 the least it needs; docs/database-roles.md says how to use them. It needs CREATEROLE, or roles that are there.
 Later runs renew the grants by themselves.
 
---check changes nothing, and says what is pending. --plan changes nothing, and prints the SQL that would run.
+--check changes nothing, and says what is pending. --plan changes nothing, and prints the SQL that would run, with
+what it needs around it: psql runs it as it stands.
 
 Exit codes: 0 the schema is at this version; 1 it could not be brought there, or (--check) is not; 2 wrong
 settings, or (--check, --plan) nobody could be asked.
@@ -68,13 +71,17 @@ async function answer(
   ask: (typeof ASKS)[number],
   database: DatabaseOptions,
 ): Promise<number> {
+  const { schema } = database;
   try {
-    const standing = await whenThere(io, () =>
-      askDatabase(database, 'check', (sql) => schemaStanding(sql)),
+    const { standing, owner } = await whenThere(io, () =>
+      askDatabase(database, 'check', async (sql) => ({
+        standing: await schemaStanding(sql),
+        owner: await tableOwner(sql, schema),
+      })),
     );
     return ask === '--check'
-      ? check(io, json, database.schema, standing)
-      : plan(io, json, database.schema, standing);
+      ? check(io, json, schema, standing)
+      : plan(io, json, schema, standing, owner);
   } catch (error) {
     return fail(io, { command: 'migrate', json }, EXIT.usage, databaseProblem(error));
   }
@@ -94,16 +101,22 @@ function check(io: Io, json: boolean, schema: string, standing: Standing): numbe
   return problem === null ? EXIT.ok : EXIT.no;
 }
 
-function plan(io: Io, json: boolean, schema: string, { version, pending }: Standing): number {
-  const steps = pending.map((migration) => ({
-    name: migration.name,
-    sql: sqlOf(migration, schema),
-    oldestCode: migration.oldestCode,
-  }));
-  if (json) printJson(io, { ok: true, schema, version, pending: steps });
-  else if (steps.length === 0) io.stdout.write(`-- schema ${schema}: nothing to do\n`);
-  for (const { name, sql } of json ? [] : steps)
-    io.stdout.write(`-- ${name}\n${sql.trimEnd()}\n\n`);
+function plan(
+  io: Io,
+  json: boolean,
+  schema: string,
+  { version, pending }: Standing,
+  owner: string | null,
+): number {
+  const script = pending.length === 0 ? null : scriptOf(schema, pending, owner);
+  if (json) {
+    const steps = pending.map((migration) => ({
+      name: migration.name,
+      sql: sqlOf(migration, schema),
+      oldestCode: migration.oldestCode,
+    }));
+    printJson(io, { ok: true, schema, version, pending: steps, script });
+  } else io.stdout.write(`${script ?? `-- schema ${schema}: nothing to do`}\n`);
   return EXIT.ok;
 }
 

@@ -7,8 +7,9 @@
  * by whoever started it (`muster migrate` for a minute). A file that was applied and then changed is an error, not a
  * surprise.
  */
-import { assertSchemaName, type DatabaseOptions, type Sql } from './driver.ts';
-import { packagedMigrations, sqlOf, type Migration } from './migration-files.ts';
+import { assertSchemaName, type DatabaseOptions } from './driver.ts';
+import { packagedMigrations, type Migration } from './migration-files.ts';
+import { lockText, preparationText, stepText } from './migration-script.ts';
 import { appliedPrefix, applyRoles, type RoleNames } from './roles.ts';
 import { openSession, type Session } from './session.ts';
 import { schemaStanding } from './standing.ts';
@@ -29,11 +30,6 @@ export interface MigrateOptions {
   readonly rolePrefix?: string;
 }
 
-/**
- * Every statement on the table that comes later stands behind a waiting DDL: agents wait 2 s for a verdict and 10 s in
- * all, so that half a second delays answers and fails none.
- */
-const LOCK_TIMEOUT = '500ms';
 /** Waiting for another migrator, or rewriting a large table, may take minutes; then something is wrong. */
 const DEADLINE_MS = 10 * 60_000;
 
@@ -49,10 +45,7 @@ export async function migrate(
     deadlineMs: DEADLINE_MS,
   });
   try {
-    await session.run(
-      (sql) =>
-        sql`SELECT pg_advisory_lock(hashtextextended(${`muster migrate ${database.schema}`}, 0))`,
-    );
+    await session.run((sql) => sql.unsafe(lockText(database.schema)));
     const applied = await applyMissing(session, database.schema, migrations);
     return { ...applied, roles: await grant(session, database.schema, rolePrefix) };
   } finally {
@@ -65,19 +58,7 @@ async function applyMissing(
   schema: string,
   migrations: readonly Migration[],
 ): Promise<Omit<MigrationOutcome, 'roles'>> {
-  await session.run(async (sql) => {
-    await sql`SELECT set_config('lock_timeout', ${LOCK_TIMEOUT}, false)`;
-    await makeSchema(sql, schema);
-    await sql`CREATE TABLE IF NOT EXISTS schema_migration (
-      version    integer        NOT NULL PRIMARY KEY,
-      name       text           NOT NULL,
-      checksum   text           NOT NULL,
-      applied_at timestamptz(3) NOT NULL DEFAULT clock_timestamp(),
-      oldest_code integer       NOT NULL DEFAULT 0
-    )`;
-    await addOldestCode(sql, schema);
-    await sql`COMMENT ON TABLE schema_migration IS 'Which migrations were applied, and their SHA-256.'`;
-  });
+  await session.run((sql) => sql.unsafe(preparationText(schema)));
   const { version, pending, changed, known } = await session.run((sql) =>
     schemaStanding(sql, migrations),
   );
@@ -86,25 +67,6 @@ async function applyMissing(
   }
   for (const migration of pending) await apply(session, schema, migration);
   return { applied: pending.map(({ name }) => name), version: Math.max(version ?? 0, known) };
-}
-
-/** For schemas from before the column. Asked first: ALTER TABLE would wait for every reader each time. */
-async function addOldestCode(sql: Sql, schema: string): Promise<void> {
-  const [found] = await sql<{ there: boolean }[]>`
-    SELECT EXISTS (SELECT FROM information_schema.columns WHERE table_schema = ${schema}
-      AND table_name = 'schema_migration' AND column_name = 'oldest_code') AS there`;
-  if (found?.there !== true) {
-    await sql`ALTER TABLE schema_migration ADD COLUMN IF NOT EXISTS oldest_code integer NOT NULL DEFAULT 0`;
-  }
-  await sql`COMMENT ON COLUMN schema_migration.oldest_code
-    IS 'Code that knows no migration as new as this one may not work on the schema any more; 0: any may.'`;
-}
-
-/** Asked first: CREATE SCHEMA IF NOT EXISTS needs CREATE on the database even where the schema is there. */
-async function makeSchema(sql: Sql, schema: string): Promise<void> {
-  const [found] = await sql<{ there: boolean }[]>`
-    SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = ${schema}) AS there`;
-  if (found?.there !== true) await sql`CREATE SCHEMA IF NOT EXISTS ${sql(schema)}`;
 }
 
 /** After every migration, since each may bring tables. */
@@ -119,15 +81,5 @@ async function grant(
 }
 
 async function apply(session: Session, schema: string, migration: Migration): Promise<void> {
-  await inTransaction(session, async (sql) => {
-    await sql.unsafe(sqlOf(migration, schema));
-    await sql`INSERT INTO schema_migration (version, name, checksum, oldest_code)
-      VALUES (${migration.version}, ${migration.name}, ${migration.checksum}, ${migration.oldestCode})`;
-    if (migration.oldestCode > 0) await deposeLeader(sql);
-  });
-}
-
-/** Whoever leads must ask again whether it may: its next commit fails at the fence, and so its term ends. */
-async function deposeLeader(sql: Sql): Promise<void> {
-  await sql`UPDATE epoch SET epoch = epoch + 1`;
+  await inTransaction(session, (sql) => sql.unsafe(stepText(migration, schema)));
 }

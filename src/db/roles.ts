@@ -87,13 +87,18 @@ export function roleNames(prefix: string): RoleNames {
   return { owner, api, leader, readonly };
 }
 
+/** Whom the schema's tables belong to; null: there are none. */
+export async function tableOwner(sql: Sql, schema: string): Promise<string | null> {
+  const [row] = await sql<{ owner: string }[]>`
+    SELECT tableowner AS owner FROM pg_tables
+    WHERE schemaname = ${schema} AND tablename = 'event_log'`;
+  return row?.owner ?? null;
+}
+
 /** The prefix that this schema's tables were given to, so that later migrations renew the grants; or null. */
 export async function appliedPrefix(sql: Sql, schema: string): Promise<string | null> {
-  const [row] = await sql<{ prefix: string | null }[]>`
-    SELECT substring(tableowner FROM '^(.+)_owner$') AS prefix FROM pg_tables
-    WHERE schemaname = ${schema} AND tablename = 'event_log'`;
-  const prefix = row?.prefix ?? null;
-  if (prefix === null) return null;
+  const prefix = /^(.+)_owner$/.exec((await tableOwner(sql, schema)) ?? '')?.[1];
+  if (prefix === undefined) return null;
   const missing = await missingRoles(sql, roleNames(prefix));
   return missing.length === 0 ? prefix : null;
 }

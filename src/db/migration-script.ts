@@ -1,0 +1,100 @@
+/**
+ * What is done to a schema, as text: `migrate` runs it, and `muster migrate --plan` prints it for those who let nobody
+ * but an administrator change a database. One source, so that what is printed is what would run.
+ */
+import { sqlOf, type Migration } from './migration-files.ts';
+
+/**
+ * Every statement on the table that comes later stands behind a waiting DDL: agents wait 2 s for a verdict and 10 s in
+ * all, so that half a second delays answers and fails none.
+ */
+const LOCK_TIMEOUT = '500ms';
+
+/** One migrator of a schema at a time; without a timeout, since another's work may take minutes. */
+export function lockText(schema: string): string {
+  return `SELECT pg_advisory_lock(${lockKey(schema)});`;
+}
+
+function lockKey(schema: string): string {
+  return `hashtextextended('muster migrate ${schema}', 0)`;
+}
+
+/** The schema and the list of what was applied, unless they are there. Changes nothing on a second run. */
+export function preparationText(schema: string): string {
+  return `SET lock_timeout = '${LOCK_TIMEOUT}';
+DO $$ BEGIN
+  -- Asked first: CREATE SCHEMA IF NOT EXISTS needs CREATE on the database even where the schema is there.
+  IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '${schema}') THEN
+    CREATE SCHEMA IF NOT EXISTS "${schema}";
+  END IF;
+END $$;
+CREATE TABLE IF NOT EXISTS schema_migration (
+  version    integer        NOT NULL PRIMARY KEY,
+  name       text           NOT NULL,
+  checksum   text           NOT NULL,
+  applied_at timestamptz(3) NOT NULL DEFAULT clock_timestamp(),
+  oldest_code integer       NOT NULL DEFAULT 0
+);
+DO $$ BEGIN
+  -- For schemas from before the column. Asked first: ALTER TABLE would wait for every reader each time.
+  IF NOT EXISTS (SELECT FROM information_schema.columns WHERE table_schema = '${schema}'
+      AND table_name = 'schema_migration' AND column_name = 'oldest_code') THEN
+    ALTER TABLE schema_migration ADD COLUMN IF NOT EXISTS oldest_code integer NOT NULL DEFAULT 0;
+  END IF;
+END $$;
+COMMENT ON TABLE schema_migration IS 'Which migrations were applied, and their SHA-256.';
+COMMENT ON COLUMN schema_migration.oldest_code
+  IS 'Code that knows no migration as new as this one may not work on the schema any more; 0: any may.';`;
+}
+
+/** One migration and its record, for one transaction. */
+export function stepText(migration: Migration, schema: string): string {
+  const { version, name, checksum, oldestCode } = migration;
+  const values = [version, literal(name), literal(checksum), oldestCode].join(', ');
+  return [
+    ended(sqlOf(migration, schema)),
+    `INSERT INTO schema_migration (version, name, checksum, oldest_code)\n  VALUES (${values});`,
+    ...(oldestCode > 0 ? [DEPOSE_LEADER] : []),
+  ].join('\n\n');
+}
+
+/** Whoever leads must ask again whether it may: its next commit fails at the fence, and so its term ends. */
+const DEPOSE_LEADER = 'UPDATE epoch SET epoch = epoch + 1;';
+
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+
+function ended(sql: string): string {
+  const text = sql.trimEnd();
+  return text.endsWith(';') ? text : `${text}\n;`;
+}
+
+/**
+ * All of it, for psql as it stands. `owner`: whom the tables belong to, and so what is new will; null: there are none
+ * yet, and whoever runs it will own them.
+ */
+export function scriptOf(
+  schema: string,
+  pending: readonly Migration[],
+  owner: string | null,
+): string {
+  const steps = pending.map(
+    (step) => `-- ${step.name}\nBEGIN;\n${stepText(step, schema)}\nCOMMIT;`,
+  );
+  return [...beginning(schema, owner), preparationText(schema), ...steps, ending(schema)].join(
+    '\n\n',
+  );
+}
+
+function beginning(schema: string, owner: string | null): string[] {
+  const head = `-- Schema ${schema}, for psql as it stands. It stops at the first failure; what was committed before stays: print the
+-- plan again for the rest. "muster migrate" afterwards applies nothing, and renews the grants of roles.
+\\set ON_ERROR_STOP on`;
+  const role = owner === null ? [] : [`SET ROLE "${owner.replaceAll('"', '""')}";`];
+  return [head, [...role, `SET search_path = "${schema}";`, lockText(schema)].join('\n')];
+}
+
+/** For a session that goes on. */
+function ending(schema: string): string {
+  const reset = ['lock_timeout', 'search_path', 'role'].map((name) => `RESET ${name};`);
+  return [`SELECT pg_advisory_unlock(${lockKey(schema)});`, ...reset].join('\n');
+}
