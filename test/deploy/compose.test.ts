@@ -156,6 +156,17 @@ it('balances over exactly the replicas, and scrapes each', () => {
   );
 });
 
+it('alerts by the very file that the chart ships (test/chart sees that it does)', () => {
+  const prometheus = parse(readFileSync('docker/prometheus.yml', 'utf8')) as {
+    rule_files?: string[];
+  };
+  const mounted = (service('prometheus').volumes ?? []).map((mount) => mount.split(':'));
+  const sources = (prometheus.rule_files ?? []).map(
+    (file) => mounted.find(([, inside]) => inside === file)?.[0],
+  );
+  expect(sources).toEqual(['./chart/files/alerts.yaml']);
+});
+
 it('is upgraded one replica after the other, as the guide says', () => {
   const guide = readFileSync('docs/guides/upgrading.md', 'utf8');
   const names = /for replica in (.*); do/.exec(guide)?.[1]?.split(' ');
