@@ -1,7 +1,8 @@
 /** The chart, without a cluster: lint, rendering, Kubernetes' schemas, and what must hold of each object. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { ConfigSchema } from '../../src/config/schema.ts';
 import { at, CHART, helm, HELM, one, render, type Rendered } from './support/helm.ts';
 import { schemaCheck } from './support/schemas.ts';
@@ -118,6 +119,22 @@ describe.skipIf(HELM === null)('chart', () => {
     it('has no Secret of its own', () => {
       expect(render(values).filter(({ kind }) => kind === 'Secret')).toEqual([]);
     });
+  });
+
+  it('alerts by one file, which docker-compose.yml mounts, too', () => {
+    const file = readFileSync(path.join(CHART, 'files/alerts.yaml'), 'utf8');
+    expect(at(one(render('split'), 'PrometheusRule'), 'spec')).toEqual(parse(file));
+  });
+
+  it('keeps what the image sets for Node where an example sets more', () => {
+    const dockerfile = readFileSync(path.join(CHART, '../Dockerfile'), 'utf8');
+    const ofImage = /^ENV NODE_OPTIONS=(.*)$/m.exec(dockerfile)?.[1] ?? '';
+    expect(ofImage).not.toBe('');
+    for (const object of VALUES.flatMap((values) => render(values))) {
+      const env = (at(object, `${CONTAINER}.env`) ?? []) as { name: string; value?: string }[];
+      for (const { value } of env.filter(({ name }) => name === 'NODE_OPTIONS'))
+        expect(value?.split(' ')).toEqual(expect.arrayContaining(ofImage.split(' ')));
+    }
   });
 
   it('migrates before everything else, leaning on nothing that the release makes', () => {
