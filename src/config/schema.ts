@@ -267,7 +267,7 @@ export const ConfigSchema = Type.Object({
     'Event log',
     0,
     [0, 1_000_000],
-    'Size of the log, with indexes, beyond which its oldest partition is detached; 0: any. An event costs about half a kilobyte.',
+    'Size of the log, with indexes, beyond which its oldest partition is detached; 0: any. A release costs some 7 kB a host.',
   ),
   logExportDir: optional(
     'Event log',
