@@ -115,7 +115,8 @@ export const COMMANDS: Readonly<Record<CommandName, CommandSpec>> = {
     route: '/v1/hosts/:name/write-off',
     role: 'admin',
     params: { name: 'hostname' },
-    summary: "Close a dead host's open records, so that nothing waits for it",
+    summary:
+      "Close a host's records, so that no rollout waits for it: it is dead, went back or moved on",
   },
   ClearQuarantine: {
     route: '/v1/quarantines/:channel/:closure/clear',

@@ -5,12 +5,15 @@
  */
 import type { OperatorCommand, OperatorInput } from '../input.ts';
 import type { Verdict } from '../log.ts';
+import { isOpen } from '../host/record.ts';
 import type { Pass } from '../pass.ts';
 import { apply } from '../planner/progress.ts';
 import { withdrawal } from '../planner/withdraw.ts';
+import { dispatches } from '../rollout/states.ts';
+import { isUnderway } from '../rollout/step-rollout.ts';
 import type { Change } from '../state/change.ts';
 import type { RecordRow, Stop } from '../state/rows.ts';
-import { quarantineKey, type RolloutState } from '../state/state.ts';
+import { quarantineKey, type FleetState, type RolloutState } from '../state/state.ts';
 import { closeRecord } from './abandon.ts';
 import { refused } from './refusals.ts';
 import { createToken, revokeToken } from './tokens.ts';
@@ -207,12 +210,33 @@ function withdrawAll(pass: Pass, hostname: string): Verdict {
 }
 
 function writeOff(pass: Pass, hostname: string): Verdict {
-  const found = rolloutsOf(pass, hostname);
-  for (const rollout of found) {
-    const record = rollout.records.get(hostname);
-    if (record !== undefined) closeRecord(pass, rollout, record, 'written-off');
-  }
-  return found.length > 0 ? APPLIED : refused('not-found', `host ${hostname} has no open record`);
+  const found = recordsToWriteOff(pass.state, hostname);
+  for (const { rollout, record } of found) closeRecord(pass, rollout, record, 'written-off');
+  return found.length > 0
+    ? APPLIED
+    : refused(
+        'not-found',
+        `host ${hostname} has no open record, and none that a rollout waits for`,
+      );
+}
+
+/** By rollout: the order in which they are logged must not follow from how the state was loaded. */
+function recordsToWriteOff({ hosts, rollouts }: FleetState, hostname: string) {
+  return [...(hosts.get(hostname)?.rollouts ?? [])].sort().flatMap((id) => {
+    const rollout = rollouts.get(id);
+    const record = rollout?.records.get(hostname);
+    if (rollout === undefined || record === undefined) return [];
+    return isOpen(record) || isWaitedFor(rollout, record) ? [{ rollout, record }] : [];
+  });
+}
+
+/**
+ * History of the host, and yet nobody but an operator can answer for it: where it went back, or moved on without
+ * this release, its wave may be unproven and its edges stay closed.
+ */
+function isWaitedFor({ row }: RolloutState, { state, closed }: RecordRow): boolean {
+  if (closed === null) return state === 'Reverted' && dispatches(row.state);
+  return closed === 'abandoned' && isUnderway(row.state);
 }
 
 /** Those in which its record is open. */

@@ -114,7 +114,8 @@ function blockerOf(state: FleetState, rollout: RolloutState, key: string): Said 
       return {
         because: `no host of wave ${String(wave)} came through, and none was written off or cleared`,
         releasedBy: 'one host of the wave converges, or an operator writes one off',
-        hosts: absent(state, tally.pending),
+        // None of them did: whoever is to be written off is among them.
+        hosts: hostsOf(rollout, wave),
       };
     case 'budget-exceeded':
       return exceeded(state, rollout, Number(subject));
@@ -132,6 +133,12 @@ function exceeded(state: FleetState, rollout: RolloutState, index: number): Said
     releasedBy: 'enough of these hosts come through; nothing more is granted until then',
     hosts: inFlight,
   };
+}
+
+function hostsOf({ records }: RolloutState, wave: number): string[] {
+  return [...records.values()]
+    .filter((record) => record.wave === wave)
+    .map(({ hostname }) => hostname);
 }
 
 function absent(state: FleetState, pending: ReadonlySet<string>): string[] {

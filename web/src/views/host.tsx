@@ -59,6 +59,13 @@ export function Host({ name }: { readonly name: string }) {
   );
 }
 
+/** Where it moved on without the release of a rollout that is under way, that may wait for an operator's word. */
+function mayBeWrittenOff({ state, closed, rolloutState }: InRollout): boolean {
+  return closed === undefined
+    ? state !== 'Converged'
+    : closed === 'abandoned' && ['Opening', 'Active', 'Converging'].includes(rolloutState);
+}
+
 function HostCommands({
   host,
   reload,
@@ -69,9 +76,7 @@ function HostCommands({
   const { hostname: name, seq } = host;
   const common = { expectedSeq: seq, onDone: reload };
   const dispatched = host.rollouts.some(({ dispatch }) => dispatch !== undefined);
-  const open = host.rollouts.some(
-    ({ state, closed }) => state !== 'Converged' && closed === undefined,
-  );
+  const open = host.rollouts.some(mayBeWrittenOff);
   return (
     <div class="buttons">
       {host.hold === undefined ? (
@@ -104,7 +109,7 @@ function HostCommands({
         <CommandButton
           {...common}
           label="Write it off"
-          about="For a machine that is dead: closes its open records, so that nothing waits for it."
+          about="For a machine that is dead, went back or moved on: closes its records, so that no rollout waits for it."
           command="WriteOffHost"
           path={path`/v1/hosts/${name}/write-off`}
           danger

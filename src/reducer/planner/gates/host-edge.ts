@@ -12,10 +12,17 @@ export const hostEdge: Gate = {
   },
   explain: (held, subject) => ({
     because: `${subject} is ${unfinished(held, subject) ?? 'through'}`,
-    releasedBy: `${subject} is Converged, Deferred or closed`,
+    releasedBy: isHistory(held, subject)
+      ? `an operator writes ${subject} off, or a new commit opens the next rollout`
+      : `${subject} is Converged, Deferred or closed`,
     hosts: [subject],
   }),
 };
+
+/** It will not get any further here. */
+function isHistory({ rollout }: Held, gating: string): boolean {
+  return rollout.records.get(gating)?.state === 'Reverted';
+}
 
 function unfinished({ rollout }: Held, gating: string): string | null {
   const record = rollout.records.get(gating);
