@@ -210,6 +210,11 @@ export const METRICS = {
     labels: [],
     help: 'Inputs waiting for the leader, as this replica last saw it; counted up to the limit.',
   },
+  muster_queue_bytes: {
+    type: 'gauge',
+    labels: [],
+    help: 'Payloads of those inputs in bytes; the queue is also full at 4 KiB for each row of its limit.',
+  },
   muster_queue_oldest_seconds: {
     type: 'gauge',
     labels: [],

@@ -293,7 +293,7 @@ table input_queue with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert
   kind text not null -- Kind of input.
   hostname text -- Host that it is of.
   rollout_id text -- Rollout that it names.
-  payload json not null -- The input.
+  payload json not null storage e -- The input.
   replica text -- Who waits for the verdict.
   enqueued_at timestamp(3) with time zone not null default clock_timestamp() -- When.
   together boolean not null default false -- Its verdict is read from commit_verdicts, not from verdict.

@@ -16,6 +16,12 @@ export interface ClaimedInput {
 }
 
 /**
+ * Payloads of one claim in bytes, but for the one that goes beyond: they are read in some tens of milliseconds, and what
+ * the batch's time leaves undecided is read again. Agents may send 256 KiB each.
+ */
+export const CLAIM_BYTES = 4_000_000;
+
+/**
  * The oldest rows that are not in flight. By id, never above a cursor: ids become visible out of order, and
  * a lower one that commits late must still be taken.
  */
@@ -26,8 +32,15 @@ export async function claimInputs(
 ): Promise<readonly ClaimedInput[]> {
   return sql<ClaimedInput[]>`
     SELECT id, kind, payload::text AS payload, replica, together
-    FROM input_queue WHERE NOT (id = ANY(${plainArray(inFlight)}::bigint[]))
-    ORDER BY id LIMIT ${limit}`;
+    FROM (
+      SELECT *, sum(pg_column_size(payload)) OVER (ORDER BY id) - pg_column_size(payload) AS before
+      FROM (
+        SELECT id, kind, payload, replica, together
+        FROM input_queue WHERE NOT (id = ANY(${plainArray(inFlight)}::bigint[]))
+        ORDER BY id LIMIT ${limit}
+      ) AS oldest
+    ) AS sized
+    WHERE before < ${CLAIM_BYTES} ORDER BY id`;
 }
 
 /** Removes decided inputs; the caller compares the count, since a missing row means another decided it. */

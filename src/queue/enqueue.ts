@@ -56,15 +56,19 @@ export async function insertInputs(
 export interface QueueGauge {
   /** Rows waiting; counted up to `most`. */
   readonly rows: number;
+  /** Of their payloads. */
+  readonly bytes: number;
   /** Milliseconds since the oldest was stored; 0 when empty. */
   readonly oldestMs: number;
 }
 
 /** How much waits, looking at `most` rows at the most. */
 export async function readGauge(sql: Sql, most: number): Promise<QueueGauge> {
-  const [row] = await sql<{ rows: number; oldest: number | null }[]>`
-    SELECT (SELECT count(*) FROM (SELECT 1 FROM input_queue LIMIT ${most}) AS few)::int AS rows,
+  const [row] = await sql<{ rows: number; bytes: number; oldest: number | null }[]>`
+    SELECT count(*)::int AS rows, coalesce(sum(pg_column_size(payload)), 0)::bigint AS bytes,
       (SELECT extract(epoch FROM clock_timestamp() - enqueued_at)::float8 * 1000
-       FROM input_queue ORDER BY id LIMIT 1) AS oldest`;
-  return { rows: row?.rows ?? 0, oldestMs: Math.max(0, row?.oldest ?? 0) };
+       FROM input_queue ORDER BY id LIMIT 1) AS oldest
+    FROM (SELECT payload FROM input_queue LIMIT ${most}) AS few`;
+  const { rows = 0, bytes = 0, oldest = null } = row ?? {};
+  return { rows, bytes, oldestMs: Math.max(0, oldest ?? 0) };
 }

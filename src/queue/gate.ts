@@ -8,7 +8,7 @@ import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import { readGauge } from './enqueue.ts';
 
 export interface QueueLimits {
-  /** Rows that may wait for the leader, of all replicas together. */
+  /** Rows that may wait for the leader, of all replicas together; as many times `ROW_BYTES` of payload. */
   readonly queueRows: number;
   /** Milliseconds: age of the oldest waiting row. */
   readonly queueAgeMs: number;
@@ -35,6 +35,8 @@ interface GateOptions {
 }
 
 const LOOK_EVERY_MS = 500;
+/** What a row of the queue may hold on average: ordinary ones have some 300 bytes, the largest 256 KiB. */
+export const ROW_BYTES = 4_096;
 
 export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOptions): QueueGate {
   let full = false;
@@ -47,9 +49,13 @@ export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOp
     try {
       const gauge = await pool.run((sql) => readGauge(sql, limits.queueRows));
       const was = full;
-      full = gauge.rows >= limits.queueRows || gauge.oldestMs >= limits.queueAgeMs;
+      full =
+        gauge.rows >= limits.queueRows ||
+        gauge.bytes >= limits.queueRows * ROW_BYTES ||
+        gauge.oldestMs >= limits.queueAgeMs;
       reachable = true;
       metrics.set('muster_queue_rows', {}, gauge.rows);
+      metrics.set('muster_queue_bytes', {}, gauge.bytes);
       metrics.set('muster_queue_oldest_seconds', {}, gauge.oldestMs / 1_000);
       if (full && !was) logger.warn({ ...gauge, ...limits }, 'the queue is full: inputs get 503');
     } catch (error) {

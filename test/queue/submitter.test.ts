@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Sql } from '../../src/db/driver.ts';
 import type { SubmitResult } from '../../src/queue/submitter.ts';
 import type { StoredInput } from '../../src/wire/input.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -109,6 +110,19 @@ describe('submitter', () => {
     const result = await a.submitter.submit(TICK, { waitMs: 0 });
     expect(result).toMatchObject({ status: 'unavailable', why: 'queue-full' });
     expect(result).toHaveProperty('retryAfterSecs', 6);
+  });
+
+  it('is full by size: large inputs count for many', async () => {
+    const a = await start({ queueRows: 100 });
+    const fill = (rows: number) => (sql: Sql) => sql`
+      INSERT INTO input_queue (kind, payload)
+      SELECT 'Tick', json_build_object('kind', 'Tick', 'pad', repeat('x', 50000))
+      FROM generate_series(1, ${rows})`;
+    await a.pool.run(fill(7));
+    expect(await a.submitter.ready()).toBe(true);
+    await a.pool.run(fill(2));
+    await eventually(() => a.submitter.ready()).toBe(false);
+    expect(await a.submitter.submit(TICK, { waitMs: 0 })).toMatchObject({ why: 'queue-full' });
   });
 
   it('is full by age', async () => {
