@@ -3,6 +3,10 @@
  * through whichever replica. The key and the input are stored by one statement, so there is no moment at
  * which one is there without the other; the leader writes the verdict with what it decided; and a repeat
  * finds both. Nothing about it lives in a process.
+ *
+ * What is found may yet be lost: a commit whose wait for the synchronous standby was cancelled, or was cut short by a
+ * crash of the primary, shows like any other. So before an answer rests on a row that was read, a commit of our own
+ * waits for the standby: what it has confirmed, it has with everything that was committed before.
  */
 import { createHash } from 'node:crypto';
 import { databaseProblem, isDataError, sqlState } from '../db/errors.ts';
@@ -113,6 +117,14 @@ async function readVerdict(sql: Sql, inputId: number): Promise<Judged | null> {
   return verdict === null ? null : { status: 'judged', verdict, seqs: row.seqs };
 }
 
+/** A commit that changes nothing, but has to be waited for: it writes WAL, and needs no right on any table. */
+async function commitMark(sql: Sql): Promise<void> {
+  await sql`SELECT pg_logical_emit_message(true, 'muster', 'a command is answered')`;
+}
+
+/** Sends what writes, and rejects when the standby was not waited for. */
+type Durably = <T>(statement: (sql: Sql) => Promise<T>) => Promise<T>;
+
 export function createKeyedEntrance(options: KeyedOptions): KeyedEntrance {
   const seen = { notDurable: 0 };
   const pool = createPool(options.database, {
@@ -123,11 +135,18 @@ export function createKeyedEntrance(options: KeyedOptions): KeyedEntrance {
       if (options.isNotDurable(notice)) seen.notDurable += 1;
     },
   });
+  const durably: Durably = async (statement) => {
+    const before = seen.notDurable;
+    const result = await pool.run(statement);
+    if (seen.notDurable !== before) throw new Error('the standby did not confirm the commit');
+    return result;
+  };
   const submit = async (request: KeyedRequest, waitMs: number): Promise<KeyedResult> => {
     const until = options.clock.monotonic() + waitMs;
-    const { stored, repeated } = await claim(pool, request, options.replica, seen);
+    const { stored, repeated } = await claim(pool, durably, request, options.replica);
     if (stored.hash !== hashOf(request)) return { status: 'reused', repeated };
     const judged = await verdictBy(options, pool, stored.inputId, until);
+    if (repeated || judged !== null) await durably(commitMark);
     return { ...(judged ?? { status: 'queued' }), repeated };
   };
   return {
@@ -137,7 +156,7 @@ export function createKeyedEntrance(options: KeyedOptions): KeyedEntrance {
       } catch (error) {
         const detail = databaseProblem(error);
         if (isDataError(error)) return { status: 'invalid', detail, repeated: false };
-        options.logger.warn({ problem: detail }, 'a command was not stored');
+        options.logger.warn({ problem: detail }, 'a command was not stored, or may be lost yet');
         return { status: 'away', repeated: false };
       }
     },
@@ -147,16 +166,14 @@ export function createKeyedEntrance(options: KeyedOptions): KeyedEntrance {
 
 async function claim(
   pool: Pool,
+  durably: Durably,
   request: KeyedRequest,
   replica: string,
-  seen: { readonly notDurable: number },
 ): Promise<{ readonly stored: StoredKey; readonly repeated: boolean }> {
   const known = await pool.run((sql) => findKey(sql, request.key));
   if (known !== null) return { stored: known, repeated: true };
   try {
-    const before = seen.notDurable;
-    const stored = await pool.run((sql) => storeKeyed(sql, request, replica));
-    if (seen.notDurable !== before) throw new Error('the standby did not confirm the commit');
+    const stored = await durably((sql) => storeKeyed(sql, request, replica));
     return { stored, repeated: false };
   } catch (error) {
     if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
