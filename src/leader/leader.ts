@@ -13,7 +13,7 @@ import { createPool } from '../db/pool.ts';
 import type { Session } from '../db/session.ts';
 import type { Term } from './election.ts';
 import { LeaderTerm, type TermOptions } from './term.ts';
-import { prepareWriter } from './writer.ts';
+import { assertBeside, prepareWriter } from './writer.ts';
 
 export interface LeaderOptions extends Omit<TermOptions, 'pool'> {
   readonly database: DatabaseOptions;
@@ -60,7 +60,6 @@ async function leadOnAndOn(
   signal: AbortSignal,
 ): Promise<void> {
   const { database, listener, logger, random } = options;
-  const pool = createPool(database, { role: 'leader', max: 2, statementMs: CLAIM_MS });
   let failures = 0;
   while (!signal.aborted) {
     const ready = prepareWriter(database);
@@ -71,12 +70,13 @@ async function leadOnAndOn(
       await ready.end();
       break;
     }
+    // For this term only: connections of an earlier one may lead to a server that was left behind by a promotion.
+    const pool = createPool(database, { role: 'leader', max: 2, statementMs: CLAIM_MS });
     const openWriter = () => ready.take(lock.pid);
     const failed = await leadOnce({ ...options, pool, openWriter }, lock, setTerm, signal);
     failures = failed ? failures + 1 : 0;
     if (failed) await pause(backoffMs(AGAIN, failures - 1, random), signal);
   }
-  await pool.end();
 }
 
 /** One term with a held lock; true when it ended by a failure. */
@@ -91,7 +91,10 @@ async function leadOnce(
   const endWriter = (): void => void writer?.end();
   lock.lost.addEventListener('abort', endWriter, { once: true });
   try {
+    const beside = assertBeside(options.pool, lock.pid);
+    beside.catch(() => undefined); // heard below
     writer = await options.openWriter();
+    await beside;
     lock.lost.throwIfAborted();
     await leadTerm(options, writer, setTerm, signal);
     metrics.count('muster_leader_terms_ended_total', { why: 'stopped' });
@@ -105,7 +108,7 @@ async function leadOnce(
     setTerm(null);
     lock.lost.removeEventListener('abort', endWriter);
     // Whoever is next waits at the epoch row for what the writer may still have open.
-    await Promise.all([writer?.end(), lock.release()]);
+    await Promise.all([writer?.end(), lock.release(), options.pool.end()]);
   }
 }
 

@@ -7,6 +7,7 @@
  */
 import type { DatabaseOptions, Sql } from '../db/driver.ts';
 import { seesLock } from '../db/lock.ts';
+import type { Pool } from '../db/pool.ts';
 import { openSession, type Session } from '../db/session.ts';
 import { schemaStanding } from '../db/standing.ts';
 import { insertRows, makePartitionsAhead } from '../eventlog/append.ts';
@@ -81,4 +82,10 @@ async function isBeside(writer: Session, pid: number, deadlineMs: number): Promi
   } catch {
     return false; // it is over then
   }
+}
+
+/** Claims have connections of their own: what is claimed on one server must not be decided on another. */
+export async function assertBeside(pool: Pool, pid: number): Promise<void> {
+  if (await pool.run((sql) => seesLock(sql, 'leader', pid))) return;
+  throw new Error('claims do not see the lock: they reached another server');
 }

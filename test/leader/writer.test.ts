@@ -4,7 +4,7 @@ import type { DatabaseOptions } from '../../src/db/driver.ts';
 import { startListener, type Listener } from '../../src/db/listen.ts';
 import { acquireLock, type HeldLock } from '../../src/db/lock.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
-import { prepareWriter } from '../../src/leader/writer.ts';
+import { assertBeside, prepareWriter } from '../../src/leader/writer.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { silentLogger } from '../support/installation.ts';
@@ -59,4 +59,10 @@ it('is none where the lock cannot be seen', async () => {
   const [other] = await pool.run((sql) => sql<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`);
   await expect(prepareWriter(database).take(other?.pid ?? 0)).rejects.toThrow('another server');
   await eventually(writers).toEqual([]);
+});
+
+it('claims beside the lock only', async () => {
+  await assertBeside(pool, lock.pid);
+  const [other] = await pool.run((sql) => sql<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`);
+  await expect(assertBeside(pool, other?.pid ?? 0)).rejects.toThrow('another server');
 });
