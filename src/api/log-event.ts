@@ -3,7 +3,8 @@ import type { TailRow } from '../eventlog/tail.ts';
 import type { LogEvent } from '../wire/log-event.ts';
 
 export function logEvent(row: TailRow): LogEvent {
-  const { seq, ts, epoch, kind, hostname, rolloutId, channel, actor, causedBy, payload } = row;
+  const { seq, ts, epoch, kind, hostname, rolloutId, channel, actor, causedBy } = row;
+  const { payload, omitted = null } = row;
   return {
     seq,
     ts,
@@ -15,5 +16,6 @@ export function logEvent(row: TailRow): LogEvent {
     ...(actor === null ? {} : { actor }),
     ...(causedBy === null ? {} : { causedBy }),
     payload,
+    ...(omitted === null ? {} : { omitted }),
   };
 }

@@ -16,6 +16,7 @@ import {
   type TailQuery,
   type TailRow,
 } from '../eventlog/tail.ts';
+import { inBrief, isSurelySmall } from '../eventlog/large-rows.ts';
 import { databaseProblem } from '../db/errors.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import { formatCursor, type LogCursor } from '../wire/log-event.ts';
@@ -45,8 +46,8 @@ export interface Sink {
 const LOOK_EVERY_MS = 15_000;
 /** Whoever may read no more stops reading about as soon as they are refused elsewhere. */
 const ADMIT_EVERY_MS = 1_000;
-/** Rows of one read: some 300 kB, a few milliseconds. */
-const PAGE_ROWS = 500;
+/** Of one read: some 300 kB, a few milliseconds. Whole: which hosts a row is about is read off it. */
+const PAGE = { limit: 500, whole: true };
 /** Reads of streams that are behind, at once: the API has few connections, and agents come first. */
 const LANES = 2;
 /** A client is asked to come back after this, so that whether it may still read is judged anew. */
@@ -58,6 +59,8 @@ const FULL_RETRY_SECS = 30;
 export interface StreamStart {
   readonly sink: Sink;
   readonly filter: TailFilter;
+  /** It wants large rows with all they hold. */
+  readonly whole: boolean;
   readonly at: LogCursor;
   /** Whether its reader would be admitted now; asked again and again. */
   readonly isAdmitted: () => Promise<boolean>;
@@ -65,6 +68,7 @@ export interface StreamStart {
 
 export class LogStream {
   readonly filter: TailFilter;
+  readonly whole: boolean;
   readonly sink: Sink;
   readonly isAdmitted: StreamStart['isAdmitted'];
   /** Everything up to here was sent, or did not match. */
@@ -75,10 +79,11 @@ export class LogStream {
   asking = false;
   cancel: () => void = () => undefined;
 
-  constructor({ sink, filter, at, isAdmitted }: StreamStart) {
+  constructor({ sink, filter, whole, at, isAdmitted }: StreamStart) {
     this.sink = sink;
     this.isAdmitted = isAdmitted;
     this.filter = filter;
+    this.whole = whole;
     this.at = at;
   }
 
@@ -127,7 +132,7 @@ export class LogStreams {
         why: this.draining ? 'draining' : 'streams-full',
       });
     }
-    const tail = await this.options.read({ after: null, limit: 0 });
+    const tail = await this.options.read({ after: null, limit: 0, whole: false });
     if (tail === null) throw new Refusal('not-ready', 'no leader has begun the log yet');
     return from ?? { incarnation: tail.incarnation, seq: tail.head };
   }
@@ -227,19 +232,19 @@ export class LogStreams {
     let more = false;
     while (this.live.size > 0 && (more || seen !== this.wakes)) {
       seen = this.wakes;
-      const tail = await this.options.read({ after: this.at.seq, limit: PAGE_ROWS });
+      const tail = await this.options.read({ after: this.at.seq, ...PAGE });
       if (tail === null) return;
       // Judged by what was read here before: a stream may have read a later head for itself.
       const other = isOther(this.at, tail);
-      more = other || tail.rows.length === PAGE_ROWS;
-      const next = other ? continued(this.at, tail) : reached(tail, more);
+      more = other || tail.more;
+      const next = other ? continued(this.at, tail) : reached(tail);
       this.handOut(tail, other, next);
       this.at = next;
     }
   }
 
   private handOut(tail: Tail, other: boolean, next: LogCursor): void {
-    const texts = new Map<number, string>();
+    const texts = new Map<string, string>();
     for (const stream of [...this.live]) {
       if (other) tellOther(stream, tail);
       else {
@@ -266,7 +271,7 @@ export class LogStreams {
   private async catchUpOn(stream: LogStream): Promise<void> {
     while (!stream.ended && !stream.full) {
       const seen = this.wakes;
-      const query = { ...stream.filter, after: stream.at.seq, limit: PAGE_ROWS };
+      const query = { ...stream.filter, after: stream.at.seq, ...PAGE };
       const tail = await this.options.read(query);
       if (tail === null || hasEnded(stream)) return;
       if (isOther(stream.at, tail)) {
@@ -274,9 +279,8 @@ export class LogStreams {
         continue;
       }
       tellMissing(stream, tail);
-      const more = tail.rows.length === PAGE_ROWS;
-      hand(stream, tail.rows, reached(tail, more), new Map());
-      if (more || isFull(stream) || !this.join(stream)) continue;
+      hand(stream, tail.rows, reached(tail), new Map());
+      if (tail.more || isFull(stream) || !this.join(stream)) continue;
       if (seen !== this.wakes) this.follow();
       return;
     }
@@ -329,19 +333,19 @@ function hand(
   stream: LogStream,
   rows: readonly TailRow[],
   next: LogCursor,
-  texts: Map<number, string>,
+  texts: Map<string, string>,
 ): void {
   for (const row of rows) {
     if (row.seq <= stream.at.seq || !matches(row, stream.filter)) continue;
     stream.at = { ...next, seq: row.seq };
-    stream.send(textOf(row, next.incarnation, texts));
+    stream.send(textOf(row, next, stream.whole, texts));
     if (stream.full) return;
   }
   if (next.seq > stream.at.seq) stream.at = next;
 }
 
 /** How far a read page goes: with no more to come, to the head, whatever of it matched. */
-function reached({ incarnation, head, rows }: Tail, more: boolean): LogCursor {
+function reached({ incarnation, head, rows, more }: Tail): LogCursor {
   return { incarnation, seq: more ? (rows.at(-1)?.seq ?? head) : head };
 }
 
@@ -355,13 +359,26 @@ function continued(at: LogCursor, { incarnation, head }: Tail): LogCursor {
 }
 
 /** Written once, for however many streams. */
-function textOf(row: TailRow, incarnation: string, texts: Map<number, string>): string {
-  const known = texts.get(row.seq);
+function textOf(
+  row: TailRow,
+  { incarnation }: LogCursor,
+  whole: boolean,
+  texts: Map<string, string>,
+): string {
+  const key = `${String(row.seq)}${whole ? ' whole' : ''}`;
+  const known = texts.get(key);
   if (known !== undefined) return known;
   const id = formatCursor({ incarnation, seq: row.seq });
-  const text = `id: ${id}\nevent: log\ndata: ${JSON.stringify(logEvent(row))}\n\n`;
-  texts.set(row.seq, text);
+  const text = `id: ${id}\nevent: log\ndata: ${dataOf(row, whole)}\n\n`;
+  texts.set(key, text);
   return text;
+}
+
+function dataOf(row: TailRow, whole: boolean): string {
+  const text = JSON.stringify(logEvent(row));
+  if (whole || isSurelySmall(text)) return text;
+  const { payload, omitted } = inBrief(row.payload);
+  return omitted === null ? text : JSON.stringify(logEvent({ ...row, payload, omitted }));
 }
 
 /** Runs at most `width` tasks at once, the rest in order of arrival. */

@@ -6,7 +6,9 @@
 import type { Sql } from '../db/driver.ts';
 import type { LogKind } from '../reducer/log.ts';
 import type { Time } from '../reducer/time.ts';
+import type { Omitted } from '../wire/log-event.ts';
 import { columnsOf, isAbout, rowsAbout, type AboutHost } from './about-host.ts';
+import { isFull, pageOf, type PageQuery } from './large-rows.ts';
 
 export interface TailRow {
   readonly seq: number;
@@ -20,6 +22,8 @@ export interface TailRow {
   readonly causedBy: number | null;
   /** Parsed, with `v` and `changes`. */
   readonly payload: unknown;
+  /** Members of a large payload that were left out; absent or null: none. */
+  readonly omitted?: Omitted | null;
 }
 
 export interface TailFilter {
@@ -28,10 +32,13 @@ export interface TailFilter {
   readonly host?: AboutHost | undefined;
 }
 
-export interface TailQuery extends TailFilter {
+export interface TailQuery extends TailFilter, PageQuery {
   /** Rows above this seq, lowest first; null: the newest rows. */
   readonly after: number | null;
+  /** Fewer are read where they are large. */
   readonly limit: number;
+  /** Large rows with all they hold; else they are in brief. */
+  readonly whole?: boolean;
 }
 
 export interface Tail {
@@ -42,9 +49,12 @@ export interface Tail {
   readonly floor: number;
   /** In order of seq. */
   readonly rows: readonly TailRow[];
+  /** There may be more that match, in the direction that was read. */
+  readonly more: boolean;
 }
 
-type Joined = Omit<Tail, 'rows'> & (TailRow | { readonly seq: null });
+type Joined = Omit<Tail, 'rows' | 'more'> &
+  ((TailRow & { readonly upto: number }) | { readonly seq: null });
 
 /** Null before the first leader: there is no log yet. */
 export async function readTail(sql: Sql, query: TailQuery): Promise<Tail | null> {
@@ -56,18 +66,22 @@ export async function readTail(sql: Sql, query: TailQuery): Promise<Tail | null>
     SELECT e.incarnation,
       coalesce((SELECT seq FROM event_log ORDER BY seq DESC LIMIT 1), 0) AS head,
       coalesce((SELECT seq FROM event_log ORDER BY seq LIMIT 1), 1) AS floor, l.*
-    FROM epoch e LEFT JOIN LATERAL (${asked}
+    FROM epoch e LEFT JOIN LATERAL (${pageOf(sql, asked, query)}
     ) l ON true ORDER BY l.seq`;
   const [first] = found;
   if (first === undefined) return null;
   const { incarnation, head, floor } = first;
   const rows = found.flatMap((row) => (row.seq === null ? [] : [rowOf(row)]));
-  return { incarnation, head, floor, rows };
+  const more =
+    rows.length === query.limit || found.some((row) => row.seq !== null && isFull(row.upto));
+  return { incarnation, head, floor, rows, more };
 }
 
 function rowOf(joined: Joined & TailRow): TailRow {
-  const { seq, ts, epoch, kind, hostname, rolloutId, channel, actor, causedBy, payload } = joined;
-  return { seq, ts, epoch, kind, hostname, rolloutId, channel, actor, causedBy, payload };
+  const { seq, ts, epoch, kind, hostname, rolloutId, channel, actor, causedBy } = joined;
+  const { payload, omitted = null } = joined;
+  const row = { seq, ts, epoch, kind, hostname, rolloutId, channel, actor, causedBy, payload };
+  return omitted === null ? row : { ...row, omitted };
 }
 
 /** One rollout's rows are indexed by stretches of seqs (migration 0010): say them, and a page meets one or two. */

@@ -7,6 +7,7 @@ import { type Static, type TObject, type TProperties, Type } from '@sinclair/typ
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { OperatorCommand } from '../reducer/input.ts';
 import { HostnameSchema, OPERATOR_NAME_PATTERN, RolloutIdSchema } from './ids.ts';
+import { LogKindSchema, OmittedSchema } from './log-event.ts';
 import { RoleSchema } from './role.ts';
 import { LIFETIME_HOURS, SECRET_HASH_PATTERN, TOKEN_ID_PATTERN } from './token.ts';
 
@@ -260,11 +261,12 @@ export const CommandAnswerSchema = Type.Object(
     rows: Type.Optional(
       Type.Array(
         Type.Object({
-          kind: Type.String(),
+          kind: LogKindSchema,
           host: Type.Optional(Type.String()),
           rolloutId: Type.Optional(Type.String()),
           channel: Type.Optional(Type.String()),
           payload: Type.Unknown(),
+          omitted: Type.Optional(OmittedSchema),
         }),
         { description: 'Of a dry run: the first 200 log rows that it would lead to.' },
       ),

@@ -31,11 +31,30 @@ function isLogKind(text: string): text is LogKind {
 const Seq = Type.Integer({ minimum: 1 });
 const Cursor = Type.String({ description: '<incarnation>:<seq>' });
 
+export const LogKindSchema = Type.Union(LOG_KINDS.map((kind) => Type.Literal(kind)));
+
+export const OmittedSchema = Type.Record(
+  Type.String(),
+  Type.Object({
+    bytes: Type.Integer({ description: 'Of its JSON.' }),
+    items: Type.Optional(Type.Integer({ description: 'How many, where it is a list.' })),
+  }),
+  {
+    description:
+      'Of a row over 64 kB, unless `whole` was asked for: the members of its payload that were left out.',
+  },
+);
+export type Omitted = Static<typeof OmittedSchema>;
+
+export const WholeSchema = Type.Union([Type.Literal('true'), Type.Literal('false')], {
+  description: 'true: large rows with all they hold, such as every host of a rollout that opens.',
+});
+
 export const LogEventSchema = Type.Object({
   seq: Seq,
   ts: Type.String({ description: 'RFC 3339, UTC.' }),
   epoch: Type.Integer({ description: 'Leadership term that wrote it.' }),
-  kind: Type.Union(LOG_KINDS.map((kind) => Type.Literal(kind))),
+  kind: LogKindSchema,
   host: Type.Optional(Type.String()),
   rolloutId: Type.Optional(Type.String()),
   channel: Type.Optional(Type.String()),
@@ -45,6 +64,7 @@ export const LogEventSchema = Type.Object({
     description:
       'Facts of the row, format version `v`, and under `changes` the fields it assigned.',
   }),
+  omitted: Type.Optional(OmittedSchema),
 });
 export type LogEvent = Static<typeof LogEventSchema>;
 
@@ -89,7 +109,7 @@ export const LogPageSchema = Type.Object(
 export type LogPage = Static<typeof LogPageSchema>;
 
 export const LogFilterSchema = Type.Object({
-  kind: Type.Optional(Type.Union(LOG_KINDS.map((kind) => Type.Literal(kind)))),
+  kind: Type.Optional(LogKindSchema),
   rollout: Type.Optional(Type.String({ description: '{channel}@{channelRef}' })),
   host: Type.Optional(
     Type.String({
@@ -106,10 +126,12 @@ export const LogPageQuerySchema = Type.Composite([
     last: Type.Optional(
       Type.Integer({
         minimum: 1,
-        description: 'Instead of `after`: the newest rows that match, oldest first.',
+        description:
+          'Instead of `after`: the newest rows that match, oldest first; fewer where they are over 1 MB.',
       }),
     ),
     limit: Type.Optional(Type.Integer({ minimum: 1, description: 'Rows of one page.' })),
+    whole: Type.Optional(WholeSchema),
   }),
 ]);
 export type LogPageQuery = Static<typeof LogPageQuerySchema>;
@@ -120,6 +142,7 @@ export const LogStreamQuerySchema = Type.Composite([
     after: Type.Optional(
       Type.String({ description: 'As Last-Event-ID, for clients that cannot send that header.' }),
     ),
+    whole: Type.Optional(WholeSchema),
   }),
 ]);
 

@@ -1,5 +1,6 @@
 /** What operators read, in the shapes that NixFleet's tools already know; additions are optional members. */
 import { Type, type Static } from '@sinclair/typebox';
+import { OmittedSchema } from './log-event.ts';
 import { Count, Instant, NextCursor, Text } from './parts.ts';
 
 export const RolloutListSchema = Type.Object(
@@ -161,6 +162,7 @@ export const RolloutEventsSchema = Type.Object(
         kind: Text,
         host: Type.Optional(Text),
         payload: Type.Unknown(),
+        omitted: Type.Optional(OmittedSchema),
       }),
     ),
     nextCursor: NextCursor,

@@ -62,7 +62,7 @@ function scene(maxStreams = 1_000) {
     for (let seq = first; seq <= head && rows.length < query.limit; seq += 1) {
       if (matches(rowOf(seq), query)) rows.push(rowOf(seq));
     }
-    return Promise.resolve({ incarnation, head, floor, rows });
+    return Promise.resolve({ incarnation, head, floor, rows, more: rows.length === query.limit });
   };
   const streams = new LogStreams({
     clock,
@@ -102,11 +102,11 @@ function scene(maxStreams = 1_000) {
     setAway(is: boolean) {
       away = is;
     },
-    async open(from: number | null = null, filter: TailFilter = {}) {
+    async open(from: number | null = null, filter: TailFilter = {}, whole = false) {
       const sink = new TestSink();
       const at = await streams.begin(from === null ? null : { incarnation: 'one', seq: from });
       const stream: LogStream = streams.start({
-        ...{ sink, filter, at },
+        ...{ sink, filter, at, whole },
         isAdmitted: () => Promise.resolve(!refused.has(sink)),
       });
       await settled();

@@ -5,7 +5,9 @@
 import { Type } from '@sinclair/typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { KeyedRequest, TokenSecret } from '../../queue/keyed.ts';
+import { inBrief } from '../../eventlog/large-rows.ts';
 import type { OperatorInput } from '../../reducer/input.ts';
+import type { LogEntry } from '../../reducer/log.ts';
 import { previewInput } from '../../reducer/preview.ts';
 import {
   COMMAND_NAMES,
@@ -27,6 +29,7 @@ import { actorOf, callerOperator } from '../identity/identity.ts';
 import { mustReach } from '../identity/reach.ts';
 import { fromDatabase, notAccepted, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';
+import { present } from './operator/reading.ts';
 
 /** A reason of 1,000 characters, escaped, fits several times. */
 const BODY_LIMIT = 16 * 1024;
@@ -182,17 +185,16 @@ async function preview(deps: ApiDeps, input: OperatorInput): Promise<CommandAnsw
   }));
   const { verdict, entries } = result;
   if (verdict.status === 'refused') throw new Refusal(problemCode(verdict.code), verdict.detail);
+  const rows = entries.slice(0, MOST_PREVIEWED).map(previewed);
+  return { status: 'preview', seqs: [], asOfSeq, total: entries.length, rows };
+}
+
+function previewed({ kind, hostname, rolloutId, channel, payload }: LogEntry) {
+  const { payload: told, omitted } = inBrief(payload);
   return {
-    ...{ status: 'preview', seqs: [], asOfSeq, total: entries.length },
-    rows: entries
-      .slice(0, MOST_PREVIEWED)
-      .map(({ kind, hostname, rolloutId, channel, payload }) => ({
-        kind,
-        payload,
-        ...(hostname === null ? {} : { host: hostname }),
-        ...(rolloutId === null ? {} : { rolloutId }),
-        ...(channel === null ? {} : { channel }),
-      })),
+    kind,
+    payload: told,
+    ...present({ host: hostname, rolloutId, channel, omitted }),
   };
 }
 

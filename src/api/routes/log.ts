@@ -24,7 +24,7 @@ import { fromDatabase, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';
 import { OPERATOR } from './operator/reading.ts';
 
-/** Some 600 kB. */
+/** Some 600 kB; fewer where they are large (`eventlog/large-rows.ts`). */
 const MOST_ROWS = 1_000;
 /** What a slow client may leave unread here before rows wait in the database: 500 of them hold 128 MB. */
 const MOST_UNREAD_BYTES = 256 * 1_024;
@@ -70,7 +70,8 @@ export function addLog(scope: Scope, deps: ApiDeps, streams: LogStreams): void {
     const at = await fromDatabase(deps.log, () => streams.begin(from));
     void reply.hijack();
     const isAdmitted = (): Promise<boolean> => request.server.isStillAdmitted(request);
-    pour(streams, reply, { filter, at, isAdmitted });
+    const whole = request.query.whole === 'true';
+    pour(streams, reply, { filter, at, whole, isAdmitted });
   });
 }
 
@@ -104,17 +105,18 @@ async function page(deps: ApiDeps, query: LogPageQuery): Promise<LogPage> {
   const from = query.after === undefined ? null : cursorOf(query.after);
   const limit = Math.min(query.last ?? query.limit ?? MOST_ROWS, MOST_ROWS);
   const after = query.last === undefined ? (from?.seq ?? 0) : null;
-  const tail = await pool.run((sql) => readTail(sql, { ...filter, after, limit }));
+  const whole = query.whole === 'true';
+  const tail = await pool.run((sql) => readTail(sql, { ...filter, after, limit, whole }));
   if (tail === null) throw new Refusal('not-ready', 'no leader has begun the log yet');
   if (from !== null && (from.incarnation !== tail.incarnation || from.seq > tail.head)) {
     throw new Refusal('stale-cursor', 'the database was restored since; start without a cursor');
   }
-  return pageOf(tail, after, limit);
+  return pageOf(tail, after);
 }
 
-function pageOf(tail: Tail, after: number | null, limit: number): LogPage {
+function pageOf(tail: Tail, after: number | null): LogPage {
   const { incarnation, head, floor, rows } = tail;
-  const more = after !== null && rows.length === limit;
+  const more = after !== null && tail.more;
   const seq = more ? (rows.at(-1)?.seq ?? head) : head;
   const gone = after !== null && after + 1 < floor;
   return {

@@ -10,6 +10,7 @@ import {
 import { EXIT, UsageError } from '../io.ts';
 import { printObject, type Desk, type Options, type OperatorVerb } from './command.ts';
 import type { Client } from './client.ts';
+import { factsOf } from './events.ts';
 import { commandPath, rolloutId, tokenId } from './paths.ts';
 
 export const REASON: Options = {
@@ -129,9 +130,10 @@ function preview(desk: Desk, answer: CommandAnswer): number {
   io.stdout.write(
     `${paint('bold', 'dry run')}: nothing happened; it would write ${String(answer.total ?? rows.length)} log rows:\n`,
   );
-  for (const { kind, host, rolloutId: rollout, channel, payload } of rows) {
+  for (const row of rows) {
+    const { kind, host, rolloutId: rollout, channel } = row;
     const where = [rollout ?? channel, host].filter((part) => part !== undefined).join(' ');
-    io.stdout.write(`  ${kind}  ${where}  ${paint('dim', JSON.stringify(payload))}\n`);
+    io.stdout.write(`  ${kind}  ${where}  ${paint('dim', factsOf(row))}\n`);
   }
   return EXIT.ok;
 }

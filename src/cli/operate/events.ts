@@ -4,9 +4,18 @@ import { LogEventSchema, LogPageSchema, type LogEvent } from '../../wire/log-eve
 import { Value } from '@sinclair/typebox/value';
 import { isJsonObject } from '../../wire/text.ts';
 import { EXIT } from '../io.ts';
-import { numberOption, textOption, type Desk, type OperatorNoun } from './command.ts';
+import { numberOption, textOption, type Desk, type OperatorNoun, type Options } from './command.ts';
 import { OperateError } from './client.ts';
 import { clip } from './show.ts';
+
+/** Of every command that shows rows of the log. */
+export const WHOLE: Options = {
+  whole: { about: 'rows over 64 kB with all they hold, such as every host of a rollout' },
+};
+
+export function wholeOf({ options }: Pick<Desk, 'options'>): { readonly whole?: 'true' } {
+  return options['whole'] === true ? { whole: 'true' } : {};
+}
 
 export const EVENTS: OperatorNoun = {
   noun: 'events',
@@ -22,6 +31,7 @@ export const EVENTS: OperatorNoun = {
         rollout: { value: 'ID', about: 'of this rollout only' },
         host: { value: 'NAME', about: 'of this host only' },
         kind: { value: 'KIND', about: 'of this kind only, such as operator_command' },
+        ...WHOLE,
       },
       examples: [
         'muster events tail -f',
@@ -41,6 +51,7 @@ async function tail(desk: Desk): Promise<number> {
     rollout: textOption(desk, 'rollout'),
     host: textOption(desk, 'host'),
     kind: textOption(desk, 'kind'),
+    ...wholeOf(desk),
   };
   const last = numberOption(desk, 'lines', 20);
   const page = await desk.client.get(LogPageSchema, '/v1/events', { ...filter, last });
@@ -101,14 +112,19 @@ export function eventLine({ paint, columns }: Desk, event: LogEvent, depth: numb
   const head = `${String(seq).padStart(7)}  ${ts.slice(0, 19).replace('T', ' ')}  ${'  '.repeat(depth)}${kind}`;
   const by = actor !== undefined && actor !== host ? ` by ${actor}` : '';
   const cause = causedBy === undefined ? '' : ` ←${String(causedBy)}`;
-  const text = `${who}${by}${cause}  ${factsOf(event.payload)}`;
+  const text = `${who}${by}${cause}  ${factsOf(event)}`;
   const room = columns === null ? Infinity : Math.max(20, columns - head.length - 2);
   return `${head}  ${paint('dim', clip(text, room))}\n`;
 }
 
 /** What the row says, without what it assigned. */
-function factsOf(payload: unknown): string {
+export function factsOf({ payload, omitted = {} }: Pick<LogEvent, 'payload' | 'omitted'>): string {
   if (!isJsonObject(payload)) return '';
   const { v: _version, changes: _changes, ...facts } = payload;
-  return JSON.stringify(facts);
+  const left = Object.entries(omitted).flatMap(([name, { bytes, items }]) =>
+    name === 'changes'
+      ? []
+      : [`${name}: ${items === undefined ? `${String(bytes)} B` : String(items)}`],
+  );
+  return `${JSON.stringify(facts)}${left.length === 0 ? '' : ` left out: ${left.join(', ')}`}`;
 }

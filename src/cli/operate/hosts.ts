@@ -5,7 +5,7 @@ import { HostDetailSchema, type Blocker, type HostDetail } from '../../wire/why.
 import { EXIT } from '../io.ts';
 import { numberOption, printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
 import { commandVerb, type CommandVerb } from './commanding.ts';
-import { eventLine } from './events.ts';
+import { eventLine, WHOLE, wholeOf } from './events.ts';
 import { pathOf } from './paths.ts';
 import { age, table, toneOf, unnamed, type Cell } from './show.ts';
 
@@ -53,7 +53,7 @@ export const HOSTS: OperatorNoun = {
       verb: 'history',
       args: HOST,
       about: 'What the log says of it, with decisions about many hosts and pauses, oldest first',
-      options: { limit: { value: 'N', about: 'the newest N rows (default 50)' } },
+      options: { limit: { value: 'N', about: 'the newest N rows (default 50)' }, ...WHOLE },
       examples: ['muster host history web-01 --limit 10'],
       run: history,
     },
@@ -153,7 +153,8 @@ function blockerText({ paint, now }: Desk, blocker: Blocker): string {
 }
 
 async function history(desk: Desk): Promise<number> {
-  const query = { host: desk.args['host'], last: numberOption(desk, 'limit', 50) };
+  const last = numberOption(desk, 'limit', 50);
+  const query = { host: desk.args['host'], last, ...wholeOf(desk) };
   const page = await desk.client.get(LogPageSchema, '/v1/events', query);
   if (desk.json) printObject(desk, page.events);
   else for (const event of page.events) desk.io.stdout.write(eventLine(desk, event, 0));

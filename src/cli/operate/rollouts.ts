@@ -14,7 +14,7 @@ import type { Client } from './client.ts';
 import { commandVerb } from './commanding.ts';
 import { pathOf, rolloutId } from './paths.ts';
 import { age, counts, table, toneOf, unnamed, type Cell } from './show.ts';
-import { eventLine } from './events.ts';
+import { eventLine, WHOLE, wholeOf } from './events.ts';
 import { WATCH } from './watch.ts';
 import { waveLines } from './waves.ts';
 
@@ -52,7 +52,7 @@ export const ROLLOUTS: OperatorNoun = {
       verb: 'trace',
       args: ROLLOUT,
       about: 'Its rows of the log in order, each below what caused it',
-      options: { limit: { value: 'N', about: 'the newest N rows (default 200)' } },
+      options: { limit: { value: 'N', about: 'the newest N rows (default 200)' }, ...WHOLE },
       examples: ['muster rollout trace stable', 'muster rollout trace stable --limit 20 --json'],
       run: trace,
     },
@@ -167,7 +167,7 @@ function printHosts(desk: Desk, hosts: RolloutHosts['hosts']): void {
 async function trace(desk: Desk): Promise<number> {
   const { client, io } = desk;
   const id = await rolloutId(client, desk.args['rollout'] ?? '');
-  const query = { rollout: id, last: numberOption(desk, 'limit', 200) };
+  const query = { rollout: id, last: numberOption(desk, 'limit', 200), ...wholeOf(desk) };
   const page = await client.get(LogPageSchema, '/v1/events', query);
   if (desk.json) printObject(desk, page.events);
   else {

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import type { LogEvent, LogPage } from '../../../src/wire/log-event.ts';
 import { get, type ApiError } from '../api.ts';
 import { links, Problem, shortId, When } from '../parts/basics.tsx';
+import { summary } from '../parts/summary.ts';
 
 export function EventList({
   events,
@@ -41,61 +42,25 @@ function Row({ event }: { readonly event: LogEvent }) {
   );
 }
 
-/** The facts that make a row worth reading, in a few words. */
-export function summary({ kind, payload }: LogEvent): string {
-  const facts = (payload ?? {}) as Readonly<Record<string, unknown>>;
-  const text = (name: string): string => (typeof facts[name] === 'string' ? facts[name] : '');
-  switch (kind) {
-    case 'agent_event': {
-      const event = facts['event'] as { kind?: unknown } | undefined;
-      const verdict = text('verdict');
-      return `${typeof event?.kind === 'string' ? event.kind : 'event'}${verdict === 'applied' ? '' : ` ${verdict}`}`;
-    }
-    case 'host_report':
-      return 'Heartbeat with news';
-    case 'transition':
-      return `${text('from')} → ${text('to')}`;
-    case 'rollout_event':
-      return text('from') === text('to')
-        ? text('event')
-        : `${text('event')}: ${text('from')} → ${text('to')}`;
-    case 'plan_action':
-      return text('action');
-    case 'gate_decision': {
-      const gates = Array.isArray(facts['gates']) ? facts['gates'].join(', ') : '';
-      const hosts = Array.isArray(facts['hosts']) ? facts['hosts'].length : 0;
-      return `${gates === '' ? 'Held by nothing more' : `Held by ${gates}`}${hosts > 1 ? ` (${hosts} hosts)` : ''}`;
-    }
-    case 'verify_outcome':
-      return text('artifact') === 'trust'
-        ? 'Trust file changed'
-        : `Verification of ${text('artifact')}: ${text('reason') || 'ok'}`;
-    case 'manifest_set':
-      return text('verdict') === 'refused' ? 'Older manifest set refused' : 'Manifest set';
-    case 'operator_command':
-      return `Command ${(facts['command'] as { command?: string } | undefined)?.command ?? ''}`;
-    case 'liveness':
-      return text('event');
-    case 'enrolment':
-      return `${text('event')}${text('code') === '' ? '' : `: ${text('code')}`}`;
-    case 'leadership':
-      return 'New leader';
-  }
-}
-
 /** Longer chains are cut, and say so. */
 const MOST_CAUSES = 20;
 
-async function chainOf(event: LogEvent, cursor: string): Promise<LogEvent[]> {
+/** One row, as it is in the log. */
+async function rowOf(seq: number, cursor: string, whole: boolean): Promise<LogEvent | undefined> {
   const [incarnation = ''] = cursor.split(':');
+  const query = new URLSearchParams({ after: `${incarnation}:${seq - 1}`, limit: '1' });
+  if (whole) query.set('whole', 'true');
+  const [found] = (await get<LogPage>(`/v1/events?${query}`)).events;
+  // Retention may have detached it.
+  return found?.seq === seq ? found : undefined;
+}
+
+async function chainOf(event: LogEvent, cursor: string): Promise<LogEvent[]> {
   const chain: LogEvent[] = [];
   let cause = event.causedBy;
   while (cause !== undefined && chain.length < MOST_CAUSES) {
-    const query = new URLSearchParams({ after: `${incarnation}:${cause - 1}`, limit: '1' });
-    const page = await get<LogPage>(`/v1/events?${query}`);
-    const found = page.events[0];
-    // Retention may have detached it.
-    if (found?.seq !== cause) break;
+    const found = await rowOf(cause, cursor, false);
+    if (found === undefined) break;
     chain.push(found);
     cause = found.causedBy;
   }
@@ -134,9 +99,48 @@ function Causes({
           </ol>
         </>
       )}
-      <pre tabindex={0} aria-label={`Facts of row ${event.seq}`}>
-        {JSON.stringify(event.payload, null, 1)}
-      </pre>
+      <Facts event={event} incarnation={incarnation} />
     </details>
   );
+}
+
+/** A large row comes in brief: the rest of it is fetched when somebody wants it. */
+function Facts({ event, incarnation }: { readonly event: LogEvent; readonly incarnation: string }) {
+  const [whole, setWhole] = useState<LogEvent | null>(null);
+  const [error, setError] = useState<ApiError | null>(null);
+  const shown = whole ?? event;
+  const left = Object.entries(shown.omitted ?? {});
+  const load = (): void => {
+    rowOf(event.seq, incarnation, true).then((row) => setWhole(row ?? null), setError);
+  };
+  return (
+    <>
+      <pre tabindex={0} aria-label={`Facts of row ${event.seq}`}>
+        {JSON.stringify(shown.payload, null, 1)}
+      </pre>
+      <Problem error={error} />
+      {left.length === 0 ? null : (
+        <p class="muted">
+          Left out here:{' '}
+          {left
+            .map(([name, { bytes, items }]) =>
+              items === undefined
+                ? `${name} (${size(bytes)})`
+                : `${name} (${items}, ${size(bytes)})`,
+            )
+            .join(', ')}
+          .{' '}
+          <button type="button" onClick={load}>
+            Show all of it
+          </button>
+        </p>
+      )}
+    </>
+  );
+}
+
+function size(bytes: number): string {
+  return bytes < 1_000_000
+    ? `${Math.ceil(bytes / 1_000)} kB`
+    : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }

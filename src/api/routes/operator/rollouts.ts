@@ -1,5 +1,5 @@
 /** Rollouts: all of them, one of them, its hosts, and its rows of the log. */
-import { Type } from '@sinclair/typebox';
+import { type Static, Type } from '@sinclair/typebox';
 import {
   countWaves,
   listRolloutHosts,
@@ -9,7 +9,7 @@ import {
   type WaveCountRow,
 } from '../../../db/rollouts.ts';
 import { readTail } from '../../../eventlog/tail.ts';
-import { formatCursor, parseCursor } from '../../../wire/log-event.ts';
+import { formatCursor, parseCursor, WholeSchema } from '../../../wire/log-event.ts';
 import { HOST_STATE_NAMES, ROLLOUT_STATE_NAMES } from '../../../wire/states.ts';
 import {
   LifecycleSchema,
@@ -37,7 +37,6 @@ import {
   oncePerCommit,
   OPERATOR,
   PAGE_PARAMS,
-  PageSchema,
   partsOf,
   present,
   rolloutIdOf,
@@ -65,6 +64,8 @@ const HostsQuery = Type.Object({
   wave: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000 })),
   state: Type.Optional(Type.String({ description: `One of ${HOST_STATE_NAMES.join(', ')}.` })),
 });
+
+const EventsQuery = Type.Object({ ...PAGE_PARAMS, whole: Type.Optional(WholeSchema) });
 
 interface ListFilter extends Page {
   readonly channel?: string;
@@ -142,7 +143,7 @@ function addOfRollout(scope: Scope, deps: ApiDeps): void {
       schema: {
         ...about("A rollout's rows of the event log, in order", RolloutEventsSchema),
         params: RolloutParams,
-        querystring: PageSchema,
+        querystring: EventsQuery,
       },
     },
     (request) =>
@@ -263,27 +264,31 @@ async function rolloutHosts(deps: ApiDeps, id: string, query: HostsFilter): Prom
 }
 
 /** A log cursor is `<incarnation>:<seq>`: a restored database is another log. */
-async function rolloutEvents(deps: ApiDeps, id: string, page: Page): Promise<RolloutEvents> {
+async function rolloutEvents(
+  deps: ApiDeps,
+  id: string,
+  page: Static<typeof EventsQuery>,
+): Promise<RolloutEvents> {
   await mustRead(deps, id);
   const limit = limitOf(page, MOST_EVENTS);
   const from = page.cursor === undefined ? null : parseCursor(page.cursor);
   if (page.cursor !== undefined && from === null) throw badCursor();
   const tail = await deps.pool.run((sql) =>
-    readTail(sql, { rolloutId: id, after: from?.seq ?? 0, limit }),
+    readTail(sql, { rolloutId: id, after: from?.seq ?? 0, limit, whole: page.whole === 'true' }),
   );
-  const { incarnation = '', rows = [] } = tail ?? {};
+  const { incarnation = '', rows = [], more = false } = tail ?? {};
   if (from !== null && from.incarnation !== incarnation) {
     throw new Refusal('stale-cursor', 'the database was restored since; start without a cursor');
   }
-  const last = rows.length === limit ? rows.at(-1) : undefined;
+  const last = more ? rows.at(-1) : undefined;
   return {
     rollout_id: id,
-    events: rows.map(({ seq, ts, kind, hostname, payload }) => ({
+    events: rows.map(({ seq, ts, kind, hostname, payload, omitted = null }) => ({
       seq,
       ts,
       kind,
       payload,
-      ...present({ host: hostname }),
+      ...present({ host: hostname, omitted }),
     })),
     ...(last === undefined ? {} : { nextCursor: formatCursor({ incarnation, seq: last.seq }) }),
   };
