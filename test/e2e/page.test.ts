@@ -171,8 +171,19 @@ describe.skipIf(CHROMIUM === null)('the page', () => {
     expect(await confirm.isDisabled()).toBe(true);
     // A word wider than a phone, which the sweep over both widths meets.
     await dialog.getByLabel('Reason, for the log').fill(`disk alarm ${ID}`);
+    // A fleet that waits would be in the way of all else here; the page knows of it by this one row.
+    await page.route('**/hold?dryRun=true', async (route) => {
+      const response = await route.fetch();
+      const answer = (await response.json()) as { rows: object[] };
+      const payload = { scope: 'host', gates: ['host-hold', 'wave-promotion:1'], hosts: HOSTS };
+      const row = { kind: 'gate_decision', rolloutId: ID, channel: 'stable', payload };
+      await route.fulfill({ response, json: { ...answer, rows: [...answer.rows, row] } });
+    });
     await dialog.getByRole('button', { name: 'What would happen?' }).click();
     await dialog.getByText('Nothing happened yet').waitFor();
+    await dialog.getByText('Command HoldHost').waitFor();
+    await dialog.getByText('Held by host-hold, wave-promotion:1 (30 hosts)').waitFor();
+    await dialog.getByText('host-1, host-2, host-3, host-4, host-5 and 25 more').waitFor();
     await shot('command');
     await confirm.click();
     await dialog.getByText(/^Done: log row/).waitFor();

@@ -7,6 +7,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { CommandAnswer, CommandName } from '../../../src/wire/command.ts';
 import { ApiError, newKey, post } from '../api.ts';
 import { useMay } from '../session.ts';
+import { hostsTold, summary, type HostsTold } from './summary.ts';
 
 export interface CommandButtonProps {
   /** On the button and in the dialog: `Hold web-01`. */
@@ -140,6 +141,22 @@ function Told({ outcome }: { readonly outcome: Outcome }) {
   }
 }
 
+/** What a person reads before they decide. */
+const MOST_ROWS = 20;
+
+/** Of one host the row says so itself. */
+function Hosts({ told: { names, total } }: { readonly told: HostsTold }) {
+  if (total < 2 || names.length === 0) return null;
+  const more = total > names.length ? ` and ${total - names.length} more` : '';
+  return (
+    <span class="muted">
+      {' '}
+      {names.join(', ')}
+      {more}
+    </span>
+  );
+}
+
 function Answer({ answer }: { readonly answer: CommandAnswer }) {
   switch (answer.status) {
     case 'applied':
@@ -152,17 +169,23 @@ function Answer({ answer }: { readonly answer: CommandAnswer }) {
       );
     case 'preview': {
       const rows = answer.rows ?? [];
+      const total = answer.total ?? rows.length;
       return (
         <div>
-          <p>Nothing happened yet. It would write {answer.total ?? rows.length} rows to the log:</p>
+          <p>
+            Nothing happened yet. It would write {total === 1 ? 'one row' : `${total} rows`} to the
+            log:
+          </p>
           <ul class="preview">
-            {rows.slice(0, 20).map((row, i) => (
+            {rows.slice(0, MOST_ROWS).map((row, i) => (
               <li key={i}>
-                <code>{row.kind}</code>{' '}
+                <strong>{summary(row)}</strong>{' '}
                 {[row.host, row.rolloutId, row.channel].filter(Boolean).join(' · ')}
+                <Hosts told={hostsTold(row)} />
               </li>
             ))}
           </ul>
+          {total > MOST_ROWS ? <p class="muted">And {total - MOST_ROWS} more.</p> : null}
         </div>
       );
     }
