@@ -21,6 +21,7 @@ import { startListener, type Listener } from './db/listen.ts';
 import { acquireLock } from './db/lock.ts';
 import { createPool, type Pool } from './db/pool.ts';
 import { hasFleet } from './db/reads.ts';
+import { databaseProblem } from './db/errors.ts';
 import { schemaProblem, schemaStanding } from './db/standing.ts';
 import { createFollower, type Follower } from './eventlog/follow.ts';
 import { keepLog } from './eventlog/keep.ts';
@@ -221,7 +222,10 @@ async function whyNotReady(
   if (!(await submitter.ready())) return 'the queue cannot take inputs';
   const schema = await pool
     .run(schemaStanding)
-    .then(schemaProblem, () => 'the schema cannot be read');
+    .then(
+      schemaProblem,
+      (error: unknown) => `the schema cannot be read: ${databaseProblem(error)}`,
+    );
   if (schema !== null) return schema;
   const login = await loginProblem(pool, config);
   if (login !== null) return login;

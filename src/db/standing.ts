@@ -10,6 +10,8 @@ import type { Sql } from './driver.ts';
 import { packagedMigrations, type Migration } from './migration-files.ts';
 
 export interface Standing {
+  /** The schema is there, and this login may not look into it. */
+  readonly hidden: boolean;
   /** Newest version in the database; null when it was never migrated. */
   readonly version: number | null;
   /** What this code wants and the schema lacks, in order. */
@@ -36,10 +38,11 @@ export async function schemaStanding(
   sql: Sql,
   migrations: readonly Migration[] = (packaged ??= packagedMigrations()),
 ): Promise<Standing> {
-  const applied = await appliedMigrations(sql);
+  const [applied, hidden] = await Promise.all([appliedMigrations(sql), isHidden(sql)]);
   const known = migrations.at(-1)?.version ?? 0;
   const at = new Map(applied.map((one) => [one.version, one]));
   return {
+    hidden,
     version: applied.at(-1)?.version ?? null,
     pending: migrations.filter(({ version }) => !at.has(version)),
     changed: migrations
@@ -60,6 +63,16 @@ async function appliedMigrations(sql: Sql): Promise<readonly Applied[]> {
     FROM schema_migration m ORDER BY version`;
 }
 
+/** Names of a schema that a login may not use are looked up as if they were not there. */
+async function isHidden(sql: Sql): Promise<boolean> {
+  const [row] = await sql<{ hidden: boolean }[]>`
+    SELECT EXISTS (
+      SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = current_setting('search_path') AND c.relname = 'schema_migration'
+        AND NOT has_schema_privilege(n.oid, 'USAGE')) AS hidden`;
+  return row?.hidden === true;
+}
+
 /**
  * Whether this login could add to the log what was never decided, as itself or as a role that it can become: the API's
  * should not.
@@ -73,9 +86,12 @@ export async function mayWriteLog(sql: Sql): Promise<boolean> {
 
 /** Why this code may not work on that schema, with what to do; null when it may. */
 export function schemaProblem(standing: Standing): string | null {
-  const { version, pending, tooNew, known } = standing;
+  const { hidden, version, pending, tooNew, known } = standing;
   if (tooNew.length > 0) {
     return `the schema is at version ${String(version)}, and ${tooNew.join(', ')} left this Muster's ${String(known)} behind: upgrade it`;
+  }
+  if (hidden) {
+    return 'the login of MUSTER_DATABASE_URL may not use the schema: run "muster migrate --roles" as the schema\'s login, or put this one into its role (docs/database-roles.md)';
   }
   if (version === null) return 'the schema is at version none: run "muster migrate"';
   if (pending.length === 0) return null;

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrate } from '../../src/db/migrate.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { GRANTS } from '../../src/db/roles.ts';
+import { schemaProblem, schemaStanding } from '../../src/db/standing.ts';
 import { createRoleDatabase, type RoleDatabase } from '../support/roles.ts';
 
 const SERVED = ['api', 'leader', 'readonly'] as const;
@@ -259,4 +260,12 @@ describe('the owner', () => {
       }
     }
   });
+});
+
+it('a login that may not use the schema is told so, not that it was never migrated', async () => {
+  await tell('admin', `REVOKE USAGE ON SCHEMA muster FROM ${database.prefix}_api`);
+  const problem = await pools.get('api')?.run(schemaStanding).then(schemaProblem);
+  await tell('admin', `GRANT USAGE ON SCHEMA muster TO ${database.prefix}_api`);
+  expect(problem).toContain('may not use the schema: run "muster migrate --roles"');
+  expect(await pools.get('api')?.run(schemaStanding).then(schemaProblem)).toBeNull();
 });

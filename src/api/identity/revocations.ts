@@ -56,9 +56,10 @@ export class Revocations {
     this.lookWithin(0);
   }
 
-  /** As `ready`, and not before agents can be served. */
+  /** As `ready`, and not before agents can be served: a database that is away, or cannot be used, is the reason to name. */
   async readiness(ready: () => Promise<Readiness>): Promise<Readiness> {
-    if (!this.started || this.revoked !== null) return ready();
+    const others = await ready();
+    if (!others.ready || !this.started || this.revoked !== null) return others;
     return { ready: false, reasons: [UNREAD] };
   }
 
