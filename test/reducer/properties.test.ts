@@ -10,7 +10,7 @@ import { dump, touched } from '../../src/reducer/state/rows-io.ts';
 import type { RecordRow } from '../../src/reducer/state/rows.ts';
 import { emptyState, type FleetState } from '../../src/reducer/state/state.ts';
 import { heldSince } from './support/held-since.ts';
-import { action } from './support/actions.ts';
+import { action, type Action } from './support/actions.ts';
 import { fleetSpec } from './support/fleet-spec.ts';
 import { contentAfter, fold, indexes, takenOver } from './support/replay.ts';
 import { broken, isWaveDone, recordsOf } from './support/rules.ts';
@@ -20,13 +20,20 @@ import { takeover, World } from './support/world.ts';
 /** Enough to meet each defect that was ever found here within a few seconds; more by `RUNS`-fold in the simulator. */
 const RUNS = 150;
 const history = fc.tuple(fleetSpec, fc.array(action, { maxLength: 60, size: 'max' }));
+const historyOfAbsentees = fc.tuple(
+  fleetSpec,
+  fc
+    .tuple(absentees(), fc.array(action, { maxLength: 20, size: 'max' }))
+    .map(([first, then]) => [...first, ...then]),
+);
 
 function checkAll(
   property: (world: World) => void,
   before?: ConstructorParameters<typeof World>[1],
+  histories: typeof history = history,
 ) {
   fc.assert(
-    fc.property(history, ([spec, actions]) => {
+    fc.property(histories, ([spec, actions]) => {
       const world = new World(spec, before);
       for (const next of actions) world.act(next);
       property(world);
@@ -101,7 +108,10 @@ describe('any history', () => {
     );
   });
 
-  it('plans incrementally what a full pass would plan', () => {
+  it.each([
+    ['', history],
+    [', when hosts come back to a rollout that is through', historyOfAbsentees],
+  ])('plans incrementally what a full pass would plan%s', (_, histories) => {
     const tick = { kind: 'Tick' } as const;
     checkAll(
       ({ state, now }) => {
@@ -117,6 +127,7 @@ describe('any history', () => {
         }
         if (input.kind !== 'Tick') reduce(world.state, tick, world.now);
       },
+      histories,
     );
   });
 
@@ -188,6 +199,29 @@ describe('any history', () => {
     );
   });
 });
+
+/** Some are silent until the rollout is through without them; then they come back, with whatever else happens. */
+function absentees(): fc.Arbitrary<readonly Action[]> {
+  const hosts = [0, 1, 2, 3, 4];
+  const event = (host: number): Action => ({ do: 'event', host, rollout: 0, luck: 99 });
+  const heard = { runs: 'same', states: false, names: false } as const;
+  return fc.subarray(hosts, { minLength: 2, maxLength: 3 }).map((absent) => {
+    const present = hosts.filter((host) => !absent.includes(host));
+    const wait: Action = { do: 'wait', minutes: 31 };
+    const wave = [...threeTimes(present).map(event), wait];
+    return [
+      ...absent.map((host): Action => ({ do: 'silence', host })),
+      ...[wait, { do: 'resign' } as const, ...wave, ...wave, ...wave, { do: 'resign' } as const],
+      ...absent.map((host): Action => ({ do: 'heartbeat', host, ...heard })),
+      ...threeTimes(absent).map(event),
+    ];
+  });
+}
+
+/** Acknowledges, completes and converges, one host after the other. */
+function threeTimes(hosts: readonly number[]): number[] {
+  return hosts.flatMap((host) => [host, host, host]);
+}
 
 /** A full pass looks at what is open; here at history too. */
 function markEverybody(state: FleetState): void {

@@ -114,8 +114,8 @@ export class FreedSlots {
   }
 }
 
-/** Full by every limit that was pinned to it: the rule for most budgets most of the time. */
-function isFull({ inFlight, limits }: BudgetState): boolean {
-  for (const limit of limits.keys()) if (inFlight.size < limit) return false;
+/** Full by every limit of a rollout that may still grant: the rule for most budgets most of the time. */
+function isFull({ inFlight, granting }: BudgetState): boolean {
+  for (const limit of granting.keys()) if (inFlight.size < limit) return false;
   return true;
 }

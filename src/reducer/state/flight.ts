@@ -4,7 +4,9 @@
  */
 import { limitOf } from '../planner/limit.ts';
 import { isMoving } from '../planner/moving.ts';
-import type { BlockerRow } from './rows.ts';
+import { dispatches } from '../rollout/states.ts';
+import { isUnderway } from '../rollout/step-rollout.ts';
+import type { BlockerRow, RolloutRow } from './rows.ts';
 import type { BudgetState, FleetState, RolloutState } from './state.ts';
 import type { WaiterQueue } from './waiters.ts';
 
@@ -19,7 +21,10 @@ export function budgetState(state: FleetState, rollout: RolloutState, index: num
   }
   const known = state.budgets.get(key);
   if (known !== undefined) return known;
-  const made: BudgetState = { key, inFlight: new Map(), queues: new Set(), limits: new Map() };
+  const made: BudgetState = {
+    ...{ key, inFlight: new Map(), queues: new Set() },
+    ...{ limits: new Map(), granting: new Map() },
+  };
   state.budgets.set(key, made);
   return made;
 }
@@ -29,20 +34,36 @@ export function highest(limits: BudgetState['limits']): number {
   return Math.max(0, ...limits.keys());
 }
 
-/** Enters (or takes out) the limits that a rollout pinned, by which others learn that one is exceeded. */
-export function pinLimits(state: FleetState, rollout: RolloutState, pinned: boolean): void {
+/** Enters the limits that a rollout pinned where its new state counts them, and takes them out where it no longer does. */
+export function pinLimits(
+  state: FleetState,
+  rollout: RolloutState,
+  before: RolloutRow['state'] | null,
+  after: RolloutRow['state'] | null,
+): void {
+  const underway = after !== null && isUnderway(after);
+  const granting = after !== null && dispatches(after);
+  const wasUnderway = before !== null && isUnderway(before);
+  const wasGranting = before !== null && dispatches(before);
+  if (underway === wasUnderway && granting === wasGranting) return;
   rollout.row.plan.budgets.forEach((budget, index) => {
     const limit = limitOf(budget);
     if (limit === null) return;
-    const { limits } = budgetState(state, rollout, index);
+    const { limits, granting: ofGranting } = budgetState(state, rollout, index);
+    const { rolloutId } = rollout.row;
     const most = highest(limits);
-    const ids = limits.get(limit) ?? new Set<string>();
-    if (pinned) ids.add(rollout.row.rolloutId);
-    else ids.delete(rollout.row.rolloutId);
-    if (ids.size === 0) limits.delete(limit);
-    else limits.set(limit, ids);
+    if (underway !== wasUnderway) pin(limits, limit, rolloutId, underway);
+    if (granting !== wasGranting) pin(ofGranting, limit, rolloutId, granting);
     if (highest(limits) !== most) noteLimits(state, limits);
   });
+}
+
+function pin(pinned: BudgetState['limits'], limit: number, id: string, enters: boolean): void {
+  const ids = pinned.get(limit) ?? new Set<string>();
+  if (enters) ids.add(id);
+  else ids.delete(id);
+  if (ids.size === 0) pinned.delete(limit);
+  else pinned.set(limit, ids);
 }
 
 /** Moving, or granted and not yet acknowledged. */
@@ -81,8 +102,9 @@ function countHost(state: FleetState, budget: BudgetState, hostname: string, by:
   if (after < before) state.dirty.budgets.add(budget.key);
   // A limit is exceeded from here on, or no longer: whoever pinned it must say so.
   const crossed = Math.min(before, after);
-  if (after === before || !budget.limits.has(crossed)) return;
-  if (crossed === highest(budget.limits)) noteLimits(state, budget.limits);
+  if (after === before || !budget.granting.has(crossed)) return;
+  if (budget.limits.has(crossed) && crossed === highest(budget.limits))
+    noteLimits(state, budget.limits);
   if (after < before) state.dirty.eased.add(budget.key);
 }
 

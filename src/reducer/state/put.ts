@@ -3,7 +3,6 @@
  * the marks for the next planning pass. `null` removes. Nothing else in the core writes to the state.
  */
 import { isOpen } from '../host/record.ts';
-import { isUnderway } from '../rollout/step-rollout.ts';
 import { SLICE_HOSTS, type Sliced } from '../slices.ts';
 import { countsInFlight, pinLimits, setWaiting, updateInFlight } from './flight.ts';
 import {
@@ -65,7 +64,7 @@ export function putRollout(state: FleetState, id: string, row: RolloutRow | null
   // Another plan is another rollout to its indexes: one is opened, or pruned to a tombstone.
   if (entry !== undefined && row?.plan === entry.row.plan) replaceRow(state, entry, row);
   else {
-    if (entry !== undefined && isUnderway(entry.row.state)) pinLimits(state, entry, false);
+    if (entry !== undefined) pinLimits(state, entry, entry.row.state, null);
     if (row === null) state.rollouts.delete(id);
     else enterRollout(state, newRolloutState(row));
   }
@@ -77,14 +76,14 @@ export function putRollout(state: FleetState, id: string, row: RolloutRow | null
 
 function enterRollout(state: FleetState, rollout: RolloutState): void {
   state.rollouts.set(rollout.row.rolloutId, rollout);
-  if (isUnderway(rollout.row.state)) pinLimits(state, rollout, true);
+  pinLimits(state, rollout, null, rollout.row.state);
 }
 
 /** One that is through, or halted: what it allowed is no measure for those that go on. */
 function replaceRow(state: FleetState, rollout: RolloutState, row: RolloutRow): void {
-  const before = isUnderway(rollout.row.state);
+  const before = rollout.row.state;
   rollout.row = row;
-  if (isUnderway(row.state) !== before) pinLimits(state, rollout, !before);
+  pinLimits(state, rollout, before, row.state);
 }
 
 export function putRecord(
