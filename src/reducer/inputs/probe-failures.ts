@@ -8,6 +8,8 @@ import type { ProbeFailureRow, RecordRow } from '../state/rows.ts';
 import { failureKey, type RolloutState } from '../state/state.ts';
 import type { Time } from '../time.ts';
 
+type ProbeResult = Extract<HostEvent, { kind: 'ProbeResult' }>;
+
 export function probeFailureChanges(
   rollout: RolloutState,
   record: RecordRow,
@@ -17,18 +19,31 @@ export function probeFailureChanges(
   if (event.kind === 'ActivationCompleted') return clearedFailures(rollout, record.hostname);
   if (event.kind !== 'ProbeResult') return [];
   const changes: Change[] = [];
-  const judge = (controlId: string, status: ProbeVerdict, mode: ProbeMode) => {
+  for (const [controlId, fails] of judged(event)) {
     const before = known?.get(failureKey(event.probeName, controlId));
-    const fails = status === 'fail' && mode === 'enforce';
     if (fails && before === undefined) {
       changes.push(failing(record, event.probeName, controlId, event.observedAt));
     } else if (!fails && before !== undefined) changes.push(cleared(before));
-  };
-  judge('', event.status, event.mode);
-  for (const sub of event.subResults ?? [])
-    judge(sub.controlId, sub.status, sub.effectiveMode ?? 'enforce');
+  }
   if (event.status === 'pass') clearRest(event, known, changes);
   return changes;
+}
+
+/**
+ * Whether each control fails by this result; the probe itself is the control without a name. One that is reported
+ * for several frameworks fails if it does for one of them: they are one result, and none of them is the later one.
+ */
+function judged(event: ProbeResult): Map<string, boolean> {
+  const results = new Map([['', isFailing(event.status, event.mode)]]);
+  for (const { controlId, status, effectiveMode } of event.subResults ?? []) {
+    const fails = isFailing(status, effectiveMode ?? 'enforce');
+    results.set(controlId, fails || results.get(controlId) === true);
+  }
+  return results;
+}
+
+function isFailing(status: ProbeVerdict, mode: ProbeMode): boolean {
+  return status === 'fail' && mode === 'enforce';
 }
 
 /** What a probe said before a switch says nothing of what runs after it. */
@@ -43,7 +58,7 @@ function inOrder(known: ReadonlyMap<string, ProbeFailureRow> | undefined): Probe
 
 /** A passing probe clears the controls that it no longer mentions. */
 function clearRest(
-  event: Extract<HostEvent, { kind: 'ProbeResult' }>,
+  event: ProbeResult,
   known: ReadonlyMap<string, ProbeFailureRow> | undefined,
   changes: Change[],
 ): void {

@@ -86,7 +86,12 @@ function verdict(text: string | undefined): 'pass' | 'fail' {
   return text === 'fail' ? 'fail' : 'pass';
 }
 
+/** `control=pass,fail`: the same control, for one framework after the other. */
 function subResults(control: string | undefined) {
   if (control === undefined) return {};
-  return { subResults: [{ controlId: 'c1', status: verdict(control), framework: 'nis2' }] };
+  const results = control.split(',').map((one, i) => ({
+    ...{ controlId: 'c1', status: verdict(one) },
+    framework: i === 0 ? 'nis2' : 'iso27001',
+  }));
+  return { subResults: results };
 }
