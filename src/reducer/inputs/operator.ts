@@ -14,6 +14,7 @@ import { isUnderway } from '../rollout/step-rollout.ts';
 import type { Change } from '../state/change.ts';
 import type { RecordRow, Stop } from '../state/rows.ts';
 import { quarantineKey, type FleetState, type RolloutState } from '../state/state.ts';
+import { isCounted } from '../state/tally.ts';
 import { closeRecord } from './abandon.ts';
 import { refused } from './refusals.ts';
 import { createToken, revokeToken } from './tokens.ts';
@@ -175,10 +176,6 @@ function clear(pass: Pass, rollout: RolloutState): boolean {
     { cleared },
   );
   return apply(pass, rollout, { kind: 'OperatorClearance', at: pass.at });
-}
-
-function isCounted({ state, closed, cleared }: RecordRow): boolean {
-  return closed === null && !cleared && (state === 'Failed' || state === 'Reverted');
 }
 
 function clearQuarantine(pass: Pass, channel: string, closure: string): Verdict {

@@ -78,6 +78,12 @@ export function bucketOf(record: RecordRow, reachable: boolean): Bucket {
   }
 }
 
+/** Counts against the failures that a rollout tolerates. */
+export function isCounted(record: RecordRow): boolean {
+  const bucket = bucketOf(record, true);
+  return bucket === 'failed' || bucket === 'reverted';
+}
+
 /** Adds (`by` = 1) or removes (`by` = -1) one record. */
 export function tally(
   wave: WaveTally,

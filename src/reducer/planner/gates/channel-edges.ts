@@ -1,5 +1,6 @@
 /** Holds a channel while a channel that gates it has declared a release that is not Terminal yet. */
 import { isOpen } from '../../host/record.ts';
+import { hasEnded } from '../../rollout/states.ts';
 import { isUnderway } from '../../rollout/step-rollout.ts';
 import { OPEN, type Gate, type Held } from './gate.ts';
 
@@ -21,11 +22,20 @@ export const channelEdges: Gate = {
     return {
       because:
         hosts.length === 0 ? because : `${because}; hosts not through: ${String(hosts.length)}`,
-      releasedBy: `the rollout of channel ${subject} becomes Terminal`,
+      releasedBy: isOver(held, subject)
+        ? `a new commit opens a rollout on channel ${subject}, and that becomes Terminal`
+        : `the rollout of channel ${subject} becomes Terminal`,
       hosts,
     };
   },
 };
+
+/** What it declares has ended, and opens nothing any more. */
+function isOver({ state }: Held, gating: string): boolean {
+  const ref = state.channels.get(gating)?.declaredRef ?? '';
+  const rollout = state.rollouts.get(`${gating}@${ref}`);
+  return rollout !== undefined && hasEnded(rollout.row.state);
+}
 
 /** The hosts for which the gating rollout still waits. */
 function unfinished({ state }: Held, gating: string): string[] {
@@ -44,7 +54,7 @@ function pending({ state }: Held, gating: string): string | null {
   const id = `${gating}@${channel.declaredRef}`;
   const rollout = state.rollouts.get(id);
   if (rollout === undefined) return `rollout ${id} is not opened`;
-  const { state: stands, terminalAt } = rollout.row;
-  if (stands === 'Terminal' || (stands === 'Pruned' && terminalAt !== null)) return null;
-  return `rollout ${id} is ${stands}`;
+  // Not one that was pruned, either: it was superseded before, and what superseded it may be on its way.
+  const { state: stands } = rollout.row;
+  return stands === 'Terminal' ? null : `rollout ${id} is ${stands}`;
 }
