@@ -8,7 +8,7 @@ import { budgetState, highest } from '../state/flight.ts';
 import { limitOf } from './limit.ts';
 import type { RolloutState } from '../state/state.ts';
 import type { Bucket } from '../state/tally.ts';
-import { isEveryWaveSettled, soakEnd, standingOf, type WaveStanding } from './settle.ts';
+import { blockerOf, isEveryWaveSettled, soakEnd, standingOf } from './settle.ts';
 
 /** Advances one rollout as far as it will go. */
 export function advanceRollout(pass: Pass, rollout: RolloutState): void {
@@ -145,10 +145,8 @@ function noteBlockers(pass: Pass, rollout: RolloutState): void {
 
 function waveBlockers(pass: Pass, rollout: RolloutState): string[] {
   if (!isUnderway(rollout.row.state)) return [];
-  const wave = rollout.waves[rollout.row.currentWave];
-  const standing: WaveStanding =
-    wave === undefined ? { kind: 'settled' } : standingOf(pass.state, rollout, wave, pass.now);
-  return standing.kind === 'blocked' ? [standing.blocker] : [];
+  const blocker = blockerOf(pass.state, rollout, pass.now);
+  return blocker === null ? [] : [blocker];
 }
 
 // Only what the planner cannot prevent gets here: a late acknowledgement, a reboot, a lowered limit. Rollouts

@@ -40,8 +40,51 @@ export function standingOf(
 export function isEveryWaveSettled(state: FleetState, rollout: RolloutState, now: Millis): boolean {
   return (
     !rollout.waves.some(isSomeoneOnTheWay) &&
-    rollout.waves.every((wave) => standingOf(state, rollout, wave, now).kind === 'settled')
+    rollout.waves.every((_, index) => standingAt(state, rollout, index, now).kind === 'settled')
   );
+}
+
+/**
+ * As `standingOf`, but of a wave that the cursor has passed its proof is not asked for again: the Deferred host that
+ * was it may yet fail at its reboot.
+ */
+function standingAt(
+  state: FleetState,
+  rollout: RolloutState,
+  index: number,
+  now: Millis,
+): WaveStanding {
+  const wave = rollout.waves[index];
+  const standing = wave === undefined ? SETTLED : standingOf(state, rollout, wave, now);
+  const isPassed = index < rollout.row.currentWave;
+  return isPassed && standing.kind === 'blocked' && standing.blocker === 'wave-unproven'
+    ? SETTLED
+    : standing;
+}
+
+/** What keeps a rollout in which nobody present is left: its current wave first, and before its end any other. */
+export function blockerOf(state: FleetState, rollout: RolloutState, now: Millis) {
+  const { currentWave } = rollout.row;
+  const current = standingAt(state, rollout, currentWave, now);
+  if (current.kind === 'blocked') return current.blocker;
+  if (current.kind === 'waiting' || currentWave < rollout.waves.length - 1) return null;
+  if (rollout.waves.some((wave) => isSomeoneOnTheWay(wave) || wave.counts.deferred > 0))
+    return null;
+  for (let index = 0; index < currentWave; index += 1) {
+    const standing = standingAt(state, rollout, index, now);
+    if (standing.kind === 'blocked') return standing.blocker;
+  }
+  return null;
+}
+
+/** The wave in which absence may not settle anybody, because too few are heard; the current one where none is. */
+export function silentWave(state: FleetState, rollout: RolloutState): number {
+  const { currentWave } = rollout.row;
+  const isSilent = (wave: WaveTally | undefined) =>
+    wave !== undefined && wave.counts.pendingAbsent > 0 && !isEnoughHeard(state, wave);
+  if (isSilent(rollout.waves[currentWave])) return currentWave;
+  const found = rollout.waves.findIndex(isSilent);
+  return found < 0 ? currentWave : found;
 }
 
 /** No host is waited for, though an operator may have to answer for a wave in which none came through. */

@@ -3,6 +3,7 @@
  * whole rollout does not. The gates explain themselves.
  */
 import { limitOf } from '../planner/limit.ts';
+import { silentWave } from '../planner/settle.ts';
 import { listed, type Explanation, type Said } from '../planner/gates/gate.ts';
 import { budgetState } from '../state/flight.ts';
 import { waveOf, type FleetState, type RolloutState } from '../state/state.ts';
@@ -101,7 +102,7 @@ export function explainRolloutBlocker(
 
 function blockerOf(state: FleetState, rollout: RolloutState, key: string): Said | null {
   const [name = '', subject = ''] = key.split(':');
-  const wave = rollout.row.currentWave;
+  const wave = name === 'fleet-silent' ? silentWave(state, rollout) : rollout.row.currentWave;
   const tally = waveOf(rollout, wave);
   switch (name) {
     case 'fleet-silent':
