@@ -54,8 +54,13 @@ ConfigMap includes it, since every release has one.
 {{- if not .Values.clientCa.existingConfigMap }}
 - "clientCa.existingConfigMap: no agent could prove which host it is"
 {{- end }}
-{{- if not (or .Values.split.enabled .Values.database.leaderUrlKey) }}
-- "database.leaderUrlKey: the API could write the event log; give the leader a login of its own, or set split.enabled"
+{{- with .Values.database }}
+{{- if or (not .leaderUrlKey) (eq .leaderUrlKey .urlKey) }}
+- "database.leaderUrlKey: one login cannot both lead and be kept from writing the event log, as the API's must; give the leader one of its own"
+{{- end }}
+{{- if and $.Values.migrations.enabled (or (not .migrateUrlKey) (eq .migrateUrlKey .urlKey)) }}
+- "database.migrateUrlKey: the API's login may not change the schema; give the one that owns it, or migrate by yourself, with migrations.enabled=false"
+{{- end }}
 {{- end }}
 {{- if and .Values.settings.caKeyFile (not .Values.settings.caKeyFileAllowed) }}
 - "settings.caSignCommand: whoever reads settings.caKeyFile can be any host; or set settings.caKeyFileAllowed"

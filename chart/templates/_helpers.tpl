@@ -123,6 +123,7 @@ MUSTER_{{ snakecase $name | upper }}: {{ if kindIs "float64" $value }}{{ $value 
 {{- end }}
 {{- end -}}
 
+{{/* In whole seconds, as Kubernetes counts: a deadline may have a fraction. */}}
 {{- define "muster.stopSeconds" -}}
-{{- dig "stopDeadlineSeconds" 25 .Values.settings -}}
+{{- dig "stopDeadlineSeconds" 25 .Values.settings | ceil | int -}}
 {{- end -}}

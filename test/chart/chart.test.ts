@@ -108,6 +108,14 @@ describe.skipIf(HELM === null)('chart', () => {
       }
     });
 
+    it('keeps the grace longer than a deadline with a fraction', () => {
+      const grace = (set: string): unknown[] =>
+        render(values, set)
+          .filter(({ kind }) => kind === 'Deployment')
+          .map((object) => at(object, `${POD}.terminationGracePeriodSeconds`));
+      for (const seconds of grace('settings.stopDeadlineSeconds=40.5')) expect(seconds).toBe(51);
+    });
+
     it('never asks the database whether a process lives', () => {
       for (const object of render(values).filter(({ kind }) => kind === 'Deployment')) {
         expect(at(object, `${CONTAINER}.livenessProbe.httpGet.path`)).toBe('/healthz');
@@ -278,19 +286,27 @@ describe.skipIf(HELM === null)('chart', () => {
   it('says all at once what strict mode lacks, unless it is switched off', () => {
     const off = ['tls.existingSecret=""', 'clientCa.existingConfigMap=""'];
     const file = 'settings={"caKeyFile":"/ca.key"}';
-    const said = refusal(...off, 'database.leaderUrlKey=""', file);
+    const logins = ['database.leaderUrlKey=""', 'database.migrateUrlKey=""'];
+    const said = refusal(...off, ...logins, file);
     for (const wanted of [
       'tls.existingSecret',
       'clientCa.existingConfigMap',
       'database.leaderUrlKey',
+      'database.migrateUrlKey',
       'settings.caSignCommand',
       'sslmode=verify-full',
       'settings.strict=false',
     ])
       expect(said).toContain(wanted);
-    expect(refusal(...off, 'database.leaderUrlKey=""', 'settings={"strict":false}')).toBe(
-      'rendered',
-    );
-    expect(refusal('split.enabled=true', 'database.leaderUrlKey=""')).toBe('rendered');
+    expect(refusal(...off, ...logins, 'settings={"strict":false}')).toBe('rendered');
+  });
+
+  it('wants a login each in strict mode: none of the three may do what the others do', () => {
+    const split = 'split.enabled=true';
+    for (const key of ['leaderUrlKey', 'migrateUrlKey'])
+      for (const same of ['""', '"url"'])
+        expect(refusal(split, `database.${key}=${same}`)).toContain(`database.${key}: `);
+    // Who migrates by other means gives the chart no such login.
+    expect(refusal('migrations.enabled=false', 'database.migrateUrlKey=""')).toBe('rendered');
   });
 });

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { freePort } from '../../src/cli/dev/free-port.ts';
 import { at, HELM, one, render, type Rendered } from '../chart/support/helm.ts';
 import { newAuthority } from '../support/certificates.ts';
-import { createRoleDatabase } from '../support/roles.ts';
+import { createRoleDatabase, type RoleDatabase } from '../support/roles.ts';
 import { imageDefaults, runContainer, untilOk, type Container } from './support/container.ts';
 import { mountRelease } from './support/release.ts';
 
@@ -15,7 +15,7 @@ interface Variable {
   readonly name: string;
   readonly value?: string;
   readonly valueFrom?: {
-    readonly secretKeyRef?: object;
+    readonly secretKeyRef?: { readonly key: string };
     readonly fieldRef?: { readonly fieldPath: string };
   };
 }
@@ -35,20 +35,28 @@ function podOf(object: Rendered): Pod {
   return { spec, container: at(spec, 'containers.0') as Pod['container'] };
 }
 
-/** URLs by the variables that the database's Secret would fill. */
-type Urls = Readonly<Record<string, string>>;
+/** The database's Secret: URLs by the keys that values name. */
+type Secret = Readonly<Record<string, string>>;
 
-/** Variables as the kubelet would set them: `fields` and the database's URLs are the cluster's to know. */
+/** As the guides make it; a trial has one login, which owns the schema. */
+function secretOf(database: RoleDatabase, isStrict: boolean): Secret {
+  if (!isStrict) return { url: database.as('owner') };
+  const [api, leader, owner] = [database.as('api'), database.as('leader'), database.as('owner')];
+  return { url: api, api, leader, owner };
+}
+
+/** Variables as the kubelet would set them; a key that the Secret lacks is empty, where a pod would not start. */
 function variables(
   { container }: Pod,
   from: Readonly<Record<string, string>>,
-  urls: Urls,
+  secret: Secret,
 ): Record<string, string> {
   const env: Record<string, string> = { ...from };
   for (const { name, value, valueFrom } of container.env ?? []) {
     if (value !== undefined)
       env[name] = value.replace(/\$\((\w+)\)/g, (_, of: string) => env[of] ?? '');
-    else if (valueFrom?.secretKeyRef !== undefined) env[name] = urls[name] ?? '';
+    else if (valueFrom?.secretKeyRef !== undefined)
+      env[name] = secret[valueFrom.secretKeyRef.key] ?? '';
     else env[name] = valueFrom?.fieldRef?.fieldPath === 'metadata.name' ? 'pod-0' : '127.0.0.1';
   }
   return env;
@@ -91,18 +99,14 @@ describe.skipIf(HELM === null).each(['default', 'split', 'small'])(
       const objects = render(values, 'migrations.args=[]', 'database.schema="muster"');
       const database = await createRoleDatabase();
       const isStrict = values !== 'small';
-      const urls = {
-        MUSTER_DATABASE_URL: isStrict ? database.as('api') : database.url,
-        MUSTER_LEADER_DATABASE_URL: database.as('leader'),
-      };
+      const secret = secretOf(database, isStrict);
       const release = await mountRelease(values);
       const image = imageDefaults();
       const data = at(one(objects, 'ConfigMap', 'rel-muster'), 'data') as Record<string, string>;
 
       const job = podOf(one(objects, 'Job'));
       const migrate = [...image.entrypoint, ...(job.container.args ?? [])];
-      const owner = { MUSTER_DATABASE_URL: database.url };
-      const migration = runContainer(migrate, variables(job, {}, owner));
+      const migration = runContainer(migrate, variables(job, {}, secret));
       expect([await migration.exit(), migration.log()]).toEqual([
         0,
         expect.stringContaining('nothing to do'),
@@ -113,7 +117,7 @@ describe.skipIf(HELM === null).each(['default', 'split', 'small'])(
       for (const deployment of objects.filter(({ kind }) => kind === 'Deployment')) {
         const pod = podOf(deployment);
         const port = await freePort();
-        const env = variables(pod, data, urls);
+        const env = variables(pod, data, secret);
         env['MUSTER_LISTEN_HOST'] = '127.0.0.1';
         env['MUSTER_LISTEN_PORT'] = String(port);
         env['MUSTER_SOURCE'] = release.source;
