@@ -4,6 +4,10 @@
  *
  * A verdict may be read before its waiter is known here (the insert's own answer is still on its way): such
  * early ones are kept while inserts are in flight.
+ *
+ * A standby that is promoted, or a backup that is restored, may lack the newest commits, the taking of the last epoch
+ * among them; then (epoch, commit) begin again below what was seen. So each read also says where the leader is, and in
+ * which database.
  */
 import { backoffMs, type Random } from '../db/backoff.ts';
 import type { Sql } from '../db/driver.ts';
@@ -52,28 +56,67 @@ interface Cursor {
   readonly commitNo: number;
 }
 
+interface Place extends Cursor {
+  /** Of the database; null: nobody has led in it. */
+  readonly incarnation: string | null;
+}
+
+const NOWHERE: Place = { incarnation: null, epoch: 0, commitNo: 0 };
+
 interface VerdictsRow extends Cursor {
   readonly verdicts: readonly (readonly [number, unknown, readonly number[]])[];
 }
 
-/** Those of a leader that is older than we are lie one by one in `verdict`. */
-function readVerdicts(sql: Sql, replica: string, after: Cursor): Promise<readonly VerdictsRow[]> {
-  return sql<VerdictsRow[]>`
-    SELECT epoch, commit_no AS "commitNo", verdicts FROM (
+interface News {
+  readonly place: Place;
+  readonly rows: readonly VerdictsRow[];
+}
+
+/** Each row says where the leader is; there is one without verdicts when there are none. */
+type NewsRow = Pick<Place, 'incarnation'> & {
+  readonly headEpoch: number;
+  readonly headCommitNo: number;
+} & (VerdictsRow | { readonly verdicts: null });
+
+/**
+ * Verdicts, and the leader's place in the same snapshot. Those of a leader that is older than we are lie one by one
+ * in `verdict`.
+ */
+async function readNews(sql: Sql, replica: string, after: Cursor): Promise<News> {
+  const rows = await sql<NewsRow[]>`
+    SELECT incarnation, p.epoch AS "headEpoch", p.commit_no AS "headCommitNo",
+      news.epoch, news.commit_no AS "commitNo", verdicts
+    FROM leader_progress p CROSS JOIN epoch e LEFT JOIN (
       SELECT epoch, commit_no, verdicts FROM commit_verdicts
       WHERE (epoch, commit_no) > (${after.epoch}, ${after.commitNo}) AND replica = ${replica}
       UNION ALL
       SELECT epoch, commit_no, json_build_array(json_build_array(input_id, verdict, seqs))
       FROM verdict
       WHERE (epoch, commit_no) > (${after.epoch}, ${after.commitNo}) AND replica = ${replica}
-    ) AS news
-    ORDER BY epoch, commit_no FETCH FIRST ${PAGE} ROWS WITH TIES`;
+      ORDER BY epoch, commit_no FETCH FIRST ${PAGE} ROWS WITH TIES
+    ) AS news ON true
+    ORDER BY news.epoch, news.commit_no`;
+  const [first] = rows;
+  if (first === undefined) return { place: NOWHERE, rows: [] };
+  const { incarnation, headEpoch: epoch, headCommitNo: commitNo } = first;
+  return {
+    place: { incarnation, epoch, commitNo },
+    rows: rows.flatMap((row) => (row.verdicts === null ? [] : [row])),
+  };
 }
 
 /** Where reading starts: nothing older can be the answer to an input that is not stored yet. */
-async function readProgress(sql: Sql): Promise<Cursor> {
-  const [row] = await sql<Cursor[]>`SELECT epoch, commit_no AS "commitNo" FROM leader_progress`;
-  return row ?? { epoch: 0, commitNo: 0 };
+async function readPlace(sql: Sql): Promise<Place> {
+  const [row] = await sql<Place[]>`
+    SELECT incarnation, p.epoch, p.commit_no AS "commitNo" FROM leader_progress p, epoch e`;
+  return row ?? NOWHERE;
+}
+
+/** A leader never goes back within one database. */
+function isAnother(now: Place, before: Place): boolean {
+  if (now.incarnation !== before.incarnation && before.incarnation !== null) return true;
+  if (now.epoch !== before.epoch) return now.epoch < before.epoch;
+  return now.commitNo < before.commitNo;
 }
 
 export function createVerdictReader(options: VerdictReaderOptions): VerdictReader {
@@ -86,7 +129,7 @@ class Reader implements VerdictReader {
   private readonly early = new Map<number, Judged>();
   private readonly forget: () => void;
   private inserts = 0;
-  private cursor: Cursor | null = null;
+  private cursor: Place | null = null;
   private reading = false;
   private again = false;
   /** Reads that failed since the last that did not. */
@@ -106,7 +149,7 @@ class Reader implements VerdictReader {
 
   async beginInsert(): Promise<void> {
     // Where reading starts is fixed before anything of ours can be decided.
-    this.cursor ??= await this.options.pool.run(readProgress);
+    this.cursor ??= await this.options.pool.run(readPlace);
     this.inserts += 1;
     this.schedule();
   }
@@ -139,7 +182,7 @@ class Reader implements VerdictReader {
   stop(): void {
     this.forget();
     this.cancelPoll?.();
-    for (const finish of [...this.waiters.values()]) finish(null);
+    this.endWaits();
   }
 
   private needed(): boolean {
@@ -179,14 +222,36 @@ class Reader implements VerdictReader {
   private async readOnce(): Promise<boolean> {
     const { pool, replica } = this.options;
     this.again = false;
-    const after = (this.cursor ??= await pool.run(readProgress));
-    const rows = await pool.run((sql) => readVerdicts(sql, replica, after));
+    const after = (this.cursor ??= await pool.run(readPlace));
+    const { place, rows } = await pool.run((sql) => readNews(sql, replica, after));
+    if (isAnother(place, after)) {
+      this.startAgain(after, place);
+      return true;
+    }
     for (const { verdicts } of rows) {
       for (const [id, verdict, seqs] of verdicts) this.deliver(id, verdict, seqs);
     }
-    const last = rows.at(-1);
-    if (last !== undefined) this.cursor = { epoch: last.epoch, commitNo: last.commitNo };
+    const { epoch, commitNo } = rows.at(-1) ?? after;
+    this.cursor = { incarnation: place.incarnation, epoch, commitNo };
     return rows.length >= PAGE || this.again;
+  }
+
+  /**
+   * Who waits now may have been stored in the database that has gone, and its id be given to another input in this one:
+   * nobody is told a verdict that may not be his. `queued` is true of those that were stored here.
+   */
+  private startAgain(before: Place, now: Place): void {
+    this.options.logger.warn(
+      { before, now, waiting: this.waiters.size },
+      'this is another database than before, or an earlier state of it; verdicts are read from the beginning of its term',
+    );
+    this.early.clear();
+    this.endWaits();
+    this.cursor = { ...now, commitNo: 0 };
+  }
+
+  private endWaits(): void {
+    for (const finish of [...this.waiters.values()]) finish(null);
   }
 
   private deliver(id: number, stored: unknown, seqs: readonly number[]): void {

@@ -169,6 +169,43 @@ describe('submitter', () => {
   });
 });
 
+describe('another database in the place of the one before', () => {
+  const SAYS = 'another database than before';
+  const verdict = async (a: Replica): Promise<string> =>
+    (await a.submitter.submit(TICK, { waitMs: 5_000 })).status;
+
+  it('whose leader counts again from below what was seen is heard', async () => {
+    const a = await start();
+    await a.lead();
+    for (let i = 0; i < 10; i += 1) expect(await verdict(a)).toBe('judged');
+    await a.resign();
+    // As a standby has it that received nothing of the term.
+    await a.pool.run((sql) =>
+      Promise.all([sql`UPDATE epoch SET epoch = 0`, sql`DELETE FROM commit_verdicts`]),
+    );
+    await a.lead();
+    const began = performance.now();
+    await verdict(a); // its reader learns it by this one at the latest
+    expect(await verdict(a)).toBe('judged');
+    expect(performance.now() - began).toBeLessThan(4_000);
+    expect(a.log.join('\n')).toContain(SAYS);
+  });
+
+  it('ends the waiting of who may have been stored in the other', async () => {
+    const a = await start();
+    await a.lead();
+    expect(await verdict(a)).toBe('judged');
+    await a.resign();
+    const sent = a.submitter.submit(heartbeat('h1'), { waitMs: 15_000 });
+    await eventually(() => queued(a)).toContain('h1');
+    await a.pool.run((sql) => sql`UPDATE epoch SET incarnation = gen_random_uuid()`);
+    expect(await sent).toEqual({ status: 'queued' });
+    expect(a.log.join('\n')).toContain(SAYS);
+    await a.lead();
+    expect(await verdict(a)).toBe('judged');
+  });
+});
+
 describe('a database that is away', () => {
   it('is unavailable, not an exception', async () => {
     const a = startReplica('postgres://nobody@127.0.0.1:1/none', 'away');

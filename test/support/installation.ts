@@ -16,6 +16,8 @@ export interface Replica {
   /** Stops the leader role cleanly. */
   resign(): Promise<void>;
   readonly leader: Leader;
+  /** What it logged. */
+  readonly log: readonly string[];
   stop(): Promise<void>;
 }
 
@@ -41,8 +43,9 @@ export function startReplica(
   limits: Partial<typeof LIMITS> = {},
 ): Replica {
   const database: DatabaseOptions = { url, schema: 'muster', name };
+  const log: string[] = [];
   const common = {
-    logger: silentLogger(),
+    logger: silentLogger(log),
     metrics: createMetrics(),
     clock: systemClock,
     random: () => 0.5,
@@ -78,6 +81,7 @@ export function startReplica(
     submitter,
     pool,
     leader,
+    log,
     lead() {
       const first = new Promise<Term>((resolve) => begun.push(resolve));
       stopLeading = new AbortController();
