@@ -25,6 +25,17 @@ export interface RolloutFilter {
   readonly hosts: number;
 }
 
+/**
+ * Of a rollout `o`: the `seq` that its commands may expect, as the core says it (`reducer/state/last-change.ts`). Only
+ * for one that is halted it takes a walk over its hosts.
+ */
+function lastChange(sql: Sql) {
+  return sql`
+    greatest(o.seq, CASE WHEN o.state IN ('Failed', 'Reverted') THEN (
+      SELECT max(hr.seq) FROM host_rollout hr WHERE hr.rollout_id = o.rollout_id
+        AND hr.closed IS NULL AND NOT hr.cleared AND hr.state IN ('Failed', 'Reverted')) END)`;
+}
+
 /** Newest first, below an ordinal; at least one rollout of a page has all its hosts. */
 export async function listRollouts(sql: Sql, filter: RolloutFilter): Promise<RolloutListRow[]> {
   const { belowOrdinal, limit, channel, state, hosts } = filter;
@@ -35,7 +46,7 @@ export async function listRollouts(sql: Sql, filter: RolloutFilter): Promise<Rol
     (SELECT count(*) FROM (SELECT FROM host_rollout hr WHERE hr.rollout_id = o.rollout_id
       LIMIT ${hosts}) AS few)`;
   return sql<RolloutListRow[]>`
-    SELECT o.rollout_id, o.seq, o.channel, o.state, o.current_wave, o.opened_at, o.ordinal,
+    SELECT o.rollout_id, ${lastChange(sql)} AS seq, o.channel, o.state, o.current_wave, o.opened_at, o.ordinal,
       json_array_length(o.plan->'soakMinutes') AS waves, o.found::int,
       ${hosts === 0 ? sql`NULL::text` : states} AS host_states
     FROM (
@@ -79,13 +90,13 @@ export interface RolloutRow {
 
 export async function readRollout(sql: Sql, rolloutId: string): Promise<RolloutRow | null> {
   const [row] = await sql<RolloutRow[]>`
-    SELECT rollout_id AS "rolloutId", seq, channel, channel_ref AS "channelRef", state,
+    SELECT rollout_id AS "rolloutId", ${lastChange(sql)} AS seq, channel, channel_ref AS "channelRef", state,
       current_wave AS "currentWave", opened_at AS "openedAt", signed_at AS "signedAt",
       superseded_at AS "supersededAt", superseded_by AS "supersededBy",
       terminal_at AS "terminalAt", failed_at AS "failedAt", ended_at AS "endedAt", exceptions,
       blockers, plan->>'policy' AS policy, plan->>'onHealthFailure' AS "onHealthFailure",
       (plan->>'maxFailures')::int AS "maxFailures", plan->'soakMinutes' AS "soakMinutes"
-    FROM rollout WHERE rollout_id = ${rolloutId}`;
+    FROM rollout o WHERE rollout_id = ${rolloutId}`;
   return row ?? null;
 }
 

@@ -211,7 +211,8 @@ export const CommandBodySchema = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: Number.MAX_SAFE_INTEGER,
-        description: 'The `seq` of the subject as it was seen: 409 when it changed since.',
+        description:
+          'The `seq` of the subject as it was seen: 409 when what the command acts on changed since.',
       }),
     ),
   },

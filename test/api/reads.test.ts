@@ -281,16 +281,14 @@ describe('what is set aside', () => {
     expect(await codeOf('/v1/quarantines?cursor=x')).toEqual([400, 'bad-cursor']);
   });
 
+  const posted = async (event: object): Promise<void> => {
+    const body = { hostname: 'canary-01', rolloutId: EDGE, event };
+    const response = await server.call('POST', '/v1/agent/events', { as: 'agent:canary-01', body });
+    expect([response.status, response.headers.get('x-muster-verdict')]).toEqual([204, null]);
+  };
+
   it('names what a host waits for a reboot with', async () => {
     const at = new Date().toISOString();
-    const posted = async (event: object): Promise<void> => {
-      const body = { hostname: 'canary-01', rolloutId: EDGE, event };
-      const response = await server.call('POST', '/v1/agent/events', {
-        as: 'agent:canary-01',
-        body,
-      });
-      expect([response.status, response.headers.get('x-muster-verdict')]).toEqual([204, null]);
-    };
     await posted({ kind: 'DispatchAck', seq: 1, currentClosureAtDispatch: 'old', receivedAt: at });
     await posted({ kind: 'ActivationDeferred', seq: 2, component: 'kernel', deferredAt: at });
     expect(await get('/v1/deferrals')).toEqual({
@@ -304,5 +302,28 @@ describe('what is set aside', () => {
       ],
     });
     expect(await get('/v1/fleet')).toMatchObject({ deferrals: 1 });
+  });
+
+  it('names the seq of the last failure of a halted rollout, which a clear may expect', async () => {
+    const at = new Date().toISOString();
+    const failed = { exitCode: 4, stderrTail: 'no space left', failedAt: at };
+    await posted({ kind: 'ActivationFailed', seq: 3, ...failed });
+    const seen = await get<{ state: string; seq: number }>(`/v1/rollouts/${EDGE}/lifecycle`);
+    expect(seen.state).toBe('Failed');
+    const back = { revertedToClosure: 'old', exitCode: 1, completedAt: at };
+    await posted({ kind: 'RollbackComplete', seq: 4, ...back });
+    const now = await get<{ seq: number }>(`/v1/rollouts/${EDGE}/lifecycle`);
+    expect(now.seq).toBeGreaterThan(seen.seq);
+    const list = await get<{ rollouts: { rolloutId: string; seq: number }[] }>('/v1/rollouts');
+    expect(list.rollouts.find(({ rolloutId }) => rolloutId === EDGE)?.seq).toBe(now.seq);
+    const host = await get<Host>('/v1/hosts/canary-01');
+    expect(host.seq).toBe(now.seq);
+    const cleared = (expectedSeq: number) =>
+      server.call('POST', `/v1/rollouts/${EDGE}/clear`, {
+        ...{ as: 'operator:ada', headers: { 'idempotency-key': `clear-${String(expectedSeq)}` } },
+        body: { reason: 'seen', expectedSeq },
+      });
+    expect((await cleared(seen.seq)).status).toBe(409);
+    expect((await cleared(now.seq)).status).toBe(200);
   });
 });

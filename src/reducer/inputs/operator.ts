@@ -13,6 +13,7 @@ import { dispatches } from '../rollout/states.ts';
 import { isUnderway } from '../rollout/step-rollout.ts';
 import type { Change } from '../state/change.ts';
 import type { RecordRow, Stop } from '../state/rows.ts';
+import { lastChangeOfHost, lastChangeOfRollout } from '../state/last-change.ts';
 import { quarantineKey, type FleetState, type RolloutState } from '../state/state.ts';
 import { isCounted } from '../state/tally.ts';
 import { closeRecord } from './abandon.ts';
@@ -27,18 +28,32 @@ export function onOperatorCommand(pass: Pass, input: OperatorInput): Verdict {
     ...subjectOf(command),
     payload: { command, reason, ...expectation(input) },
   });
-  const seq = seqOf(pass, command);
   const verdict =
-    input.expectedSeq !== null && seq !== null && seq !== input.expectedSeq
-      ? refused(
-          'stale-expectation',
-          `the subject changed at seq ${String(seq)}, after ${String(input.expectedSeq)}`,
-        )
-      : carryOut(pass, command, { actor, reason, at: pass.at });
+    unexpected(pass, input) ?? carryOut(pass, command, { actor, reason, at: pass.at });
   if (verdict.status === 'refused') {
     pass.write([], { verdict: 'refused', code: verdict.code, detail: verdict.detail });
   }
   return verdict;
+}
+
+/** The refusal of a command whose subject is not what its sender saw; null when it is, or nothing was expected. */
+function unexpected(pass: Pass, { command, expectedSeq }: OperatorInput): Verdict | null {
+  const seq = seqOf(pass, command);
+  if (expectedSeq === null || seq === null) return null;
+  if (seq > expectedSeq) {
+    return refused(
+      'stale-expectation',
+      `the subject changed at seq ${String(seq)}, after ${String(expectedSeq)}`,
+    );
+  }
+  // The log begins again below it when a database is restored: what was seen then was another fleet.
+  const { headSeq } = pass.state;
+  return expectedSeq <= headSeq
+    ? null
+    : refused(
+        'stale-expectation',
+        `the log ends at seq ${String(headSeq)}: ${String(expectedSeq)} is not of this log`,
+      );
 }
 
 function expectation({ expectedSeq }: OperatorInput): { readonly expectedSeq?: number } {
@@ -69,7 +84,7 @@ function subjectOf(command: OperatorCommand) {
   }
 }
 
-/** The seq that last changed the command's subject; null when there is no such subject. */
+/** The seq that last changed what the command acts on; null when there is no such subject. */
 function seqOf({ state }: Pass, command: OperatorCommand): number | null {
   switch (command.command) {
     case 'PauseChannel':
@@ -79,15 +94,19 @@ function seqOf({ state }: Pass, command: OperatorCommand): number | null {
     case 'ResumeFleet':
       return state.fleet.seq;
     case 'CancelRollout':
-    case 'ClearRollout':
       return state.rollouts.get(command.rolloutId)?.row.seq ?? null;
+    case 'ClearRollout': {
+      const rollout = state.rollouts.get(command.rolloutId);
+      return rollout === undefined ? null : lastChangeOfRollout(rollout);
+    }
     case 'ClearQuarantine':
       return state.quarantines.get(quarantineKey(command.channel, command.closure))?.seq ?? null;
     case 'HoldHost':
     case 'ReleaseHost':
+      return state.hosts.get(command.hostname)?.row.seq ?? null;
     case 'WithdrawDispatch':
     case 'WriteOffHost':
-      return state.hosts.get(command.hostname)?.row.seq ?? null;
+      return lastChangeOfHost(state, command.hostname);
     case 'CreateToken':
     case 'RevokeToken':
       return state.tokens.get(command.tokenId)?.seq ?? null;

@@ -5,6 +5,7 @@
 import { everyGate, explain, gatesOnGranted, heldAt, isShared } from '../planner/gates.ts';
 import { EXPLAIN_HOSTS } from '../planner/gates/gate.ts';
 import { sinceOf } from '../state/blocker-since.ts';
+import { lastChangeOfHost } from '../state/last-change.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
 import type { DispatchRow, HostRow, RecordRow, RolloutRow } from '../state/rows.ts';
 import type { Millis, Time } from '../time.ts';
@@ -41,6 +42,8 @@ export interface HostInRollout {
 }
 
 export interface HostWhy {
+  /** What last changed it, its records or its dispatches: 0, never heard of. */
+  readonly seq: number;
   readonly host: HostRow | null;
   /** Newest first. */
   readonly rollouts: readonly HostInRollout[];
@@ -67,7 +70,11 @@ export function whyHost(
     }
   }
   found.sort((a, b) => b.rollout.ordinal - a.rollout.ordinal);
-  return { host: entry === undefined || entry.row.seq === 0 ? null : entry.row, rollouts: found };
+  return {
+    seq: lastChangeOfHost(state, hostname),
+    host: entry === undefined || entry.row.seq === 0 ? null : entry.row,
+    rollouts: found,
+  };
 }
 
 function inRollout(

@@ -88,7 +88,7 @@ async function hostDetail(deps: ApiDeps, hostname: string): Promise<HostDetail> 
   );
   const now = deps.clock.now();
   const offeredAt = new Map(offers.map(({ rolloutId, at }) => [rolloutId, at]));
-  const { host, rollouts } = await deps.committed.read((state) =>
+  const { host, rollouts, seq } = await deps.committed.read((state) =>
     whyHost(state, hostname, now, offeredAt),
   );
   if (host === null && rollouts.length === 0 && seen === undefined) {
@@ -97,7 +97,7 @@ async function hostDetail(deps: ApiDeps, hostname: string): Promise<HostDetail> 
   const [newest] = rollouts;
   return {
     hostname,
-    seq: host?.seq ?? 0,
+    seq,
     reachability: host?.reachability ?? 'never',
     ...present({ ...presenceOf(seen), hold: host?.hold ?? null }),
     ...present({
