@@ -13,9 +13,13 @@ export interface Io {
 
 /**
  * 0: done; 1: the answer is no; 2: the question could not be asked (usage, unreadable file). Of operator
- * commands: 3: not allowed; 4: the control plane cannot be reached or is not ready; 5: accepted, undecided.
+ * commands: 3: not allowed; 4: the control plane cannot be reached or is not ready; 5: accepted, undecided;
+ * 130: stopped by Ctrl-C before there was an answer, as a shell says it.
  */
-export const EXIT = { ok: 0, no: 1, usage: 2, denied: 3, unavailable: 4, undecided: 5 } as const;
+export const EXIT = {
+  ...{ ok: 0, no: 1, usage: 2, denied: 3, unavailable: 4, undecided: 5 },
+  interrupted: 130,
+} as const;
 
 /** A mistake of the caller's, in a sentence that says what to do. Ends a command with exit code 2. */
 export class UsageError extends Error {}

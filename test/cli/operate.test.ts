@@ -185,6 +185,15 @@ describe('profiles', () => {
 });
 
 describe('a process', () => {
+  it('is not taken for a rollout that is through when its watch is interrupted', async () => {
+    const child = startNode([MUSTER, 'rollout', 'watch', 'stable', '--json'], {
+      env: { MUSTER_URL: server.url, USER: 'ada' },
+    });
+    await once(child.stdout, 'data');
+    child.kill('SIGINT');
+    expect(await once(child, 'exit')).toEqual([130, null]);
+  }, 20_000);
+
   it('watches a rollout until it ends, and says how', async () => {
     const args = [MUSTER, 'rollout', 'watch', 'edge', '--json'];
     const child = startNode(args, { env: { MUSTER_URL: server.url, USER: 'ada' } });
@@ -328,6 +337,7 @@ Paths are taken from the config file's folder. Without any of these the address 
 | 3 | not allowed: no token, or one without the role |
 | 4 | the control plane cannot be reached, or is not ready |
 | 5 | accepted and durable, but no leader has decided it: ask again with the \`--key\` it names |
+| 130 | \`rollout watch\` was interrupted before it ended |
 
 Commands are safe to repeat: each is sent under an Idempotency-Key (\`--key\` to choose it), and while the
 control plane is away for a moment it is sent again by itself.

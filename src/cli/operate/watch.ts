@@ -43,7 +43,8 @@ async function watch(desk: Desk): Promise<number> {
         const end = endOf(life.state);
         if (end !== null && desk.options['forever'] !== true) return end;
       }
-      if (desk.signal.aborted) return EXIT.ok;
+      // Not 0: a script would go on as if the rollout were through.
+      if (desk.signal.aborted) return EXIT.interrupted;
       await bell.next(LOOK_MS);
       await delay(SETTLE_MS);
     }
