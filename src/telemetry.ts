@@ -313,13 +313,13 @@ export const METRICS = {
   muster_database_oldest_xmin_transactions: {
     type: 'gauge',
     labels: [],
-    help: "Transactions begun since the oldest snapshot that somebody holds: vacuum cleans nothing newer. Others' sessions are seen only with pg_read_all_stats.",
+    help: "Transactions begun since the oldest snapshot that somebody holds, a standby's hot_standby_feedback included: vacuum cleans nothing newer. Others' sessions are seen only with pg_read_all_stats.",
     measured: true,
   },
   muster_database_oldest_transaction_seconds: {
     type: 'gauge',
     labels: [],
-    help: "Age of the oldest open transaction in the database. Others' sessions are seen only with pg_read_all_stats.",
+    help: "Age of the oldest open transaction in the database, prepared ones included. Others' sessions are seen only with pg_read_all_stats.",
     measured: true,
   },
 } as const satisfies Readonly<Record<string, MetricSpec>>;

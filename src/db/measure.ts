@@ -46,20 +46,24 @@ export async function countPauses(sql: Sql): Promise<{ fleet: number; channel: n
 export interface Horizon {
   /** Transactions that began since the oldest snapshot that somebody holds: vacuum cleans nothing newer. */
   readonly transactions: number;
-  /** Age of the oldest open transaction in this database, as far as this role may see. */
+  /** Age of the oldest open transaction in this database, prepared ones too, as far as this role may see. */
   readonly seconds: number;
 }
 
+/** A standby's hot_standby_feedback shows at its walsender, which is in no database and holds back all of them. */
 export async function readHorizon(sql: Sql): Promise<Horizon> {
   const [row] = await sql<Horizon[]>`
     SELECT greatest(
       coalesce((SELECT max(age(backend_xmin)) FROM pg_stat_activity
-        WHERE datname = current_database()), 0),
+        WHERE datname = current_database() OR backend_type = 'walsender'), 0),
       coalesce((SELECT max(age(xmin)) FROM pg_replication_slots), 0),
       coalesce((SELECT max(age(transaction)) FROM pg_prepared_xacts
         WHERE database = current_database()), 0))::int AS transactions,
-      coalesce((SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::float8
-        FROM pg_stat_activity WHERE datname = current_database()
-          AND backend_type = 'client backend' AND pid <> pg_backend_pid()), 0) AS seconds`;
+      greatest(
+        coalesce((SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::float8
+          FROM pg_stat_activity WHERE datname = current_database()
+            AND backend_type = 'client backend' AND pid <> pg_backend_pid()), 0),
+        coalesce((SELECT max(extract(epoch FROM clock_timestamp() - prepared))::float8
+          FROM pg_prepared_xacts WHERE database = current_database()), 0)) AS seconds`;
   return row ?? { transactions: 0, seconds: 0 };
 }
