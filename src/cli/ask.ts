@@ -5,13 +5,15 @@ import { openSession } from '../db/session.ts';
 /** Catalogs and settings: what takes longer hangs. */
 const DEADLINE_MS = 10_000;
 
+const LOOKING = { default_transaction_read_only: 'on' };
+
 /** `role` names the session in pg_stat_activity. */
 export async function askDatabase<T>(
   database: DatabaseOptions,
   role: string,
   ask: (sql: Sql) => Promise<T>,
+  settings: Readonly<Record<string, string>> = LOOKING,
 ): Promise<T> {
-  const settings = { default_transaction_read_only: 'on' };
   const session = await openSession(database, { role, settings, deadlineMs: DEADLINE_MS });
   try {
     return await session.run(ask);

@@ -1,6 +1,8 @@
 /** What `muster doctor` asks a database, in a few statements that change nothing. */
 import type { Sql } from './driver.ts';
+import { leaderLockHolder } from './lock.ts';
 import { readHorizon, type Horizon } from './measure.ts';
+import { readRights, type Rights } from './rights.ts';
 import { schemaProblem, schemaStanding } from './standing.ts';
 
 export interface Facts {
@@ -18,32 +20,52 @@ export interface Facts {
   readonly synchronousCommit: string;
   /** Empty: no standby is waited for. */
   readonly synchronousStandbys: string;
+  /** Standbys that commits can be confirmed by now; null when the role may not see it. */
+  readonly confirmingStandbys: number | null;
   readonly maxConnections: number;
   readonly connections: number;
   /** May the role read what identifies the cluster: a takeover must. */
   readonly seesControl: boolean;
   readonly seesOthers: boolean;
-  /** Why this Muster may not work on the schema; null when it may. */
+  /** May the role use the schema; true while there is none. */
+  readonly schemaUsable: boolean;
+  /** Why this Muster may not work on the schema; null when it may, or when the role may not look. */
   readonly schemaProblem: string | null;
-  /** Of the schema's tables; null while it is not there. */
+  /** Of the schema's tables; null while it is not there, or may not be used. */
   readonly rights: Rights | null;
-}
-
-export interface Rights {
-  readonly enqueues: boolean;
-  readonly leads: boolean;
+  readonly leaderLock: { readonly pid: number; readonly application: string } | null;
 }
 
 /** On one dedicated session. `now` is our clock. */
-export async function readFacts(sql: Sql, now: () => number): Promise<Facts> {
+export async function readFacts(sql: Sql, schema: string, now: () => number): Promise<Facts> {
   const server = await readServer(sql);
   const clock = await readClock(sql, now);
   const horizon = await readHorizon(sql);
-  const problem = schemaProblem(await schemaStanding(sql));
-  return { ...server, ...clock, horizon, schemaProblem: problem, rights: await readRights(sql) };
+  return { ...server, ...clock, horizon, ...(await readSchema(sql, schema)) };
 }
 
-type Server = Omit<Facts, 'clockAheadMs' | 'roundTripMs' | 'horizon' | 'schemaProblem' | 'rights'>;
+type OfSchema = Pick<Facts, 'schemaUsable' | 'schemaProblem' | 'rights' | 'leaderLock'>;
+
+async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
+  const [seen] = await sql<{ usable: boolean }[]>`
+    SELECT coalesce(bool_and(has_schema_privilege(oid, 'USAGE')), true) AS usable
+    FROM pg_namespace WHERE nspname = ${schema}`;
+  const schemaUsable = seen?.usable === true;
+  if (!schemaUsable) return { schemaUsable, schemaProblem: null, rights: null, leaderLock: null };
+  const rights = await readRights(sql, schema);
+  const blind = rights?.lacksToServe.includes('SELECT on schema_migration') === true;
+  const problem = blind ? null : schemaProblem(await schemaStanding(sql));
+  return { schemaUsable, schemaProblem: problem, rights, leaderLock: await leaderLockHolder(sql) };
+}
+
+/** What a session gets that asks for nothing: the processes' sessions are so. */
+export async function writesNothing(sql: Sql): Promise<boolean> {
+  const [row] = await sql<{ reads: boolean }[]>`
+    SELECT current_setting('default_transaction_read_only')::boolean AS reads`;
+  return row?.reads === true;
+}
+
+type Server = Omit<Facts, 'clockAheadMs' | 'roundTripMs' | 'horizon' | keyof OfSchema>;
 
 async function readServer(sql: Sql): Promise<Server> {
   const rows = await sql<Omit<Server, 'greetedByPid'>[]>`
@@ -53,6 +75,8 @@ async function readServer(sql: Sql): Promise<Server> {
       current_setting('fsync') = 'on' AS fsync,
       current_setting('synchronous_commit') AS "synchronousCommit",
       current_setting('synchronous_standby_names') AS "synchronousStandbys",
+      CASE WHEN pg_has_role('pg_read_all_stats', 'USAGE') THEN (SELECT count(*)::int
+        FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')) END AS "confirmingStandbys",
       current_setting('max_connections')::int AS "maxConnections",
       (SELECT count(*)::int FROM pg_stat_activity WHERE datid IS NOT NULL) AS connections,
       has_function_privilege('pg_control_system()', 'EXECUTE') AS "seesControl",
@@ -71,14 +95,4 @@ async function readClock(
     SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS at`;
   const after = now();
   return { clockAheadMs: (row?.at ?? after) - (before + after) / 2, roundTripMs: after - before };
-}
-
-async function readRights(sql: Sql): Promise<Rights | null> {
-  const [there] = await sql<{ found: boolean }[]>`
-    SELECT to_regclass('input_queue') IS NOT NULL AND to_regclass('event_log') IS NOT NULL AS found`;
-  if (there?.found !== true) return null;
-  const [rights] = await sql<Rights[]>`
-    SELECT has_table_privilege('input_queue', 'INSERT') AS enqueues,
-      has_table_privilege('event_log', 'INSERT') AND has_table_privilege('epoch', 'UPDATE') AS leads`;
-  return rights ?? null;
 }

@@ -169,3 +169,16 @@ export async function seesLock(sql: Sql, name: LockName, pid: number): Promise<b
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS seen`;
   return row?.seen === true;
 }
+
+/** What holds the leader's lock, be it a Muster or not; null: nobody does, or there is no installation. */
+export async function leaderLockHolder(
+  sql: Sql,
+): Promise<{ readonly pid: number; readonly application: string } | null> {
+  const [row] = await sql<{ pid: number; application: string }[]>`
+    SELECT l.pid, coalesce(a.application_name, '') AS application
+    FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.classid = ${KEYS.leader}::oid
+      AND l.objid = to_regclass('epoch')::oid
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+  return row ?? null;
+}

@@ -62,7 +62,7 @@ export const GRANTS: Readonly<Record<string, Reach>> = {
 };
 
 /** Functions that only one role calls; the trigger's needs no grant. */
-const LEADER_FUNCTIONS = [
+export const LEADER_FUNCTIONS = [
   'fence(bigint)',
   'event_log_make_partitions(bigint)',
   'event_log_detach_lowest()',

@@ -4,13 +4,17 @@ import net from 'node:net';
 import path from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import postgres from 'postgres';
-import { diagnose, doctor } from '../../src/cli/doctor.ts';
+import { diagnose } from '../../src/cli/doctor-rules.ts';
+import { doctor } from '../../src/cli/doctor.ts';
 import { readFacts } from '../../src/db/doctor.ts';
+import { readHorizon } from '../../src/db/measure.ts';
 import { openSession } from '../../src/db/session.ts';
 import { BenchDatabase } from '../faults/suite/bench/database.ts';
 import { Standby } from '../faults/suite/bench/standby.ts';
 import { Framer } from '../faults/suite/wire/messages.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
+import { createRoleDatabase } from '../support/roles.ts';
 import { makeScratchDir } from '../support/scratch.ts';
 import { run } from './support.ts';
 
@@ -78,7 +82,10 @@ it('a pooler that refuses the settings of a connection, as PgBouncer does unless
 
 it('a standby', async () => {
   const dir = makeScratchDir('doctor-standby');
-  const primary = await BenchDatabase.start(path.join(dir, 'primary'));
+  const primary = await BenchDatabase.start(path.join(dir, 'primary'), {
+    hot_standby_feedback: 'on',
+    wal_receiver_status_interval: '1s',
+  });
   undo.push(() => primary.close());
   await primary.migrate();
   const standby = await Standby.start(primary, path.join(dir, 'standby'), false);
@@ -86,6 +93,67 @@ it('a standby', async () => {
   const outcome = await examine(standby.server.url);
   expect(outcome.code).toBe(1);
   expect(outcome.stdout).toMatch(/wrong: standby: .*give the URL of the primary/);
+  await expectHorizonOf(primary, standby);
+  await primary.sql.unsafe("ALTER SYSTEM SET synchronous_standby_names = 'ghost'");
+  await primary.sql`SELECT pg_reload_conf()`;
+  await eventually(async () => (await examine(primary.url.href)).stdout).toContain(
+    'wrong: standby-away: ',
+  );
+});
+
+/** A report on a standby with hot_standby_feedback holds back vacuum on the primary. */
+async function expectHorizonOf(primary: BenchDatabase, standby: Standby): Promise<void> {
+  const report = postgres(standby.server.url, { max: 1 });
+  undo.push(() => report.end({ timeout: 1 }));
+  await report.unsafe('BEGIN ISOLATION LEVEL REPEATABLE READ');
+  await report`SELECT count(*) FROM muster.fleet`;
+  for (let i = 0; i < 50; i += 1) await primary.sql`SELECT pg_current_xact_id()`;
+  await eventually(
+    async () => (await primary.pool.run(readHorizon)).transactions,
+  ).toBeGreaterThanOrEqual(50);
+}
+
+it('logins of the roles: each is judged by what it is for, and what it lacks is named', async () => {
+  const database = await createRoleDatabase();
+  undo.push(() => database.drop());
+  const sql = postgres(database.url, { max: 1, onnotice: () => undefined });
+  undo.push(() => sql.end());
+  const { prefix } = database;
+  const api = await examine(database.as('api'));
+  expect([api.code, api.stdout]).toEqual([0, expect.stringMatching(/warning: leader-rights: /)]);
+  const leader = await examine(database.as('leader'));
+  expect(leader.code, leader.stdout).toBe(0);
+  expect(leader.stdout).toMatch(/warning: api-rights: .*right as MUSTER_LEADER_DATABASE_URL/);
+
+  await sql.unsafe(`REVOKE INSERT, UPDATE ON muster.presence FROM ${prefix}_api`);
+  await sql.unsafe(`REVOKE UPDATE (lock_only) ON muster.dispatch FROM ${prefix}_api`);
+  expect((await examine(database.as('api'))).stdout).toMatch(
+    /wrong: rights: to serve, the role lacks UPDATE \(lock_only\) on dispatch, INSERT on presence, UPDATE on presence: /,
+  );
+  await sql.unsafe(`REVOKE DELETE ON muster.input_queue FROM ${prefix}_leader`);
+  await sql.unsafe(`REVOKE EXECUTE ON FUNCTION muster.fence(bigint) FROM ${prefix}_leader`);
+  expect((await examine(database.as('leader'))).stdout).toMatch(
+    /wrong: rights: to lead and work, the role lacks DELETE on input_queue, EXECUTE on fence\(bigint\): /,
+  );
+  await sql.unsafe(`REVOKE SELECT ON muster.schema_migration FROM ${prefix}_api`);
+  expect((await examine(database.as('api'))).stdout).toMatch(/SELECT on schema_migration/);
+  await sql.unsafe(`REVOKE USAGE ON SCHEMA muster FROM ${prefix}_api`);
+  const shut = await examine(database.as('api'));
+  expect(shut.stdout).toMatch(/wrong: rights: the role may not use the schema/);
+  expect(shut.stdout).not.toMatch(/schema is at version/);
+  await sql.unsafe(`ALTER ROLE ${prefix}_api_1 SET default_transaction_read_only = on`);
+  expect((await examine(database.as('api'))).stdout).toMatch(/wrong: read-only: /);
+});
+
+it("a stranger that holds the leader's lock", async () => {
+  const { url } = await createTestDatabase();
+  const stranger = postgres(url, { max: 1, connection: { application_name: 'psql' } });
+  undo.push(() => stranger.end());
+  await stranger`
+    SELECT pg_advisory_lock(1297416193, 'muster.epoch'::regclass::oid::bigint::bit(32)::int)`;
+  const { code, stdout } = await examine(url);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/warning: leader-lock: no Muster but the session \d+ \("psql"\)/);
 });
 
 it('a role without rights, and commits that are not waited for', async () => {
@@ -121,10 +189,21 @@ it('a clock that is off, and a transaction that stays open', async () => {
   const database = { url, schema: 'muster', name: 'test' };
   const session = await openSession(database, { role: 'doctor', settings: {}, deadlineMs: 10_000 });
   undo.push(() => session.end());
-  const facts = await session.run((sql) => readFacts(sql, () => Date.now() - 60_000));
-  expect(diagnose(facts)).toContainEqual(
+  const facts = await session.run((sql) => readFacts(sql, 'muster', () => Date.now() - 60_000));
+  expect(diagnose({ ...facts, readOnly: false })).toContainEqual(
     expect.objectContaining({ level: 'wrong', check: 'clock' }),
   );
   expect(facts.horizon.transactions).toBeGreaterThan(0);
   expect(facts.horizon.seconds).toBeGreaterThan(0);
+});
+
+it('a prepared transaction, which no session shows', async () => {
+  const dir = makeScratchDir('doctor-prepared');
+  const server = await BenchDatabase.start(dir, { max_prepared_transactions: '1' });
+  undo.push(() => server.close());
+  const session = await server.sql.reserve();
+  await session.unsafe('BEGIN; CREATE TABLE public.t ()');
+  await session.unsafe("PREPARE TRANSACTION 'forgotten'");
+  session.release();
+  expect((await server.pool.run(readHorizon)).seconds).toBeGreaterThan(0);
 });

@@ -1,21 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import postgres from 'postgres';
-import { diagnose, doctor } from '../../src/cli/doctor.ts';
-import { readFacts, type Facts } from '../../src/db/doctor.ts';
+import { diagnose, type Found } from '../../src/cli/doctor-rules.ts';
+import { doctor } from '../../src/cli/doctor.ts';
+import { readFacts } from '../../src/db/doctor.ts';
 import { openSession } from '../../src/db/session.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { freePort } from '../../src/cli/dev/free-port.ts';
 import { run } from './support.ts';
 
-const WELL: Facts = {
+const ALL = { serves: true, leads: true, lacksToServe: [], lacksToLead: [] };
+const WELL: Found = {
   ...{ version: 180_004, recovering: false, backendPid: 7, greetedByPid: 7 },
   ...{ clockAheadMs: 20, roundTripMs: 1, horizon: { transactions: 1, seconds: 0 } },
   ...{ fsync: true, synchronousCommit: 'on', synchronousStandbys: 'b', maxConnections: 100 },
   ...{ connections: 10, seesControl: true, seesOthers: true, schemaProblem: null },
-  rights: { enqueues: true, leads: true },
+  ...{ confirmingStandbys: 1, schemaUsable: true, rights: ALL, leaderLock: null, readOnly: false },
 };
 
-const checksOf = (facts: Facts): string[] =>
+const checksOf = (facts: Found): string[] =>
   diagnose(facts).map(({ level, check }) => `${level} ${check}`);
 
 describe('what the doctor says', () => {
@@ -24,23 +26,51 @@ describe('what the doctor says', () => {
     expect(diagnose({ ...WELL, rights: null })).toEqual([]);
   });
 
-  it.each<[string, Partial<Facts>]>([
+  it.each<[string, Partial<Found>]>([
     ['wrong pooler', { greetedByPid: 8 }],
     ['wrong standby', { recovering: true }],
     ['wrong version', { version: 140_012 }],
     ['wrong schema', { schemaProblem: 'run "muster migrate"' }],
-    ['wrong rights', { rights: { enqueues: false, leads: true } }],
-    ['warning leader-rights', { rights: { enqueues: true, leads: false } }],
+    ['wrong read-only', { readOnly: true }],
+    ['wrong rights', { schemaUsable: false, rights: null }],
+    ['wrong rights', { rights: { ...ALL, lacksToServe: ['INSERT on presence'] } }],
+    ['wrong rights', { rights: { ...ALL, lacksToLead: ['UPDATE on host'] } }],
+    [
+      'warning leader-rights',
+      { rights: { ...ALL, leads: false, lacksToLead: ['UPDATE on host'] } },
+    ],
+    [
+      'warning api-rights',
+      { rights: { ...ALL, serves: false, lacksToServe: ['INSERT on presence'] } },
+    ],
+    ['warning leader-lock', { leaderLock: { pid: 9, application: 'psql' } }],
     ['wrong control', { seesControl: false }],
     ['wrong fsync', { fsync: false }],
     ['wrong synchronous-commit', { synchronousCommit: 'off' }],
     ['warning standby-sync', { synchronousStandbys: '' }],
+    ['warning standby-sync', { synchronousCommit: 'local', confirmingStandbys: 0 }],
+    ['warning standby-sync', { synchronousCommit: 'remote_write' }],
+    ['wrong standby-away', { confirmingStandbys: 0 }],
+    ['wrong standby-away', { synchronousStandbys: 'ANY 2 (a, b)' }],
     ['wrong clock', { clockAheadMs: -6_000 }],
     ['warning long-transaction', { horizon: { transactions: 1, seconds: 61 } }],
+    ['warning old-snapshot', { horizon: { transactions: 1_000_001, seconds: 0 } }],
     ['warning stats', { seesOthers: false }],
     ['warning connections', { connections: 80 }],
   ])('is %s', (said, facts) => {
     expect(checksOf({ ...WELL, ...facts })).toEqual([said]);
+  });
+
+  it('is nothing of standbys that the role may not see, nor of a leader', () => {
+    expect(diagnose({ ...WELL, confirmingStandbys: null })).toEqual([]);
+    const leaderLock = { pid: 9, application: 'muster-a:leader-lock' };
+    expect(diagnose({ ...WELL, leaderLock })).toEqual([]);
+  });
+
+  it('names the first of many rights that are missing', () => {
+    const lacksToServe = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+    const [found] = diagnose({ ...WELL, rights: { ...ALL, lacksToServe } });
+    expect(found?.text).toContain('lacks a, b, c, d, e and 2 more: ');
   });
 
   it('forgives a clock what the way there may have taken', () => {
@@ -62,7 +92,7 @@ describe('muster doctor', () => {
     const database = { url, schema: 'muster', name: 'test' };
     const options = { role: 'doctor', settings: {}, deadlineMs: 10_000 };
     const session = await openSession(database, options);
-    const facts = await session.run((sql) => readFacts(sql, Date.now));
+    const facts = await session.run((sql) => readFacts(sql, 'muster', Date.now));
     await session.end();
     expect(facts).toMatchObject({ backendPid: session.pid, greetedByPid: session.pid });
   });

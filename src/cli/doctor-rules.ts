@@ -1,0 +1,197 @@
+/** The doctor's rules: what each fact about a database means for Muster, and what to do about it. */
+import type { Facts } from '../db/doctor.ts';
+
+export interface Found extends Facts {
+  /** The login's sessions cannot write unless they ask for it. */
+  readonly readOnly: boolean;
+}
+
+export interface Finding {
+  /** `wrong`: Muster does not work, or not safely. `warning`: it does, with the loss that is named. */
+  readonly level: 'wrong' | 'warning';
+  readonly check: string;
+  /** What is so, and what to do. */
+  readonly text: string;
+}
+
+/** idle_session_timeout, which frees a frozen leader's lock, came with 14; 15 is the oldest tested. */
+const OLDEST_VERSION = 150_000;
+/** Signatures may be a minute ahead and graces are minutes: a few seconds are noise, more is a clock that runs free. */
+const SKEW_MS = 5_000;
+/** The queue's dead rows pile up behind it: at full load some 400,000 in a minute. */
+const LONG_TRANSACTION_SECONDS = 60;
+/** As the alert MusterOldestXmin has it: some hours of full load. */
+const OLD_SNAPSHOT_TRANSACTIONS = 1_000_000;
+/** A process takes about a dozen connections; two of them should find room. */
+const SPARE_CONNECTIONS = 30;
+
+/** With these a commit is answered before a standby has it on disk; `off` is a finding of its own. */
+const WEAK_COMMITS: ReadonlySet<string> = new Set(['local', 'remote_write']);
+/** With these no commit waits for a standby. */
+const UNCONFIRMED_COMMITS: ReadonlySet<string> = new Set(['local', 'off']);
+/** A login without any grant lacks forty: the first show which kind it is. */
+const NAMED_RIGHTS = 5;
+const GRANT = 'grant it with muster migrate --roles';
+
+/** Each rule answers with what is wrong, or with nothing. */
+const RULES: readonly ((facts: Found) => Finding | null)[] = [
+  ({ backendPid, greetedByPid }) =>
+    greetedByPid === null || greetedByPid === backendPid
+      ? null
+      : wrong(
+          'pooler',
+          'a pooler stands between: another backend answers than the one that was connected to. Locks and LISTEN get lost in transaction mode: give the URL of PostgreSQL itself',
+        ),
+  ({ recovering }) =>
+    recovering ? wrong('standby', 'the server is a standby: give the URL of the primary') : null,
+  ({ version }) =>
+    version < OLDEST_VERSION
+      ? wrong('version', `PostgreSQL ${dotted(version)} is too old: upgrade to 15 or newer`)
+      : null,
+  ({ readOnly }) =>
+    readOnly
+      ? wrong(
+          'read-only',
+          'default_transaction_read_only is on for this login, and nothing can be written: reset it for the role, the database or the server',
+        )
+      : null,
+  ({ schemaUsable }) =>
+    schemaUsable
+      ? null
+      : wrong(
+          'rights',
+          'the role may not use the schema: grant it with muster migrate --roles, or GRANT USAGE ON SCHEMA',
+        ),
+  ({ schemaProblem }) => (schemaProblem === null ? null : wrong('schema', schemaProblem)),
+  ({ rights }) =>
+    rights?.serves === true && rights.lacksToServe.length > 0
+      ? wrong('rights', `to serve, the role lacks ${some(rights.lacksToServe)}: ${GRANT}`)
+      : null,
+  ({ rights }) =>
+    rights?.leads === true && rights.lacksToLead.length > 0
+      ? wrong('rights', `to lead and work, the role lacks ${some(rights.lacksToLead)}: ${GRANT}`)
+      : null,
+  ({ rights }) =>
+    rights?.leads === false && rights.lacksToLead.length > 0
+      ? warning(
+          'leader-rights',
+          'the role may not write the log: with it, a process serves but cannot lead. Give a role that may as MUSTER_LEADER_DATABASE_URL',
+        )
+      : null,
+  ({ rights }) =>
+    rights?.serves === false && rights.lacksToServe.length > 0
+      ? warning(
+          'api-rights',
+          'the role is for leading and working: right as MUSTER_LEADER_DATABASE_URL, but it cannot serve. Give one that may as MUSTER_DATABASE_URL',
+        )
+      : null,
+  ({ leaderLock }) =>
+    leaderLock === null || leaderLock.application.startsWith('muster-')
+      ? null
+      : warning(
+          'leader-lock',
+          `no Muster but the session ${String(leaderLock.pid)} (${JSON.stringify(leaderLock.application)}) holds the leader's lock, and nobody can lead: end it with pg_terminate_backend`,
+        ),
+  ({ seesControl }) =>
+    seesControl
+      ? null
+      : wrong(
+          'control',
+          'the role may not call pg_control_system(), by which a leader knows its cluster: grant EXECUTE',
+        ),
+  ({ fsync }) =>
+    fsync
+      ? null
+      : wrong('fsync', 'fsync is off: what was acknowledged is lost in a crash; turn it on'),
+  ({ synchronousCommit }) =>
+    synchronousCommit === 'off'
+      ? wrong(
+          'synchronous-commit',
+          'synchronous_commit is off: a crash loses what was acknowledged; set it to on',
+        )
+      : null,
+  ({ synchronousStandbys }) =>
+    synchronousStandbys === ''
+      ? warning(
+          'standby-sync',
+          'no synchronous standby: a failover of the database may lose the last commits. Set synchronous_standby_names, or accept that',
+        )
+      : null,
+  ({ synchronousStandbys, synchronousCommit }) =>
+    synchronousStandbys !== '' && WEAK_COMMITS.has(synchronousCommit)
+      ? warning(
+          'standby-sync',
+          `synchronous_commit is ${synchronousCommit}: what is acknowledged need not be on the standby's disk, and a failover may lose it. Set it to on`,
+        )
+      : null,
+  ({ synchronousStandbys, synchronousCommit, confirmingStandbys }) =>
+    synchronousStandbys !== '' &&
+    !UNCONFIRMED_COMMITS.has(synchronousCommit) &&
+    confirmingStandbys !== null &&
+    confirmingStandbys < confirmations(synchronousStandbys)
+      ? wrong(
+          'standby-away',
+          `commits wait for ${String(confirmations(synchronousStandbys))} of ${synchronousStandbys}, and ${String(confirmingStandbys)} can confirm: every write hangs. Bring the standby back, or take it out of synchronous_standby_names`,
+        )
+      : null,
+  ({ clockAheadMs, roundTripMs }) =>
+    Math.abs(clockAheadMs) - roundTripMs / 2 > SKEW_MS
+      ? wrong(
+          'clock',
+          `the server's clock and this machine's differ by ${String(Math.round(Math.abs(clockAheadMs) / 1_000))} s: run NTP on both`,
+        )
+      : null,
+  ({ horizon }) =>
+    horizon.seconds > LONG_TRANSACTION_SECONDS
+      ? warning(
+          'long-transaction',
+          `a transaction is open for ${String(Math.round(horizon.seconds))} s, and vacuum cleans nothing that is newer: end it (a prepared one with ROLLBACK PREPARED), or set idle_in_transaction_session_timeout for its role`,
+        )
+      : null,
+  ({ horizon }) =>
+    horizon.transactions > OLD_SNAPSHOT_TRANSACTIONS
+      ? warning(
+          'old-snapshot',
+          `somebody holds a snapshot that is ${String(horizon.transactions)} transactions old, and vacuum cleans nothing that is newer: look at sessions, standbys with hot_standby_feedback, replication slots and prepared transactions`,
+        )
+      : null,
+  ({ seesOthers }) =>
+    seesOthers
+      ? null
+      : warning('stats', "the role does not see others' transactions: grant it pg_read_all_stats"),
+  ({ maxConnections, connections }) =>
+    maxConnections - connections < SPARE_CONNECTIONS
+      ? warning(
+          'connections',
+          `${String(connections)} of ${String(maxConnections)} connections are taken: raise max_connections`,
+        )
+      : null,
+];
+
+/** Everything that the facts speak against. */
+export function diagnose(facts: Found): readonly Finding[] {
+  return RULES.flatMap((rule) => rule(facts) ?? []);
+}
+
+function wrong(check: string, text: string): Finding {
+  return { level: 'wrong', check, text };
+}
+
+function warning(check: string, text: string): Finding {
+  return { level: 'warning', check, text };
+}
+
+function dotted(version: number): string {
+  return `${String(Math.floor(version / 10_000))}.${String(version % 10_000)}`;
+}
+
+function some(lacking: readonly string[]): string {
+  const more = lacking.length - NAMED_RIGHTS;
+  const named = lacking.slice(0, NAMED_RIGHTS).join(', ');
+  return more > 0 ? `${named} and ${String(more)} more` : named;
+}
+
+/** How many must confirm: `ANY 2 (a, b)`, `FIRST 2 (a, b)`, `2 (a, b)`; a plain list is one. */
+function confirmations(names: string): number {
+  return Number(/^\s*(?:(?:any|first)\s+)?(\d+)\s*\(/i.exec(names)?.[1] ?? 1);
+}

@@ -1,0 +1,79 @@
+/** What a login lacks of what its role needs: GRANTS, asked back. */
+import type { Sql } from './driver.ts';
+import { appliedPrefix, GRANTS, LEADER_FUNCTIONS, roleNames } from './roles.ts';
+
+export interface Rights {
+  /** What the login is for: the roles that it is in; outside of them, what it may add to. */
+  readonly serves: boolean;
+  readonly leads: boolean;
+  /** Such as `INSERT on presence`. */
+  readonly lacksToServe: readonly string[];
+  readonly lacksToLead: readonly string[];
+}
+
+type Purpose = Pick<Rights, 'serves' | 'leads'>;
+
+/** Null while there are no tables to have rights on. */
+export async function readRights(sql: Sql, schema: string): Promise<Rights | null> {
+  const [there] = await sql<{ found: boolean }[]>`
+    SELECT to_regclass('input_queue') IS NOT NULL AND to_regclass('event_log') IS NOT NULL AS found`;
+  if (there?.found !== true) return null;
+  return {
+    ...(await readPurpose(sql, schema)),
+    lacksToServe: await lackingOnTables(sql, 'api'),
+    lacksToLead: [...(await lackingOnTables(sql, 'leader')), ...(await lackingFunctions(sql))],
+  };
+}
+
+async function readPurpose(sql: Sql, schema: string): Promise<Purpose> {
+  const prefix = await appliedPrefix(sql, schema);
+  const member = prefix === null ? null : await readMembership(sql, prefix);
+  if (member !== null && (member.serves || member.leads)) return member;
+  const [row] = await sql<{ appends: boolean; enqueues: boolean }[]>`
+    SELECT has_table_privilege('event_log', 'INSERT') AS appends,
+      has_table_privilege('input_queue', 'INSERT') AS enqueues`;
+  const leads = row?.appends === true;
+  return { leads, serves: row?.enqueues === true || !leads };
+}
+
+async function readMembership(sql: Sql, prefix: string): Promise<Purpose | null> {
+  const { api, leader } = roleNames(prefix);
+  const [row] = await sql<Purpose[]>`
+    SELECT pg_has_role(${api}, 'USAGE') AS serves, pg_has_role(${leader}, 'USAGE') AS leads`;
+  return row ?? null;
+}
+
+interface Wanted {
+  readonly name: string;
+  readonly privilege: string;
+  /** Null: of the whole table. */
+  readonly column: string | null;
+}
+
+function wantedOf(role: 'api' | 'leader'): Wanted[] {
+  return Object.entries(GRANTS).flatMap(([name, reach]) =>
+    [...reach[role].matchAll(/([A-Z]+)(?: \((\w+)\))?/g)].map(([, privilege = '', column]) => ({
+      ...{ name, privilege, column: column ?? null },
+    })),
+  );
+}
+
+/** A table that this schema has not got yet is missed by its version, not here. */
+async function lackingOnTables(sql: Sql, role: 'api' | 'leader'): Promise<string[]> {
+  const rows = await sql<{ text: string }[]>`
+    SELECT privilege || coalesce(' (' || "column" || ')', '') || ' on ' || name AS text
+    FROM json_to_recordset(${JSON.stringify(wantedOf(role))}::text::json)
+      AS wanted (name text, privilege text, "column" text)
+    WHERE to_regclass(name) IS NOT NULL
+      AND NOT CASE WHEN "column" IS NULL THEN has_table_privilege(to_regclass(name)::oid, privilege)
+        ELSE has_column_privilege(to_regclass(name)::oid, "column", privilege) END`;
+  return rows.map(({ text }) => text);
+}
+
+async function lackingFunctions(sql: Sql): Promise<string[]> {
+  const rows = await sql<{ name: string }[]>`
+    SELECT name FROM json_array_elements_text(${JSON.stringify(LEADER_FUNCTIONS)}::text::json) AS f (name)
+    WHERE to_regprocedure(name) IS NOT NULL
+      AND NOT has_function_privilege(to_regprocedure(name)::oid, 'EXECUTE')`;
+  return rows.map(({ name }) => `EXECUTE on ${name}`);
+}
