@@ -25,6 +25,9 @@ ConfigMap includes it, since every release has one.
 {{- if and .Values.gateway.enabled (not .Values.gateway.parentRefs) }}
 - "gateway.parentRefs is required: the Gateways that lead to operators' pages"
 {{- end }}
+{{- if and .Values.prometheusRule.enabled (not (or .Values.serviceMonitor.enabled .Values.prometheusRule.selector)) }}
+- "prometheusRule.selector is required without serviceMonitor.enabled: which series are this release's"
+{{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) }}
 - "ingress.host is required: the name that operators call"
 {{- end }}

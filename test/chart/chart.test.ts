@@ -129,9 +129,36 @@ describe.skipIf(HELM === null)('chart', () => {
     });
   });
 
-  it('alerts by one file, which docker-compose.yml mounts, too', () => {
-    const file = readFileSync(path.join(CHART, 'files/alerts.yaml'), 'utf8');
-    expect(at(one(render('split'), 'PrometheusRule'), 'spec')).toEqual(parse(file));
+  describe('alerts by one file, which docker-compose.yml mounts, too', () => {
+    interface Rule {
+      readonly expr: string;
+      readonly annotations: { readonly runbook_url: string };
+    }
+    const rulesOf = (spec: unknown): readonly Rule[] => at(spec, 'groups.0.rules') as Rule[];
+    const rendered = (...sets: readonly string[]): readonly Rule[] =>
+      rulesOf(at(one(render('split', ...sets), 'PrometheusRule'), 'spec'));
+    const file = rulesOf(parse(readFileSync(path.join(CHART, 'files/alerts.yaml'), 'utf8')));
+    const OWN = 'namespace="fleet",job="rel-muster-metrics"';
+
+    it('on the series of its own release, so that no other one hides what ails it', () => {
+      const selecting = rendered();
+      for (const { expr } of selecting)
+        for (const [series] of expr.matchAll(/muster_\w+(\{[^}]*\})?/g))
+          expect(series).toContain(`{${OWN}`);
+      const all = JSON.stringify(selecting).replaceAll(JSON.stringify(OWN).slice(1, -1), '');
+      expect(JSON.parse(all.replaceAll('{}', '').replaceAll('{,', '{'))).toEqual(file);
+      expect(rendered('prometheusRule.selector="fleet=~\\"a$\\""')[0]?.expr).toContain(
+        'muster_leader_leading{fleet=~"a$"}',
+      );
+      expect(refusal('prometheusRule.enabled=true')).toContain('prometheusRule.selector');
+    });
+
+    it('with pages where values say that they are', () => {
+      const [first] = rendered('prometheusRule.runbookBaseUrl="https://git.example.net/muster/"');
+      expect(first?.annotations.runbook_url).toBe(
+        'https://git.example.net/muster/docs/operations/no-leader.md',
+      );
+    });
   });
 
   it('keeps what the image sets for Node where an example sets more', () => {

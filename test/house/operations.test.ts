@@ -39,6 +39,9 @@ function seriesLabels(name: string): readonly string[] | null {
   return null;
 }
 
+/** What Prometheus puts on each series: together they are one installation. */
+const TARGET = ['namespace', 'job'];
+
 /** Every complaint about an expression: syntax, metrics that are not there, labels that they lack. */
 function complaints(expr: string): string[] {
   const found: string[] = [];
@@ -54,7 +57,7 @@ function complaints(expr: string): string[] {
   });
   if (metrics.length === 0) found.push('names no metric');
   for (const name of metrics) if (seriesLabels(name) === null) found.push(`no metric ${name}`);
-  const known = new Set(metrics.flatMap((name) => seriesLabels(name) ?? []));
+  const known = new Set([...TARGET, ...metrics.flatMap((name) => seriesLabels(name) ?? [])]);
   for (const label of labels) if (!known.has(label)) found.push(`no label ${label}`);
   return found;
 }
@@ -69,6 +72,16 @@ describe('alerts', () => {
       expect(page).toContain(part);
     }
   });
+
+  it.each(rules.map(({ alert, expr }) => [alert, expr]))(
+    '%s tells one installation from another',
+    (_name, expr) => {
+      const aggregations = expr.match(/\b(sum|max|min|avg|count)\b.{0,20}/g) ?? [];
+      expect(aggregations).not.toEqual([]);
+      for (const one of aggregations) expect(one).toMatch(/^\w+ by \(namespace, job[,)]/);
+      expect(expr).not.toContain('vector(');
+    },
+  );
 
   it('cover what an operator is promised, and every page has its alert', () => {
     const named = rules.map((rule) => path.basename(rule.annotations.runbook_url)).sort();
