@@ -59,7 +59,11 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const loops = [
     runOutbox({ ...shared, journal }, life),
     runDispatches(
-      { ...shared, journal, accept: (snapshot, warrant) => runner.accept(snapshot, warrant) },
+      {
+        ...{ ...shared, journal },
+        hasTaken: (rolloutId) => runner.hasTaken(rolloutId),
+        accept: (snapshot, warrant) => runner.accept(snapshot, warrant),
+      },
       life,
     ),
     runHeartbeats(
@@ -78,7 +82,6 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   if (crash.signal.aborted) throw crash.signal.reason;
 }
 
-/** Only an agent without a record of its own believes one: what it wrote itself is always newer. */
 async function adopt(
   parts: AgentParts,
   journal: Journal,
@@ -87,11 +90,8 @@ async function adopt(
   signal: AbortSignal,
 ): Promise<void> {
   if (journal.current !== null || snapshot.hostname !== parts.hostname) return;
-  const about = { rolloutId: snapshot.rolloutId, state: snapshot.state };
   const warrant = await warrantFor(parts, snapshot, signal);
-  if (warrant === null || journal.record(snapshot.rolloutId) !== null) return;
-  parts.log.info(about, 'taking up a rollout that the control plane remembers');
-  await runner.adopt(snapshot, warrant);
+  if (warrant !== null) await runner.adopt(snapshot, warrant);
 }
 
 async function warrantFor(

@@ -1,7 +1,7 @@
 /**
  * Waits for work by long poll and takes it on, if the signed manifests say the same as the dispatch. A
  * refused dispatch is not answered: the control plane offers it again, and shows `dispatch-refused` when
- * that goes on.
+ * that goes on. An offer may come again at any time: only one whose DispatchAck was never made is taken on.
  */
 import { timeOf } from '../reducer/time.ts';
 import { retryDelay, type Clock, type Random } from './clock.ts';
@@ -18,6 +18,8 @@ export interface DispatchParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: AgentLog;
+  /** Its DispatchAck was made or is on its way. */
+  hasTaken(rolloutId: string): boolean;
   accept(snapshot: Snapshot, warrant: Warranted): Promise<void>;
 }
 
@@ -43,8 +45,8 @@ async function consider(
   signal: AbortSignal,
 ): Promise<void> {
   const { rolloutId, targetClosure } = dispatch;
-  if (parts.journal.record(rolloutId) !== null) {
-    // Taken on already; if it is offered all the same, our events may not have arrived. Copies are free.
+  if (parts.hasTaken(rolloutId)) {
+    // If it is offered all the same, our events may not have arrived. Copies are free.
     parts.journal.replay(0, rolloutId);
     return;
   }
@@ -78,6 +80,7 @@ function pendingSnapshot(parts: DispatchParts, dispatch: Dispatch, warrant: Warr
     targetClosure: dispatch.targetClosure,
     dispatchedAt: timeOf(parts.clock.now()),
     soakDueAt: dispatch.soakDueAt,
-    lastEventSeq: 0,
+    // A record that was opened and not gone on with may know of seqs that were refused.
+    lastEventSeq: parts.journal.record(dispatch.rolloutId)?.lastEventSeq ?? 0,
   };
 }

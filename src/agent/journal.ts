@@ -57,11 +57,19 @@ export const KEPT_ROLLOUTS = 2;
  */
 export const KEPT_PROBE_RESULTS = 256;
 
-/** The lines that still matter: those of the last rollouts that were opened, less the oldest probe results. */
+/**
+ * The lines that still matter: those of the last rollouts that were opened, each from where it was opened
+ * last, less the oldest probe results.
+ */
 export function retained(lines: readonly JournalLine[]): readonly JournalLine[] {
-  const opened = lines.flatMap((line) => (line.t === 'open' ? [line.snapshot.rolloutId] : []));
-  const kept = new Set(opened.slice(-KEPT_ROLLOUTS));
-  const current = lines.filter((line) => kept.has(rolloutOf(line)));
+  const opened = new Map<string, number>();
+  for (const [at, line] of lines.entries()) {
+    if (line.t !== 'open') continue;
+    opened.delete(rolloutOf(line));
+    opened.set(rolloutOf(line), at);
+  }
+  const kept = new Map([...opened].slice(-KEPT_ROLLOUTS));
+  const current = lines.filter((line, at) => at >= (kept.get(rolloutOf(line)) ?? Infinity));
   const dropped = new Set(
     current
       .flatMap((line) => (line.t === 'event' && isProbeResult(line.event) ? [keyOf(line)] : []))
@@ -115,7 +123,10 @@ export class Journal {
     return this.rolloutOf(rolloutId).policy;
   }
 
-  /** Begins a rollout. An older one that is still on its way is over: no further event of it is made. */
+  /**
+   * Begins a rollout, or begins one anew that never got past Pending. An older one that is still on its way
+   * is over: no further event of it is made.
+   */
   async open(snapshot: Snapshot, wave: number, policy: HealthPolicy): Promise<void> {
     await this.write({ t: 'open', snapshot, wave, policy }, true);
   }
@@ -219,7 +230,9 @@ export class Journal {
     this.rollouts.delete(record.rolloutId);
     this.rollouts.set(record.rolloutId, { record, policy, acknowledged: record.lastEventSeq });
     for (const id of [...this.rollouts.keys()].slice(0, -KEPT_ROLLOUTS)) this.rollouts.delete(id);
-    this.entries = this.entries.filter((entry) => this.rollouts.has(entry.rolloutId));
+    this.entries = this.entries.filter(
+      ({ rolloutId }) => rolloutId !== record.rolloutId && this.rollouts.has(rolloutId),
+    );
   }
 
   private apply(rolloutId: string, event: HostEvent): void {

@@ -6,7 +6,9 @@
  * two switches at once would leave nobody knowing what the host runs.
  *
  * After a restart nothing is switched again. A record left in Activating means that the switch unit ran, or
- * may have: wait until none runs, look at what the host runs now, and report that.
+ * may have: wait until none runs, look at what the host runs now, and report that. One left in Pending means
+ * that no DispatchAck was made, so that nothing ran and the control plane still offers it: it is begun anew
+ * when it is offered again, and not before, since the offer may have been taken back meanwhile.
  */
 import type { HostEvent } from '../reducer/host/events.ts';
 import type { HostRecord } from '../reducer/host/record.ts';
@@ -39,6 +41,9 @@ export class Runner {
   private readonly crash: (error: unknown) => void;
   private superseded = new AbortController();
   private task: Promise<void> = Promise.resolve();
+  /** The rollout that `task` carries; null when it is at rest. */
+  private carried: string | null = null;
+  private turn: Promise<void> = Promise.resolve();
 
   /** `life` ends when the agent ends. `crash` hears of a journal that could not be written. */
   constructor(parts: RunnerParts, life: AbortSignal, crash: (error: unknown) => void) {
@@ -52,27 +57,47 @@ export class Runner {
     return this.task;
   }
 
+  /** True once its DispatchAck, and with it the switch, was made or is on its way: there must be no other. */
+  hasTaken(rolloutId: string): boolean {
+    const record = this.parts.journal.record(rolloutId);
+    return record !== null && (record.state !== 'Pending' || this.carried === rolloutId);
+  }
+
   /** Takes a rollout on from its beginning. The manifest has already said that this host belongs in it. */
-  async accept(snapshot: Snapshot, warrant: Warranted): Promise<void> {
-    await this.begin(snapshot, warrant, async (id) => {
-      const currentClosureAtDispatch = await this.parts.switcher.currentClosure();
-      await this.emit(id, {
-        kind: 'DispatchAck',
-        currentClosureAtDispatch,
-        receivedAt: this.now(),
-      });
+  accept(snapshot: Snapshot, warrant: Warranted): Promise<void> {
+    return this.inTurn(async () => {
+      if (this.hasTaken(snapshot.rolloutId)) return;
+      await this.begin(snapshot, warrant, (id) => this.acknowledge(id));
     });
   }
 
-  /** Goes on with a rollout that only the control plane remembers. */
-  async adopt(snapshot: Snapshot, warrant: Warranted): Promise<void> {
-    await this.begin(snapshot, warrant, (id) => this.pickUp(id));
+  /**
+   * Goes on with a rollout that only the control plane remembers. Only an agent without a record of its own
+   * believes in one: what it wrote itself is always newer.
+   */
+  adopt(snapshot: Snapshot, warrant: Warranted): Promise<void> {
+    return this.inTurn(async () => {
+      if (this.parts.journal.current !== null) return;
+      const { rolloutId, state } = snapshot;
+      this.parts.log.info(
+        { rolloutId, state },
+        'taking up a rollout that the control plane remembers',
+      );
+      await this.begin(snapshot, warrant, (id) => this.pickUp(id));
+    });
   }
 
   /** Goes on where an earlier life of this agent stopped. */
   resume(): void {
     const record = this.parts.journal.current;
     if (record !== null) this.start(record.rolloutId, (id) => this.pickUp(id));
+  }
+
+  /** One beginning at a time: what it looked at before must still hold when its line is written. */
+  private inTurn(work: () => Promise<void>): Promise<void> {
+    const result = this.turn.then(work);
+    this.turn = result.catch(() => undefined);
+    return result;
   }
 
   private async begin(
@@ -89,7 +114,21 @@ export class Runner {
   }
 
   private start(id: string, first: (id: string) => Promise<void>): void {
-    this.task = this.carry(id, first).catch(this.crash);
+    this.carried = id;
+    this.task = this.carry(id, first)
+      .catch(this.crash)
+      .finally(() => (this.carried = null));
+  }
+
+  private async acknowledge(id: string): Promise<void> {
+    const currentClosureAtDispatch = await this.parts.switcher.currentClosure();
+    // An agent that has ended leaves the beginning to its next life.
+    if (this.life.aborted) return;
+    await this.emit(id, {
+      kind: 'DispatchAck',
+      currentClosureAtDispatch,
+      receivedAt: this.now(),
+    });
   }
 
   private async carry(id: string, first: (id: string) => Promise<void>): Promise<void> {

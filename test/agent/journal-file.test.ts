@@ -139,3 +139,12 @@ test('a probe that flaps for ever does not fill the disk, and what it last said 
     probes: { up: { status: 'pass' } },
   });
 });
+
+test('a rollout that was opened again counts once, from there on', async () => {
+  const again: JournalLine[] = [opened('stable@b2'), opened('stable@b2'), opened('stable@b2')];
+  await write([opened('stable@a1'), ack('stable@a1'), ...again]);
+  const journal = await restarted();
+  expect(journal.unsent).toMatchObject({ rolloutId: 'stable@a1' });
+  expect(journal.record('stable@a1')).toMatchObject({ state: 'Activating', closed: 'abandoned' });
+  expect(await read()).toEqual([opened('stable@a1'), ack('stable@a1'), opened('stable@b2')]);
+});

@@ -30,6 +30,8 @@ export class TestHost {
   /** Closures that were switched to, in order. */
   readonly switched: string[] = [];
   closure = BEFORE;
+  /** What the hook that reads the closure fails with. */
+  closureTrouble: Error | null = null;
   outcome: (closure: string) => SwitchOutcome = (closure) => ({
     kind: 'completed',
     observedClosure: closure,
@@ -42,7 +44,10 @@ export class TestHost {
 
   private readonly switcher: Switcher = {
     method: 'test',
-    currentClosure: () => Promise.resolve(this.closure),
+    currentClosure: () =>
+      this.closureTrouble === null
+        ? Promise.resolve(this.closure)
+        : Promise.reject(this.closureTrouble),
     activate: async (closure, signal) => {
       this.switched.push(closure);
       await this.clock.sleep(SWITCH_MS, signal);
@@ -53,7 +58,7 @@ export class TestHost {
     awaitIdle: () => Promise.resolve(),
   };
 
-  private readonly probes: Probes = {
+  probes: Probes = {
     declared: [{ probeName: 'up', kind: 'exec', mode: 'enforce' }],
     run: () => Promise.resolve({ status: this.probe() }),
   };
