@@ -77,6 +77,12 @@ export const HostDetailSchema = Type.Object(
     lastUptimeSecs: Type.Optional(Type.Number()),
     agentVersion: Type.Optional(Text),
     hold: Type.Optional(StopSchema),
+    commandChannels: Type.Optional(
+      Type.Array(Text, {
+        description:
+          'What commands on it reach: its own channel and those in which it is under way. A token for some channels needs all of these.',
+      }),
+    ),
     blockers: Type.Array(BlockerSchema, {
       description: 'Every reason for which it does not move now, in its newest rollout.',
     }),
@@ -137,6 +143,7 @@ export const HostDetailSchema = Type.Object(
         reachability: 'reachable',
         reachabilityAt: '2026-05-16T01:27:01.000Z',
         lastCheckinAt: '2026-05-16T01:27:01.000Z',
+        commandChannels: ['stable'],
         blockers: [WAITS_FOR_WAVE],
         rollouts: [
           {

@@ -275,6 +275,14 @@ describe('a scope', () => {
       const answer = await post(route, {}, { token });
       expect([route, answer.body['code']]).toEqual([route, 'outside-scope']);
     }
+    // And says beforehand what a host's commands reach.
+    for (const [host, channels] of [
+      ['edge-01', ['edge']],
+      ['web-01', ['stable']],
+    ] as const) {
+      const answer = await ask(token, `/v1/hosts/${host}`);
+      expect(await answer.json()).toMatchObject({ commandChannels: channels });
+    }
     // An admin of some channels makes nobody an admin of all.
     expect((await make({ role: 'admin' }, { token })).body['code']).toBe('outside-scope');
     expect((await ask(token, '/v1/hosts')).status).toBe(200);

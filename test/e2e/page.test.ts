@@ -99,6 +99,35 @@ describe.skipIf(CHROMIUM === null)('the page', () => {
     await context.close();
   });
 
+  it("keeps a token's holder from what is beyond its channels, and says why", async () => {
+    const context = await browser.newContext();
+    const other = await context.newPage();
+    let channels = ['edge'];
+    // A token for a channel that this fleet does not have cannot be made.
+    await other.route('**/v1/whoami', async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, json: { ...((await response.json()) as object), channels } });
+    });
+    await other.goto(`${replicas.url}/#/hosts/host-2`);
+    await other.getByLabel('Operator token').fill('operator:carl:operator');
+    await other.getByRole('button', { name: 'Sign in' }).click();
+    await other.getByText('carl operator of edge').waitFor();
+    const hold = other.getByRole('button', { name: 'Hold host-2' });
+    await hold.waitFor();
+    expect([await hold.isDisabled(), await hold.getAttribute('title')]).toEqual([
+      ...[true, 'carl may command edge, and this reaches stable'],
+    ]);
+    expect(await seriousFindings(other)).toEqual([]);
+    channels = ['stable'];
+    await other.goto(`${replicas.url}/#/`);
+    await other.reload();
+    const pause = other.getByRole('button', { name: 'Pause stable' });
+    await pause.waitFor();
+    expect(await pause.isEnabled()).toBe(true);
+    expect(await other.getByRole('button', { name: 'Pause the fleet' }).isDisabled()).toBe(true);
+    await context.close();
+  });
+
   it('admits by token alone where no development identity is believed', async () => {
     const port = await freePort();
     const env = { MUSTER_DATABASE_URL: replicas.databaseUrl, MUSTER_STRICT: 'false' };

@@ -82,7 +82,11 @@ function SignedIn({ onLeave }: { readonly onLeave: (error: ApiError | null) => v
           </p>
           {me === null ? null : (
             <p class="me">
-              {me.cn} <span class="muted">{me.role}</span>
+              {me.cn}{' '}
+              <span class="muted">
+                {me.role}
+                {me.channels === undefined ? '' : ` of ${me.channels.join(', ')}`}
+              </span>
             </p>
           )}
           {credential() === null ? null : (

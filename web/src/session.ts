@@ -6,6 +6,7 @@ import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
 import type { Whoami } from '../../src/wire/access.ts';
 import type { CommandName } from '../../src/wire/command.ts';
+import { beyondScope, type Channels } from '../../src/wire/reach.ts';
 
 const KEY = 'muster.credential';
 
@@ -15,9 +16,19 @@ const DEVELOPMENT = /^operator:[\w.@+-]{1,128}(:\w+)?$/;
 /** Who the server takes the operator for, once it was asked; null before. */
 export const MeContext = createContext<Whoami | null>(null);
 
-/** Whether the role suffices; what else may be in the way, the server says. */
-export function useMay(command: CommandName): boolean {
-  return useContext(MeContext)?.commands.includes(command) === true;
+export type May =
+  | 'yes'
+  /** Such commands are not theirs. */
+  | 'no'
+  /** They are, but not here: why. */
+  | { readonly beyond: string };
+
+/** Whether this command, which reaches these channels (null: the fleet), is the operator's to give. */
+export function useMay(command: CommandName, reaches: Channels): May {
+  const me = useContext(MeContext);
+  if (me?.commands.includes(command) !== true) return 'no';
+  const beyond = beyondScope(me.channels ?? null, reaches);
+  return beyond === null ? 'yes' : { beyond: `${me.cn} ${beyond}` };
 }
 
 export function credential(): string | null {

@@ -2,6 +2,7 @@
 import type { Pool } from '../../db/pool.ts';
 import { channelsOfHost } from '../../db/tokens.ts';
 import type { OperatorCommand } from '../../reducer/input.ts';
+import { beyondScope, type Channels } from '../../wire/reach.ts';
 import { Refusal } from '../refusal.ts';
 import type { Operator } from './identity.ts';
 
@@ -11,21 +12,12 @@ export async function mustReach(
   command: OperatorCommand,
 ): Promise<void> {
   if (channels === null) return;
-  const about = await channelsOf(pool, command);
-  if (about !== null && about.length > 0 && about.every((one) => channels.includes(one))) return;
-  throw new Refusal(
-    'outside-scope',
-    `${name} may command ${channels.join(', ')}, and this reaches ${reachText(about)}`,
-  );
-}
-
-function reachText(about: readonly string[] | null): string {
-  if (about === null) return 'the whole fleet';
-  return about.length === 0 ? 'a host that no channel has' : about.join(', ');
+  const beyond = beyondScope(channels, await channelsOf(pool, command));
+  if (beyond !== null) throw new Refusal('outside-scope', `${name} ${beyond}`);
 }
 
 /** Null: everything. A host counts with every channel in which the command would change something. */
-async function channelsOf(pool: Pool, command: OperatorCommand): Promise<readonly string[] | null> {
+async function channelsOf(pool: Pool, command: OperatorCommand): Promise<Channels> {
   if ('channel' in command) return [command.channel];
   if ('rolloutId' in command) return [command.rolloutId.replace(/@.*$/s, '')];
   if ('hostname' in command) return pool.run((sql) => channelsOfHost(sql, command.hostname));

@@ -3,8 +3,9 @@
  * confirmation. The key of the command is made when the dialog opens: pressing twice, or again after an
  * answer that was lost, carries it out once.
  */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import type { CommandAnswer, CommandName } from '../../../src/wire/command.ts';
+import type { Channels } from '../../../src/wire/reach.ts';
 import { ApiError, newKey, post } from '../api.ts';
 import { useMay } from '../session.ts';
 import { hostsTold, summary, type HostsTold } from './summary.ts';
@@ -16,6 +17,8 @@ export interface CommandButtonProps {
   readonly about: string;
   /** Not shown to whose role does not suffice. */
   readonly command: CommandName;
+  /** Which channels it reaches; null: the whole fleet. Shown, but not to be pressed, beyond the operator's own. */
+  readonly reaches: Channels;
   readonly path: string;
   /**
    * The subject as it is shown: refused when it changed since. Not for brakes (pause, hold), which work
@@ -28,7 +31,21 @@ export interface CommandButtonProps {
 
 export function CommandButton(props: CommandButtonProps) {
   const [open, setOpen] = useState(false);
-  if (!useMay(props.command)) return null;
+  const why = useId();
+  const may = useMay(props.command, props.reaches);
+  if (may === 'no') return null;
+  if (may !== 'yes') {
+    return (
+      <>
+        <button type="button" disabled title={may.beyond} aria-describedby={why}>
+          {props.label}
+        </button>
+        <span class="hidden" id={why}>
+          {may.beyond}
+        </span>
+      </>
+    );
+  }
   return (
     <>
       <button

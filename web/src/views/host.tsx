@@ -74,14 +74,15 @@ function HostCommands({
   readonly reload: () => void;
 }) {
   const { hostname: name, seq } = host;
-  const common = { expectedSeq: seq, onDone: reload };
+  const brake = { reaches: host.commandChannels ?? [], onDone: reload };
+  const common = { ...brake, expectedSeq: seq };
   const dispatched = host.rollouts.some(({ dispatch }) => dispatch !== undefined);
   const open = host.rollouts.some(mayBeWrittenOff);
   return (
     <div class="buttons">
       {host.hold === undefined ? (
         <CommandButton
-          onDone={reload}
+          {...brake}
           label={`Hold ${name}`}
           about="Nothing is dispatched to this host until it is released. What it has begun it finishes."
           command="HoldHost"

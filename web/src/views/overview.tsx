@@ -49,6 +49,7 @@ function FleetPause({ fleet, reload }: { readonly fleet: Fleet; readonly reload:
       label="Pause the fleet"
       about="Nothing more is dispatched anywhere until it is resumed. Hosts that are under way finish by themselves."
       command="PauseFleet"
+      reaches={null}
       path="/v1/fleet/pause"
       danger
       onDone={reload}
@@ -58,6 +59,7 @@ function FleetPause({ fleet, reload }: { readonly fleet: Fleet; readonly reload:
       label="Resume the fleet"
       about={`Paused by ${fleet.pause.actor}: ${fleet.pause.reason}`}
       command="ResumeFleet"
+      reaches={null}
       path="/v1/fleet/resume"
       expectedSeq={fleet.seq}
       onDone={reload}
@@ -140,6 +142,7 @@ function Channels() {
                 label={`Pause ${channel.name}`}
                 about="Nothing more is dispatched on this channel, its next rollouts included, until it is resumed."
                 command="PauseChannel"
+                reaches={[channel.name]}
                 path={path`/v1/channels/${channel.name}/pause`}
                 onDone={reload}
               />
@@ -153,6 +156,7 @@ function Channels() {
                   label={`Resume ${channel.name}`}
                   about="Lets the channel go on."
                   command="ResumeChannel"
+                  reaches={[channel.name]}
                   path={path`/v1/channels/${channel.name}/resume`}
                   expectedSeq={channel.seq}
                   onDone={reload}
@@ -242,6 +246,7 @@ function Quarantines() {
               label="Clear"
               about="Lets this closure be dispatched again on this channel. Whoever failed with it before may fail again."
               command="ClearQuarantine"
+              reaches={[q.channel]}
               path={path`/v1/quarantines/${q.channel}/${q.closure}/clear`}
               expectedSeq={q.seq}
               danger

@@ -72,6 +72,7 @@ function RolloutCommands({
           label="Clear the failures"
           about="Sets the failures of this halted rollout aside and lets it go on. Nobody who failed is tried again."
           command="ClearRollout"
+          reaches={[rollout.channel]}
           path={path`/v1/rollouts/${id}/clear`}
           expectedSeq={seq}
           danger
@@ -82,6 +83,7 @@ function RolloutCommands({
         label="Cancel the rollout"
         about="Ends this rollout for good. Hosts that are under way finish by themselves; nobody else begins."
         command="CancelRollout"
+        reaches={[rollout.channel]}
         path={path`/v1/rollouts/${id}/cancel`}
         expectedSeq={seq}
         danger

@@ -2,6 +2,7 @@
 import { Type } from '@sinclair/typebox';
 import { readHostSeen, type HostSeenRow } from '../../../db/hosts.ts';
 import { readOffersOf } from '../../../db/offers.ts';
+import { channelsOfHost } from '../../../db/tokens.ts';
 import { planPreview, type PlanPreview } from '../../../reducer/preview.ts';
 import type { FleetState } from '../../../reducer/state/state.ts';
 import { whyHost, whyRollout, type HostInRollout, type Why } from '../../../reducer/read/why.ts';
@@ -83,8 +84,12 @@ export function addWhy(scope: Scope, deps: ApiDeps): void {
 }
 
 async function hostDetail(deps: ApiDeps, hostname: string): Promise<HostDetail> {
-  const [[seen], offers] = await deps.pool.run((sql) =>
-    Promise.all([readHostSeen(sql, hostname), readOffersOf(sql, hostname)]),
+  const [[seen], offers, commandChannels] = await deps.pool.run((sql) =>
+    Promise.all([
+      readHostSeen(sql, hostname),
+      readOffersOf(sql, hostname),
+      channelsOfHost(sql, hostname),
+    ]),
   );
   const now = deps.clock.now();
   const offeredAt = new Map(offers.map(({ rolloutId, at }) => [rolloutId, at]));
@@ -104,6 +109,7 @@ async function hostDetail(deps: ApiDeps, hostname: string): Promise<HostDetail> 
       currentClosureHash: host?.reportedClosure ?? null,
       reachabilityAt: host?.reachabilityAt ?? null,
     }),
+    commandChannels: [...commandChannels],
     blockers: (newest?.blockers ?? []).map(blockerOf),
     rollouts: rollouts.map(inRolloutOf),
   };
