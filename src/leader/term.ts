@@ -324,7 +324,7 @@ async function load(writer: Session, settings: Settings): Promise<Loaded> {
   );
 }
 
-/** A promoted standby or a restored backup may lack the last commits; agents post again what it lacks. */
+/** A promoted standby or a restored backup may lack the last commits; agents post again what no later event overtook. */
 function tellOfNewDatabase({ logger, metrics }: TermOptions, taken: TakenTerm): void {
   if (taken.before === null || taken.before === taken.incarnation) return;
   metrics.count('muster_leader_new_databases_total', {});

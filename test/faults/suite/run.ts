@@ -134,7 +134,8 @@ async function breakBench(fault: Fault, bench: Bench): Promise<Row> {
     to = performance.now();
     await bench.load.stop();
     await untilDrained(bench);
-    return tell(await check(bench.database, history.attempts, { dead: bench.planted }));
+    const expected = { dead: bench.planted, lossWindow: bench.lossWindow };
+    return tell(await check(bench.database, history.attempts, expected));
   } catch (error) {
     const wrong = [error instanceof Error ? error.message : String(error)];
     return tell({ lost: 0, duplicated: 0, gaps: 0, wrong });

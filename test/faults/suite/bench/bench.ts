@@ -41,6 +41,8 @@ export class Bench {
   readonly load: Load;
   /** Inputs that faults put into the queue to die there, so far. */
   planted = 0;
+  /** A standby that lagged has been promoted. */
+  lossWindow = false;
   /** What a fault has to say beside its numbers; the runner takes them. */
   readonly notes: string[] = [];
   private releases = 0;

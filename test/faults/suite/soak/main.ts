@@ -87,7 +87,10 @@ async function soak(minutes: number, seed: string, signal: AbortSignal): Promise
       );
     }
     const { attempts } = bench.load.history;
-    const { wrong, ...found } = await check(bench.database, attempts, { dead: bench.planted });
+    const { wrong, ...found } = await check(bench.database, attempts, {
+      dead: bench.planted,
+      lossWindow: bench.lossWindow,
+    });
     problems.push(...wrong);
     const about = { minutes: Math.round(passed()), seed, releases, faults, problems };
     return { ...about, ...count(attempts), ...found, trends: trends(samples) };
