@@ -14,7 +14,7 @@ import { reduceIf } from '../reducer/preview.ts';
 import type { Settings } from '../reducer/settings.ts';
 import type { FleetState } from '../reducer/state/state.ts';
 import { millisOf } from '../reducer/time.ts';
-import { contentHashes, decodeStoredInput, hydrate } from '../wire/input.ts';
+import { contentHashes, decodeLoggedInput, hydrate } from '../wire/input.ts';
 import { isJsonObject } from '../wire/text.ts';
 import type { LogRow } from './read.ts';
 import { foldLog, sorted } from './replay.ts';
@@ -109,7 +109,7 @@ export class Redecider {
   private async open(root: LogRow): Promise<Input | string> {
     try {
       const { kind, ...fields } = inputOf(root);
-      const stored = decodeStoredInput(kind, { kind, ...fields });
+      const stored = decodeLoggedInput(kind, { kind, ...fields });
       const input = hydrate(stored, await this.contents(contentHashes(stored)));
       const observed = root.payload['observed'];
       return isObserved(observed) ? { ...input, observed } : input;

@@ -198,10 +198,23 @@ export class LeaderTerm {
     }
     this.commitNo = progress.commitNo;
     if (this.singly > 0) this.singly -= 1;
+    this.tellDead(work);
     for (const id of work.ids) this.poison.delete(id);
     this.measure(work, performance.now() - started);
     await this.aheadOfPartitions(work);
     return true;
+  }
+
+  /** Poison was told of when it was found; these could not be read in the first place. */
+  private tellDead({ dead }: Work): void {
+    const { epoch } = this.term;
+    for (const { input, error } of dead.slice(0, IDS_IN_LOG)) {
+      if (this.poison.has(input.id)) continue;
+      this.options.logger.warn(
+        { epoch, inputId: input.id, kind: input.kind, error },
+        'an input cannot be read; it is kept in dead_input',
+      );
+    }
   }
 
   private nextProgress(): Progress {

@@ -4,7 +4,7 @@
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
-import type { Input, ManifestSetInput } from '../reducer/input.ts';
+import type { Input, LeadershipInput, ManifestSetInput } from '../reducer/input.ts';
 import { CommandSchema } from './command.ts';
 import { decodeFleetContent, decodeManifestContent } from './content.ts';
 import { decodeHostEvent } from './event.ts';
@@ -17,8 +17,14 @@ export interface StoredManifestSet {
   readonly manifests: readonly { readonly rolloutId: string; readonly hash: string }[];
 }
 
-/** An input as it is queued: all kinds but one are stored whole. */
-export type StoredInput = Exclude<Input, ManifestSetInput> | StoredManifestSet;
+/**
+ * An input as it is queued: all kinds but one are stored whole. A takeover is no such kind: each term makes its own,
+ * and who may only add to the queue must not be able to write one into the log.
+ */
+export type StoredInput = Exclude<Input, ManifestSetInput | LeadershipInput> | StoredManifestSet;
+
+/** An input as the log tells of it: takeovers are there too. */
+export type LoggedInput = StoredInput | LeadershipInput;
 
 export class InputDecodeError extends Error {
   override readonly name = 'InputDecodeError';
@@ -80,13 +86,6 @@ const OTHERS = {
   }),
   Tick: Type.Object({ kind: Type.Literal('Tick') }),
   RetentionExpired: Type.Object({ kind: Type.Literal('RetentionExpired'), rolloutId: Text }),
-  LeaderStarted: Type.Object({
-    kind: Type.Literal('LeaderStarted'),
-    epoch: Type.Integer(),
-    holder: Text,
-    version: Text,
-    incarnation: Text,
-  }),
   EnrolmentRequested: Type.Object({
     kind: Type.Literal('EnrolmentRequested'),
     hostname: Text,
@@ -149,7 +148,6 @@ const DECODERS: ReadonlyMap<string, (payload: unknown) => StoredInput> = new Map
   ['HostsUnreachable', decoder('HostsUnreachable', OTHERS.HostsUnreachable)],
   ['Tick', decoder('Tick', OTHERS.Tick)],
   ['RetentionExpired', decoder('RetentionExpired', OTHERS.RetentionExpired)],
-  ['LeaderStarted', decoder('LeaderStarted', OTHERS.LeaderStarted)],
   ['EnrolmentRequested', decoder('EnrolmentRequested', OTHERS.EnrolmentRequested)],
   ['EnrolmentRefused', decoder('EnrolmentRefused', OTHERS.EnrolmentRefused)],
   ['CertificateRenewed', decoder('CertificateRenewed', OTHERS.CertificateRenewed)],
@@ -163,14 +161,30 @@ export function decodeStoredInput(kind: string, payload: unknown): StoredInput {
   return decode(payload);
 }
 
+const decodeTakeover = decoder(
+  'LeaderStarted',
+  Type.Object({
+    kind: Type.Literal('LeaderStarted'),
+    epoch: Type.Integer(),
+    holder: Text,
+    version: Text,
+    incarnation: Text,
+  }),
+);
+
+/** The same of what the log tells. */
+export function decodeLoggedInput(kind: string, payload: unknown): LoggedInput {
+  return kind === 'LeaderStarted' ? decodeTakeover(payload) : decodeStoredInput(kind, payload);
+}
+
 /** The hashes whose stored content an input needs before it can be reduced. */
-export function contentHashes(stored: StoredInput): readonly string[] {
+export function contentHashes(stored: LoggedInput): readonly string[] {
   if (stored.kind !== 'ManifestSetUpdated') return [];
   return [stored.fleetHash, ...stored.manifests.map((manifest) => manifest.hash)];
 }
 
 /** The input as the reducer takes it. `content` gives the stored content of a hash. */
-export function hydrate(stored: StoredInput, content: (hash: string) => unknown): Input {
+export function hydrate(stored: LoggedInput, content: (hash: string) => unknown): Input {
   if (stored.kind !== 'ManifestSetUpdated') return stored;
   return {
     kind: 'ManifestSetUpdated',

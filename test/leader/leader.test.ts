@@ -144,6 +144,24 @@ describe('leader', () => {
       (sql) => sql<{ verdict: { code?: string } }[]>`SELECT verdict FROM verdict ORDER BY input_id`,
     );
     expect(verdicts.slice(0, 3).map((row) => row.verdict.code)).toEqual(Array(3).fill('malformed'));
+    const told = a.log.filter((line) => line.startsWith('an input cannot be read'));
+    expect(told).toHaveLength(3);
+    expect(told[0]).toMatch(/"inputId":\d+,"kind":"Nonsense","error":"there is no input of kind/);
+  });
+
+  it('takes no takeover from the queue, whose own terms make them', async () => {
+    const a = only(await start(1));
+    await a.lead();
+    await a.pool.run(
+      (sql) => sql`INSERT INTO input_queue (kind, payload) VALUES ('LeaderStarted',
+        '{"kind":"LeaderStarted","epoch":99,"holder":"evil","version":"1","incarnation":"i"}')`,
+    );
+    expect(await submit(a, { kind: 'Tick' })).toMatchObject({ status: 'judged' });
+    expect(await count(a, 'dead_input')).toBe(1);
+    const rows = await a.pool.run(
+      (sql) => sql<{ actor: string }[]>`SELECT actor FROM event_log WHERE kind = 'leadership'`,
+    );
+    expect(rows).toHaveLength(1);
   });
 
   it('finds the one input of a batch whose rows the database refuses', async () => {
