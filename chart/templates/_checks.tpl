@@ -3,7 +3,7 @@ What a schema of single values cannot say. Everything that is wrong is said at o
 ConfigMap includes it, since every release has one.
 */}}
 {{- define "muster.checks" -}}
-{{- $problems := concat (include "muster.checks.together" . | fromYamlArray) (include "muster.checks.taken" . | fromYamlArray) -}}
+{{- $problems := concat (include "muster.checks.together" . | fromYamlArray) (include "muster.checks.taken" . | fromYamlArray) (include "muster.checks.settings" . | fromYamlArray) -}}
 {{- if not (eq (toString .Values.settings.strict) "false") -}}
 {{- $missing := include "muster.checks.strict" . | fromYamlArray -}}
 {{- if $missing -}}
@@ -30,6 +30,30 @@ ConfigMap includes it, since every release has one.
 {{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) }}
 - "ingress.host is required: the name that operators call"
+{{- end }}
+{{- end -}}
+
+{{/* What every process would say as it refuses to start (src/config.ts), and what no pod could reach. */}}
+{{- define "muster.checks.settings" -}}
+{{- with .Values.settings }}
+{{- if le (float64 (.stopDeadlineSeconds | default 25)) (float64 (dig "drainDelaySeconds" 5 .)) }}
+- settings.stopDeadlineSeconds must be longer than settings.drainDelaySeconds
+{{- end }}
+{{- if and .caCertFile (eq (empty .caKeyFile) (empty .caSignCommand)) }}
+- "settings.caCertFile needs what signs for it: one of settings.caSignCommand and settings.caKeyFile"
+{{- end }}
+{{- if and (not .caCertFile) (or .caKeyFile .caSignCommand) }}
+- "settings.caKeyFile and settings.caSignCommand sign for settings.caCertFile: set it as well"
+{{- end }}
+{{- end }}
+{{- if and .Values.networkPolicy.enabled (hasPrefix "http" .Values.source.url) }}
+{{- $named := regexFind ":[0-9]+$" (regexFind "^https?://[^/?#]+" .Values.source.url) | trimPrefix ":" }}
+{{- $port := $named | default (ternary "443" "80" (hasPrefix "https:" .Values.source.url)) }}
+{{- $open := list }}
+{{- range .Values.networkPolicy.egressPorts }}{{ $open = append $open (toString .) }}{{ end }}
+{{- if not (has $port $open) }}
+- "networkPolicy.egressPorts lacks {{ $port }}, the port of source.url: pods could not reach it"
+{{- end }}
 {{- end }}
 {{- end -}}
 

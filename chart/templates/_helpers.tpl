@@ -76,7 +76,7 @@ capabilities: { drop: [ALL] }
 {{/* `settings`, as variables: maxParkedPolls becomes MUSTER_MAX_PARKED_POLLS. */}}
 {{- define "muster.settings" -}}
 MUSTER_SCHEMA: {{ .Values.database.schema | quote }}
-MUSTER_LISTEN_HOST: 0.0.0.0
+MUSTER_LISTEN_HOST: {{ .Values.listenHost | quote }}
 MUSTER_LISTEN_PORT: "8080"
 MUSTER_SOURCE: {{ required "source.url is required: where signed artifacts come from" .Values.source.url | quote }}
 MUSTER_TRUST_FILE: {{ printf "/etc/muster/trust/%s" .Values.trust.key | quote }}

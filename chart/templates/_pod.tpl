@@ -59,7 +59,7 @@ spec:
               valueFrom: { fieldRef: { fieldPath: metadata.name } }
             - name: POD_IP
               valueFrom: { fieldRef: { fieldPath: status.podIP } }
-            - { name: MUSTER_PUBLIC_ADDRESS, value: '{{ include "muster.scheme" $root }}://$(POD_IP):8080' }
+            - { name: MUSTER_PUBLIC_ADDRESS, value: '{{ include "muster.scheme" $root }}://{{ ternary "[$(POD_IP)]" "$(POD_IP)" (contains ":" $root.Values.listenHost) }}:8080' }
             {{- include "muster.databaseUrl" (list "MUSTER_DATABASE_URL" $root.Values.database.urlKey $root) | nindent 12 }}
             {{- if and $root.Values.database.leaderUrlKey (contains "leader" .roles) }}
             {{- include "muster.databaseUrl" (list "MUSTER_LEADER_DATABASE_URL" $root.Values.database.leaderUrlKey $root) | nindent 12 }}

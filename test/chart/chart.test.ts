@@ -16,6 +16,7 @@ const CUSTOM_FIELDS: ReadonlyMap<string, readonly [string, string]> = new Map([
   ['ServiceMonitor', ['endpoints', 'endpionts']],
   ['PrometheusRule', ['expr', 'exrp']],
   ['HTTPRoute', ['backendRefs', 'backendRef']],
+  ['BackendTLSPolicy', ['validation', 'validations']],
 ]);
 
 function workloads(objects: readonly Rendered[]): Rendered[] {
@@ -200,6 +201,30 @@ describe.skipIf(HELM === null)('chart', () => {
     expect(at(control, 'spec.template.metadata.labels')).not.toMatchObject(selector as object);
   });
 
+  it('tells proxies of the cluster that pods speak TLS, and plain HTTP where they do', () => {
+    const portOf = (values: string): unknown =>
+      at(one(render(values), 'Service', 'rel-muster'), 'spec.ports.0');
+    expect(portOf('split')).toMatchObject({ name: 'https', appProtocol: 'https' });
+    expect(portOf('small')).toMatchObject({ name: 'http', appProtocol: 'http' });
+    const backend = 'spec.rules.0.http.paths.0.backend.service.port.name';
+    expect(at(one(render('split'), 'Ingress'), backend)).toBe('https');
+    expect(at(one(render('split'), 'BackendTLSPolicy'), 'spec.targetRefs.0.name')).toBe(
+      'rel-muster',
+    );
+  });
+
+  it('listens and is called by IPv6 where values say so', () => {
+    const objects = render('default', 'listenHost="::"');
+    expect(at(one(objects, 'ConfigMap'), 'data.MUSTER_LISTEN_HOST')).toBe('::');
+    expect(JSON.stringify(at(one(objects, 'Deployment'), CONTAINER))).toContain(
+      'https://[$(POD_IP)]:8080',
+    );
+  });
+
+  it('asks again in `helm test` until a replica serves', () => {
+    expect(at(one(render('default'), 'Pod'), 'spec.restartPolicy')).toBe('OnFailure');
+  });
+
   it('replaces pods when settings change', () => {
     const checksum = (...sets: readonly string[]): unknown =>
       at(one(render('default', ...sets), 'Deployment'), 'spec.template.metadata.annotations');
@@ -272,7 +297,16 @@ describe.skipIf(HELM === null)('chart', () => {
     ['antiAffinity="strong"', 'antiAffinity'],
     ['settings={"logLevel":"inof"}', '/settings/logLevel'],
     ['settings={"tlsMinVersion":"1.0"}', '/settings/tlsMinVersion'],
-    ['settings={"proxyListen":"8443"}', '/settings/proxyListen'],
+    ['settings={"proxyListen":"0.0.0.0:8443"}', "'proxyListen' not allowed"],
+    ['settings={"drainDelaySeconds":60}', 'settings.stopDeadlineSeconds must be longer'],
+    ['settings={"caCertFile":"/ca.crt"}', 'settings.caCertFile needs'],
+    ['settings={"caSignCommand":"/sign"}', 'sign for settings.caCertFile'],
+    ['source.url="http://releases.fleet.svc:8000/fleet"', 'egressPorts lacks 8000'],
+    ['source.url="http://releases.fleet.svc/a:443"', 'egressPorts lacks 80,'],
+    ['tls=null', "missing property 'tls'"],
+    ['settings=null', "missing property 'settings'"],
+    ['extraEnv=[{"name":"MUSTER_STRICT","value":"false"}]', '/extraEnv/0'],
+    ['extraEnv=[{"name":"AWS_SECRET_ACCESS_KEY","value":"k"}]', '/extraEnv/0'],
     ['settings={"checkpointTo":"https://u:p@h/"}', '/settings/checkpointTo'],
     ['source.url="https://user:pw@releases.example.net/fleet"', '/source/url'],
     ['source.url="releases.example.net"', '/source/url'],

@@ -51,6 +51,20 @@ const httpRoute = closed(['parentRefs', 'rules'], {
   rules: list(closed(['backendRefs'], { backendRefs: list(backend) })),
 });
 
+const target = closed(['group', 'kind', 'name'], {
+  group: { type: 'string' },
+  kind: text,
+  name: text,
+});
+const backendTls = closed(['targetRefs', 'validation'], {
+  targetRefs: list(target),
+  validation: closed(['hostname'], {
+    hostname: text,
+    caCertificateRefs: list(target),
+    wellKnownCACertificates: { const: 'System' },
+  }),
+});
+
 const MONITORING = 'monitoring.coreos.com/v1';
 const GATEWAY = 'gateway.networking.k8s.io/v1';
 
@@ -58,5 +72,6 @@ const GATEWAY = 'gateway.networking.k8s.io/v1';
 export const CUSTOM: ReadonlyMap<string, object> = new Map([
   [`${MONITORING}/ServiceMonitor`, object(MONITORING, 'ServiceMonitor', serviceMonitor)],
   [`${MONITORING}/PrometheusRule`, object(MONITORING, 'PrometheusRule', prometheusRule)],
+  [`${GATEWAY}/BackendTLSPolicy`, object(GATEWAY, 'BackendTLSPolicy', backendTls)],
   [`${GATEWAY}/HTTPRoute`, object(GATEWAY, 'HTTPRoute', httpRoute)],
 ]);
