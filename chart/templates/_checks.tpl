@@ -68,6 +68,14 @@ ConfigMap includes it, since every release has one.
 {{- end }}
 {{- end }}
 {{- end }}
+{{- range .Values.extraVolumes }}
+{{- if has .name (list "trust" "tls" "client-ca" "operator-ca") }}
+- extraVolumes must not have {{ .name }}, which the chart has
+{{- end }}
+{{- end }}
+{{- if regexMatch "^[0-9]" (include "muster.fullname" .) }}
+- "fullnameOverride is required: {{ include "muster.fullname" . }} begins with a digit, as no Service may"
+{{- end }}
 {{- if hasKey .Values.podAnnotations "checksum/config" }}
 - podAnnotations must not set checksum/config, which the chart sets
 {{- end }}

@@ -338,6 +338,8 @@ describe.skipIf(HELM === null)('chart', () => {
       'autoscaling={"enabled":true,"minReplicas":9,"maxReplicas":2}',
       'autoscaling.minReplicas (9) is more than autoscaling.maxReplicas (2)',
     ],
+    ['extraVolumes=[{"name":"tls","emptyDir":{}}]', 'extraVolumes must not have tls'],
+    ['fullnameOverride="1muster"', '1muster'],
     ['gateway.enabled=true', 'gateway.parentRefs is required'],
     ['ingress.enabled=true', 'ingress.host is required'],
   ])('refuses --set %s', (set, reason) => {
