@@ -44,6 +44,7 @@ export async function check(
     ...say(report.unequal.length > 0, `tables are not the fold: ${report.unequal.join(', ')}`),
     ...(await gapFaults(sql)),
     ...(await epochFaults(sql)),
+    ...(await timeFaults(sql)),
     ...(await deadFaults(sql, expected.dead)),
   ];
   const gaps = await countGaps(sql);
@@ -114,6 +115,15 @@ async function epochFaults(sql: postgres.Sql): Promise<string[]> {
     ...rows.map(({ seq, what }) => `${what} at seq ${seq}`),
     ...say(progress?.behind === true, 'the progress row was written by a deposed leader'),
   ];
+}
+
+/** The log never runs backwards, whatever the clocks do. */
+async function timeFaults(sql: postgres.Sql): Promise<string[]> {
+  const rows = await sql<{ seq: number }[]>`
+    SELECT seq::int AS seq FROM (SELECT seq, ts, lag(ts) OVER (ORDER BY seq) AS before
+      FROM event_log) AS rows
+    WHERE ts < before LIMIT 3`;
+  return rows.map(({ seq }) => `time falls at seq ${seq}`);
 }
 
 async function deadFaults(sql: postgres.Sql, planted: number): Promise<string[]> {

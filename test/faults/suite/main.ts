@@ -17,6 +17,9 @@ interface Asked {
   readonly weakenings: readonly Weakening[];
 }
 
+/** What was asked for is not there: a sentence is enough. */
+class UsageError extends Error {}
+
 function named<T extends { readonly name: string }>(
   what: string,
   all: readonly T[],
@@ -24,7 +27,7 @@ function named<T extends { readonly name: string }>(
 ): readonly T[] {
   return names.map((name) => {
     const found = all.find((one) => one.name === name);
-    if (found === undefined) throw new Error(`there is no ${what} ${name}; see --list`);
+    if (found === undefined) throw new UsageError(`there is no ${what} ${name}; see --list`);
     return found;
   });
 }
@@ -105,6 +108,10 @@ async function main(args: readonly string[]): Promise<number> {
 
 try {
   process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(error.message);
+  process.exitCode = 2;
 } finally {
   await endProcesses();
 }

@@ -64,6 +64,15 @@ export const WEAKENINGS: readonly Weakening[] = [
     faults: ['promote-beside-old-primary'],
     shows: lost,
   },
+  {
+    name: 'clock-trusted',
+    what: "the log takes the time of the leader's clock, be it earlier than what is logged",
+    file: 'leader/work.js',
+    from: 'const now = Math.max(desk.now(), state.lastTs);',
+    to: 'const now = desk.now();',
+    faults: ['clock-steps'],
+    shows: ({ why }) => why.some((reason) => reason.includes('time falls')),
+  },
 ];
 
 /** A copy of `dist` with the change in it; the caller removes it. */
