@@ -133,7 +133,12 @@ function makeKit(
   const database = { url: config.databaseUrl, schema: config.schema, name: `muster-${replica}` };
   const leaderDatabase = { ...database, url: config.leaderDatabaseUrl ?? config.databaseUrl };
   const metrics = createMetrics();
-  const listener = startListener(database, { logger: log, random: Math.random });
+  const listener = startListener(database, {
+    ...{ logger: log, random: Math.random },
+    onHearing: (hears) => {
+      metrics.set('muster_database_hears_notifications', {}, hears ? 1 : 0);
+    },
+  });
   const submitter = createSubmitter({
     database,
     replica,

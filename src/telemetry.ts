@@ -310,6 +310,11 @@ export const METRICS = {
     help: 'Seconds until the first manifest is too old to be dispatched by; negative: it is already.',
     measured: true,
   },
+  muster_database_hears_notifications: {
+    type: 'gauge',
+    labels: [],
+    help: '1 while notifications of the database arrive at this process; at 0 everything waits for the next poll, half a second at most.',
+  },
   muster_database_oldest_xmin_transactions: {
     type: 'gauge',
     labels: [],

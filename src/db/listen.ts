@@ -4,6 +4,9 @@
  *
  * A notification is a hint: everyone who listens is also called once after every (re)connect, since what
  * happened in between was missed, and polls besides. So losing this connection costs latency, never work.
+ *
+ * What stands between may take LISTEN and pass nothing on, as poolers do. Each connection therefore notifies itself once:
+ * the server sends a session's own notification before the next answer, so there is nothing to wait for.
  */
 import type { Logger } from '../telemetry.ts';
 import { backoffMs, pause, type Random } from './backoff.ts';
@@ -23,6 +26,8 @@ export interface Listener {
 export interface ListenerOptions {
   readonly logger: Logger;
   readonly random: Random;
+  /** Called with every change: do notifications arrive? */
+  readonly onHearing?: (hears: boolean) => void;
 }
 
 /** A half-open socket is noticed by the first ping that is not answered. */
@@ -37,15 +42,26 @@ export function startListener(database: DatabaseOptions, options: ListenerOption
   const wakeAll = (channel: Channel): void => {
     for (const wake of wakes[channel]) wake();
   };
+  const heard = new Set<string>();
   const onNotify = (name: string): void => {
-    wakeAll(name === channelName(database.schema, 'in') ? 'in' : 'out');
+    if (name.startsWith(selfChannel(database.schema, ''))) heard.add(name);
+    else wakeAll(name === channelName(database.schema, 'in') ? 'in' : 'out');
   };
-  const running = keepListening(database, options, stopping.signal, onNotify, (connected) => {
-    state.connected = connected;
-    if (!connected) return;
-    wakeAll('in');
-    wakeAll('out');
-  });
+  const running = keepListening(
+    database,
+    options,
+    stopping.signal,
+    { onNotify, heard },
+    (connected) => {
+      state.connected = connected;
+      if (!connected) {
+        options.onHearing?.(false);
+        return;
+      }
+      wakeAll('in');
+      wakeAll('out');
+    },
+  );
   return {
     on(channel, wake) {
       wakes[channel].add(wake);
@@ -65,25 +81,39 @@ export function channelName(schema: string, channel: Channel): string {
   return `${schema}_${channel}`;
 }
 
+/** Nobody else listens to it. */
+function selfChannel(schema: string, pid: number | ''): string {
+  return `${schema}_self_${String(pid)}`;
+}
+
+interface Ear {
+  readonly onNotify: (name: string) => void;
+  /** Own channels that something arrived on. */
+  readonly heard: Set<string>;
+}
+
 async function keepListening(
   database: DatabaseOptions,
-  { logger, random }: ListenerOptions,
+  options: ListenerOptions,
   signal: AbortSignal,
-  onNotify: (name: string) => void,
+  { onNotify, heard }: Ear,
   onChange: (connected: boolean) => void,
 ): Promise<void> {
+  const { logger, random } = options;
   let failures = 0;
   while (!signal.aborted) {
     try {
       const session = await openSession(database, {
         role: 'listen',
-        settings: {},
+        // Its one write is the notification to itself, which need not wait for a disk or a standby.
+        settings: { synchronous_commit: 'off' },
         deadlineMs: DEADLINE_MS,
         onNotify,
       });
       await listenOn(session, database.schema);
       failures = 0;
       onChange(true);
+      tell(options, await hearsItself(session, selfChannel(database.schema, session.pid), heard));
       await pingUntilOver(session, signal);
     } catch (error) {
       if (failures === 0) logger.warn({ problem: databaseProblem(error) }, 'not listening');
@@ -99,6 +129,29 @@ async function listenOn(session: Session, schema: string): Promise<void> {
     await sql`LISTEN ${sql(channelName(schema, 'in'))}`;
     await sql`LISTEN ${sql(channelName(schema, 'out'))}`;
   });
+}
+
+async function hearsItself(
+  session: Session,
+  channel: string,
+  heard: Set<string>,
+): Promise<boolean> {
+  heard.clear();
+  await session.run(async (sql) => {
+    await sql`LISTEN ${sql(channel)}`;
+    await sql`SELECT pg_notify(${channel}, '')`;
+    await sql`UNLISTEN ${sql(channel)}`;
+  });
+  return heard.has(channel);
+}
+
+function tell({ logger, onHearing }: ListenerOptions, hears: boolean): void {
+  onHearing?.(hears);
+  if (hears) return;
+  logger.warn(
+    {},
+    'notifications do not arrive, and everything waits for the next poll: is there a pooler? give the URL of PostgreSQL itself',
+  );
 }
 
 async function pingUntilOver(session: Session, signal: AbortSignal): Promise<void> {
