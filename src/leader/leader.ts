@@ -11,6 +11,8 @@ import { databaseProblem, isFenced } from '../db/errors.ts';
 import { acquireLock, type HeldLock } from '../db/lock.ts';
 import { createPool } from '../db/pool.ts';
 import type { Session } from '../db/session.ts';
+import type { Metrics } from '../telemetry.ts';
+import { INPUT_KINDS } from '../wire/input.ts';
 import type { Term } from './election.ts';
 import { LeaderTerm, type TermOptions } from './term.ts';
 import { assertBeside, prepareWriter } from './writer.ts';
@@ -35,7 +37,22 @@ const AGAIN = { firstMs: 100, maxMs: 5_000 } as const;
 /** Claims are small and indexed; a slow one means a sick database. */
 const CLAIM_MS = 5_000;
 
+/** What becomes of an input, and how a term ends. */
+const VERDICTS = ['applied', 'duplicate', 'noop', 'refused', 'dead'] as const;
+const ENDS = ['stopped', 'lock-lost', 'fenced', 'failed'] as const;
+
+/** A series that begins at 1 never increased: the first dead input would alert nobody. So all of them begin at 0. */
+function beginAtZero(metrics: Metrics): void {
+  for (const kind of INPUT_KINDS) {
+    for (const verdict of VERDICTS) {
+      metrics.count('muster_leader_inputs_total', { kind, verdict }, 0);
+    }
+  }
+  for (const why of ENDS) metrics.count('muster_leader_terms_ended_total', { why }, 0);
+}
+
 export function createLeader(options: LeaderOptions): Leader {
+  beginAtZero(options.metrics);
   const current: { term: Term | null } = { term: null };
   const setTerm = (term: Term | null): void => {
     if (term === current.term) return;

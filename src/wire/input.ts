@@ -154,6 +154,9 @@ const DECODERS: ReadonlyMap<string, (payload: unknown) => StoredInput> = new Map
   ['OperatorCommand', decoder('OperatorCommand', OTHERS.OperatorCommand)],
 ]);
 
+/** Every kind that a queue row may have. */
+export const INPUT_KINDS: readonly string[] = [...DECODERS.keys()];
+
 /** The input that a queue row holds; throws `InputDecodeError` when it holds none. */
 export function decodeStoredInput(kind: string, payload: unknown): StoredInput {
   const decode = DECODERS.get(kind);

@@ -47,12 +47,18 @@ describe('the numbers of the fleet', () => {
   it('come from the process that works, and from no other', async () => {
     const text = await until(
       () => scrape(working),
-      (seen) => seen.includes('muster_rollouts{') && seen.includes('\nmuster_leader_leading 1\n'),
+      // The last number that is measured.
+      (seen) =>
+        seen.includes('\nmuster_database_oldest_transaction_seconds ') &&
+        seen.includes('\nmuster_leader_leading 1\n'),
     );
     const seen = samples(text);
     expect(seen.get('muster_leader_leading')).toBe(1);
     expect(seen.get('muster_rollout_idle_seconds')).toBeGreaterThanOrEqual(0);
     expect(seen.get('muster_pauses{scope="fleet"}')).toBe(0);
+    // There before the first: what begins at 1 never increased, and alerts nobody.
+    expect(seen.get('muster_leader_inputs_total{kind="AgentEvent",verdict="dead"}')).toBe(0);
+    expect(seen.get('muster_leader_terms_ended_total{why="fenced"}')).toBe(0);
     // A tick may just be waiting when it is counted.
     expect(seen.get('muster_queue_rows')).toBeLessThanOrEqual(2);
     expect(seen.get('muster_database_oldest_transaction_seconds')).toBeGreaterThanOrEqual(0);
