@@ -277,7 +277,7 @@ export const METRICS = {
   muster_rollout_idle_seconds: {
     type: 'gauge',
     labels: [],
-    help: 'Longest time since anything moved in a rollout that is under way, not paused, and has nobody switching or soaking, beyond the soak of its wave.',
+    help: 'Longest time since anything moved in a rollout that is under way, not paused, and has nobody switching or soaking who is heard, beyond the soak of its wave.',
     measured: true,
   },
   muster_hosts: {

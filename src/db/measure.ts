@@ -3,7 +3,7 @@ import type { Sql } from './driver.ts';
 
 /**
  * Seconds since anything moved in a rollout that is under way, is not paused and has nobody switching or
- * soaking, beyond the soak of its wave; the longest of them. 0: all get on.
+ * soaking who is heard, beyond the soak of its wave; the longest of them. 0: all get on.
  */
 export async function readLongestIdle(sql: Sql): Promise<number> {
   const [row] = await sql<{ secs: number | null }[]>`
@@ -17,8 +17,9 @@ export async function readLongestIdle(sql: Sql): Promise<number> {
     ) moved ON true
     WHERE r.state IN ('Opening', 'Active', 'Converging') AND c.pause IS NULL
       AND NOT EXISTS (SELECT FROM fleet WHERE pause IS NOT NULL)
-      AND NOT EXISTS (SELECT FROM host_rollout h WHERE h.rollout_id = r.rollout_id
-        AND h.closed IS NULL AND h.state IN ('Activating', 'Soaking'))`;
+      AND NOT EXISTS (SELECT FROM host_rollout h JOIN host USING (hostname)
+        WHERE h.rollout_id = r.rollout_id AND h.closed IS NULL
+          AND h.state IN ('Activating', 'Soaking') AND host.reachability <> 'unreachable')`;
   return Math.max(0, row?.secs ?? 0);
 }
 

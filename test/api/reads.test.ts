@@ -1,20 +1,31 @@
 /** What operators read over HTTP, over a real leader and the `good` fleet: shapes, pages, filters, reasons. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readLongestIdle } from '../../src/db/measure.ts';
+import { countBlockers } from '../../src/db/overview.ts';
+import { createPool, type Pool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { EDGE, REF, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
 
 const OPERATOR = { as: 'operator:ada' };
 let server: HttpServer;
+let pool: Pool;
 
 beforeAll(async () => {
   const { url } = await createTestDatabase();
+  pool = createPool(
+    { url, schema: 'muster', name: 'test' },
+    { role: 't', max: 1, statementMs: 5_000 },
+  );
   server = await startHttpServer(url);
   await until(
     async () => await (await server.call('GET', '/v1/rollouts', OPERATOR)).text(),
     (text) => text.includes(EDGE),
   );
 });
-afterAll(() => server.stop());
+afterAll(async () => {
+  await server.stop();
+  await pool.end();
+});
 
 async function get<T = Readonly<Record<string, unknown>>>(route: string): Promise<T> {
   const response = await server.call('GET', route, OPERATOR);
@@ -287,9 +298,27 @@ describe('what is set aside', () => {
     expect([response.status, response.headers.get('x-muster-verdict')]).toEqual([204, null]);
   };
 
-  it('names what a host waits for a reboot with', async () => {
+  it('counts a host that fell silent in mid-switch, and its rollout as one that stands still', async () => {
     const at = new Date().toISOString();
     await posted({ kind: 'DispatchAck', seq: 1, currentClosureAtDispatch: 'old', receivedAt: at });
+    await command('/v1/channels/stable/pause');
+    const measured = () =>
+      pool.run(async (sql) => [await readLongestIdle(sql), await countBlockers(sql)] as const);
+    const [none, before] = await measured();
+    expect(none).toBe(0);
+    expect(before).not.toHaveProperty('unreachable-move');
+    const heard = (how: string) =>
+      pool.run((sql) => sql`UPDATE host SET reachability = ${how} WHERE hostname = 'canary-01'`);
+    await heard('unreachable');
+    const [idle, held] = await measured();
+    expect(idle).toBeGreaterThan(0);
+    expect(held).toMatchObject({ 'unreachable-move': 1 });
+    await heard('reachable');
+    await command('/v1/channels/stable/resume');
+  });
+
+  it('names what a host waits for a reboot with', async () => {
+    const at = new Date().toISOString();
     await posted({ kind: 'ActivationDeferred', seq: 2, component: 'kernel', deferredAt: at });
     expect(await get('/v1/deferrals')).toEqual({
       deferrals: [

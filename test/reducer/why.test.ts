@@ -81,7 +81,7 @@ describe('a dispatch that its host has not acknowledged', () => {
     expect(why).toMatchObject({ gate: 'dispatch-unacknowledged', hosts: ['a1'], total: 1 });
     expect(why?.since).toBe(script.state.live.get('a@1')?.dispatches.get('a1')?.enqueuedAt);
     expect(why?.because).toMatch(/^dispatched at 20\S+Z, not acknowledged yet$/);
-    expect(why?.releasedBy).toMatch(/^its agent acknowledges it; `withdraw`/);
+    expect(why?.releasedBy).toMatch(/^its agent acknowledges it; `hold` and then `withdraw`/);
     expect(ofRollout(script, 'dispatch-unacknowledged')).toMatchObject({
       ...{ count: 1, held: ['a1'] },
       why: { since: why?.since, because: why?.because },
@@ -111,5 +111,36 @@ describe('a dispatch that its host has not acknowledged', () => {
     const lines = ['offer a1', 'wait 11m', 'heartbeat a1 c0', 'wait 1m'];
     const gates = blockers(played(...GRANTED, ...lines), 'a1').map(({ gate }) => gate);
     expect(gates).toEqual(['dispatch-refused']);
+  });
+});
+
+describe('a host that falls silent on its way', () => {
+  const MOVING = [
+    'channel a',
+    'wave a soak=0 a1',
+    'wave a soak=0 a2',
+    'heartbeat * c0',
+    'declare 1',
+  ];
+
+  it('holds its rollout, since when, until it is heard or written off', () => {
+    const script = played(...MOVING, 'event a1 ack');
+    expect(blockers(script, 'a1')).toEqual([]);
+    script.run('silent a1');
+    const since = script.state.hosts.get('a1')?.row.reachabilityAt;
+    const [why, ...others] = blockers(script, 'a1');
+    expect(others).toEqual([]);
+    expect(why).toMatchObject({ gate: 'unreachable-move', since, hosts: ['a1'] });
+    expect(why?.releasedBy).toBe('its next heartbeat, or a write-off');
+    expect(ofRollout(script, 'unreachable-move')).toMatchObject({ count: 1, held: ['a1'] });
+    const [wave] = blockers(script, 'a2').filter(({ gate }) => gate === 'wave-promotion');
+    expect(wave?.behind[0]?.doing).toMatch(
+      new RegExp(`^switching since .*, unreachable since ${String(since)}$`),
+    );
+    script.run('heartbeat a1 c0');
+    expect(blockers(script, 'a1')).toEqual([]);
+    script.run('silent a1');
+    script.run('operator write-off a1');
+    expect(blockers(script, 'a1')).toEqual([]);
   });
 });

@@ -76,6 +76,12 @@ function alarmsOf(
     }
     if (note !== undefined) alarms.push(`channel ${name}: ${note}`);
   }
+  const silenced = fleet.blockers['unreachable-move'] ?? 0;
+  if (silenced > 0) {
+    alarms.push(
+      `unreachable in mid-switch: ${String(silenced)} (unreachable-move); see muster rollout show`,
+    );
+  }
   if (fleet.quarantines > 0) alarms.push(`${String(fleet.quarantines)} closures are quarantined`);
   return alarms;
 }

@@ -13,6 +13,17 @@ import type { Time } from '../time.ts';
 /** A host that may move, and has not said that it knows. No row of the log says so: it is read off its dispatch. */
 export const UNACKNOWLEDGED = 'dispatch-unacknowledged';
 
+/** A host that went silent in mid-switch, or in its soak. No row of the log says so: it is read off its reachability. */
+export const UNREACHABLE_MOVE = 'unreachable-move';
+
+/** Since when such a host is not heard; null of all others, and of a record that is not on its way. */
+export function unreachableSince({ hosts }: FleetState, record: RecordRow): Time | null {
+  const { closed, state, hostname } = record;
+  if (closed !== null || (state !== 'Activating' && state !== 'Soaking')) return null;
+  const host = hosts.get(hostname)?.row;
+  return host?.reachability === 'unreachable' ? host.reachabilityAt : null;
+}
+
 /** When its agent last fetched the dispatch; null: never; undefined where nobody looked. */
 export type OfferedAt = Time | null | undefined;
 
@@ -46,7 +57,7 @@ function unacknowledged(
       : `${offeredAt === undefined ? '' : `last fetched by its agent at ${offeredAt}, `}not acknowledged yet`;
   return {
     because: `dispatched at ${enqueuedAt}, ${fetched}${suspended ? '; not offered now' : ''}`,
-    releasedBy: `its agent ${offeredAt === null ? 'fetches and ' : ''}acknowledges it; \`withdraw\` takes the dispatch back`,
+    releasedBy: `its agent ${offeredAt === null ? 'fetches and ' : ''}acknowledges it; \`hold\` and then \`withdraw\` take the dispatch back`,
     hosts: [hostname],
   };
 }
@@ -66,6 +77,12 @@ function remarkOn(rollout: RolloutState, record: RecordRow, key: string): Said |
         releasedBy: 'the next event of this move, or a write-off',
         hosts,
       };
+    case UNREACHABLE_MOVE:
+      return {
+        because: `its agent fell silent while it was ${record.state}; the rollout waits for it, and nobody knows what it runs`,
+        releasedBy: 'its next heartbeat, or a write-off',
+        hosts,
+      };
     case 'probe-silent':
       return {
         because: `never reported: ${silentProbes(record)}`,
@@ -75,7 +92,7 @@ function remarkOn(rollout: RolloutState, record: RecordRow, key: string): Said |
     case 'dispatch-refused':
       return {
         because: `dispatched at ${rollout.dispatches.get(record.hostname)?.enqueuedAt ?? 'an unknown time'}, offered and heard since, but not acknowledged`,
-        releasedBy: 'its acknowledgement; `withdraw` takes the dispatch back',
+        releasedBy: 'its acknowledgement; `hold` and then `withdraw` give its slot to others',
         hosts,
       };
     default:

@@ -2,6 +2,7 @@
 import { countsInFlight } from '../state/flight.ts';
 import type { RecordRow } from '../state/rows.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
+import { unreachableSince } from './explain-remark.ts';
 
 /** A host and what it does in a rollout. */
 export interface Standing {
@@ -22,7 +23,8 @@ export function standingOf(state: FleetState, rollout: RolloutState, hostname: s
   const record = place?.records.get(hostname);
   if (place === undefined || record === undefined)
     return { hostname, state: null, doing: 'not in this rollout' };
-  const doing = doingIn(state, place, record);
+  const silent = unreachableSince(state, record);
+  const doing = `${doingIn(state, place, record)}${silent === null ? '' : `, unreachable since ${silent}`}`;
   const where = place === rollout ? '' : ` in ${place.row.rolloutId}`;
   return { hostname, state: record.state, doing: `${doing}${where}` };
 }

@@ -13,6 +13,8 @@ import {
   explainRemark,
   explainRolloutBlocker,
   UNACKNOWLEDGED,
+  UNREACHABLE_MOVE,
+  unreachableSince,
   type OfferedAt,
   type Remark,
 } from './explain-remark.ts';
@@ -90,22 +92,27 @@ function inRollout(
     record,
     dispatch: rollout.dispatches.get(hostname) ?? null,
     blockers: keys.flatMap((key) => {
-      const since = sinceWhen(rollout, hostname, key);
+      const since = sinceWhen(state, rollout, record, key);
       return whyKey(state, rollout, record, { ...asked, key, since }) ?? [];
     }),
     failures: [...(rollout.failures.get(hostname)?.values() ?? [])],
   };
 }
 
-/** What was noted, and what nobody notes: that a dispatch awaits its host, and full budgets of one that is held anyway. */
+/**
+ * What was noted, and what nobody notes: that a dispatch awaits its host, that a host fell silent on its way, and full
+ * budgets of one that is held anyway.
+ */
 function keysOf(
   state: FleetState,
   rollout: RolloutState,
-  { hostname, state: stands, closed }: RecordRow,
+  record: RecordRow,
   now: Millis,
 ): readonly string[] {
+  const { hostname, state: stands, closed } = record;
   const noted = rollout.blockers.get(hostname)?.gates ?? [];
   const held = heldAt(state, rollout.row.rolloutId, hostname, now);
+  if (unreachableSince(state, record) !== null) return [...noted, UNREACHABLE_MOVE];
   if (held === null || stands !== 'Pending' || closed !== null) return noted;
   const dispatch = rollout.dispatches.get(hostname);
   if (dispatch === undefined) return noted.length === 0 ? noted : everyGate(held, noted);
@@ -118,7 +125,14 @@ function isToldRefused(noted: readonly string[]): boolean {
   return noted.includes('dispatch-refused');
 }
 
-function sinceWhen(rollout: RolloutState, hostname: string, key: string): Time | null {
+function sinceWhen(
+  state: FleetState,
+  rollout: RolloutState,
+  record: RecordRow,
+  key: string,
+): Time | null {
+  const { hostname } = record;
+  if (key === UNREACHABLE_MOVE) return unreachableSince(state, record);
   if (key === UNACKNOWLEDGED) return rollout.dispatches.get(hostname)?.enqueuedAt ?? null;
   const noted = rollout.blockers.get(hostname);
   return noted?.gates.includes(key) === true ? sinceOf(noted, key) : null;
@@ -178,7 +192,7 @@ export function whyRollout(state: FleetState, rolloutId: string, now: Millis): R
   const rollout = state.live.get(rolloutId);
   if (rollout === undefined) return null;
   const groups = new Map<string, { since: Time; held: string[] }>();
-  for (const { hostname, key, since } of reasonsOf(rollout)) {
+  for (const { hostname, key, since } of reasonsOf(state, rollout)) {
     const group = groups.get(key);
     if (group === undefined) groups.set(key, { since, held: [hostname] });
     else {
@@ -200,8 +214,8 @@ export function whyRollout(state: FleetState, rolloutId: string, now: Millis): R
   return { rollout: ofRollout, hosts };
 }
 
-/** What was noted of each host, and the dispatches that await their hosts. */
-function* reasonsOf({ blockers, dispatches, records }: RolloutState) {
+/** What was noted of each host, the dispatches that await their hosts, and who fell silent on its way. */
+function* reasonsOf(state: FleetState, { blockers, dispatches, records, moving }: RolloutState) {
   for (const noted of blockers.values()) {
     for (const key of noted.gates)
       yield { hostname: noted.hostname, key, since: sinceOf(noted, key) };
@@ -210,6 +224,11 @@ function* reasonsOf({ blockers, dispatches, records }: RolloutState) {
     const awaits = records.get(hostname)?.state === 'Pending';
     if (awaits && !isToldRefused(blockers.get(hostname)?.gates ?? []))
       yield { hostname, key: UNACKNOWLEDGED, since: enqueuedAt };
+  }
+  for (const hostname of moving) {
+    const record = records.get(hostname);
+    const since = record === undefined ? null : unreachableSince(state, record);
+    if (since !== null) yield { hostname, key: UNREACHABLE_MOVE, since };
   }
 }
 
