@@ -5,6 +5,7 @@ import type { LogEvent } from '../../src/wire/log-event.ts';
 import type { Whoami } from '../../src/wire/access.ts';
 import { get, type ApiError } from './api.ts';
 import { LiveContext, useLive, type Live } from './live.ts';
+import { CommandDesk } from './parts/command-button.tsx';
 import { credential, MeContext, signOut } from './session.ts';
 import { followLog, type StreamState } from './stream.ts';
 import { Health } from './views/health.tsx';
@@ -96,7 +97,9 @@ function SignedIn({ onLeave }: { readonly onLeave: (error: ApiError | null) => v
           )}
         </header>
         <main id="main" tabindex={-1}>
-          <View address={address} />
+          <CommandDesk>
+            <View address={address} />
+          </CommandDesk>
         </main>
       </MeContext.Provider>
     </LiveContext.Provider>

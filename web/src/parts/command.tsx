@@ -1,102 +1,42 @@
 /**
  * A command: what it does in words, a reason for the log, a preview by the deciding code itself, and a
  * confirmation. The key of the command is made when the dialog opens: pressing twice, or again after an
- * answer that was lost, carries it out once.
+ * answer that was lost, carries it out once. When the page learns that the subject changed, nothing is sent.
  */
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
-import type { CommandAnswer, CommandName } from '../../../src/wire/command.ts';
-import type { Channels } from '../../../src/wire/reach.ts';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { CommandAnswer } from '../../../src/wire/command.ts';
 import { ApiError, newKey, post } from '../api.ts';
-import { useMay } from '../session.ts';
+import type { Offer } from './command-button.tsx';
 import { hostsTold, summary, type HostsTold } from './summary.ts';
-
-export interface CommandButtonProps {
-  /** On the button and in the dialog: `Hold web-01`. */
-  readonly label: string;
-  /** What it means, and what it does not. */
-  readonly about: string;
-  /** Not shown to whose role does not suffice. */
-  readonly command: CommandName;
-  /** Which channels it reaches; null: the whole fleet. Shown, but not to be pressed, beyond the operator's own. */
-  readonly reaches: Channels;
-  readonly path: string;
-  /**
-   * The subject as it is shown: refused when it changed since. Not for brakes (pause, hold), which work
-   * whatever came in meanwhile.
-   */
-  readonly expectedSeq?: number;
-  readonly danger?: boolean;
-  readonly onDone: () => void;
-}
-
-export function CommandButton(props: CommandButtonProps) {
-  const [open, setOpen] = useState(false);
-  const why = useId();
-  const may = useMay(props.command, props.reaches);
-  if (may === 'no') return null;
-  if (may !== 'yes') {
-    return (
-      <>
-        <button type="button" disabled title={may.beyond} aria-describedby={why}>
-          {props.label}
-        </button>
-        <span class="hidden" id={why}>
-          {may.beyond}
-        </span>
-      </>
-    );
-  }
-  return (
-    <>
-      <button
-        type="button"
-        class={props.danger === true ? 'danger' : ''}
-        onClick={() => setOpen(true)}
-      >
-        {props.label}
-      </button>
-      {open ? <CommandDialog {...props} onClose={() => setOpen(false)} /> : null}
-    </>
-  );
-}
 
 type Outcome =
   | { readonly kind: 'none' }
   | { readonly kind: 'busy' }
   | { readonly kind: 'answer'; readonly answer: CommandAnswer }
-  | { readonly kind: 'refused'; readonly error: string };
+  | { readonly kind: 'refused'; readonly error: string }
+  /** Nobody knows whether it was carried out. */
+  | { readonly kind: 'lost'; readonly error: string };
 
-function CommandDialog(props: CommandButtonProps & { readonly onClose: () => void }) {
+/** `offer`: as it was when the dialog opened. `changed`: the page no longer offers just this. */
+export function CommandDialog({
+  offer,
+  changed,
+  onClose,
+}: {
+  readonly offer: Offer;
+  readonly changed: boolean;
+  readonly onClose: () => void;
+}) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const key = useRef(newKey());
-  // As it was when the dialog opened: what changes meanwhile must not slip in.
-  const expectedSeq = useRef(props.expectedSeq);
   const [reason, setReason] = useState('');
-  const [outcome, setOutcome] = useState<Outcome>({ kind: 'none' });
+  const { outcome, send } = useSending(offer, reason);
   useEffect(() => dialog.current?.showModal(), []);
-  const send = async (how: 'dryRun' | 'carryOut'): Promise<void> => {
-    setOutcome({ kind: 'busy' });
-    const seq = expectedSeq.current;
-    const command = {
-      path: props.path,
-      reason,
-      ...(seq === undefined ? {} : { expectedSeq: seq }),
-    };
-    try {
-      const answer = await post(command, how === 'dryRun' ? 'dryRun' : key.current);
-      setOutcome({ kind: 'answer', answer });
-      if (how === 'carryOut') props.onDone();
-    } catch (error) {
-      // A refusal is an answer for good under its key; the next try is another command.
-      if (error instanceof ApiError && error.status >= 400 && error.status < 500)
-        key.current = newKey();
-      setOutcome({ kind: 'refused', error: (error as Error).message });
-    }
-  };
   const done = outcome.kind === 'answer' && outcome.answer.status !== 'preview';
-  const mayNot = outcome.kind === 'busy' || reason.trim() === '';
+  // What was sent may itself be what changed it, and is carried out once, however often it is sent.
+  const stale = changed && !done && outcome.kind !== 'busy' && outcome.kind !== 'lost';
+  const mayNot = stale || outcome.kind === 'busy' || reason.trim() === '';
   return (
-    <dialog ref={dialog} aria-labelledby="command-title" onClose={props.onClose}>
+    <dialog ref={dialog} aria-labelledby="command-title" onClose={onClose}>
       <form
         method="dialog"
         onSubmit={(event) => {
@@ -104,8 +44,8 @@ function CommandDialog(props: CommandButtonProps & { readonly onClose: () => voi
           if (!mayNot && !done) void send('carryOut');
         }}
       >
-        <h2 id="command-title">{props.label}</h2>
-        <p>{props.about}</p>
+        <h2 id="command-title">{offer.label}</h2>
+        <p>{offer.about}</p>
         {done ? null : (
           <label>
             Reason, for the log
@@ -120,6 +60,12 @@ function CommandDialog(props: CommandButtonProps & { readonly onClose: () => voi
         )}
         <div aria-live="polite">
           <Told outcome={outcome} />
+          {stale ? (
+            <p class="problem">
+              This changed since the dialog opened, and is not sent. Close it, look again, and
+              repeat what is still needed.
+            </p>
+          ) : null}
         </div>
         <div class="bar end">
           <button type="button" onClick={() => dialog.current?.close()}>
@@ -132,10 +78,10 @@ function CommandDialog(props: CommandButtonProps & { readonly onClose: () => voi
               </button>
               <button
                 type="submit"
-                class={props.danger === true ? 'primary danger' : 'primary'}
+                class={offer.danger === true ? 'primary danger' : 'primary'}
                 disabled={mayNot}
               >
-                {props.label}
+                {offer.label}
               </button>
             </>
           )}
@@ -145,6 +91,28 @@ function CommandDialog(props: CommandButtonProps & { readonly onClose: () => voi
   );
 }
 
+function useSending(offer: Offer, reason: string) {
+  const key = useRef(newKey());
+  const [outcome, setOutcome] = useState<Outcome>({ kind: 'none' });
+  const send = async (how: 'dryRun' | 'carryOut'): Promise<void> => {
+    setOutcome({ kind: 'busy' });
+    const { path, expectedSeq } = offer;
+    const command = { path, reason, ...(expectedSeq === undefined ? {} : { expectedSeq }) };
+    try {
+      const answer = await post(command, how === 'dryRun' ? 'dryRun' : key.current);
+      setOutcome({ kind: 'answer', answer });
+      if (how === 'carryOut') offer.onDone();
+    } catch (error) {
+      const refused = error instanceof ApiError && error.status >= 400 && error.status < 500;
+      // A refusal is an answer for good under its key; the next try is another command.
+      if (refused) key.current = newKey();
+      const kind = refused || how === 'dryRun' ? 'refused' : 'lost';
+      setOutcome({ kind, error: (error as Error).message });
+    }
+  };
+  return { outcome, send };
+}
+
 function Told({ outcome }: { readonly outcome: Outcome }) {
   switch (outcome.kind) {
     case 'none':
@@ -152,6 +120,7 @@ function Told({ outcome }: { readonly outcome: Outcome }) {
     case 'busy':
       return <p class="muted">Asking…</p>;
     case 'refused':
+    case 'lost':
       return <p class="problem">{outcome.error}</p>;
     case 'answer':
       return <Answer answer={outcome.answer} />;

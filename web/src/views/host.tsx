@@ -16,7 +16,7 @@ import {
   When,
 } from '../parts/basics.tsx';
 import { Blockers } from '../parts/blockers.tsx';
-import { CommandButton } from '../parts/command.tsx';
+import { CommandButton } from '../parts/command-button.tsx';
 import { EventList } from './event.tsx';
 
 type InRollout = HostDetail['rollouts'][number];

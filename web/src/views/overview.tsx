@@ -21,7 +21,7 @@ import {
   Waiting,
   When,
 } from '../parts/basics.tsx';
-import { CommandButton } from '../parts/command.tsx';
+import { CommandButton } from '../parts/command-button.tsx';
 
 export function Overview() {
   const fleet = useLive<Fleet>('/v1/fleet', { everyMs: 15_000 });

@@ -18,7 +18,7 @@ import {
   Counts,
 } from '../parts/basics.tsx';
 import { Blockers } from '../parts/blockers.tsx';
-import { CommandButton } from '../parts/command.tsx';
+import { CommandButton } from '../parts/command-button.tsx';
 import { HostGrid } from '../parts/grid.tsx';
 import { useRolloutHosts, type WaveHosts } from './rollout-hosts.ts';
 

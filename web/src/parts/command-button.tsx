@@ -1,0 +1,110 @@
+/**
+ * Buttons of commands, and the one dialog that they open. The dialog belongs to no button: a button goes or turns
+ * into its opposite when its subject changes, and what a person is about to confirm must not change with it.
+ */
+import { createContext, type ComponentChildren } from 'preact';
+import { useContext, useEffect, useId, useMemo, useRef, useState } from 'preact/hooks';
+import type { CommandName } from '../../../src/wire/command.ts';
+import type { Channels } from '../../../src/wire/reach.ts';
+import { useMay } from '../session.ts';
+import { CommandDialog } from './command.tsx';
+
+export interface Offer {
+  /** On the button and in the dialog: `Hold web-01`. */
+  readonly label: string;
+  /** What it means, and what it does not. */
+  readonly about: string;
+  /** Not shown to whose role does not suffice. */
+  readonly command: CommandName;
+  /** Which channels it reaches; null: the whole fleet. Shown, but not to be pressed, beyond the operator's own. */
+  readonly reaches: Channels;
+  readonly path: string;
+  /**
+   * The subject as it is shown: refused when it changed since. Not for brakes (pause, hold), which work
+   * whatever came in meanwhile.
+   */
+  readonly expectedSeq?: number;
+  readonly danger?: boolean;
+  readonly onDone: () => void;
+}
+
+interface Desk {
+  open(offer: Offer): void;
+  /** This is on the page now. Returns how to take it back. */
+  offer(offer: Offer): () => void;
+}
+
+const DeskContext = createContext<Desk>({ open: () => undefined, offer: () => () => undefined });
+
+export function CommandButton(offer: Offer) {
+  const desk = useContext(DeskContext);
+  const why = useId();
+  const may = useMay(offer.command, offer.reaches);
+  const { path, expectedSeq } = offer;
+  const offered = may === 'yes';
+  useEffect(() => (offered ? desk.offer(offer) : undefined), [desk, offered, path, expectedSeq]);
+  if (may === 'no') return null;
+  if (may !== 'yes') {
+    return (
+      <>
+        <button type="button" disabled title={may.beyond} aria-describedby={why}>
+          {offer.label}
+        </button>
+        <span class="hidden" id={why}>
+          {may.beyond}
+        </span>
+      </>
+    );
+  }
+  return (
+    <button
+      type="button"
+      class={offer.danger === true ? 'danger' : ''}
+      onClick={() => desk.open(offer)}
+    >
+      {offer.label}
+    </button>
+  );
+}
+
+export function CommandDesk({ children }: { readonly children: ComponentChildren }) {
+  const offers = useRef(new Map<string, Offer>());
+  const [opened, setOpened] = useState<Offer | null>(null);
+  const [, setTold] = useState(0);
+  const desk = useMemo<Desk>(() => {
+    const tell = (): void => setTold((n) => n + 1);
+    return {
+      open: setOpened,
+      offer: (offer) => {
+        offers.current.set(offer.path, offer);
+        tell();
+        return () => {
+          offers.current.delete(offer.path);
+          tell();
+        };
+      },
+    };
+  }, []);
+  useEffect(() => {
+    const close = (): void => setOpened(null);
+    addEventListener('hashchange', close);
+    return () => removeEventListener('hashchange', close);
+  }, []);
+  return (
+    <DeskContext.Provider value={desk}>
+      {children}
+      {opened === null ? null : (
+        <CommandDialog
+          offer={opened}
+          changed={!isStill(opened, offers.current.get(opened.path))}
+          onClose={() => setOpened(null)}
+        />
+      )}
+    </DeskContext.Provider>
+  );
+}
+
+/** Whether the page offers the same of the same subject. What a brake is put on may change, as long as it is open. */
+function isStill(opened: Offer, now: Offer | undefined): boolean {
+  return now !== undefined && now.expectedSeq === opened.expectedSeq;
+}
