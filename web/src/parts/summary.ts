@@ -51,8 +51,11 @@ export function summary({ kind, payload, omitted = {} }: Told): string {
         : `Verification of ${text('artifact')}: ${text('reason') || 'ok'}`;
     case 'manifest_set':
       return text('verdict') === 'refused' ? 'Older manifest set refused' : 'Manifest set';
-    case 'operator_command':
-      return `Command ${(facts['command'] as { command?: string } | undefined)?.command ?? ''}`;
+    case 'operator_command': {
+      const name = (facts['command'] as { command?: string } | undefined)?.command ?? '';
+      const refused = text('verdict') === 'refused';
+      return `Command ${name}${refused ? ` refused: ${text('code')}` : ''}`;
+    }
     case 'liveness':
       return text('event');
     case 'enrolment':

@@ -24,6 +24,8 @@ const KINDS = Object.keys({
 /** Enough for a screen or three; older rows are an export's business. */
 const MOST = 200;
 const DRAW_EVERY_MS = 500;
+/** A rollout of thousands writes many rows about several hosts in a second. */
+const ASK_EVERY_MS = 1_000;
 
 export interface LogFilter {
   readonly kind: string;
@@ -88,12 +90,12 @@ interface Shown {
   readonly cursor: string;
 }
 
-function matches(event: LogEvent, { kind, rollout, host }: LogFilter): boolean {
-  return (
-    (kind === '' || event.kind === kind) &&
-    (rollout === '' || event.rolloutId === rollout) &&
-    (host === '' || event.host === host)
-  );
+/** Of a row about several hosts the server knows whether one is among them, and whose pause a pause is: `ask` it. */
+function matches(event: LogEvent, { kind, rollout, host }: LogFilter): boolean | 'ask' {
+  if (kind !== '' && event.kind !== kind) return false;
+  if (rollout !== '' && event.rolloutId !== rollout) return false;
+  if (host === '' || event.host === host) return true;
+  return event.host === undefined ? 'ask' : false;
 }
 
 /** Newest first. While paused, new rows are counted and kept back. */
@@ -110,12 +112,14 @@ function useTail(
     const stop = new AbortController();
     let fresh: LogEvent[] = [];
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const read = async (): Promise<void> => {
+    let asking: ReturnType<typeof setTimeout> | undefined;
+    const read = async (how: 'anew' | 'more'): Promise<void> => {
       const wanted = Object.entries({ kind, rollout, host }).filter(([, value]) => value !== '');
       const query = new URLSearchParams({ last: String(MOST), ...Object.fromEntries(wanted) });
       try {
         const found = await get<LogPage>(`/v1/events?${query}`, stop.signal);
-        setPage({ events: [...found.events].reverse(), cursor: found.cursor });
+        const { events, cursor } = found;
+        setPage((old) => ({ events: merge(events, how === 'more' ? old?.events : []), cursor }));
         setError(null);
       } catch (problem) {
         if (!stop.signal.aborted) setError(problem as ApiError);
@@ -123,18 +127,27 @@ function useTail(
     };
     const add = (): void => {
       timer = undefined;
-      const rows = fresh.reverse();
+      const rows = fresh;
       fresh = [];
       setPage((old) => (old === null ? old : { ...old, events: merge(rows, old.events) }));
     };
     if (!paused) {
       setWaiting(0);
-      void read();
+      void read('anew');
     }
+    const ask = (): void => {
+      asking = undefined;
+      void read('more');
+    };
     const unsubscribe = subscribe((event) => {
       if (event === null) {
-        if (!paused) void read();
-      } else if (matches(event, { kind, rollout, host })) {
+        if (!paused) void read('anew');
+        return;
+      }
+      const found = matches(event, { kind, rollout, host });
+      if (found === 'ask') {
+        if (!paused) asking ??= setTimeout(ask, ASK_EVERY_MS);
+      } else if (found) {
         if (paused) setWaiting((n) => n + 1);
         else {
           fresh.push(event);
@@ -146,14 +159,15 @@ function useTail(
     return () => {
       stop.abort();
       clearTimeout(timer);
+      clearTimeout(asking);
       unsubscribe();
     };
   }, [kind, rollout, host, paused, subscribe]);
   return { page, error, waiting };
 }
 
-/** A row may come by the stream and by the page. */
-function merge(fresh: readonly LogEvent[], old: readonly LogEvent[]): LogEvent[] {
-  const head = old[0]?.seq ?? 0;
-  return [...fresh.filter(({ seq }) => seq > head), ...old].slice(0, MOST);
+/** A row may come by the stream and by the page, and by the page after later ones. */
+function merge(some: readonly LogEvent[], others: readonly LogEvent[] = []): LogEvent[] {
+  const rows = new Map([...others, ...some].map((event) => [event.seq, event]));
+  return [...rows.values()].sort((a, b) => b.seq - a.seq).slice(0, MOST);
 }

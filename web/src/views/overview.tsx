@@ -1,5 +1,5 @@
 /** The fleet at a glance: what moves, what is held, what is set aside. */
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import type { HostList, RolloutList } from '../../../src/wire/operator.ts';
 import type {
   ChannelList,
@@ -196,9 +196,15 @@ function Rollouts() {
 function FindHost() {
   const [prefix, setPrefix] = useState('');
   const wanted = prefix.trim();
-  const valid = /^[\w.-]{1,253}$/.test(wanted);
-  const query = new URLSearchParams({ limit: '20', ...(valid ? { prefix: wanted } : {}) });
-  const { data, error } = useLive<HostList>(`/v1/hosts?${query}`, { concerns: () => false });
+  const wrong = !/^[\w.-]{0,253}$/.test(wanted);
+  const query = new URLSearchParams({ limit: '20', prefix: wrong ? '' : wanted });
+  const shown = useRef(new Set<string>());
+  const { data, error } = useLive<HostList>(`/v1/hosts?${query}`, {
+    // Among thousands that move, the twenty that are shown; what is about no single host may be about them.
+    concerns: ({ host }) => host === undefined || shown.current.has(host),
+    everyMs: 15_000,
+  });
+  shown.current = new Set(data?.hosts.map(({ hostname }) => hostname));
   return (
     <Section title="Hosts">
       <label class="inline">
@@ -210,8 +216,22 @@ function FindHost() {
         />
       </label>
       <Problem error={error} />
+      {wrong ? (
+        <p class="problem" role="status">
+          No host is called so: a name has letters, digits, dots, hyphens and underscores.
+        </p>
+      ) : (
+        <FoundHosts list={data} />
+      )}
+    </Section>
+  );
+}
+
+function FoundHosts({ list }: { readonly list: HostList | null }) {
+  return (
+    <>
       <ul class="lines">
-        {data?.hosts.map((host) => (
+        {list?.hosts.map((host) => (
           <li key={host.hostname}>
             <a href={links.host(host.hostname)}>{host.hostname}</a>{' '}
             {host.rolloutState === undefined ? null : <State name={host.rolloutState} />}{' '}
@@ -222,11 +242,11 @@ function FindHost() {
           </li>
         ))}
       </ul>
-      {data?.nextCursor === undefined ? null : (
+      {list?.nextCursor === undefined ? null : (
         <p class="muted">The first 20 by name; type more letters.</p>
       )}
-      {data?.hosts.length === 0 ? <p class="muted">No host is called so.</p> : null}
-    </Section>
+      {list?.hosts.length === 0 ? <p class="muted">No host is called so.</p> : null}
+    </>
   );
 }
 

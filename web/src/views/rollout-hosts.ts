@@ -119,17 +119,23 @@ async function pages(
 
 /** What a row of the log changes of what is shown; false: nothing. */
 function apply(hosts: Map<string, Known>, { kind, host, payload }: LogEvent): boolean {
-  const facts = payload as { to?: unknown; gates?: unknown; hosts?: unknown; scope?: unknown };
+  const facts = (payload ?? {}) as Readonly<Record<string, unknown>>;
   const known = host === undefined ? undefined : hosts.get(host);
   switch (kind) {
     case 'transition':
-      if (known === undefined || typeof facts.to !== 'string') return false;
-      hosts.set(known.name, { ...known, state: facts.to, blocked: false });
+      if (known === undefined || typeof facts['to'] !== 'string') return false;
+      hosts.set(known.name, {
+        ...known,
+        state: facts['to'],
+        blocked: false,
+        // A write-off is a transition to the state that it is in.
+        closed: typeof facts['closed'] === 'string' ? facts['closed'] : known.closed,
+      });
       return true;
     case 'gate_decision': {
-      if (facts.scope !== 'host' || !Array.isArray(facts.gates)) return false;
-      const blocked = facts.gates.length > 0;
-      const named = Array.isArray(facts.hosts) ? (facts.hosts as string[]) : [host ?? ''];
+      if (facts['scope'] !== 'host' || !Array.isArray(facts['gates'])) return false;
+      const blocked = facts['gates'].length > 0;
+      const named = Array.isArray(facts['hosts']) ? (facts['hosts'] as string[]) : [host ?? ''];
       for (const name of named) {
         const one = hosts.get(name);
         if (one !== undefined) hosts.set(name, { ...one, blocked });

@@ -1,0 +1,173 @@
+/** The operator's page in a real Chromium, while somebody else gives commands. */
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
+import { makeScratchDir } from '../support/scratch.ts';
+import { CHROMIUM, startBrowser } from './support/browser.ts';
+import { oneWave } from './support/one-wave.ts';
+import { startReplicas, type Replicas } from './support/replicas.ts';
+
+const REF = 'beefcafe'.padEnd(40, '0');
+const ID = `stable@${REF}`;
+const HOSTS = ['a1', 'a2', 'a3', 'a4', 'a5'];
+
+describe.skipIf(CHROMIUM === null)('the page while others act', () => {
+  let replicas: Replicas;
+  let browser: Browser;
+  let page: Page;
+  let keys = 0;
+
+  beforeAll(async () => {
+    const dir = makeScratchDir('page-meanwhile');
+    const { key, trustFile } = developmentTrust(dir);
+    const release = releaseOf(dir, oneWave(HOSTS, REF, 3_600), key);
+    await release.sign(Date.now());
+    replicas = await startReplicas({ source: release.source, trustFile });
+    browser = await startBrowser();
+    page = await browser.newPage();
+    await page.goto(replicas.url);
+    await page.getByLabel('Operator token').fill('operator:ada');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('Live', { exact: true }).waitFor();
+    await page.getByText(ID.slice(0, 15)).first().waitFor();
+  }, 120_000);
+
+  afterAll(async () => {
+    await browser.close();
+    await replicas.stop();
+  }, 60_000);
+
+  /** Bob's command, by the API; resolves to the code of a refusal, else to its status. */
+  async function bob(path: string): Promise<string> {
+    const answer = await fetch(`${replicas.url}${path}`, {
+      method: 'POST',
+      headers: {
+        'x-muster-dev-identity': 'operator:bob',
+        'content-type': 'application/json',
+        'idempotency-key': `bob-${(keys += 1)}`,
+      },
+      body: JSON.stringify({ reason: 'bob was here' }),
+    });
+    const { code, status } = (await answer.json()) as { code?: string; status: string };
+    return code ?? status;
+  }
+
+  const go = async (address: string): Promise<void> => {
+    await page.goto(`${replicas.url}/#/${address}`);
+    await page.locator('h1').waitFor();
+  };
+
+  const commands = async (): Promise<unknown[]> =>
+    (
+      await replicas.sql`
+        SELECT payload->'command'->>'command' AS name, actor
+        FROM muster.event_log WHERE kind = 'operator_command' ORDER BY seq`
+    ).map(({ name, actor }) => `${String(name)} by ${String(actor)}`);
+
+  it.each([
+    {
+      at: '',
+      label: 'Pause the fleet',
+      opposite: 'Resume the fleet',
+      first: '/v1/fleet/pause',
+      back: '/v1/fleet/resume',
+    },
+    {
+      at: '',
+      label: 'Pause stable',
+      opposite: 'Resume stable',
+      first: '/v1/channels/stable/pause',
+      back: '/v1/channels/stable/resume',
+    },
+    {
+      at: 'hosts/a3',
+      label: 'Hold a3',
+      opposite: 'Release a3',
+      first: '/v1/hosts/a3/hold',
+      back: '/v1/hosts/a3/release',
+    },
+  ])('keeps $label what it was, and sends nothing of it', async (one) => {
+    await go(one.at);
+    await page.getByRole('button', { name: one.label }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason, for the log').fill('disk alarms');
+    expect(await bob(one.first)).toBe('applied');
+    await page.getByRole('button', { name: one.opposite, includeHidden: true }).waitFor();
+    const before = await commands();
+    await dialog.getByText('This changed since the dialog opened').waitFor();
+    const confirm = dialog.getByRole('button', { name: one.label });
+    expect(await confirm.isDisabled()).toBe(true);
+    await dialog.locator('form').evaluate('(form) => form.requestSubmit()');
+    expect(await dialog.getByRole('heading').textContent()).toBe(one.label);
+    expect(await dialog.getByRole('button', { name: one.opposite }).count()).toBe(0);
+    // A brake that may be put on again is on offer again.
+    expect(await bob(one.back)).toBe('applied');
+    await confirm.and(page.locator(':enabled')).waitFor();
+    expect(await commands()).toEqual([...before, expect.stringContaining('by bob')]);
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+  });
+
+  it('refuses to release what was released and held again, and shows the end of its own commands', async () => {
+    expect(await bob('/v1/hosts/a3/hold')).toBe('applied');
+    await go('hosts/a3');
+    await page.getByRole('button', { name: 'Release a3' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason, for the log').fill('enough');
+    expect(await bob('/v1/hosts/a3/release')).toBe('applied');
+    expect(await bob('/v1/hosts/a3/hold')).toBe('applied');
+    await dialog.getByText('This changed since the dialog opened').waitFor();
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('button', { name: 'Release a3' }).click();
+    await dialog.getByLabel('Reason, for the log').fill('enough');
+    await dialog.getByRole('button', { name: 'Release a3' }).click();
+    await dialog.getByText(/^Done: log row/).waitFor();
+    await page.getByRole('button', { name: 'Hold a3', includeHidden: true }).waitFor();
+    expect(await dialog.getByRole('heading').textContent()).toBe('Release a3');
+    expect(await dialog.getByText('This changed').count()).toBe(0);
+    await dialog.getByRole('button', { name: 'Close' }).click();
+  });
+
+  it('says of a refused command in the log that it was refused', async () => {
+    await go('log?kind=operator_command');
+    expect(await bob('/v1/hosts/a3/release')).toBe('illegal-command');
+    await page.getByText('Command ReleaseHost refused: illegal-command').waitFor();
+  });
+
+  it('shows in the log of a host what others share with it, as it comes', async () => {
+    await go('log?host=a5');
+    await page.getByText('Command PauseFleet').first().waitFor();
+    const rows = page.locator('.events > li');
+    const pauses = page.getByText('Command PauseChannel');
+    const before = await pauses.count();
+    expect(await bob('/v1/channels/stable/pause')).toBe('applied');
+    await pauses.nth(before).waitFor();
+    const live = await rows.locator('.seq').allTextContents();
+    expect(await bob('/v1/channels/stable/resume')).toBe('applied');
+    await page.getByText('Command ResumeChannel').nth(before).waitFor();
+    await page.reload();
+    await page.getByText('Command ResumeChannel').nth(before).waitFor();
+    expect(await rows.locator('.seq').allTextContents()).toEqual(expect.arrayContaining(live));
+  });
+
+  it('shows a write-off in the grid and a hold in the list of hosts, as they come', async () => {
+    await go(`rollouts/${encodeURIComponent(ID)}`);
+    await page.getByTitle(/^a4: Pending/).waitFor();
+    expect(await bob('/v1/hosts/a4/write-off')).toBe('applied');
+    await page.getByTitle('a4: Pending, closed: written-off').waitFor();
+    await page.getByText('1 of 5 done').waitFor();
+    await go('');
+    const row = page.getByRole('listitem').filter({ hasText: /^a5 / });
+    await row.waitFor();
+    expect(await bob('/v1/hosts/a5/hold')).toBe('applied');
+    await row.getByText(', held').waitFor();
+  });
+
+  it('says that no host has a name like that, instead of showing the others', async () => {
+    const name = page.getByLabel('Name begins with');
+    await name.fill('a 1');
+    await page.getByText('No host is called so').waitFor();
+    expect(await page.getByRole('listitem').filter({ hasText: /^a5 / }).count()).toBe(0);
+    await name.fill('a5');
+    await page.getByRole('listitem').filter({ hasText: /^a5 / }).waitFor();
+  });
+});
