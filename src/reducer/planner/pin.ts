@@ -64,6 +64,18 @@ function isEqual(a: readonly string[], b: readonly string[]): boolean {
 
 /** A readable text that is equal exactly for equal selectors. */
 export function selectorKey(selector: Selector): string {
+  return textOf(selector, sorted);
+}
+
+/** What fits into a sentence of each of its lists. */
+const NAMES_TOLD = 5;
+
+/** The same for people: a list of a thousand hosts is its first few and how many more. */
+export function selectorInBrief(selector: Selector): string {
+  return textOf(selector, brief);
+}
+
+function textOf(selector: Selector, list: (values: readonly string[]) => string): string {
   const parts: string[] = [];
   if (selector.all) parts.push('all');
   if (selector.channel !== null) parts.push(`channel=${JSON.stringify(selector.channel)}`);
@@ -73,6 +85,13 @@ export function selectorKey(selector: Selector): string {
   return parts.join(' ') || 'nothing';
 }
 
-function list(values: readonly string[]): string {
+function sorted(values: readonly string[]): string {
   return JSON.stringify([...values].sort());
+}
+
+/** Those that come first as the list was written: nothing is sorted to be left out. */
+function brief(values: readonly string[]): string {
+  const more = values.length - NAMES_TOLD;
+  if (more <= 0) return sorted(values);
+  return `${JSON.stringify(values.slice(0, NAMES_TOLD))} and ${String(more)} more`;
 }

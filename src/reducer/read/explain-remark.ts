@@ -3,6 +3,7 @@
  * whole rollout does not. The gates explain themselves.
  */
 import { limitOf } from '../planner/limit.ts';
+import { selectorInBrief } from '../planner/pin.ts';
 import { silentWave } from '../planner/settle.ts';
 import { listed, type Explanation, type Said } from '../planner/gates/gate.ts';
 import { budgetState } from '../state/flight.ts';
@@ -147,7 +148,7 @@ function exceeded(state: FleetState, rollout: RolloutState, index: number): Said
   if (budget === undefined) return null;
   const inFlight = [...budgetState(state, rollout, index).inFlight.keys()];
   return {
-    because: `${String(inFlight.length)} hosts in flight under ${budget.key}, which allows ${String(limitOf(budget) ?? 'any')}`,
+    because: `${String(inFlight.length)} hosts in flight under ${selectorInBrief(budget.selector)}, which allows ${String(limitOf(budget) ?? 'any')}`,
     releasedBy: 'enough of these hosts come through; nothing more is granted until then',
     hosts: inFlight,
   };

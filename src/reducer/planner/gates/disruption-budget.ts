@@ -8,6 +8,7 @@
 import { BUDGET_GATE, budgetState } from '../../state/flight.ts';
 import type { FleetState, RolloutState } from '../../state/state.ts';
 import { limitOf } from '../limit.ts';
+import { selectorInBrief } from '../pin.ts';
 import { OPEN, type Gate, type Held } from './gate.ts';
 
 export const disruptionBudget: Gate = {
@@ -27,7 +28,7 @@ export const disruptionBudget: Gate = {
     const inFlight = [...budgetState(state, rollout, index).inFlight.keys()];
     const limit = limitOf(budget);
     return {
-      because: `${String(inFlight.length)} of ${String(limit ?? 'any')} in flight under ${budget.key}`,
+      because: `${String(inFlight.length)} of ${String(limit ?? 'any')} in flight under ${selectorInBrief(budget.selector)}`,
       releasedBy:
         limit === 0
           ? 'a commit that lets this budget have a host in flight at all'
