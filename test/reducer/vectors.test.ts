@@ -198,6 +198,22 @@ describe('a file', () => {
     await expect(compared(gzipSync('\n\n'))).rejects.toThrow('records nothing');
   });
 
+  it.each(['host', 'rollout'])(
+    'with a %s line without steps, or an unreadable time',
+    async (kind) => {
+      const zipped = createReadStream(pathOf(kind)).pipe(createGunzip());
+      const line = (await text(zipped)).split('\n')[0] ?? '';
+      const value = JSON.parse(line) as { steps: unknown };
+      expect((await compared(JSON.stringify({ ...value, steps: [] }))).unexplained).toBe(1);
+      const unreadable = line.replace(
+        /"(terminalAt|dispatchedAt)": ?("[^"]*"|null)/,
+        '"$1":"soon"',
+      );
+      expect(unreadable).not.toBe(line);
+      expect((await compared(unreadable)).firstUnexplained?.got).toContain('"soon" is no time');
+    },
+  );
+
   it('names the line that is none', async () => {
     const [first = ''] = await recorded();
     const { unexplained, firstUnexplained } = await compared(`${first}\n{"id":`);

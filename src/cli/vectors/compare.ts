@@ -33,18 +33,21 @@ export async function compareFile(path: string, report: Report): Promise<void> {
   for (const [i, line] of lines.entries()) {
     if (line.trim() === '') continue;
     found += 1;
-    const at = `${path}:${String(i + 1)}`;
-    try {
-      compareLine(at, line, report);
-    } catch (error) {
-      // A line that contradicts itself; the others may still be compared.
-      report.add({ at, expected: 'a situation that can be', got: String(error) }, []);
-    }
+    compareLine(`${path}:${String(i + 1)}`, line, report);
   }
   if (found === 0) throw new Error(`${path} records nothing: it has no line that is not blank`);
 }
 
-export function compareLine(path: string, text: string, report: Report): void {
+export function compareLine(at: string, text: string, report: Report): void {
+  try {
+    compareKnown(at, text, report);
+  } catch (error) {
+    // A line that contradicts itself; the others may still be compared.
+    report.add({ at, expected: 'a situation that can be', got: String(error) }, []);
+  }
+}
+
+function compareKnown(at: string, text: string, report: Report): void {
   const value = parsed(text);
   const known = lineOf(value);
   switch (known?.kind) {
@@ -58,7 +61,7 @@ export function compareLine(path: string, text: string, report: Report): void {
       comparePlanner(known.line, report);
       return;
     case undefined:
-      report.add({ at: path, expected: 'a host, rollout or planner line', got: value }, []);
+      report.add({ at, expected: 'a host, rollout or planner line', got: value }, []);
   }
 }
 

@@ -6,10 +6,10 @@ import type { HostEvent } from '../../reducer/host/events.ts';
 import { pendingRecord, type HostRecord, type ProbeStatus } from '../../reducer/host/record.ts';
 import { step, type Stepped } from '../../reducer/host/step.ts';
 import { decodeHostEvent } from '../../wire/event.ts';
-import { canonicalTime } from '../../wire/instant.ts';
 import type { HostLine, RecordedHost } from './shapes.ts';
 import type { Report } from './report.ts';
 import { sorted, type Named } from './rule.ts';
+import { recordedTime } from './time.ts';
 
 type Policy = HostLine['policy'];
 type Step = HostLine['steps'][number];
@@ -78,8 +78,8 @@ export function compareHost(line: HostLine, report: Report): void {
   const { initial, policy } = line;
   let before: HostRecord = {
     ...pendingRecord({ ...initial, wave: 0 }),
-    dispatchedAt: canonical(initial.dispatchedAt),
-    soakDueAt: canonical(initial.soakDueAt),
+    dispatchedAt: recordedTime(initial.dispatchedAt),
+    soakDueAt: recordedTime(initial.soakDueAt),
   };
   line.steps.forEach((recorded, i) => {
     compareStep(`host ${line.id} step ${String(i)}`, before, recorded, policy, report);
@@ -109,7 +109,8 @@ function compareStep(
   }
   const theirs: Outcome = {
     ...recordOf(before, record),
-    transition: transition === undefined ? null : { ...transition, at: timed(transition.at) },
+    transition:
+      transition === undefined ? null : { ...transition, at: recordedTime(transition.at) ?? '' },
     quarantine: quarantine ?? null,
   };
   const ours = outcomeOf(before, event, got);
@@ -191,16 +192,16 @@ function recordOf(before: HostRecord, recorded: RecordedHost): HostRecord {
     currentClosure: recorded.currentClosure ?? null,
     revertedTo: recorded.revertedTo ?? null,
     policyApplied: recorded.policyApplied ?? null,
-    dispatchAckedAt: canonical(recorded.dispatchAckedAt),
-    activationStartedAt: canonical(recorded.activationStartedAt),
-    activationCompletedAt: canonical(recorded.activationCompletedAt),
-    activationFailedAt: canonical(recorded.activationFailedAt),
-    probeObservedFirstAt: canonical(recorded.probeObservedFirstAt),
-    probeFailureFirstAt: canonical(recorded.probeFailureFirstAt),
-    soakDueAt: canonical(recorded.soakDueAt),
-    convergedAt: canonical(recorded.convergedAt),
-    failedAt: canonical(recorded.failedAt),
-    revertedAt: canonical(recorded.revertedAt),
+    dispatchAckedAt: recordedTime(recorded.dispatchAckedAt),
+    activationStartedAt: recordedTime(recorded.activationStartedAt),
+    activationCompletedAt: recordedTime(recorded.activationCompletedAt),
+    activationFailedAt: recordedTime(recorded.activationFailedAt),
+    probeObservedFirstAt: recordedTime(recorded.probeObservedFirstAt),
+    probeFailureFirstAt: recordedTime(recorded.probeFailureFirstAt),
+    soakDueAt: recordedTime(recorded.soakDueAt),
+    convergedAt: recordedTime(recorded.convergedAt),
+    failedAt: recordedTime(recorded.failedAt),
+    revertedAt: recordedTime(recorded.revertedAt),
     probes: probesOf(recorded),
   };
 }
@@ -211,20 +212,12 @@ function probesOf(recorded: RecordedHost): HostRecord['probes'] {
     probes[name] = {
       status: probe.status,
       mode: probe.mode,
-      lastObservedAt: canonical(probe.lastObservedAt) ?? '',
-      lastPassAt: canonical(probe.lastPassAt),
+      lastObservedAt: recordedTime(probe.lastObservedAt) ?? '',
+      lastPassAt: recordedTime(probe.lastPassAt),
       failureReason: probe.failureReason ?? null,
     };
   }
   return probes;
-}
-
-function timed(time: string): string {
-  return canonicalTime(time) ?? time;
-}
-
-function canonical(time: string | null | undefined): string | null {
-  return time == null ? null : canonicalTime(time);
 }
 
 /** Decoded as a post would be. Seq 0 comes as a regression; the wire would not let it in. */

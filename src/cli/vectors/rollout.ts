@@ -4,10 +4,10 @@ import {
   type RolloutCursor,
   type RolloutEvent,
 } from '../../reducer/rollout/step-rollout.ts';
-import { canonicalTime } from '../../wire/instant.ts';
 import type { RecordedRollout, RolloutLine } from './shapes.ts';
 import type { Report } from './report.ts';
 import { sorted, type Named } from './rule.ts';
+import { recordedTime } from './time.ts';
 
 type Recorded = RolloutLine['steps'][number];
 
@@ -142,7 +142,7 @@ function isOurs(rule: Rule, found: Case, got: Outcome): boolean {
 /** What is to be noted and done when a rollout goes from one record to another. */
 function effectsOf({ before, event }: Case, after: RecordedRollout): unknown[] {
   const { state: from, currentWave } = before;
-  const at = canonical(event.at);
+  const at = recordedTime(event.at);
   const moved = { kind: 'RecordRolloutTransition', from, to: after.state, at };
   const advanced = { kind: 'UpdateCurrentWave', wave: after.currentWave };
   return [
@@ -152,7 +152,7 @@ function effectsOf({ before, event }: Case, after: RecordedRollout): unknown[] {
 }
 
 function timed({ at, ...effect }: NonNullable<Recorded['effects']>[number]) {
-  return at === undefined ? effect : { ...effect, at: canonical(at) };
+  return at === undefined ? effect : { ...effect, at: recordedTime(at) };
 }
 
 function outcome({ before, event, hosts }: Case): Outcome {
@@ -160,9 +160,9 @@ function outcome({ before, event, hosts }: Case): Outcome {
   const cursor: RolloutCursor = {
     state: before.state,
     currentWave: before.currentWave,
-    supersededAt: canonical(before.supersededAt),
+    supersededAt: recordedTime(before.supersededAt),
     supersededBy: null,
-    terminalAt: canonical(before.terminalAt),
+    terminalAt: recordedTime(before.terminalAt),
     failedAt: null,
     endedAt: null,
   };
@@ -175,7 +175,7 @@ function outcome({ before, event, hosts }: Case): Outcome {
 
 /** The recorded event in this core's words; null for RolloutOpened: an id opens once, as a row, not as an event. */
 function eventOf(event: Recorded['event'], hosts: readonly string[]): RolloutEvent | null {
-  const at = canonical(event.at) ?? '';
+  const at = recordedTime(event.at) ?? '';
   const reverted = hosts.filter((state) => state === 'Reverted').length;
   const failures = reverted + hosts.filter((state) => state === 'Failed').length;
   switch (event.kind) {
@@ -201,11 +201,7 @@ function isSame(a: Outcome, b: Outcome): boolean {
     a.result === b.result &&
     a.record.state === b.record.state &&
     a.record.currentWave === b.record.currentWave &&
-    canonical(a.record.terminalAt) === canonical(b.record.terminalAt) &&
-    canonical(a.record.supersededAt) === canonical(b.record.supersededAt)
+    recordedTime(a.record.terminalAt) === recordedTime(b.record.terminalAt) &&
+    recordedTime(a.record.supersededAt) === recordedTime(b.record.supersededAt)
   );
-}
-
-function canonical(time: string | null | undefined): string | null {
-  return time == null ? null : canonicalTime(time);
 }

@@ -6,6 +6,8 @@ import { Type, type Static, type TSchema } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 
 const Text = Type.String();
+/** Agreement with nothing is none. */
+const STEPS = { minItems: 1 };
 const OrNull = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
 const Policy = Type.Union([Type.Literal('halt'), Type.Literal('rollback-and-halt')]);
 const Mode = Type.Union([
@@ -72,6 +74,7 @@ export const HostLine = Type.Object({
       transition: Type.Optional(Type.Object({ from: HostState, to: HostState, at: Text })),
       quarantine: Type.Optional(Type.Object({ channel: Text, closure: Text })),
     }),
+    STEPS,
   ),
 });
 export type HostLine = Static<typeof HostLine>;
@@ -121,6 +124,7 @@ export const RolloutLine = Type.Object({
       record: RecordedRollout,
       effects: Type.Optional(Type.Array(Effect)),
     }),
+    STEPS,
   ),
 });
 export type RolloutLine = Static<typeof RolloutLine>;
