@@ -126,7 +126,7 @@ describe('a reader', () => {
       /^dispatch-unacknowledged {2}since \d+[sm]: dispatched at 20\S+Z, not fetched by its agent yet\n/,
     );
     expect(stdout).toContain(
-      'released when: its agent fetches and acknowledges it; `withdraw` takes',
+      'released when: its agent fetches and acknowledges it; `hold` and then `withdraw` take',
     );
   });
 
