@@ -49,6 +49,8 @@ export async function startReplicas(options: ReplicaOptions): Promise<Replicas> 
   const balancer = await startBalancer(0, ports, ca ?? null);
   const sql = postgres(database.url, { max: 2, onnotice: () => undefined });
   await untilReady(ports, replicas, ca);
+  // It looks at them by itself, four times a second: till it has, it cuts off whoever connects.
+  while (!balancer.isReady()) await delay(20);
   const stop = async (): Promise<void> => {
     await Promise.all(replicas.map((replica) => terminate(replica.process)));
     await balancer.close();
