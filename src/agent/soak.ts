@@ -1,7 +1,7 @@
 /**
- * The time between a switch and trust in it. Probes run at intervals; the first sighting, the first failure
- * and each change, of a probe or of a control under it, are reported. It ends Converged when the soak is over and every enforced probe passes,
- * or Failed when one of them has failed for too long.
+ * The time between a switch and trust in it. Probes run at intervals; the first sighting, the first failure and each
+ * change, of a probe or of a control under it, are reported. It ends Converged when the soak is over and every enforced
+ * probe passes, or Failed when one of them has failed for too long.
  */
 import type { DeclaredProbe, HealthPolicy, HostEvent, SubResult } from '../reducer/host/events.ts';
 import type { HostRecord } from '../reducer/host/record.ts';

@@ -38,11 +38,12 @@ export async function schemaStanding(
   sql: Sql,
   migrations: readonly Migration[] = (packaged ??= packagedMigrations()),
 ): Promise<Standing> {
-  const [applied, hidden] = await Promise.all([appliedMigrations(sql), isHidden(sql)]);
+  const applied = await appliedMigrations(sql);
   const known = migrations.at(-1)?.version ?? 0;
   const at = new Map(applied.map((one) => [one.version, one]));
   return {
-    hidden,
+    // Asked only where nothing shows: a takeover and each look at readiness come by here.
+    hidden: applied.length === 0 && (await isHidden(sql)),
     version: applied.at(-1)?.version ?? null,
     pending: migrations.filter(({ version }) => !at.has(version)),
     changed: migrations
