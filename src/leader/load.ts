@@ -1,5 +1,7 @@
 /** What a new leader starts from: the derived tables, the log's head and the declarations in force. */
 import type { Sql } from '../db/driver.ts';
+import type { Session } from '../db/session.ts';
+import { inTransaction } from '../db/transaction.ts';
 import { GENESIS } from '../eventlog/chain.ts';
 import { declareContent } from '../eventlog/contents.ts';
 import { loadStateAndHead } from '../eventlog/state.ts';
@@ -13,11 +15,26 @@ export interface Loaded {
   readonly headHash: Uint8Array;
 }
 
+/** Reading the state of a fleet of 100,000 hosts with a few rollouts takes some seconds. */
+const LOAD_DEADLINE_MS = 120_000;
+
 /**
- * Runs in one REPEATABLE READ transaction, after the epoch was taken: from then on nobody else writes.
- * Whatever goes wrong rejects; there is no such thing as an empty state by error.
+ * In one snapshot, after the epoch was taken: from then on nobody else writes. Whatever goes wrong rejects;
+ * there is no such thing as an empty state by error.
  */
-export async function loadLeaderState(sql: Sql, settings: Settings): Promise<Loaded> {
+export async function load(writer: Session, settings: Settings): Promise<Loaded> {
+  return inTransaction(
+    writer,
+    async (sql) => {
+      const isolation = sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`.execute();
+      const [loaded] = await Promise.all([loadLeaderState(sql, settings), isolation]);
+      return loaded;
+    },
+    LOAD_DEADLINE_MS,
+  );
+}
+
+async function loadLeaderState(sql: Sql, settings: Settings): Promise<Loaded> {
   const { rows, head } = await loadStateAndHead(sql);
   const state = restore(rows, settings);
   await declareContent(sql, state);

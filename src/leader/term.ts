@@ -12,7 +12,7 @@ import { pause } from '../db/backoff.ts';
 import type { Pool } from '../db/pool.ts';
 import type { Session } from '../db/session.ts';
 import { schemaProblem, schemaStanding } from '../db/standing.ts';
-import { inTransaction, rollback } from '../db/transaction.ts';
+import { rollback } from '../db/transaction.ts';
 import { makePartitionsAhead } from '../eventlog/append.ts';
 import { contentGetter, readContents } from '../eventlog/contents.ts';
 import { claimInputs, type ClaimedInput } from '../queue/claim.ts';
@@ -24,7 +24,7 @@ import { timeOf } from '../reducer/time.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import { AmbiguousCommitError, commitWork, didCommit, type Progress } from './commit.ts';
 import { fence, takeEpoch, type Candidate, type TakenTerm, type Term } from './election.ts';
-import { loadLeaderState, type Loaded } from './load.ts';
+import { load, type Loaded } from './load.ts';
 import { observe } from './observe.ts';
 import { Turns } from './turns.ts';
 import { decide, decideInput, emptyWork, PoisonError, type Desk, type Work } from './work.ts';
@@ -44,8 +44,6 @@ export interface TermOptions {
 
 /** The bump waits for the previous leader's transaction; the server ends that one after 5 s at the latest. */
 const TAKE_DEADLINE_MS = 20_000;
-/** Reading the state of a fleet of 100,000 hosts with a few rollouts takes some seconds. */
-const LOAD_DEADLINE_MS = 120_000;
 /** The safety net beneath notifications. */
 const POLL_MS = 500;
 /** A batch ends early when it has taken this long, or led to this many rows (some 20 MB). */
@@ -55,6 +53,11 @@ const BATCH_LOG_ROWS = 20_000;
 const IDS_IN_LOG = 100;
 /** No input of the queue: the term's own first one. */
 const OWN_INPUT = 0;
+
+/** The batch in hand was reduced onto one whose commit was refused: the state it began with never was. */
+class VoidError extends Error {
+  override readonly name = 'VoidError';
+}
 
 interface Claim {
   /** Wakes counted when it was sent: a later one may be of an input that it did not see. */
@@ -71,6 +74,8 @@ export class LeaderTerm {
   private commitNo = 0;
   private inTransaction = false;
   private wakes = 0;
+  /** The last commit, over or under way; false: refused, and what was reduced meanwhile is void. */
+  private committing: Promise<boolean> = Promise.resolve(true);
   /** Batches to take one by one, to find the input that the database refuses. */
   private singly = 0;
 
@@ -109,30 +114,34 @@ export class LeaderTerm {
       await this.workOn(signal);
     } finally {
       forget();
+      // Whatever ended the work: the writer is not taken away from a commit that is under way.
+      await this.committing.catch(() => undefined);
     }
   }
 
+  /**
+   * One batch is reduced while the one before commits, and the claim of the next travels meanwhile. Commits
+   * follow one another; a batch whose predecessor is refused is dropped, for its inputs are still queued.
+   */
   private async workOn(signal: AbortSignal): Promise<void> {
     let next = this.claim([]);
     while (!signal.aborted) {
       const { seen } = next;
       const batch = await next.inputs;
-      if (batch.length === 0) {
-        await this.idle(seen, signal);
+      const work = batch.length === 0 ? null : await this.reduceBatch(batch);
+      const isSound = await this.committing;
+      this.committing = Promise.resolve(true);
+      if (work === null || !isSound) {
+        if (batch.length === 0 && isSound) await this.idle(seen, signal);
         next = this.claim([]);
         continue;
       }
-      const work = await this.reduceBatch(batch);
-      if (work === null) {
-        next = this.claim([]);
-        continue;
-      }
-      // The next claim travels while this batch commits.
       next = this.claim(work.ids);
-      next.inputs.catch(() => undefined);
-      if (!(await this.commit(work))) next = this.claim([]);
+      next.inputs.catch(() => undefined); // heard above
+      this.committing = this.commit(work);
+      this.committing.catch(() => undefined); // heard above
     }
-    await next.inputs;
+    await Promise.all([this.committing, next.inputs]);
   }
 
   private claim(inFlight: readonly number[]): Claim {
@@ -152,22 +161,25 @@ export class LeaderTerm {
     if (!this.writer.open) throw new Error('the writer session is over');
   }
 
-  /** Null: the batch held poison, was dropped, and is to be claimed again. */
+  /** Null: the batch held poison or became void, was dropped, and is to be claimed again. */
   private async reduceBatch(batch: readonly ClaimedInput[]): Promise<Work | null> {
+    const { desk } = this;
     const work = emptyWork();
     const began = performance.now();
-    const turns = new Turns(this.desk.monotonic);
+    const turns = new Turns(desk.monotonic);
     try {
       for (const claimed of batch) {
-        await decide(this.desk, work, claimed);
+        await decide(desk, work, claimed);
         const now = performance.now();
         if (now - began > BATCH_MS || work.rows.length > BATCH_LOG_ROWS) break;
         await turns.giveWhenDue();
       }
       return work;
     } catch (error) {
+      if (error instanceof VoidError) return null;
       if (!(error instanceof PoisonError)) throw error;
-      await this.setAside(error.inputId, error.message);
+      // The transaction to undo is not that of the batch before; and a void state proves nothing of an input.
+      if (await this.committing) await this.setAside(error.inputId, error.message);
       return null;
     }
   }
@@ -186,9 +198,11 @@ export class LeaderTerm {
   private async commit(work: Work): Promise<boolean> {
     const started = performance.now();
     const progress = this.nextProgress();
+    // At once, before the next batch changes the state: rows as these inputs left them.
+    const rows = touched(this.desk.state, work.entries);
     try {
       await this.open();
-      await commitWork(this.writer, work, touched(this.desk.state, work.entries), progress);
+      await commitWork(this.writer, work, rows, progress);
       this.inTransaction = false;
     } catch (error) {
       if (error instanceof AmbiguousCommitError) await this.explain(progress, work);
@@ -267,6 +281,8 @@ export class LeaderTerm {
       poison: this.poison,
       contents: async (hashes) => contentGetter(await pool.run((sql) => readContents(sql, hashes))),
       observe: async (needs) => {
+        // What is looked at is what the commit before left.
+        if (!(await this.committing)) throw new VoidError('the batch before was refused');
         await this.open();
         return this.writer.run((sql) => observe(sql, needs));
       },
@@ -323,18 +339,6 @@ export class LeaderTerm {
       'a commit was not answered; reloading',
     );
   }
-}
-
-async function load(writer: Session, settings: Settings): Promise<Loaded> {
-  return inTransaction(
-    writer,
-    async (sql) => {
-      const isolation = sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`.execute();
-      const [loaded] = await Promise.all([loadLeaderState(sql, settings), isolation]);
-      return loaded;
-    },
-    LOAD_DEADLINE_MS,
-  );
 }
 
 /** A promoted standby or a restored backup may lack the last commits; agents post again what no later event overtook. */

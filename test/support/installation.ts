@@ -66,7 +66,7 @@ export function startReplica(
     listener,
     candidate: { holder: name, address: `http://${name}`, version: 'test' },
     settings: DEFAULT_SETTINGS,
-    batchRows: 500,
+    batchRows: limits.batchRows ?? LIMITS.batchRows,
     onTerm: (term) => {
       if (term !== null) for (const tell of begun.splice(0)) tell(term);
     },
