@@ -23,7 +23,8 @@ export const CLAIM_BYTES = 4_000_000;
 
 /**
  * The oldest rows that are not in flight. By id, never above a cursor: ids become visible out of order, and
- * a lower one that commits late must still be taken.
+ * a lower one that commits late must still be taken. A sub-select, since `= ANY(parameter)` is searched from
+ * its beginning for each row by a generic plan: 15 ms, not 1.5, beside a thousand in flight.
  */
 export async function claimInputs(
   sql: Sql,
@@ -36,7 +37,7 @@ export async function claimInputs(
       SELECT *, sum(pg_column_size(payload)) OVER (ORDER BY id) - pg_column_size(payload) AS before
       FROM (
         SELECT id, kind, payload, replica, together
-        FROM input_queue WHERE NOT (id = ANY(${plainArray(inFlight)}::bigint[]))
+        FROM input_queue WHERE id NOT IN (SELECT unnest(${plainArray(inFlight)}::bigint[]))
         ORDER BY id LIMIT ${limit}
       ) AS oldest
     ) AS sized
