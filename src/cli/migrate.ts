@@ -1,12 +1,13 @@
 /** `muster migrate`: brings the installation's schema to this version. Safe when several run at once. */
 import { loadDatabaseConfig } from '../config.ts';
 import { backoffMs, pause } from '../db/backoff.ts';
-import type { DatabaseOptions } from '../db/driver.ts';
+import type { DatabaseOptions, Sql } from '../db/driver.ts';
 import { databaseProblem, isAway, isContended } from '../db/errors.ts';
 import { migrate as migrateSchema, type MigrationOutcome } from '../db/migrate.ts';
 import { sqlOf } from '../db/migration-files.ts';
 import { scriptOf } from '../db/migration-script.ts';
-import { tableOwner } from '../db/roles.ts';
+import { readRoleStep, type RoleStep } from '../db/role-step.ts';
+import { appliedPrefix, tableOwner } from '../db/roles.ts';
 import { schemaProblem, schemaStanding, type Standing } from '../db/standing.ts';
 import { askDatabase } from './ask.ts';
 import { EXIT, fail, printJson, type Io } from './io.ts';
@@ -22,10 +23,11 @@ Muster never stand behind a migration for more than half a second at a time.
 
 --roles makes the roles NAME_owner, NAME_api, NAME_leader and NAME_readonly (NAME: the schema's) and grants each
 the least it needs; docs/database-roles.md says how to use them. It needs CREATEROLE, or roles that are there.
-Later runs renew the grants by themselves.
+Later runs renew the grants by themselves. What somebody else made in the schema is left as it is, and named.
 
---check changes nothing, and says what is pending. --plan changes nothing, and prints the SQL that would run, with
-what it needs around it: psql runs it as it stands.
+--check changes nothing, and says what is pending. --plan changes nothing, and prints the SQL that would run, grants
+and owners too, with what it needs around it: psql runs it as it stands. Where grants are all that differs, a plan is
+printed, and --check is content.
 
 Exit codes: 0 the schema is at this version; 1 it could not be brought there, or (--check) is not; 2 wrong
 settings, or (--check, --plan) nobody could be asked.
@@ -47,13 +49,12 @@ export async function migrate(args: string[], io: Io): Promise<number> {
   if (!loaded.ok)
     return fail(io, { command: 'migrate', json }, EXIT.usage, loaded.problems.join('\n  - '));
   const { databaseUrl: url, schema } = loaded.config;
-  if (ask[0] !== undefined)
-    return answer(io, json, ask[0], { url, schema, name: 'muster-migrate' });
-  const options = roles ? { rolePrefix: prefix ?? schema } : {};
+  const rolePrefix = roles ? (prefix ?? schema) : null;
+  const database = { url, schema, name: 'muster-migrate' };
+  if (ask[0] !== undefined) return answer(io, json, ask[0], { ...database, rolePrefix });
+  const options = rolePrefix === null ? {} : { rolePrefix };
   try {
-    const outcome = await whenThere(io, () =>
-      migrateSchema({ url, schema, name: 'muster-migrate' }, options),
-    );
+    const outcome = await whenThere(io, () => migrateSchema(database, options));
     if (json) printJson(io, { ok: true, schema, ...outcome });
     else io.stdout.write(`${sentence(schema, outcome)}\n`);
     return EXIT.ok;
@@ -64,27 +65,38 @@ export async function migrate(args: string[], io: Io): Promise<number> {
 
 const ASKS = ['--check', '--plan'] as const;
 
+interface Asked extends DatabaseOptions {
+  /** As --roles has it; null: as it was applied before, if it was. */
+  readonly rolePrefix: string | null;
+}
+
 /** Reads only, on a session that could not write. */
 async function answer(
   io: Io,
   json: boolean,
   ask: (typeof ASKS)[number],
-  database: DatabaseOptions,
+  { rolePrefix, ...database }: Asked,
 ): Promise<number> {
   const { schema } = database;
   try {
-    const { standing, owner } = await whenThere(io, () =>
+    const found = await whenThere(io, () =>
       askDatabase(database, 'check', async (sql) => ({
         standing: await schemaStanding(sql),
         owner: await tableOwner(sql, schema),
+        roles: ask === '--plan' ? await rolesOf(sql, schema, rolePrefix) : null,
       })),
     );
     return ask === '--check'
-      ? check(io, json, schema, standing)
-      : plan(io, json, schema, standing, owner);
+      ? check(io, json, schema, found.standing)
+      : plan(io, json, schema, found);
   } catch (error) {
     return fail(io, { command: 'migrate', json }, EXIT.usage, databaseProblem(error));
   }
+}
+
+async function rolesOf(sql: Sql, schema: string, wanted: string | null): Promise<RoleStep | null> {
+  const prefix = wanted ?? (await appliedPrefix(sql, schema));
+  return prefix === null ? null : readRoleStep(sql, schema, prefix);
 }
 
 function check(io: Io, json: boolean, schema: string, standing: Standing): number {
@@ -101,23 +113,38 @@ function check(io: Io, json: boolean, schema: string, standing: Standing): numbe
   return problem === null ? EXIT.ok : EXIT.no;
 }
 
-function plan(
-  io: Io,
-  json: boolean,
-  schema: string,
-  { version, pending }: Standing,
-  owner: string | null,
-): number {
-  const script = pending.length === 0 ? null : scriptOf(schema, pending, owner);
+interface Plan {
+  readonly standing: Standing;
+  readonly owner: string | null;
+  readonly roles: RoleStep | null;
+}
+
+function plan(io: Io, json: boolean, schema: string, { standing, owner, roles }: Plan): number {
+  const { version, pending } = standing;
+  const script = scriptOf(schema, { pending, owner, roles });
+  const strangers = roles?.strangers ?? [];
   if (json) {
     const steps = pending.map((migration) => ({
       name: migration.name,
       sql: sqlOf(migration, schema),
       oldestCode: migration.oldestCode,
     }));
-    printJson(io, { ok: true, schema, version, pending: steps, script });
-  } else io.stdout.write(`${script ?? `-- schema ${schema}: nothing to do`}\n`);
+    const grants = roles?.differences ?? [];
+    printJson(io, { ok: true, schema, version, pending: steps, grants, strangers, script });
+  } else {
+    const left = leftAlone(strangers);
+    io.stdout.write(
+      `${left === '' ? '' : `-- ${left}\n`}${script ?? `-- schema ${schema}: nothing to do`}\n`,
+    );
+  }
   return EXIT.ok;
+}
+
+/** A sentence; empty where there is nothing to say. */
+function leftAlone(strangers: readonly string[]): string {
+  return strangers.length === 0
+    ? ''
+    : `not of Muster's migrations, and left as it is: ${strangers.join(', ')}`;
 }
 
 /** `--role-prefix NAME` implies `--roles`; what is left are settings. */
@@ -152,8 +179,10 @@ async function whenThere<T>(io: Io, work: () => Promise<T>): Promise<T> {
   }
 }
 
-function sentence(schema: string, { version, applied, roles }: MigrationOutcome): string {
+function sentence(schema: string, outcome: MigrationOutcome): string {
+  const { version, applied, roles, strangers } = outcome;
   const done = applied.length === 0 ? 'nothing to do' : `applied ${applied.join(', ')}`;
   const granted = roles === null ? '' : `; granted to ${Object.values(roles).join(', ')}`;
-  return `schema ${schema} is at version ${String(version)}: ${done}${granted}`;
+  const left = leftAlone(strangers);
+  return `schema ${schema} is at version ${String(version)}: ${done}${granted}${left === '' ? '' : `\n${left}`}`;
 }

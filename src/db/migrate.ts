@@ -10,7 +10,8 @@
 import { assertSchemaName, type DatabaseOptions } from './driver.ts';
 import { packagedMigrations, type Migration } from './migration-files.ts';
 import { lockText, preparationText, stepText } from './migration-script.ts';
-import { appliedPrefix, applyRoles, type RoleNames } from './roles.ts';
+import { applyRoles } from './role-step.ts';
+import { appliedPrefix, type RoleNames } from './roles.ts';
 import { openSession, type Session } from './session.ts';
 import { schemaStanding } from './standing.ts';
 import { inTransaction } from './transaction.ts';
@@ -22,6 +23,8 @@ export interface MigrationOutcome {
   readonly version: number;
   /** The roles that the schema's objects were granted to; null: everything belongs to one login. */
   readonly roles: RoleNames | null;
+  /** What is in the schemas and not Muster's: neither given away nor granted. */
+  readonly strangers: readonly string[];
 }
 
 export interface MigrateOptions {
@@ -47,7 +50,7 @@ export async function migrate(
   try {
     await session.run((sql) => sql.unsafe(lockText(database.schema)));
     const applied = await applyMissing(session, database.schema, migrations);
-    return { ...applied, roles: await grant(session, database.schema, rolePrefix) };
+    return { ...applied, ...(await grant(session, database.schema, rolePrefix)) };
   } finally {
     await session.end();
   }
@@ -57,7 +60,7 @@ async function applyMissing(
   session: Session,
   schema: string,
   migrations: readonly Migration[],
-): Promise<Omit<MigrationOutcome, 'roles'>> {
+): Promise<Pick<MigrationOutcome, 'applied' | 'version'>> {
   await session.run((sql) => sql.unsafe(preparationText(schema)));
   const { version, pending, changed, known } = await session.run((sql) =>
     schemaStanding(sql, migrations),
@@ -74,10 +77,13 @@ async function grant(
   session: Session,
   schema: string,
   wanted: string | undefined,
-): Promise<RoleNames | null> {
+): Promise<Pick<MigrationOutcome, 'roles' | 'strangers'>> {
   const prefix = wanted ?? (await session.run((sql) => appliedPrefix(sql, schema)));
-  if (prefix === null) return null;
-  return inTransaction(session, (sql) => applyRoles(sql, schema, prefix));
+  if (prefix === null) return { roles: null, strangers: [] };
+  const { names, strangers } = await inTransaction(session, (sql) =>
+    applyRoles(sql, schema, prefix),
+  );
+  return { roles: names, strangers };
 }
 
 async function apply(session: Session, schema: string, migration: Migration): Promise<void> {

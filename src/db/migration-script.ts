@@ -3,6 +3,8 @@
  * but an administrator change a database. One source, so that what is printed is what would run.
  */
 import { sqlOf, type Migration } from './migration-files.ts';
+import { quoted, rolesText } from './role-script.ts';
+import type { RoleStep } from './role-step.ts';
 
 /**
  * Every statement on the table that comes later stands behind a waiting DDL: agents wait 2 s for a verdict and 10 s in
@@ -68,28 +70,45 @@ function ended(sql: string): string {
   return text.endsWith(';') ? text : `${text}\n;`;
 }
 
-/**
- * All of it, for psql as it stands. `owner`: whom the tables belong to, and so what is new will; null: there are none
- * yet, and whoever runs it will own them.
- */
-export function scriptOf(
-  schema: string,
-  pending: readonly Migration[],
-  owner: string | null,
-): string {
+export interface Work {
+  readonly pending: readonly Migration[];
+  /** Whom the tables belong to, and so what is new will; null: there are none yet, and whoever runs it will own them. */
+  readonly owner: string | null;
+  /** Null: the roles are not in use. */
+  readonly roles: RoleStep | null;
+}
+
+/** All of it, for psql as it stands; null: there is nothing to do. */
+export function scriptOf(schema: string, { pending, owner, roles }: Work): string | null {
+  const granting = roles !== null && (pending.length > 0 || roles.differences.length > 0);
+  if (pending.length === 0 && !granting) return null;
   const steps = pending.map(
     (step) => `-- ${step.name}\nBEGIN;\n${stepText(step, schema)}\nCOMMIT;`,
   );
-  return [...beginning(schema, owner), preparationText(schema), ...steps, ending(schema)].join(
-    '\n\n',
-  );
+  return [
+    ...beginning(schema, owner),
+    preparationText(schema),
+    ...steps,
+    ...(granting ? [roleStepText(schema, roles)] : []),
+    ending(schema),
+  ].join('\n\n');
+}
+
+/** As whoever runs the script: what belongs to somebody else is theirs to give, not the owner's. */
+function roleStepText(schema: string, step: RoleStep): string {
+  const told = step.differences.map((text) => `--   ${text}`);
+  return [
+    '-- Owners and grants. What is not so yet:',
+    ...told,
+    `RESET ROLE;\nBEGIN;\n${rolesText(schema, step)}\nCOMMIT;`,
+  ].join('\n');
 }
 
 function beginning(schema: string, owner: string | null): string[] {
   const head = `-- Schema ${schema}, for psql as it stands. It stops at the first failure; what was committed before stays: print the
--- plan again for the rest. "muster migrate" afterwards applies nothing, and renews the grants of roles.
+-- plan again for the rest. "muster migrate" afterwards finds nothing to do.
 \\set ON_ERROR_STOP on`;
-  const role = owner === null ? [] : [`SET ROLE "${owner.replaceAll('"', '""')}";`];
+  const role = owner === null ? [] : [`SET ROLE ${quoted(owner)};`];
   return [head, [...role, `SET search_path = "${schema}";`, lockText(schema)].join('\n')];
 }
 

@@ -4,13 +4,14 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import postgres from 'postgres';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { migrate } from '../../src/cli/migrate.ts';
 import { migrate as migrateSchema } from '../../src/db/migrate.ts';
 import { dumpSchema } from '../../src/db/catalog.ts';
 import { packagedMigrations } from '../../src/db/migration-files.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { createRoleDatabase } from '../support/roles.ts';
 import { run } from './support.ts';
 
 const DUMP = path.resolve('test/schema.sql');
@@ -28,8 +29,8 @@ async function runScript(url: string, script: string): Promise<void> {
   await sql.unsafe(script.replaceAll(/^\\set .*$/gm, '')).finally(() => sql.end());
 }
 
-async function planOf(url: string, schema: string): Promise<string> {
-  const plan = await run(migrate, '--database-url', url, '--schema', schema, '--plan');
+async function planOf(url: string, schema: string, ...more: string[]): Promise<string> {
+  const plan = await run(migrate, '--database-url', url, '--schema', schema, '--plan', ...more);
   expect(plan.code).toBe(0);
   return plan.stdout;
 }
@@ -80,4 +81,74 @@ it.skipIf(!HAS_PSQL)('stops in psql at what fails, and leaves no gap behind it',
   await runScript(url, await planOf(url, 'muster'));
   expect((await run(migrate, '--database-url', url, '--check')).code).toBe(0);
   await sql.end();
+});
+
+describe('with roles', () => {
+  it('has the grants that differ, and is empty where none does', async () => {
+    const database = await createRoleDatabase();
+    const { url, prefix } = database;
+    const sql = postgres(url, { max: 1, onnotice: () => undefined });
+    expect(await planOf(url, 'muster')).toBe('-- schema muster: nothing to do\n');
+    await sql.unsafe(`GRANT SELECT ON muster.operator_secret TO ${prefix}_readonly;
+      GRANT UPDATE (payload) ON muster.input_queue TO ${prefix}_api;
+      REVOKE SELECT ON muster_v1.hosts FROM ${prefix}_readonly;
+      GRANT EXECUTE ON FUNCTION muster.fence TO PUBLIC;
+      REVOKE USAGE ON SCHEMA muster_v1 FROM ${prefix}_api;
+      CREATE TABLE muster.event_log_detached_p000007 (LIKE muster.event_log)`);
+    const plan = await planOf(database.as('owner'), 'muster');
+    for (const text of [
+      `REVOKE SELECT ON operator_secret FROM ${prefix}_readonly`,
+      `REVOKE UPDATE (payload) ON input_queue FROM ${prefix}_api`,
+      `GRANT SELECT ON muster_v1.hosts TO ${prefix}_readonly`,
+      'REVOKE EXECUTE ON FUNCTION fence(bigint) FROM PUBLIC',
+      `GRANT USAGE ON SCHEMA muster_v1 TO ${prefix}_api`,
+      `ALTER TABLE event_log_detached_p000007 OWNER TO ${prefix}_owner`,
+    ])
+      expect(plan).toContain(`--   ${text}\n`);
+    await runScript(url, plan);
+    expect(await planOf(url, 'muster')).toBe('-- schema muster: nothing to do\n');
+    await sql.end();
+    await database.drop();
+  });
+
+  it('makes them on an empty database, for the login that asked', async () => {
+    const { url, name } = await createTestDatabase({ empty: true });
+    const prefix = `t_${randomBytes(5).toString('hex')}`;
+    const sql = postgres(url, { max: 1, onnotice: () => undefined });
+    await sql.unsafe(`CREATE ROLE ${prefix} LOGIN PASSWORD 'secret'`);
+    await sql.unsafe(`GRANT CREATE ON DATABASE ${name} TO ${prefix}`);
+    const own = Object.assign(new URL(url), { username: prefix, password: 'secret' }).href;
+    const plan = await planOf(own, 'muster', '--role-prefix', prefix);
+    expect(plan).toContain('CREATE SCHEMA');
+    expect(plan).toContain(`CREATE ROLE ${prefix}_api NOLOGIN`);
+    await runScript(url, plan);
+    expect(await planOf(own, 'muster')).toBe('-- schema muster: nothing to do\n');
+    const after = await run(migrate, '--database-url', own);
+    expect([after.code, after.stdout]).toEqual([0, expect.stringContaining(`${prefix}_readonly`)]);
+    for (const role of ['_owner', '_api', '_leader', '_readonly', ''])
+      await sql.unsafe(`DROP OWNED BY ${prefix}${role} CASCADE; DROP ROLE ${prefix}${role}`);
+    await sql.end();
+  });
+
+  it('leaves what somebody else put into the schema, and says so', async () => {
+    const database = await createRoleDatabase();
+    const sql = postgres(database.url, { max: 1, onnotice: () => undefined });
+    await sql.unsafe(`CREATE TABLE muster.dba_report (x int);
+      CREATE MATERIALIZED VIEW muster_v1.dba_sums AS SELECT 1 AS one;
+      GRANT SELECT ON muster.dba_report TO PUBLIC;
+      GRANT DELETE ON muster.host TO ${database.prefix}_api`);
+    const owner = ['--database-url', database.as('owner')];
+    const left = 'left as it is: materialized view muster_v1.dba_sums, table dba_report';
+    expect((await run(migrate, ...owner, '--plan')).stdout).toContain(left);
+    const done = await run(migrate, ...owner);
+    expect([done.code, done.stdout, done.stderr]).toEqual([0, expect.stringContaining(left), '']);
+    expect((await run(migrate, ...owner, '--json')).json).toMatchObject({
+      strangers: ['materialized view muster_v1.dba_sums', 'table dba_report'],
+    });
+    const [row] = await sql`SELECT relacl::text AS acl FROM pg_class WHERE relname = 'dba_report'`;
+    expect(row?.['acl']).toMatch(/[{,]=r\//);
+    await sql.unsafe('DROP TABLE muster.dba_report; DROP MATERIALIZED VIEW muster_v1.dba_sums');
+    await sql.end();
+    await database.drop();
+  });
 });

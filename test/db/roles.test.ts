@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrate } from '../../src/db/migrate.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
-import { applyRoles, GRANTS, roleNames } from '../../src/db/roles.ts';
+import { applyRoles } from '../../src/db/role-step.ts';
+import { GRANTS, roleNames } from '../../src/db/roles.ts';
 import { EDGE, startHttpServer, until } from '../support/http-server.ts';
 import { createRoleDatabase, type RoleDatabase } from '../support/roles.ts';
 
@@ -257,5 +258,21 @@ describe('a process with its roles apart', () => {
     expect(log.status).toBe(200);
     expect(await server.stop()).toEqual([]);
     expect(server.lines.filter((line) => line.includes('permission denied'))).toEqual([]);
+  });
+
+  it('is not ready while its login may not lead, and leads once it may', async () => {
+    const server = await startHttpServer(database.as('api'), {
+      MUSTER_ROLES: 'leader,workers',
+      MUSTER_LEADER_DATABASE_URL: database.as('readonly'),
+    });
+    const ready = async (): Promise<string> => (await server.call('GET', '/readyz')).text();
+    const said = await until(ready, (text) => text.includes('may not lead'));
+    expect(said).toMatch(
+      /MUSTER_LEADER_DATABASE_URL may not lead: it lacks .*docs\/database-roles/,
+    );
+    await attempt('admin', `GRANT ${database.prefix}_leader TO ${database.prefix}_readonly_1`);
+    await until(ready, (text) => text.includes('"ready":true'));
+    expect(await server.stop()).toEqual([]);
+    await attempt('admin', `REVOKE ${database.prefix}_leader FROM ${database.prefix}_readonly_1`);
   });
 });
