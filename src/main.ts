@@ -11,7 +11,6 @@
 import { hostname } from 'node:os';
 import pino from 'pino';
 import { buildApi, type Api } from './api/app.ts';
-import type { Readiness } from './api/deps.ts';
 import type { KeptMaterial } from './api/listen/files.ts';
 import type { Config, Role } from './config.ts';
 import { publicSettings } from './config.ts';
@@ -20,14 +19,12 @@ import type { DatabaseOptions } from './db/driver.ts';
 import { startListener, type Listener } from './db/listen.ts';
 import { acquireLock } from './db/lock.ts';
 import { createPool, type Pool } from './db/pool.ts';
-import { hasFleet } from './db/reads.ts';
-import { databaseProblem } from './db/errors.ts';
-import { schemaProblem, schemaStanding } from './db/standing.ts';
 import { createFollower, type Follower } from './eventlog/follow.ts';
 import { keepLog } from './eventlog/keep.ts';
-import { createLeader } from './leader/leader.ts';
+import { createLeader, type Leader } from './leader/leader.ts';
 import { openCertificates, proxyListen, watchEndings } from './main/certificates.ts';
-import { loginProblem, refuseLogin, untilUnfit } from './main/login.ts';
+import { refuseLogins, untilUnfit, type Logins } from './main/login.ts';
+import { readiness } from './main/readiness.ts';
 import { checkAuthority, enrolmentOptions } from './main/enrolment.ts';
 import { createSubmitter, type Submitter } from './queue/submitter.ts';
 import type { Settings } from './reducer/settings.ts';
@@ -73,6 +70,12 @@ interface Kit {
   readonly material: KeptMaterial;
 }
 
+/** What readiness goes by. */
+interface State {
+  draining: boolean;
+  leader: Leader | null;
+}
+
 /** A part of the process that was started, in the order of starting. */
 interface Part {
   readonly name: string;
@@ -101,7 +104,7 @@ export async function startServer(
   kit.log.info({ version, settings: publicSettings(config) }, 'starting');
   kit.metrics.set('muster_strict', {}, isStrict(config) ? 1 : 0);
   const has = (role: Role): boolean => config.roles.includes(role);
-  const state = { draining: false };
+  const state: State = { draining: false, leader: null };
   const pool = createPool(kit.database, {
     role: 'api',
     max: config.apiConnections,
@@ -114,11 +117,13 @@ export async function startServer(
     clock: systemClock,
   });
   const api = await startApi(kit, { pool, committed }, state, has('api'));
-  const leader = has('leader') ? startLeading(kit, api.url) : null;
+  const leads = has('leader') ? createLeading(kit, api.url) : null;
+  state.leader = leads;
+  const leader = leads === null ? null : startRole('leader', (signal) => leads.run(signal));
   const workers = has('workers') ? startWorking(kit) : null;
   kit.log.info({ url: api.url, roles: config.roles }, 'listening');
   return {
-    unfit: untilUnfit(pool, config),
+    unfit: untilUnfit({ ...kit, pool }),
     url: api.url,
     stop: () => stopInOrder(kit, { state, api, leader, workers, pool, committed }),
   };
@@ -161,11 +166,12 @@ function makeKit(
 async function startApi(
   kit: Kit,
   { pool, committed }: { readonly pool: Pool; readonly committed: Follower },
-  state: { readonly draining: boolean },
+  state: State,
   serves: boolean,
 ): Promise<Api & { readonly url: string }> {
   const { config, replica, version, listener, submitter, log, metrics } = kit;
-  await refuseLogin(pool, config);
+  const logins: Logins = { ...kit, pool };
+  await refuseLogins(logins);
   const enrolment = enrolmentOptions(config, log);
   watchEndings(kit.material, enrolment, metrics);
   const api = await buildApi(
@@ -179,7 +185,7 @@ async function startApi(
       log: sparing(log, systemClock),
       metrics,
       random: Math.random,
-      readiness: () => readiness(kit, pool, state),
+      readiness: () => readiness({ ...logins, submitter, state }),
       replica,
       devIdentity: config.devIdentity,
       needsRevocations: isStrict(config),
@@ -208,36 +214,6 @@ async function startApi(
   return { ...api, url };
 }
 
-/** Can enqueue, has manifests to serve, and is not going away. A follower is as ready as a leader. */
-async function readiness(
-  kit: Kit,
-  pool: Pool,
-  api: { readonly draining: boolean },
-): Promise<Readiness> {
-  const reason = await whyNotReady(kit, pool, api);
-  return { ready: reason === null, reasons: reason === null ? [] : [reason] };
-}
-
-async function whyNotReady(
-  { submitter, config }: Kit,
-  pool: Pool,
-  { draining }: { readonly draining: boolean },
-): Promise<string | null> {
-  if (draining) return 'draining';
-  if (!(await submitter.ready())) return 'the queue cannot take inputs';
-  const schema = await pool
-    .run(schemaStanding)
-    .then(
-      schemaProblem,
-      (error: unknown) => `the schema cannot be read: ${databaseProblem(error)}`,
-    );
-  if (schema !== null) return schema;
-  const login = await loginProblem(pool, config);
-  if (login !== null) return login;
-  const primed = await pool.run(hasFleet).catch(() => false);
-  return primed ? null : 'no manifest set has been verified yet';
-}
-
 /** A role that runs until it is told to stop. */
 function startRole(name: string, run: (signal: AbortSignal) => Promise<void>): Part {
   const stopping = new AbortController();
@@ -251,9 +227,9 @@ function startRole(name: string, run: (signal: AbortSignal) => Promise<void>): P
   };
 }
 
-function startLeading(kit: Kit, url: string): Part {
+function createLeading(kit: Kit, url: string): Leader {
   const { config, leaderDatabase, replica, version, listener, log, metrics } = kit;
-  const leader = createLeader({
+  return createLeader({
     database: leaderDatabase,
     candidate: { holder: replica, address: config.publicAddress ?? url, version },
     settings: reducerSettings(config),
@@ -264,7 +240,6 @@ function startLeading(kit: Kit, url: string): Part {
     metrics,
     random: Math.random,
   });
-  return startRole('leader', (signal) => leader.run(signal));
 }
 
 function reducerSettings(config: Config): Settings {
@@ -350,7 +325,7 @@ function nextCommit(listener: Listener, signal: AbortSignal): Promise<void> {
 }
 
 interface Running {
-  readonly state: { draining: boolean };
+  readonly state: State;
   readonly api: Api & { readonly url: string };
   readonly leader: Part | null;
   readonly workers: Part | null;

@@ -1,5 +1,6 @@
 /** The doctor's rules: what each fact about a database means for Muster, and what to do about it. */
 import type { Facts } from '../db/doctor.ts';
+import { named } from '../db/rights.ts';
 
 export interface Found extends Facts {
   /** The login's sessions cannot write unless they ask for it. */
@@ -29,8 +30,6 @@ const SPARE_CONNECTIONS = 30;
 const WEAK_COMMITS: ReadonlySet<string> = new Set(['local', 'remote_write']);
 /** With these no commit waits for a standby. */
 const UNCONFIRMED_COMMITS: ReadonlySet<string> = new Set(['local', 'off']);
-/** A login without any grant lacks forty: the first show which kind it is. */
-const NAMED_RIGHTS = 5;
 const GRANT = 'grant it with muster migrate --roles';
 
 /** Each rule answers with what is wrong, or with nothing. */
@@ -65,11 +64,11 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
   ({ schemaProblem }) => (schemaProblem === null ? null : wrong('schema', schemaProblem)),
   ({ rights }) =>
     rights?.serves === true && rights.lacksToServe.length > 0
-      ? wrong('rights', `to serve, the role lacks ${some(rights.lacksToServe)}: ${GRANT}`)
+      ? wrong('rights', `to serve, the role lacks ${named(rights.lacksToServe)}: ${GRANT}`)
       : null,
   ({ rights }) =>
     rights?.leads === true && rights.lacksToLead.length > 0
-      ? wrong('rights', `to lead and work, the role lacks ${some(rights.lacksToLead)}: ${GRANT}`)
+      ? wrong('rights', `to lead and work, the role lacks ${named(rights.lacksToLead)}: ${GRANT}`)
       : null,
   ({ rights }) =>
     rights?.leads === false && rights.lacksToLead.length > 0
@@ -183,12 +182,6 @@ function warning(check: string, text: string): Finding {
 
 function dotted(version: number): string {
   return `${String(Math.floor(version / 10_000))}.${String(version % 10_000)}`;
-}
-
-function some(lacking: readonly string[]): string {
-  const more = lacking.length - NAMED_RIGHTS;
-  const named = lacking.slice(0, NAMED_RIGHTS).join(', ');
-  return more > 0 ? `${named} and ${String(more)} more` : named;
 }
 
 /** How many must confirm: `ANY 2 (a, b)`, `FIRST 2 (a, b)`, `2 (a, b)`; a plain list is one. */

@@ -26,11 +26,38 @@ export class SessionClosedError extends Error {
 /** Classes of SQLSTATE that a statement is not to blame for: connection, resources, shutdown, contention. */
 const PASSING = ['08', '25', '40', '53', '55', '57', '58'];
 
+/** TLS does not believe the server: another file or certificate mends it, and time does not. */
+const DISTRUST: ReadonlyMap<string, string> = new Map([
+  ...[
+    'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+    'UNABLE_TO_GET_ISSUER_CERT',
+    'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+    'SELF_SIGNED_CERT_IN_CHAIN',
+    'DEPTH_ZERO_SELF_SIGNED_CERT',
+    'CERT_SIGNATURE_FAILURE',
+  ].map(
+    (code) =>
+      [
+        code,
+        "no authority in sslrootcert of the database's URL (without it: none that the system trusts) issued the server's certificate; name the file of the one that did",
+      ] as const,
+  ),
+  [
+    'ERR_TLS_CERT_ALTNAME_INVALID',
+    "the server's certificate names another host; give the host of the database's URL as the certificate has it",
+  ],
+  ['CERT_HAS_EXPIRED', "the server's certificate has expired; renew it, or look at this clock"],
+]);
+
+function isDistrust(error: unknown): boolean {
+  return error instanceof Error && DISTRUST.has(socketCode(error) ?? '');
+}
+
 /** Sockets and the driver name their troubles (`ECONNREFUSED`, `CONNECTION_CLOSED`); `ERR_` is misuse. */
 function isConnectionTrouble(error: unknown): boolean {
   if (error instanceof DeadlineError || error instanceof SessionClosedError) return true;
-  if (!(error instanceof Error) || !('code' in error)) return false;
-  return typeof error.code === 'string' && !error.code.startsWith('ERR_');
+  const code = error instanceof Error ? socketCode(error) : null;
+  return code !== null && (!code.startsWith('ERR_') || DISTRUST.has(code));
 }
 
 /** What time mends. A fault in our own code is not: called passing, it would hide behind 503 for ever. */
@@ -44,8 +71,14 @@ export function isPassing(error: unknown): boolean {
 export function isAway(error: unknown): boolean {
   const state = sqlState(error);
   return state === null
-    ? isConnectionTrouble(error)
+    ? isConnectionTrouble(error) && !isDistrust(error)
     : state.startsWith('08') || state.startsWith('57P');
+}
+
+/** The server let this login not in, or not do it. */
+export function isDenied(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== null && (state === '42501' || state.startsWith('28'));
 }
 
 /** Somebody else's lock was in the way, and the statement gave up or was chosen to: the next attempt may get it. */
@@ -66,6 +99,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ['ECONNREFUSED', 'nothing listens there; start PostgreSQL, or correct MUSTER_DATABASE_URL'],
   ['ENOTFOUND', 'there is no such host; correct MUSTER_DATABASE_URL'],
   ['08P01', 'a pooler in between refuses our settings; give the URL of PostgreSQL itself'],
+  ...DISTRUST,
   ['CONNECT_TIMEOUT', 'no answer; is the host of MUSTER_DATABASE_URL reachable from here?'],
 ]);
 

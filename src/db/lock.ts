@@ -31,6 +31,8 @@ export interface LockOptions {
   readonly listener: Listener;
   readonly logger: Logger;
   readonly random: Random;
+  /** Each time that it could not even be asked for. */
+  readonly onFailure?: (error: unknown) => void;
 }
 
 /** "MU" in ASCII, so that it can be recognised in pg_locks; the names differ in the last bit. */
@@ -61,6 +63,7 @@ export async function acquireLock(options: LockOptions, signal: AbortSignal): Pr
       return await waitForLock(options, signal);
     } catch (error) {
       signal.throwIfAborted();
+      options.onFailure?.(error);
       if (failures === 0) {
         const problem = databaseProblem(error);
         options.logger.warn({ lock: options.name, problem }, 'cannot ask for the lock; trying on');

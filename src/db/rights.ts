@@ -11,6 +11,22 @@ export interface Rights {
   readonly lacksToLead: readonly string[];
 }
 
+/** A login without any grant lacks forty: the first show which kind it is. */
+const NAMED_RIGHTS = 5;
+
+export function named(lacking: readonly string[]): string {
+  const more = lacking.length - NAMED_RIGHTS;
+  const first = lacking.slice(0, NAMED_RIGHTS).join(', ');
+  return more > 0 ? `${first} and ${String(more)} more` : first;
+}
+
+/** What identifies the cluster, which a takeover asks for. */
+export async function mayReadControl(sql: Sql): Promise<boolean> {
+  const [row] = await sql<{ may: boolean }[]>`
+    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS may`;
+  return row?.may === true;
+}
+
 type Purpose = Pick<Rights, 'serves' | 'leads'>;
 
 /** Null while there are no tables to have rights on. */

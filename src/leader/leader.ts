@@ -7,7 +7,7 @@
  */
 import { backoffMs, pause } from '../db/backoff.ts';
 import type { DatabaseOptions } from '../db/driver.ts';
-import { databaseProblem, isFenced } from '../db/errors.ts';
+import { databaseProblem, isFenced, isPassing } from '../db/errors.ts';
 import { acquireLock, type HeldLock } from '../db/lock.ts';
 import { createPool } from '../db/pool.ts';
 import type { Session } from '../db/session.ts';
@@ -30,6 +30,8 @@ export interface Leader {
   run(signal: AbortSignal): Promise<void>;
   /** The term this process leads in now. */
   readonly term: Term | null;
+  /** The last attempt to lead failed by what time alone does not mend, such as a missing right. */
+  readonly ails: boolean;
 }
 
 /** After a failed term: soon, since the fleet waits, but not in a tight loop. */
@@ -53,34 +55,46 @@ function beginAtZero(metrics: Metrics): void {
 
 export function createLeader(options: LeaderOptions): Leader {
   beginAtZero(options.metrics);
-  const current: { term: Term | null } = { term: null };
+  const current: { term: Term | null; ails: boolean } = { term: null, ails: false };
   const setTerm = (term: Term | null): void => {
     if (term === current.term) return;
     current.term = term;
     options.metrics.set('muster_leader_leading', {}, term === null ? 0 : 1);
-    if (term !== null) options.metrics.set('muster_leader_epoch', {}, term.epoch);
+    if (term !== null) {
+      current.ails = false;
+      options.metrics.set('muster_leader_epoch', {}, term.epoch);
+    }
     options.onTerm?.(term);
+  };
+  const failed = (error: unknown): void => {
+    current.ails = !isPassing(error) && !isFenced(error);
   };
   return {
     get term() {
       return current.term;
     },
-    run: (signal) => leadOnAndOn(options, setTerm, signal),
+    get ails() {
+      return current.ails;
+    },
+    run: (signal) => leadOnAndOn(options, { setTerm, failed }, signal),
   };
 }
 
-type SetTerm = (term: Term | null) => void;
+interface Told {
+  setTerm(term: Term | null): void;
+  failed(error: unknown): void;
+}
 
-async function leadOnAndOn(
-  options: LeaderOptions,
-  setTerm: SetTerm,
-  signal: AbortSignal,
-): Promise<void> {
+async function leadOnAndOn(options: LeaderOptions, told: Told, signal: AbortSignal): Promise<void> {
   const { database, listener, logger, random } = options;
   let failures = 0;
   while (!signal.aborted) {
     const ready = prepareWriter(database);
-    const lock = await acquireLock({ database, name: 'leader', listener, logger, random }, signal)
+    const onFailure = (error: unknown): void => {
+      told.failed(error);
+    };
+    const asked = { database, name: 'leader', listener, logger, random, onFailure } as const;
+    const lock = await acquireLock(asked, signal)
       // It rejects only at the signal.
       .catch(() => null);
     if (lock === null) {
@@ -90,7 +104,7 @@ async function leadOnAndOn(
     // For this term only: connections of an earlier one may lead to a server that was left behind by a promotion.
     const pool = createPool(database, { role: 'leader', max: 2, statementMs: CLAIM_MS });
     const openWriter = () => ready.take(lock.pid);
-    const failed = await leadOnce({ ...options, pool, openWriter }, lock, setTerm, signal);
+    const failed = await leadOnce({ ...options, pool, openWriter }, lock, told, signal);
     failures = failed ? failures + 1 : 0;
     if (failed) await pause(backoffMs(AGAIN, failures - 1, random), signal);
   }
@@ -100,7 +114,7 @@ async function leadOnAndOn(
 async function leadOnce(
   options: TermOptions & { readonly openWriter: () => Promise<Session> },
   lock: HeldLock,
-  setTerm: SetTerm,
+  told: Told,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { logger, metrics } = options;
@@ -113,16 +127,17 @@ async function leadOnce(
     writer = await options.openWriter();
     await beside;
     lock.lost.throwIfAborted();
-    await leadTerm(options, writer, setTerm, signal);
+    await leadTerm(options, writer, told, signal);
     metrics.count('muster_leader_terms_ended_total', { why: 'stopped' });
     return false;
   } catch (error) {
     const why = lock.lost.aborted ? 'lock-lost' : isFenced(error) ? 'fenced' : 'failed';
     logger.warn({ why, problem: databaseProblem(error) }, 'no longer leading');
     metrics.count('muster_leader_terms_ended_total', { why });
+    told.failed(error);
     return true;
   } finally {
-    setTerm(null);
+    told.setTerm(null);
     lock.lost.removeEventListener('abort', endWriter);
     // Whoever is next waits at the epoch row for what the writer may still have open.
     await Promise.all([writer?.end(), lock.release(), options.pool.end()]);
@@ -132,7 +147,7 @@ async function leadOnce(
 async function leadTerm(
   options: TermOptions,
   writer: Session,
-  setTerm: SetTerm,
+  told: Told,
   signal: AbortSignal,
 ): Promise<void> {
   const { logger, metrics, clock } = options;
@@ -141,7 +156,7 @@ async function leadTerm(
   const ms = clock.monotonic() - began;
   metrics.observe('muster_leader_takeover_seconds', {}, ms / 1_000);
   logger.info({ ...term.term, ms: Math.round(ms) }, 'leading');
-  setTerm(term.term);
+  told.setTerm(term.term);
   await term.work(signal);
   logger.info({ epoch: term.term.epoch }, 'handing over leadership');
 }

@@ -1,43 +1,114 @@
-/** Strict mode's last demand, which settings cannot show: the login of an API may not write the event log. */
+/**
+ * What of the database's logins settings cannot show. Strict mode's last demands, asked at the start: the API's may not
+ * write the event log, the leader's may do all that leading takes. And, in any mode, why a process that fails to lead
+ * does: else its probes would call it well, and nobody would lead.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { isStrict } from '../config/strict.ts';
+import type { DatabaseOptions, Sql } from '../db/driver.ts';
+import { databaseProblem, isDenied } from '../db/errors.ts';
 import type { Pool } from '../db/pool.ts';
-import { mayWriteLog } from '../db/standing.ts';
+import { mayReadControl, named, readRights } from '../db/rights.ts';
+import { openSession } from '../db/session.ts';
+import { mayWriteLog, schemaStanding } from '../db/standing.ts';
 
 /** A start waits no longer for a database that does not answer: then it is asked until it does. */
 const WITHIN_MS = 2_000;
 const AGAIN_MS = 1_000;
-const PROBLEM =
+const API_WRITES =
   'strict mode: the login of MUSTER_DATABASE_URL may write the event log; give it the role of the API alone (docs/database-roles.md)';
 
-type Looked = Pick<Config, 'strict' | 'devIdentity' | 'roles'>;
-
-/** Why this login will not do; null where it will, or where the database does not say. */
-export async function loginProblem(pool: Pool, config: Looked): Promise<string | null> {
-  if (!isAsked(config)) return null;
-  return (await pool.run(mayWriteLog).catch(() => false)) ? PROBLEM : null;
+export interface Logins {
+  readonly config: Pick<Config, 'strict' | 'devIdentity' | 'roles' | 'leaderDatabaseUrl'>;
+  /** Of the API's login. */
+  readonly pool: Pool;
+  readonly leaderDatabase: DatabaseOptions;
 }
 
-function isAsked(config: Looked): boolean {
-  return isStrict(config) && config.roles.includes('api');
+/** Why a login will not do; null where it will; undefined where the database does not say. */
+type Answer = string | null | undefined;
+
+/** Why the API's login will not do; null where it will, or where the database does not say. */
+export async function apiLoginProblem(logins: Logins): Promise<string | null> {
+  return (await askApi(logins)) ?? null;
+}
+
+async function askApi({ config, pool }: Logins): Promise<Answer> {
+  if (!isStrict(config) || !config.roles.includes('api')) return null;
+  return pool.run(mayWriteLog).then(
+    (may) => (may ? API_WRITES : null),
+    () => undefined,
+  );
+}
+
+/** Why the leader's login cannot lead, asked on a session of its own; null where it can, or nobody answers. */
+export async function leaderLoginProblem(logins: Logins): Promise<string | null> {
+  return (await askLeader(logins)) ?? null;
+}
+
+async function askLeader({ config, leaderDatabase }: Logins): Promise<Answer> {
+  const variable =
+    config.leaderDatabaseUrl === null ? 'MUSTER_DATABASE_URL' : 'MUSTER_LEADER_DATABASE_URL';
+  try {
+    const why = await askOnce(leaderDatabase, (sql) => whyNotLead(sql, leaderDatabase.schema));
+    return why === null ? null : `the login of ${variable} may not lead: ${why}`;
+  } catch (error) {
+    // The advice behind a driver's error names the API's variable.
+    return isDenied(error)
+      ? `${variable} does not let the leader in: ${databaseProblem(error)}`
+      : undefined;
+  }
+}
+
+const GIVE = 'give it the role of the leader (docs/database-roles.md)';
+
+async function whyNotLead(sql: Sql, schema: string): Promise<string | null> {
+  if ((await schemaStanding(sql)).hidden) return `it may not use the schema; ${GIVE}`;
+  const rights = await readRights(sql, schema);
+  const control = (await mayReadControl(sql)) ? [] : ['EXECUTE on pg_control_system()'];
+  const lacks = [...(rights?.lacksToLead ?? []), ...control];
+  return lacks.length === 0 ? null : `it lacks ${named(lacks)}; ${GIVE}`;
+}
+
+async function askOnce<T>(database: DatabaseOptions, ask: (sql: Sql) => Promise<T>): Promise<T> {
+  const options = { role: 'rights', settings: {}, deadlineMs: WITHIN_MS };
+  const session = await openSession(database, options);
+  try {
+    return await session.run(ask);
+  } finally {
+    await session.end();
+  }
+}
+
+function leads({ config }: Logins): boolean {
+  return config.roles.includes('leader') || config.roles.includes('workers');
+}
+
+function asked(logins: Logins): readonly ((logins: Logins) => Promise<Answer>)[] {
+  if (!isStrict(logins.config)) return [];
+  return [askApi, ...(leads(logins) ? [askLeader] : [])];
 }
 
 /** Rejects with the reason where a process must not start. */
-export async function refuseLogin(pool: Pool, config: Looked): Promise<void> {
+export async function refuseLogins(logins: Logins): Promise<void> {
   const none = delay(WITHIN_MS, null, { ref: false });
-  const problem = await Promise.race([loginProblem(pool, config), none]);
-  if (problem !== null) throw new Error(problem);
+  for (const problem of asked(logins).map((ask) => Promise.race([ask(logins), none]))) {
+    const why = await problem;
+    if (typeof why === 'string') throw new Error(why);
+  }
 }
 
 /** Rejects with the reason once a database that was silent at the start has told of it; else never settles. */
-export async function untilUnfit(pool: Pool, config: Looked): Promise<never> {
+export async function untilUnfit(logins: Logins): Promise<never> {
   const fits = new Promise<never>(() => undefined);
-  if (!isAsked(config)) return fits;
-  for (;;) {
-    const may = await pool.run(mayWriteLog).catch(() => null);
-    if (may === true) throw new Error(PROBLEM);
-    if (may === false) return fits;
-    await delay(AGAIN_MS, null, { ref: false });
-  }
+  const told = asked(logins).map(async (ask) => {
+    for (;;) {
+      const problem = await ask(logins);
+      if (typeof problem === 'string') throw new Error(problem);
+      if (problem === null) return fits;
+      await delay(AGAIN_MS, null, { ref: false });
+    }
+  });
+  return Promise.race([fits, ...told]);
 }

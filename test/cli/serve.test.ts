@@ -80,18 +80,18 @@ describe('strict mode', () => {
     expect(away.said).not.toMatch(/bootstrap-nonces/);
   });
 
-  it('starts no API that could write the log, whatever its login is called', async () => {
+  it('starts no API that could write the log, and no leader that could not', async () => {
     const dir = makeScratchDir('strict');
     const { trustFile } = developmentTrust(dir);
     const { settings, serverFile } = await developmentOrganisation(dir, trustFile, []);
     const strict = { 'trust-file': trustFile, 'ca-key-file-allowed': true, strict: true };
     const database = await createRoleDatabase();
-    const startAs = (url: string, port: number) => {
+    const startAs = (url: string, port: number, roles = 'api') => {
       const more = { 'drain-delay-seconds': 0, 'listen-port': port, 'database-url': url };
       const all = Object.entries({ ...settings, ...strict, ...more });
       const flags = all.flatMap(([name, value]) => [`--${name}`, String(value)]);
       return startNode(
-        [path.resolve('dist/cli/muster.js'), 'serve', '--roles', 'api', ...flags],
+        [path.resolve('dist/cli/muster.js'), 'serve', '--roles', roles, ...flags],
         {},
       );
     };
@@ -114,6 +114,14 @@ describe('strict mode', () => {
     const [end] = (await once(early, 'exit')) as [number | null];
     expect([end, await heard]).toEqual([1, expect.stringMatching(/may write the event log/)]);
     way.close();
+    // Nor a leader that could not lead: nobody would notice.
+    const control = startAs(database.as('api'), await freePort(), 'leader');
+    const leads = text(control.stdout);
+    const [ended] = (await once(control, 'exit')) as [number | null];
+    expect([ended, await leads]).toEqual([
+      1,
+      expect.stringMatching(/login of MUSTER_DATABASE_URL may not lead: it lacks .*cannot serve/),
+    ]);
     const port = await freePort();
     const child = startAs(database.as('api'), port);
     const client = tlsClient(port, { ca: readFileSync(serverFile, 'utf8') });

@@ -10,6 +10,7 @@ import {
   type EmbeddedPostgres,
 } from '../../src/cli/dev/embedded-postgres.ts';
 import { askDatabase } from '../../src/cli/ask.ts';
+import { databaseProblem, isAway, isPassing } from '../../src/db/errors.ts';
 import { tlsTarget } from '../../src/db/tls.ts';
 import { newAuthority, type Authority, type Pair, type Wanted } from '../support/certificates.ts';
 import { until } from '../support/http-server.ts';
@@ -93,6 +94,21 @@ describe('sslmode=verify-full', () => {
     expect(await tells('verify-full', 'localhost', '&sslrootcert=system')).not.toBe(true);
     // Encrypted, and to whom nobody knows: why strict mode does not take it.
     expect(await tells('require', 'localhost')).toBe(true);
+  });
+
+  it('says what of the URL does not fit the certificate, and that no time mends it', async () => {
+    const told = (query: string): Promise<unknown> =>
+      askDatabase({ url: urlOf('localhost', query), schema: 'public', name: 'tls' }, 'tls', () =>
+        Promise.reject(new Error('let in')),
+      ).catch((error: unknown) => error);
+    const stranger = await told(`sslmode=verify-full${root('other.pem')}`);
+    expect(databaseProblem(stranger)).toMatch(/no authority in sslrootcert .* name the file/);
+    expect([isAway(stranger), isPassing(stranger)]).toEqual([false, true]);
+    await present(await authority.issue(forServer({ cn: 'db', dns: ['db.example'] })));
+    await expect.poll(() => tells('verify-full', 'localhost', root())).not.toBe(true);
+    const misnamed = await told(`sslmode=verify-full${root()}`);
+    expect(databaseProblem(misnamed)).toMatch(/certificate names another host/);
+    expect([isAway(misnamed), isPassing(misnamed)]).toEqual([false, true]);
   });
 
   it('believes nobody under another name', async () => {
