@@ -135,7 +135,10 @@ describe('the dashboard', () => {
     readonly title: string;
     readonly targets?: readonly { readonly expr: string }[];
   }
-  const { panels } = JSON.parse(read('chart/files/dashboard.json')) as { panels: readonly Panel[] };
+  const { panels, templating } = JSON.parse(read('chart/files/dashboard.json')) as {
+    panels: readonly Panel[];
+    templating: { list: readonly { name: string; type: string; query: string }[] };
+  };
 
   it('asks only for metrics and labels that there are', () => {
     const asked = panels.flatMap(({ title, targets = [] }) =>
@@ -143,6 +146,19 @@ describe('the dashboard', () => {
     );
     expect(asked.length).toBeGreaterThan(20);
     expect(asked.filter(([, , wrong]) => wrong.length > 0)).toEqual([]);
+  });
+
+  it('shows one installation at a time, which is chosen from those that there are', () => {
+    const chosen = templating.list.filter(({ type }) => type === 'query');
+    expect(chosen.map(({ name }) => name)).toEqual(TARGET);
+    for (const { query } of chosen)
+      expect(complaints(query.replace(/^label_values\((.*), \w+\)$/, '$1'))).toEqual([]);
+    for (const expr of panels.flatMap(({ targets = [] }) => targets.map((one) => one.expr))) {
+      const selectors = expr.match(/muster_\w+\W{0,2}\w*/g) ?? [];
+      expect(selectors).not.toEqual([]);
+      const own = expr.match(/muster_\w+\{namespace="\$namespace",job="\$job"[,}]/g) ?? [];
+      expect([expr, own.length]).toEqual([expr, selectors.length]);
+    }
   });
 });
 
