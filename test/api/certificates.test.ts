@@ -1,6 +1,7 @@
 /** Identity by client certificates, over real TLS connections to one replica. */
 import 'reflect-metadata';
 import { execFile } from 'node:child_process';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -277,9 +278,13 @@ describe('docs/tls.md', () => {
     const script = page.split('```sh\n').at(1)?.split('```')[0] ?? '';
     await promisify(execFile)('sh', ['-e', '-c', script], { cwd: dir });
     const read = (name: string) => readFileSync(path.join(dir, name), 'utf8');
+    const listener = new X509Certificate(read('server.crt'));
+    expect(listener.verify(new X509Certificate(read('fleet-ca.crt')).publicKey)).toBe(true);
+    expect(listener.checkPrivateKey(createPrivateKey(read('server.key')))).toBe(true);
+    expect(listener.checkHost('muster.example.net')).toBe('muster.example.net');
     const own = await makePki();
-    writeFileSync(own.files.fleetCa, read('fleet-ca.pem'));
-    writeFileSync(own.files.operatorCa, read('operators-ca.pem'));
+    writeFileSync(own.files.fleetCa, read('fleet-ca.crt'));
+    writeFileSync(own.files.operatorCa, read('operator-ca.crt'));
     const other = await startTlsReplica(url, own, {}, { hostnameSuffix: '' });
     const pair = (name: string) => ({ cert: read(`${name}.crt`), key: read(`${name}.key`) });
     const web = other.client(pair('web-01'));

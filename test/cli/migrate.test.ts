@@ -3,6 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Server } from 'node:net';
 import postgres from 'postgres';
 import { migrate } from '../../src/cli/migrate.ts';
+import { replay } from '../../src/cli/replay.ts';
 import { migrate as migrateSchema } from '../../src/db/migrate.ts';
 import { packagedMigrations } from '../../src/db/migration-files.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -98,6 +99,17 @@ describe('muster migrate --check and --plan', () => {
     expect(after.code).toBe(0);
     expect(after.stdout).toContain('wants');
     expect((await run(migrate, ...on, '--plan')).stdout).toBe('-- schema fresh: nothing to do\n');
+  });
+
+  it('say of an older schema what a replay of it says', async () => {
+    const on = await settings();
+    const migrations = packagedMigrations().filter(({ version }) => version <= ALTERS_QUEUE);
+    await migrateSchema({ url: on[1] ?? '', schema: 'fresh', name: 'test' }, { migrations });
+    const check = await run(migrate, ...on, '--check');
+    const said = check.stdout.replace('schema fresh: ', '').trim();
+    expect(said).toMatch(/lacks .*run "muster migrate"/);
+    const replayed = await run(replay, '--verify', ...on);
+    expect([replayed.code, replayed.stderr]).toEqual([2, expect.stringContaining(said)]);
   });
 
   it('say that a newer schema is fine as long as it only adds', async () => {

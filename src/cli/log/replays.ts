@@ -11,7 +11,7 @@ import type { StateRows } from '../../reducer/state/state.ts';
 import { silent } from '../../telemetry.ts';
 import { EXIT, printJson, UsageError, type Io } from '../io.ts';
 import { begin, type Wishes } from './begin.ts';
-import { databaseOf, withSession, type LogSession } from './connect.ts';
+import { databaseOf, withTables, type LogSession } from './connect.ts';
 import { faultLines, isSound } from './pages.ts';
 
 /** Waiting longer means that a process leads and will go on leading. */
@@ -30,7 +30,7 @@ async function fold(
 
 export async function verify(wishes: Wishes, io: Io): Promise<number> {
   const began = performance.now();
-  const { walked, left, found } = await withSession(databaseOf(wishes.database), async (log) => {
+  const { walked, left, found } = await withTables(databaseOf(wishes.database), async (log) => {
     // Of one moment; the log below its head never changes, so it needs no long transaction.
     const stored = await inTransaction(log.session, async (sql) => {
       await sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`;
@@ -84,7 +84,7 @@ export async function rebuild(wishes: Wishes, io: Io): Promise<number> {
   );
   try {
     if (lock === null) throw new UsageError('a process leads: stop all of them first');
-    const { rows, seq } = await withSession(database, async (log) => {
+    const { rows, seq } = await withTables(database, async (log) => {
       const head = await log.run(readHead);
       const { folded } = await fold(log, wishes, head.seq);
       if (!isSound(folded)) {
