@@ -8,7 +8,8 @@ import { limitOf } from '../../src/reducer/planner/limit.ts';
 import { selectorKey } from '../../src/reducer/planner/pin.ts';
 import { reduce } from '../../src/reducer/reduce.ts';
 import { emptyState } from '../../src/reducer/state/state.ts';
-import { MINUTE, timeOf } from '../../src/reducer/time.ts';
+import type { RecordRow } from '../../src/reducer/state/rows.ts';
+import { MINUTE, millisOf, timeOf, UNDER_WAY_MS } from '../../src/reducer/time.ts';
 import { EPOCH } from './support/fleet-spec.ts';
 import { ScriptFleet } from './support/script-fleet.ts';
 import { Script } from './support/script.ts';
@@ -23,6 +24,12 @@ function played(...lines: readonly string[]): Script {
 
 const gatesOf = ({ state }: Script, host: string, id = 'a@1') =>
   state.rollouts.get(id)?.blockers.get(host)?.gates ?? [];
+
+function recordOf({ state }: Script, host: string, id = 'a@1'): RecordRow {
+  const record = state.rollouts.get(id)?.records.get(host);
+  if (record === undefined) throw new Error(`${host} has no record in ${id}`);
+  return record;
+}
 
 /** A tick that comes at this very instant. */
 function tickAt(script: Script, now: number): void {
@@ -138,4 +145,95 @@ it('a silence that was noticed before the host came back is none', () => {
   };
   expect(lost(back - 1)).toBe('reachable');
   expect(lost(back)).toBe('unreachable');
+});
+
+describe('a move whose host is heard and says nothing of it', () => {
+  it('is stuck when its grace is over, and not before', () => {
+    const script = played('channel a', 'wave a a1', 'heartbeat a1 c0', 'declare 1', 'event a1 ack');
+    const due = millisOf(recordOf(script, 'a1').soakDueAt ?? '');
+    const grace = script.state.settings.moveGraceMinutes * MINUTE;
+    script.now = due;
+    script.run('heartbeat a1 c0');
+    tickAt(script, due + grace - 1);
+    expect(recordOf(script, 'a1').stuck).toBe(false);
+    tickAt(script, due + grace);
+    expect(recordOf(script, 'a1').stuck).toBe(true);
+  });
+});
+
+describe('the soak that the control plane gives', () => {
+  /** The soak of a host that is seen on its target for the second time `ms` after its first soak was due. */
+  const soakSeen = (ms: number) => {
+    const script = played('channel a', 'wave a soak=5 a1', 'heartbeat a1 c0', 'declare 1');
+    for (const line of ['event a1 ack', 'heartbeat a1 c1']) script.run(line);
+    const due = millisOf(recordOf(script, 'a1').soakDueAt ?? '');
+    script.now = due + ms - SECOND;
+    script.run('heartbeat a1 c1');
+    return millisOf(recordOf(script, 'a1').soakDueAt ?? '') - due;
+  };
+
+  it('stays while it is not due, and one that is due by now is given anew', () => {
+    expect(soakSeen(-1)).toBe(0);
+    expect(soakSeen(0)).toBe(5 * MINUTE);
+  });
+
+  /** Whether it holds a host that acknowledges `ms` after its dispatch. */
+  const isKept = (ms: number, ...before: readonly string[]) => {
+    const script = played('channel a', 'wave a a1', 'heartbeat a1 c0', 'declare 1', ...before);
+    const receivedAt = timeOf(millisOf(recordOf(script, 'a1').dispatchedAt ?? '') + ms);
+    script.feed({
+      ...{ kind: 'AgentEvent', hostname: 'a1', rolloutId: 'a@1' },
+      event: { kind: 'DispatchAck', seq: 1, currentClosureAtDispatch: 'c0', receivedAt },
+    });
+    return recordOf(script, 'a1').soakDueAt !== null;
+  };
+
+  it('is not of an acknowledgement from before the dispatch', () => {
+    expect(isKept(-1)).toBe(false);
+    expect(isKept(0)).toBe(true);
+  });
+
+  it('nor, where an earlier dispatch had been offered, of one that may have been under way', () => {
+    const offeredBefore = ['offer a1', 'operator withdraw a1'];
+    expect(isKept(UNDER_WAY_MS - 1, ...offeredBefore)).toBe(false);
+    expect(isKept(UNDER_WAY_MS, ...offeredBefore)).toBe(true);
+  });
+});
+
+it.each([
+  [-UNDER_WAY_MS, 'c9'],
+  [-UNDER_WAY_MS + 1, null],
+  [-1, null],
+  [0, 'c9'],
+])('a heartbeat of %i ms after the switch that reports another closure', (ms, contradictedBy) => {
+  const script = played('channel a', 'wave a a1', 'heartbeat a1 c0', 'declare 1');
+  for (const line of ['event a1 ack', 'event a1 completed']) script.run(line);
+  const completed = millisOf(recordOf(script, 'a1').activationCompletedAt ?? '');
+  script.feed({
+    ...{ kind: 'HostReport', hostname: 'a1', at: timeOf(completed + ms), agentVersion: null },
+    ...{ rolloutId: null, currentClosure: 'c9', lastEventSeqByRollout: {} },
+  });
+  expect(recordOf(script, 'a1').contradictedBy).toBe(contradictedBy);
+});
+
+it('a probe that was declared and never reported is silent from the end of the soak on', () => {
+  const script = played('channel a', 'wave a a1', 'heartbeat a1 c0', 'declare 1');
+  for (const line of ['event a1 ack', 'event a1 completed', 'event a1 topology nginx'])
+    script.run(line);
+  const due = millisOf(recordOf(script, 'a1').soakDueAt ?? '');
+  tickAt(script, due - 1);
+  expect(gatesOf(script, 'a1')).toEqual([]);
+  tickAt(script, due);
+  expect(gatesOf(script, 'a1')).toEqual(['probe-silent']);
+});
+
+it('what was signed at the very instant before which signatures are rejected is good', () => {
+  const script = played('channel a', 'wave a a1', 'heartbeat a1 c0', 'declare 1');
+  script.run('operator hold a1');
+  const { signedAt } = script.state.fleet;
+  expect(script.state.rollouts.get('a@1')?.row.signedAt).toBe(signedAt);
+  script.feed({ kind: 'TrustChanged', rejectBefore: signedAt });
+  expect(gatesOf(script, 'a1')).toEqual(['host-hold']);
+  script.feed({ kind: 'TrustChanged', rejectBefore: timeOf(millisOf(signedAt ?? '') + 1) });
+  expect(gatesOf(script, 'a1')).toEqual(['host-hold', 'manifest-rejected']);
 });

@@ -74,3 +74,10 @@ describe.each(ROLLOUT_STATES)('a rollout that is %s', (state) => {
     );
   });
 });
+
+it('a clearance forgets when it failed: it may fail again', () => {
+  const failed = { ...cursor('Failed'), failedAt: at };
+  expect(stepRollout(failed, { kind: 'OperatorClearance', at })).toEqual({
+    ...{ state: 'Active', failedAt: null },
+  });
+});

@@ -1,6 +1,7 @@
 /**
  * Whom a replaced row concerns: what the next planning pass must look at again. Every rule here exists
- * because a gate, a wave or a threshold reads that row; a pass over what is marked equals a full pass.
+ * because a gate, a wave or a threshold reads that row; a pass over what is marked equals a full pass. What
+ * changes with a set of manifests alone (refs, windows, signatures) has none: such a set marks everything.
  */
 import { dispatches as mayDispatch, hasEnded } from '../rollout/states.ts';
 import { markHost } from './dirty.ts';
@@ -14,29 +15,12 @@ export function markChannel(
   row: ChannelRow | null,
 ): void {
   state.dirty.channels.add(name);
-  const current = row?.currentRolloutId ?? null;
-  if (current !== null && before?.freshnessWindow !== row?.freshnessWindow) {
-    state.dirty.rollouts.add(current);
-  }
   if ((before?.pause ?? null) !== (row?.pause ?? null)) markChannelRollouts(state, name);
-  if (
-    before?.currentRolloutId !== row?.currentRolloutId ||
-    before?.declaredRef !== row?.declaredRef ||
-    before?.manifestHash !== row?.manifestHash
-  ) {
-    markGatedChannels(state, name);
-  }
 }
 
 export function markRollout(state: FleetState, before: RolloutRow | null, row: RolloutRow): void {
   state.dirty.progress.add(row.rolloutId);
-  if (
-    before === null ||
-    before.currentWave !== row.currentWave ||
-    before.signedAt !== row.signedAt
-  ) {
-    state.dirty.rollouts.add(row.rolloutId);
-  }
+  if (before?.currentWave !== row.currentWave) state.dirty.rollouts.add(row.rolloutId);
   if (before?.state === row.state) return;
   state.dirty.channels.add(row.channel);
   if (

@@ -12,7 +12,7 @@
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
  *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · trust reject · retire stable@1
  *     enrol web1 nonce=n1 csr=a for=10 (minutes) · tried web1 nonce=n1 · renew web1 csr=b
- *     show · plan · explain web1 · since web1
+ *     presence-lost (when hosts were last heard) · show · plan · explain web1 · since web1
  */
 import type { OperatorCommand, Input } from '../../../src/reducer/input.ts';
 import { explain } from '../../../src/reducer/planner/gates.ts';
@@ -99,6 +99,9 @@ export class Script extends Desk {
         return this.explain(args[0] ?? '');
       case 'since':
         return this.since(args[0] ?? '');
+      case 'presence-lost':
+        this.heard.clear();
+        return [];
       case 'lose-database':
         this.state = emptyState();
         return [];
