@@ -1,20 +1,12 @@
 /** One agent through whole rollouts: what it does to its host, and what it tells the control plane. */
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { HostEvent } from '../../src/reducer/host/events.ts';
 import { timeOf } from '../../src/reducer/time.ts';
-import { BEFORE, TestHost } from './support/host.ts';
+import { BEFORE, type TestHost } from './support/host.ts';
+import { hostsOfTests } from './support/hosts.ts';
 import { releaseInMemory, ROLLOUT, target } from './support/release.ts';
 
-const hosts: TestHost[] = [];
-afterEach(async () => {
-  for (const host of hosts.splice(0)) await host.stop().catch(() => undefined);
-});
-
-function newHost(): TestHost {
-  const host = new TestHost();
-  hosts.push(host);
-  return host;
-}
+const newHost = hostsOfTests();
 
 function kinds(host: TestHost): HostEvent['kind'][] {
   return host.controlPlane.posts.map(({ event }) => event.kind);

@@ -1,21 +1,13 @@
 /** What an agent tells of its probes, and how a soak ends when they are not what they were. */
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { ProbeMode, SubResult } from '../../src/reducer/host/events.ts';
 import { pendingRecord, type HostRecord } from '../../src/reducer/host/record.ts';
 import { soak } from '../../src/agent/soak.ts';
 import { ManualClock } from './support/clock.ts';
-import { SETTINGS, TestHost } from './support/host.ts';
+import { SETTINGS, type TestHost } from './support/host.ts';
+import { hostsOfTests } from './support/hosts.ts';
 
-const hosts: TestHost[] = [];
-afterEach(async () => {
-  for (const host of hosts.splice(0)) await host.stop().catch(() => undefined);
-});
-
-function newHost(): TestHost {
-  const host = new TestHost();
-  hosts.push(host);
-  return host;
-}
+const newHost = hostsOfTests();
 
 /** Status and mode of each result that was posted. */
 function results(host: TestHost): string[] {

@@ -2,21 +2,13 @@
  * Between the line that opens a rollout and the line of its DispatchAck an agent may end at any point. What
  * is offered again must go on, and must never become a second switch.
  */
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { timeOf } from '../../src/reducer/time.ts';
-import { BEFORE, TestHost } from './support/host.ts';
+import { BEFORE, type TestHost } from './support/host.ts';
+import { hostsOfTests } from './support/hosts.ts';
 import { releaseInMemory, ROLLOUT, target } from './support/release.ts';
 
-const hosts: TestHost[] = [];
-afterEach(async () => {
-  for (const host of hosts.splice(0)) await host.stop().catch(() => undefined);
-});
-
-function newHost(): TestHost {
-  const host = new TestHost();
-  hosts.push(host);
-  return host;
-}
+const newHost = hostsOfTests();
 
 /** A host whose first agent ended with the rollout opened, and with its DispatchAck never made. */
 async function endedBeforeAck(): Promise<TestHost> {
