@@ -4,7 +4,8 @@
  * simulated hosts must not mean a thousand syncs).
  *
  * A torn last line is a write that nobody was told of: it is dropped. Any other line that cannot be read is
- * an error, because silently forgetting events is worse than not starting.
+ * an error, because silently forgetting events is worse than not starting. So nothing is written behind torn
+ * text: a write that fails is cut off again, and until that succeeds no other is tried.
  *
  * The file is rewritten without what no longer matters, whole or not at all (a sibling, then a rename),
  * when it is opened and whenever it has doubled.
@@ -33,6 +34,8 @@ export class JournalFile {
   private file: FileHandle;
   private size: number;
   private rewriteAt = REWRITE_ABOVE_BYTES;
+  /** The file may go on beyond `size`: what a failed write left of itself. */
+  private isTorn = false;
   private queue: Waiting[] = [];
   private flushing: Promise<void> | null = null;
 
@@ -47,7 +50,12 @@ export class JournalFile {
     await mkdir(dirname(path), { recursive: true });
     const lines = parse((await readIfThere(path)) ?? '', path);
     const journal = new JournalFile(path, lines, await open(path, 'a'));
-    await journal.rewrite();
+    try {
+      await journal.rewrite();
+    } catch (error) {
+      await journal.file.close();
+      throw error;
+    }
     return journal;
   }
 
@@ -94,15 +102,27 @@ export class JournalFile {
 
   private async write(batch: readonly Waiting[]): Promise<Error | null> {
     try {
+      await this.cutTorn();
       if (this.size > this.rewriteAt) await this.rewrite();
       const text = batch.map((waiting) => waiting.text).join('');
+      this.isTorn = true;
       await this.file.appendFile(text);
       if (batch.some((waiting) => waiting.durable)) await this.file.datasync();
       this.size += Buffer.byteLength(text);
+      this.isTorn = false;
       return null;
     } catch (cause) {
+      // At once, for there may be no next write; what cannot be cut now is by the next, before it writes.
+      await this.cutTorn().catch(() => undefined);
       return new Error(`cannot write the journal ${this.path}: is the disk full?`, { cause });
     }
+  }
+
+  /** Whole lines of a failed write, too: their makers were told that they are not there. */
+  private async cutTorn(): Promise<void> {
+    if (!this.isTorn) return;
+    await this.file.truncate(this.size);
+    this.isTorn = false;
   }
 
   private async rewrite(): Promise<void> {
@@ -114,15 +134,27 @@ export class JournalFile {
       for (const line of kept) texts.push(textOfLine(hostname, line));
     }
     const text = texts.join('');
-    const next = await open(`${this.path}.new`, 'w');
-    await next.writeFile(text);
-    await next.datasync();
-    await next.close();
-    await rename(`${this.path}.new`, this.path);
-    await this.file.close();
-    this.file = await open(this.path, 'a');
+    const former = this.file;
+    this.file = await this.replacedBy(text);
     this.size = Buffer.byteLength(text);
     this.rewriteAt = Math.max(REWRITE_ABOVE_BYTES, 2 * this.size);
+    await former.close();
+  }
+
+  /** The file that took the old one's place; the old one stays, and in use, if that fails. */
+  private async replacedBy(text: string): Promise<FileHandle> {
+    const next = await open(`${this.path}.new`, 'a');
+    try {
+      // Left behind by a rewrite that failed.
+      await next.truncate();
+      await next.appendFile(text);
+      await next.datasync();
+      await rename(`${this.path}.new`, this.path);
+      return next;
+    } catch (error) {
+      await next.close();
+      throw error;
+    }
   }
 }
 

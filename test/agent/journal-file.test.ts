@@ -1,8 +1,9 @@
 /** Journals on disk: what survives, what is refused, what is forgotten on purpose. */
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { JournalFile } from '../../src/agent/journal-file.ts';
 import { Journal, type JournalLine } from '../../src/agent/journal.ts';
 
@@ -147,4 +148,71 @@ test('a rollout that was opened again counts once, from there on', async () => {
   expect(journal.unsent).toMatchObject({ rolloutId: 'stable@a1' });
   expect(journal.record('stable@a1')).toMatchObject({ state: 'Activating', closed: 'abandoned' });
   expect(await read()).toEqual([opened('stable@a1'), ack('stable@a1'), opened('stable@b2')]);
+});
+
+describe('on a full disk', () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  /** What all open files do. */
+  async function files(): Promise<FileHandle> {
+    const some = await open(file);
+    await some.close();
+    return Object.getPrototypeOf(some) as FileHandle;
+  }
+
+  /** Of the next write, or of the one after it, only this share gets there. */
+  async function tearWrite(share: number, after = 0): Promise<void> {
+    const { appendFile } = await files();
+    const spy = vi.spyOn(await files(), 'appendFile');
+    if (after > 0) spy.mockImplementationOnce(appendFile);
+    spy.mockImplementationOnce(async function (this: FileHandle, text) {
+      const whole = String(text);
+      await this.write(whole.slice(0, Math.floor(whole.length * share)));
+      throw new Error('ENOSPC');
+    });
+  }
+
+  test.each([0.3, 0.8])('nothing lands behind what was torn at %d of two lines', async (share) => {
+    await write([opened('stable@a1')]);
+    const journal = await JournalFile.open(file);
+    const [one, other] = [journal.storeOf('web-01'), journal.storeOf('web-02')];
+    await tearWrite(share, 1);
+    const results = await Promise.allSettled([
+      one.append(opened('stable@b2'), false),
+      // What arrives meanwhile goes together in the next write.
+      one.append(ack('stable@b2'), true),
+      other.append(opened('stable@b2'), true),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected']);
+    expect(readFileSync(file, 'utf8').split('\n')).toHaveLength(3);
+    await other.append(opened('stable@c3'), true);
+    await journal.close();
+    expect(await read()).toEqual([opened('stable@a1'), opened('stable@b2')]);
+    expect(await read('web-02')).toEqual([opened('stable@c3')]);
+  });
+
+  test('nothing more is written while torn text cannot be cut off', async () => {
+    await write([opened('stable@a1')]);
+    const journal = await JournalFile.open(file);
+    const store = journal.storeOf('web-01');
+    await tearWrite(0.5);
+    const trouble = new Error('EIO');
+    vi.spyOn(await files(), 'truncate')
+      .mockRejectedValueOnce(trouble)
+      .mockRejectedValueOnce(trouble);
+    const full = 'is the disk full?';
+    await expect(store.append(ack('stable@a1'), true)).rejects.toThrow(full);
+    await expect(store.append(ack('stable@a1'), true)).rejects.toThrow(full);
+    // Ended here, it would begin again: the torn text is its last line.
+    await store.append(ack('stable@a1'), true);
+    await journal.close();
+    expect(await read()).toEqual([opened('stable@a1'), ack('stable@a1')]);
+  });
+
+  test('a rewrite that fails leaves what was there', async () => {
+    await write([opened('stable@a1'), ack('stable@a1')]);
+    await tearWrite(0.5);
+    await expect(JournalFile.open(file)).rejects.toThrow('ENOSPC');
+    expect(await read()).toHaveLength(2);
+  });
 });
