@@ -85,9 +85,7 @@ export class JournalFile {
       };
       this.queue.push({ text, durable, written });
       if (this.flushing !== null) return;
-      this.flushing = this.flush().finally(() => {
-        this.flushing = null;
-      });
+      this.flushing = this.flush();
     });
   }
 
@@ -98,6 +96,8 @@ export class JournalFile {
       const error = await this.write(batch);
       for (const { written } of batch) written(error);
     }
+    // In the same breath: who hears of the last write may append at once, and must find either us or nobody.
+    this.flushing = null;
   }
 
   private async write(batch: readonly Waiting[]): Promise<Error | null> {

@@ -66,6 +66,15 @@ test('comes back as it was written, each host by itself', async () => {
   expect(await read('web-02')).toEqual([opened('stable@b2')]);
 });
 
+test('a line that comes as soon as the one before is written is written, too', async () => {
+  const journal = await JournalFile.open(file);
+  const store = journal.storeOf('web-01');
+  await store.append(opened('stable@a1'), true);
+  await store.append(ack('stable@a1'), true);
+  await journal.close();
+  expect(await read()).toHaveLength(2);
+});
+
 test('a torn last line is dropped, any other broken line is an error', async () => {
   await write([opened('stable@a1'), ack('stable@a1')]);
   appendFileSync(file, '{"host":"web-01","t":"ev');
