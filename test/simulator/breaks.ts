@@ -7,6 +7,7 @@ export const BREAKS = {
   'reply-before-commit': 'an event is answered with 2xx before it is stored',
   'delete-later': 'inputs leave the queue after the commit that applied them, in another one',
   'tables-apart': 'now and then a commit holds the log rows without the rows that follow from them',
+  'commit-void': 'a batch is committed that was reduced onto one which the database refused',
 } as const;
 
 export type BreakName = keyof typeof BREAKS;

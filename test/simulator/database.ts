@@ -65,6 +65,8 @@ export class AwayError extends Error {
   readonly code = 'CONNECTION_CLOSED';
 }
 export class FencedError extends Error {}
+/** The database cannot store what a commit holds: what `isDataError` calls one. */
+export class DataRefusedError extends Error {}
 
 /** As `WRITER_SETTINGS`: a frozen owner's transaction ends. */
 const IDLE_IN_TRANSACTION_MS = 5_000;
@@ -158,8 +160,11 @@ export class Database {
     return id;
   }
 
-  claim(limit: number): readonly ClaimedInput[] {
-    return [...this.data.queue.values()].sort((a, b) => a.id - b.id).slice(0, limit);
+  claim(limit: number, inFlight: readonly number[] = []): readonly ClaimedInput[] {
+    return [...this.data.queue.values()]
+      .filter(({ id }) => !inFlight.includes(id))
+      .sort((a, b) => a.id - b.id)
+      .slice(0, limit);
   }
 
   isQueued(hostname: string): boolean {
@@ -237,6 +242,13 @@ export class Database {
         return heard === undefined ? [] : [{ hostname, at: heard.heardAt }];
       }),
     };
+  }
+
+  /** What a statement of a commit says of a row that cannot be stored: nothing of the transaction takes effect. */
+  refuse(tx: Transaction): never {
+    this.use(tx);
+    tx.isOpen = false;
+    throw new DataRefusedError('a row cannot be stored');
   }
 
   commit(tx: Transaction, batch: Batch): void {

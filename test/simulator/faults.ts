@@ -19,6 +19,7 @@ const BY_CHANCE = {
   'leader-frozen': 0.003,
   'leader-deposed': 0.004,
   'commit-ambiguous': 0.01,
+  'commit-refused': 0.1,
   'dispatch-tampered': 0.05,
   'heartbeat-lies': 0.08,
   'journal-torn': 0.5,
