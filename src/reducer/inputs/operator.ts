@@ -248,11 +248,14 @@ function recordsToWriteOff({ hosts, rollouts }: FleetState, hostname: string) {
 
 /**
  * History of the host, and yet nobody but an operator can answer for it: where it went back, or moved on without
- * this release, its wave may be unproven and its edges stay closed.
+ * this release, its wave may be unproven and its edges stay closed; where it converged over a failing control, no
+ * later result will tell later waves that the control passes.
  */
-function isWaitedFor({ row }: RolloutState, { state, closed }: RecordRow): boolean {
-  if (closed === null) return state === 'Reverted' && dispatches(row.state);
-  return closed === 'abandoned' && isUnderway(row.state);
+function isWaitedFor({ row, failures }: RolloutState, record: RecordRow): boolean {
+  const { state, closed, hostname } = record;
+  if (closed !== null) return closed === 'abandoned' && isUnderway(row.state);
+  const isOutstanding = state === 'Converged' && failures.has(hostname);
+  return (state === 'Reverted' || isOutstanding) && dispatches(row.state);
 }
 
 /** Those in which its record is open. */

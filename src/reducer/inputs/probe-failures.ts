@@ -25,7 +25,7 @@ export function probeFailureChanges(
       changes.push(failing(record, event.probeName, controlId, event.observedAt));
     } else if (!fails && before !== undefined) changes.push(cleared(before));
   }
-  if (event.status === 'pass') clearRest(event, known, changes);
+  if (event.status === 'pass' || event.mode === 'disabled') clearRest(event, known, changes);
   return changes;
 }
 
@@ -56,7 +56,7 @@ function inOrder(known: ReadonlyMap<string, ProbeFailureRow> | undefined): Probe
   return [...(known ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
-/** A passing probe clears the controls that it no longer mentions. */
+/** A probe that passes, or that is no longer run, clears the controls that it does not mention: nobody reports them again. */
 function clearRest(
   event: ProbeResult,
   known: ReadonlyMap<string, ProbeFailureRow> | undefined,

@@ -102,10 +102,10 @@ export function tally(
     if (by === 1) wave.pending.add(record.hostname);
     else wave.pending.delete(record.hostname);
   }
-  if (by === 1 && bucket === 'converged') noteCompletion(wave, record.completedAppliedAt);
+  if (by === 1 && record.state === 'Converged') noteCompletion(wave, record.completedAppliedAt);
 }
 
-// A record never leaves Converged, so the maximum only grows.
+// A record never leaves Converged, so the maximum only grows; nor does an operator who closes it end the wave's soak.
 function noteCompletion(wave: WaveTally, at: Time | null): void {
   if (at !== null && (wave.lastCompletion === null || at > wave.lastCompletion))
     wave.lastCompletion = at;

@@ -59,10 +59,13 @@ export function Host({ name }: { readonly name: string }) {
   );
 }
 
-/** Where it moved on without the release of a rollout that is under way, that may wait for an operator's word. */
-function mayBeWrittenOff({ state, closed, rolloutState }: InRollout): boolean {
+/**
+ * Where it moved on without the release of a rollout that is under way, that may wait for an operator's word; and later
+ * waves do where it converged over a failing control.
+ */
+function mayBeWrittenOff({ state, closed, rolloutState, failures }: InRollout): boolean {
   return closed === undefined
-    ? state !== 'Converged'
+    ? state !== 'Converged' || failures.length > 0
     : closed === 'abandoned' && ['Opening', 'Active', 'Converging'].includes(rolloutState);
 }
 

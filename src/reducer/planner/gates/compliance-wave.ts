@@ -9,11 +9,21 @@ export const complianceWave: Gate = {
     const hosts = [...held.rollout.failures.keys()].filter((name) => counts(held, name));
     return {
       because: `${String(outstanding(held))} enforced failures outstanding in waves before ${String(held.record.wave)}`,
-      releasedBy: 'these probes or controls pass',
+      releasedBy: releasedBy(held, hosts),
       hosts,
     };
   },
 };
+
+/** One that converged reports no more: there only an operator can say that its failures are no reason to wait. */
+function releasedBy({ rollout }: Held, hosts: readonly string[]): string {
+  const passes = 'these probes or controls pass';
+  const over = hosts.filter((name) => rollout.records.get(name)?.state === 'Converged').length;
+  if (over === 0) return passes;
+  const writeOff =
+    'an operator writes off the hosts that converged over them, or a new commit opens the next rollout';
+  return over === hosts.length ? writeOff : `${passes}, and ${writeOff}`;
+}
 
 /** Whose failures count: an open record of an earlier wave that runs the release. */
 function counts({ rollout, record }: Held, hostname: string): boolean {
