@@ -76,6 +76,8 @@ export class LeaderTerm {
   private wakes = 0;
   /** The last commit, over or under way; false: refused, and what was reduced meanwhile is void. */
   private committing: Promise<boolean> = Promise.resolve(true);
+  /** It is: the state is loaded anew, and what will be dropped must not be reduced onto that one. */
+  private isRefused = false;
   /** Batches to take one by one, to find the input that the database refuses. */
   private singly = 0;
 
@@ -128,8 +130,10 @@ export class LeaderTerm {
     while (!signal.aborted) {
       const { seen } = next;
       const batch = await next.inputs;
-      const work = batch.length === 0 ? null : await this.reduceBatch(batch);
+      const isIdle = batch.length === 0 || this.isRefused;
+      const work = isIdle ? null : await this.reduceBatch(batch);
       const isSound = await this.committing;
+      this.isRefused = false;
       this.committing = Promise.resolve(true);
       if (work === null || !isSound) {
         if (batch.length === 0 && isSound) await this.idle(seen, signal);
@@ -207,6 +211,7 @@ export class LeaderTerm {
     } catch (error) {
       if (error instanceof AmbiguousCommitError) await this.explain(progress, work);
       if (!isDataError(error)) throw error;
+      this.isRefused = true;
       await this.isolate(work, error);
       return false;
     }
