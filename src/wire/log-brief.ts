@@ -46,18 +46,20 @@ function factOf(facts: Facts, name: string): unknown {
   return isJsonObject(event) && Object.hasOwn(event, name) ? event[name] : undefined;
 }
 
-/** A decision about one host names it by the row. Members that are undefined are not written. */
-export function dropOwnHost(facts: Record<string, unknown>, row: PayloadRow): void {
-  if (facts['scope'] === 'host' && isOwn(facts['hosts'], row)) facts['hosts'] = undefined;
+/** The facts as they are written: a decision about one host names it by the row. */
+export function writtenFacts(facts: Facts, row: Pick<PayloadRow, 'hostname'>): Facts {
+  if (facts['scope'] !== 'host' || !isOwn(facts['hosts'], row)) return facts;
+  const { hosts: _, ...rest } = facts;
+  return rest;
 }
 
-/** The opposite of `dropOwnHost`. */
+/** The opposite of `writtenFacts`. */
 export function wholeFacts(facts: Facts, row: PayloadRow): Facts {
   const own = facts['scope'] === 'host' && row.hostname !== null && !('hosts' in facts);
   return own ? { ...facts, hosts: [row.hostname] } : facts;
 }
 
-function isOwn(hosts: unknown, { hostname }: PayloadRow): boolean {
+function isOwn(hosts: unknown, { hostname }: Pick<PayloadRow, 'hostname'>): boolean {
   return Array.isArray(hosts) && hosts.length === 1 && hosts[0] === hostname;
 }
 

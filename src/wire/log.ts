@@ -12,9 +12,9 @@ import type { Change } from '../reducer/state/change.ts';
 import {
   brief,
   briefSet,
-  dropOwnHost,
   whole,
   wholeFacts,
+  writtenFacts,
   type Facts,
   type PayloadRow,
 } from './log-brief.ts';
@@ -34,8 +34,7 @@ export function encodePayload(
   if (RESERVED.some((name) => name in payload)) {
     throw new Error(`a log payload may not use the reserved names ${RESERVED.join(', ')}`);
   }
-  const text: Record<string, unknown> = { v: VERSION, ...payload };
-  dropOwnHost(text, row);
+  const text: Record<string, unknown> = { v: VERSION, ...writtenFacts(payload, row) };
   const [only, ...more] = changes;
   if (only !== undefined && more.length === 0 && isOwnRecord(only, row)) {
     text['set'] = briefSet(only.t, only.set, row, payload);

@@ -1,7 +1,7 @@
 /** What operators read over HTTP, over a real leader and the `good` fleet: shapes, pages, filters, reasons. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readLongestIdle } from '../../src/db/measure.ts';
-import { countBlockers } from '../../src/db/overview.ts';
+import { countBlockers } from '../../src/db/blocked.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { EDGE, REF, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
@@ -246,6 +246,7 @@ describe('a host', () => {
     expect(await names('reachability=reachable')).toEqual(['canary-01', 'web-04']);
     expect(await names('state=Pending&channel=edge&limit=2')).toEqual(['canary-01', 'edge-01']);
     expect(await names('state=Failed')).toEqual([]);
+    expect(await names('state=closed')).toEqual([]);
     await heard('stranger-01');
     expect(await names('prefix=stranger')).toEqual(['stranger-01']);
     expect(await names('limit=1&cursor=stable-99')).toEqual(['stranger-01']);
@@ -274,6 +275,26 @@ describe('a dry run', () => {
     const after = await get<{ headSeq: number }>('/v1/fleet');
     expect(after.headSeq).toBe(before.headSeq);
     expect(await get('/v1/channels/edge')).not.toHaveProperty('pause');
+  });
+
+  it('shows rows as they are then written', async () => {
+    interface Row {
+      readonly kind: string;
+      readonly host?: string;
+      readonly payload: Readonly<Record<string, unknown>>;
+    }
+    const { rows } = (await (await dry('/v1/hosts/edge-01/hold')).json()) as { rows: Row[] };
+    const from = (await get<{ headSeq: number }>('/v1/fleet')).headSeq;
+    await command('/v1/hosts/edge-01/hold', 'what if');
+    const { events } = await get<{ events: (Row & { seq: number })[] }>('/v1/events?last=10');
+    const facts = ({ kind, host, payload }: Row) => {
+      const { v: _, set: __, changes: ___, ...told } = payload;
+      return { kind, host, told };
+    };
+    const written = events.filter(({ seq }) => seq > from);
+    expect(rows.map(({ kind }) => kind)).toContain('gate_decision');
+    expect(rows.map(facts)).toEqual(written.map(facts));
+    await command('/v1/hosts/edge-01/release');
   });
 
   it('is refused as the command would be', async () => {

@@ -22,6 +22,7 @@ import {
   type CommandName,
 } from '../../wire/command.ts';
 import { problemCode, ProblemSchema } from '../../wire/problem.ts';
+import { writtenFacts } from '../../wire/log-brief.ts';
 import { storableText } from '../../wire/text.ts';
 import type { ApiDeps } from '../deps.ts';
 import { observedFor } from '../observed.ts';
@@ -190,7 +191,7 @@ async function preview(deps: ApiDeps, input: OperatorInput): Promise<CommandAnsw
 }
 
 function previewed({ kind, hostname, rolloutId, channel, payload }: LogEntry) {
-  const { payload: told, omitted } = inBrief(payload);
+  const { payload: told, omitted } = inBrief(writtenFacts(payload, { hostname }));
   return {
     kind,
     payload: told,
