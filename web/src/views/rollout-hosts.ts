@@ -62,6 +62,8 @@ function keep(id: string, show: (read: RolloutHostsRead) => void): Keeper {
   /** Rows that came while all hosts were read: applied after, whichever page they hit. */
   let early: LogEvent[] | null = null;
   let cut = false;
+  /** Something of which only a new read tells came while all hosts were read. */
+  let again = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const draw = (): void => {
     timer ??= setTimeout(() => {
@@ -70,8 +72,12 @@ function keep(id: string, show: (read: RolloutHostsRead) => void): Keeper {
     }, DRAW_EVERY_MS);
   };
   const readAll = async (): Promise<void> => {
-    if (early !== null) return;
+    if (early !== null) {
+      again = true;
+      return;
+    }
     early = [];
+    again = false;
     try {
       const found = await pages(id, stop.signal);
       ({ hosts, cut } = found);
@@ -85,6 +91,7 @@ function keep(id: string, show: (read: RolloutHostsRead) => void): Keeper {
     } finally {
       early = null;
     }
+    if (again && !stop.signal.aborted) await readAll();
   };
   void readAll();
   return {
@@ -92,6 +99,7 @@ function keep(id: string, show: (read: RolloutHostsRead) => void): Keeper {
     take: (event) => {
       early?.push(event);
       if (apply(hosts, event)) draw();
+      if (isUntold(event)) void readAll();
     },
     stop: () => {
       stop.abort();
@@ -117,6 +125,11 @@ async function pages(
   return { hosts, cut: cursor !== undefined };
 }
 
+/** A row about so many hosts that the stream leaves their names out: whom it concerns only a new read tells. */
+function isUntold({ kind, omitted }: LogEvent): boolean {
+  return kind === 'gate_decision' && omitted?.['hosts'] !== undefined;
+}
+
 /** What a row of the log changes of what is shown; false: nothing. */
 function apply(hosts: Map<string, Known>, { kind, host, payload }: LogEvent): boolean {
   const facts = (payload ?? {}) as Readonly<Record<string, unknown>>;
@@ -127,7 +140,7 @@ function apply(hosts: Map<string, Known>, { kind, host, payload }: LogEvent): bo
       hosts.set(known.name, {
         ...known,
         state: facts['to'],
-        blocked: false,
+        blocked: known.blocked && !isUnblocking(facts),
         // A write-off is a transition to the state that it is in.
         closed: typeof facts['closed'] === 'string' ? facts['closed'] : known.closed,
       });
@@ -144,11 +157,18 @@ function apply(hosts: Map<string, Known>, { kind, host, payload }: LogEvent): bo
     }
     case 'plan_action':
       if (known === undefined) return false;
-      hosts.set(known.name, { ...known, blocked: false });
+      hosts.set(known.name, { ...known, blocked: known.blocked && !isUnblocking(facts) });
       return true;
     default:
       return false;
   }
+}
+
+/** What was noted of the host goes with this row; else a row of its own says so, and what stands stays. */
+function isUnblocking({ changes }: Readonly<Record<string, unknown>>): boolean {
+  return (
+    Array.isArray(changes) && changes.some((change: { t?: unknown }) => change.t === 'blocker')
+  );
 }
 
 function byWave(hosts: Iterable<Known>): WaveHosts[] {
