@@ -1,5 +1,6 @@
 /** Hosts as operators list them: those that the fleet in force declares, and those that ever spoke. */
 import type { Sql } from './driver.ts';
+import { isListedAs, word } from './states.ts';
 
 export interface HostListRow {
   hostname: string;
@@ -12,6 +13,7 @@ export interface HostListRow {
   uptime_secs: number | null;
   rollout_id: string | null;
   state: string | null;
+  closed: string | null;
   target_closure: string | null;
   last_event_seq: number | null;
   probe_failures: number;
@@ -30,7 +32,7 @@ export interface HostFilter {
   /** Names that begin so. */
   readonly prefix: string | null;
   readonly reachability: Reachability | null;
-  /** In the newest rollout of its channel. */
+  /** In the newest rollout of its channel; `closed` is one. */
   readonly state: string | null;
 }
 
@@ -51,7 +53,7 @@ export async function listHosts(sql: Sql, filter: HostFilter): Promise<HostListR
     )
     SELECT n.hostname, coalesce(n.channel, r.channel, '') AS channel, n.closure AS declared,
       h.reported_closure, h.reachability, h.hold IS NOT NULL AS held, p.heard_at, p.uptime_secs,
-      r.rollout_id, r.state, r.target_closure, r.last_event_seq,
+      r.rollout_id, r.state, r.closed, r.target_closure, r.last_event_seq,
       coalesce(f.probes, 0) AS probe_failures, coalesce(f.controls, 0) AS control_failures,
       q.closure IS NOT NULL AS quarantined
     FROM page n
@@ -65,7 +67,7 @@ export async function listHosts(sql: Sql, filter: HostFilter): Promise<HostListR
 
 function pageOf(sql: Sql, filter: HostFilter) {
   const { above, limit, channel, state } = filter;
-  const known = sql`known AS MATERIALIZED (${state === null ? declared(sql, filter) : moving(sql, filter)})`;
+  const known = sql`known AS MATERIALIZED (${state === null ? declared(sql, filter) : moving(sql, filter, state)})`;
   // Who is not declared is in no channel, and so in no newest rollout of one.
   if (channel !== null || state !== null) return sql`${known}, page AS (SELECT * FROM known)`;
   return sql`
@@ -93,13 +95,13 @@ function declared(sql: Sql, filter: HostFilter) {
  * Channel by channel, so that all that is compared stands in an index in order of names: the walk ends with
  * the page, and where few match each index is read once.
  */
-function moving(sql: Sql, filter: HostFilter) {
-  const { above, limit, channel, state } = filter;
+function moving(sql: Sql, filter: HostFilter, state: string) {
+  const { above, limit, channel } = filter;
   return sql`
     SELECT f.* FROM channel c CROSS JOIN LATERAL (
       SELECT d.hostname, d.channel, d.closure FROM declared_host d
       JOIN host_rollout m ON m.rollout_id = c.current_rollout_id AND m.hostname = d.hostname
-      WHERE d.channel = c.channel AND m.hostname > ${above} AND m.state = ${word(sql, state)}
+      WHERE d.channel = c.channel AND m.hostname > ${above} AND ${isListedAs(sql, 'm', state)}
         ${named(sql, filter, 'd')} ${heard(sql, filter, 'd')}
       ORDER BY m.hostname LIMIT ${limit}
     ) f ${channel === null ? sql`` : sql`WHERE c.channel = ${channel}`} ORDER BY f.hostname LIMIT ${limit}`;
@@ -107,12 +109,6 @@ function moving(sql: Sql, filter: HostFilter) {
 
 function named(sql: Sql, { prefix }: HostFilter, from: 'd' | 's') {
   return prefix === null ? sql`` : sql`AND starts_with(${sql.unsafe(from)}.hostname, ${prefix})`;
-}
-
-/** Written into the text: a plan for any state would be the one for a frequent state. */
-function word(sql: Sql, of: string | null) {
-  if (of === null || !/^[A-Za-z]+$/.test(of)) throw new Error('a state is one word');
-  return sql.unsafe(`'${of}'`);
 }
 
 /** Of a host that never spoke there may be no row. */

@@ -1,5 +1,6 @@
 /** Rollouts as operators list them. Walked by key, newest first. */
 import type { Sql } from './driver.ts';
+import { isListedAs } from './states.ts';
 
 export interface RolloutListRow {
   rollout_id: string;
@@ -40,7 +41,8 @@ function lastChange(sql: Sql) {
 export async function listRollouts(sql: Sql, filter: RolloutFilter): Promise<RolloutListRow[]> {
   const { belowOrdinal, limit, channel, state, hosts } = filter;
   const states = sql`
-    (SELECT coalesce(json_object_agg(hr.hostname, hr.state)::text, '{}')
+    (SELECT coalesce(json_object_agg(hr.hostname,
+        CASE WHEN hr.closed IS NULL THEN hr.state ELSE 'closed' END)::text, '{}')
       FROM host_rollout hr WHERE hr.rollout_id = o.rollout_id)`;
   const size = sql`
     (SELECT count(*) FROM (SELECT FROM host_rollout hr WHERE hr.rollout_id = o.rollout_id
@@ -156,6 +158,6 @@ export async function listRolloutHosts(
     WHERE hr.rollout_id = ${rolloutId} AND (hr.wave, hr.hostname) > (${above[0]}, ${above[1]})
       ${all ? sql`` : sql`AND hr.dispatched_at IS NOT NULL`}
       ${wave === null ? sql`` : sql`AND hr.wave = ${wave}`}
-      ${state === null ? sql`` : sql`AND hr.state = ${state}`}
+      ${state === null ? sql`` : sql`AND ${isListedAs(sql, 'hr', state)}`}
     ORDER BY hr.wave, hr.hostname LIMIT ${limit}`;
 }

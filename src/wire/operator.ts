@@ -3,6 +3,13 @@ import { Type, type Static } from '@sinclair/typebox';
 import { OmittedSchema } from './log-event.ts';
 import { Count, Instant, NextCursor, Text } from './parts.ts';
 
+const Closed = Type.Optional(
+  Type.String({
+    description:
+      'Why its record is closed: nobody waits for it, and lists and counts have it under `closed`, not under its last state.',
+  }),
+);
+
 export const RolloutListSchema = Type.Object(
   {
     rollouts: Type.Array(
@@ -16,7 +23,8 @@ export const RolloutListSchema = Type.Object(
         createdAt: Instant,
         hostStates: Type.Optional(
           Type.Record(Text, Text, {
-            description: 'Host name to its state; absent with hosts=false.',
+            description:
+              'Host name to its state, `closed` if its record is; absent with hosts=false.',
           }),
         ),
       }),
@@ -55,7 +63,7 @@ export const RolloutHostsSchema = Type.Object(
         targetClosureHash: Text,
         targetChannelRef: Text,
         state: Text,
-        closed: Type.Optional(Text),
+        closed: Closed,
         dispatchedAt: Type.Optional(
           Type.String({
             description: 'RFC 3339, UTC. Absent: not dispatched (with all=true only).',
@@ -202,6 +210,7 @@ export const HostListSchema = Type.Object(
         verifiedEventCount: Count,
         lastUptimeSecs: Type.Optional(Type.Number()),
         rolloutState: Type.Optional(Text),
+        closed: Closed,
         pendingReboot: Type.Boolean(),
         quarantinedClosure: Type.Optional(Text),
         outstandingHealthFailures: Count,

@@ -29,4 +29,6 @@ const ROLLOUT_STATES = {
 
 /** In the order a host goes through them. */
 export const HOST_STATE_NAMES: readonly HostState[] = Object.values(HOST_STATES);
+/** As they are counted and listed: a closed record is `closed`, whatever state it was in. */
+export const LISTED_STATES: readonly (HostState | 'closed')[] = [...HOST_STATE_NAMES, 'closed'];
 export const ROLLOUT_STATE_NAMES: readonly RolloutState[] = Object.values(ROLLOUT_STATES);

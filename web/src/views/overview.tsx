@@ -234,7 +234,9 @@ function FoundHosts({ list }: { readonly list: HostList | null }) {
         {list?.hosts.map((host) => (
           <li key={host.hostname}>
             <a href={links.host(host.hostname)}>{host.hostname}</a>{' '}
-            {host.rolloutState === undefined ? null : <State name={host.rolloutState} />}{' '}
+            {host.rolloutState === undefined ? null : (
+              <State name={host.closed === undefined ? host.rolloutState : 'closed'} />
+            )}{' '}
             <span class="muted">
               {host.channel}, {host.reachability}
               {host.held ? ', held' : ''}

@@ -1,7 +1,7 @@
 /** All hosts, in the shape that NixFleet's tools know. */
 import { Type } from '@sinclair/typebox';
 import { listHosts, REACHABILITIES, type HostListRow } from '../../../db/hosts.ts';
-import { HOST_STATE_NAMES } from '../../../wire/states.ts';
+import { LISTED_STATES } from '../../../wire/states.ts';
 import { isHostname } from '../../../wire/ids.ts';
 import { HostListSchema, type HostList } from '../../../wire/operator.ts';
 import type { ApiDeps } from '../../deps.ts';
@@ -27,7 +27,7 @@ const Query = Type.Object({
   prefix: Type.Optional(Type.String({ description: 'Names that begin so.' })),
   state: Type.Optional(
     Type.String({
-      description: `In the newest rollout of its channel: one of ${HOST_STATE_NAMES.join(', ')}.`,
+      description: `In the newest rollout of its channel: one of ${LISTED_STATES.join(', ')}.`,
     }),
   ),
   reachability: Type.Optional(Type.String({ description: `One of ${REACHABILITIES.join(', ')}.` })),
@@ -60,7 +60,7 @@ async function hosts({ pool }: ApiDeps, query: Filter): Promise<HostList> {
     channel: channelFilter(query.channel),
     prefix: prefixOf(query.prefix),
     reachability: choiceOf('reachability', query.reachability, REACHABILITIES),
-    state: choiceOf('state', query.state, HOST_STATE_NAMES),
+    state: choiceOf('state', query.state, LISTED_STATES),
   };
   const rows = await pool.run((sql) => listHosts(sql, filter));
   const last = rows.length === limit ? rows.at(-1) : undefined;
@@ -77,7 +77,8 @@ function prefixOf(prefix: string | undefined): string | null {
 }
 
 function hostOf(row: HostListRow): HostList['hosts'][number] {
-  const pending = row.state === 'Activating' || row.state === 'Deferred';
+  const open = row.closed === null ? row.state : null;
+  const pending = open === 'Activating' || open === 'Deferred';
   return {
     hostname: row.hostname,
     channel: row.channel,
@@ -85,7 +86,7 @@ function hostOf(row: HostListRow): HostList['hosts'][number] {
     outstandingComplianceFailures: row.control_failures,
     outstandingRuntimeGateErrors: 0,
     verifiedEventCount: row.last_event_seq ?? 0,
-    pendingReboot: row.state === 'Deferred',
+    pendingReboot: open === 'Deferred',
     outstandingHealthFailures: row.probe_failures,
     reachability: row.reachability ?? 'never',
     held: row.held,
@@ -97,6 +98,7 @@ function hostOf(row: HostListRow): HostList['hosts'][number] {
       lastRolloutId: row.rollout_id,
       lastUptimeSecs: row.uptime_secs,
       rolloutState: row.state,
+      closed: row.closed,
       quarantinedClosure: row.quarantined ? row.declared : null,
     }),
   };

@@ -10,7 +10,7 @@ import {
 } from '../../../db/rollouts.ts';
 import { readTail } from '../../../eventlog/tail.ts';
 import { formatCursor, parseCursor, WholeSchema } from '../../../wire/log-event.ts';
-import { HOST_STATE_NAMES, ROLLOUT_STATE_NAMES } from '../../../wire/states.ts';
+import { LISTED_STATES, ROLLOUT_STATE_NAMES } from '../../../wire/states.ts';
 import {
   LifecycleSchema,
   RolloutEventsSchema,
@@ -62,7 +62,7 @@ const HostsQuery = Type.Object({
   ...PAGE_PARAMS,
   all: Flag('true: hosts that were not dispatched too.'),
   wave: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000 })),
-  state: Type.Optional(Type.String({ description: `One of ${HOST_STATE_NAMES.join(', ')}.` })),
+  state: Type.Optional(Type.String({ description: `One of ${LISTED_STATES.join(', ')}.` })),
 });
 
 const EventsQuery = Type.Object({ ...PAGE_PARAMS, whole: Type.Optional(WholeSchema) });
@@ -241,7 +241,7 @@ async function rolloutHosts(deps: ApiDeps, id: string, query: HostsFilter): Prom
       limit,
       all: query.all === 'true',
       wave: query.wave ?? null,
-      state: choiceOf('state', query.state, HOST_STATE_NAMES),
+      state: choiceOf('state', query.state, LISTED_STATES),
     }),
   );
   const last = rows.length === limit ? rows.at(-1) : undefined;

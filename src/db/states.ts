@@ -1,0 +1,18 @@
+/** A host's state in a rollout as operators count and list it. */
+import type { Sql } from './driver.ts';
+
+/**
+ * Of the `host_rollout` row called `of`: closed records apart, since nobody waits for them. The state stands in the
+ * text: a plan for any state would be the one for a frequent state.
+ */
+export function isListedAs(sql: Sql, of: 'm' | 'hr', state: string) {
+  const row = sql.unsafe(of);
+  if (state === 'closed') return sql`${row}.closed IS NOT NULL`;
+  return sql`${row}.state = ${word(sql, state)} AND ${row}.closed IS NULL`;
+}
+
+/** One word that a statement may hold as it is. */
+export function word(sql: Sql, of: string) {
+  if (!/^[A-Za-z]+$/.test(of)) throw new Error('a state is one word');
+  return sql.unsafe(`'${of}'`);
+}
