@@ -165,6 +165,12 @@ export const DeferralListSchema = Type.Object(
 export const LeaderSchema = Type.Object(
   {
     epoch: Type.Integer({ description: 'Leadership term; it only grows.' }),
+    leading: Type.Optional(
+      Type.Boolean({
+        description:
+          "Whether a process holds the leader's lock now. false: nobody leads, and `holder` was the last who did.",
+      }),
+    ),
     holder: Type.String({ description: 'The process that took the term.' }),
     address: Text,
     version: Text,
@@ -182,6 +188,7 @@ export const LeaderSchema = Type.Object(
     examples: [
       {
         epoch: 3,
+        leading: true,
         holder: 'muster-0',
         address: 'http://10.0.0.7:8080',
         version: '0.1.0',

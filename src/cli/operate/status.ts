@@ -31,6 +31,8 @@ export const STATUS: OperatorNoun = {
 
 /** Three ticks without a commit: nobody leads, or the leader is stuck. */
 const SILENT_SECS = 45;
+/** A tick and five seconds: with the lock free so long it was no handover. */
+const MISSED_SECS = 20;
 /** Far beyond what a handover leaves behind. */
 const LATE_SECS = 30;
 
@@ -57,7 +59,7 @@ function alarmsOf(
 ): string[] {
   const alarms: string[] = [];
   const silent = leader.lastCommitAgeSeconds ?? 0;
-  if (silent > SILENT_SECS)
+  if (silent > (leader.leading === false ? MISSED_SECS : SILENT_SECS))
     alarms.push(`no commit for ${String(Math.round(silent))} s: nobody leads`);
   if (queue.oldestSeconds > LATE_SECS) {
     alarms.push(`an input has waited for ${String(Math.round(queue.oldestSeconds))} s`);
@@ -86,6 +88,15 @@ function alarmsOf(
   return alarms;
 }
 
+/** A name alone would be read as one that leads, be it dead. */
+function leaderText({ holder, epoch, leading, since, lastCommitAt }: Leader, now: number): string {
+  const term = `${holder}, epoch ${String(epoch)}`;
+  const commit = `last commit ${age(lastCommitAt, now)} ago`;
+  return leading === false
+    ? `nobody leads; the last was ${term}, ${commit}`
+    : `${term}, for ${age(since, now)}, ${commit}`;
+}
+
 interface Screen {
   readonly fleet: Fleet;
   readonly leader: Leader;
@@ -99,10 +110,7 @@ function print(desk: Desk, { fleet, leader, queue, channels, alarms }: Screen): 
   const line = (name: string, text: string): void => {
     io.stdout.write(`${paint('dim', name.padEnd(10))}${text}\n`);
   };
-  line(
-    'leader',
-    `${leader.holder}, epoch ${String(leader.epoch)}, for ${age(leader.since, now())}`,
-  );
+  line('leader', leaderText(leader, now()));
   line(
     'queue',
     `${String(queue.rows)} waiting, ${String(queue.dead)} dead; log at ${String(fleet.headSeq)}`,

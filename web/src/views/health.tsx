@@ -34,10 +34,15 @@ function Leading({ leader }: { readonly leader: Leader }) {
   return (
     <>
       <p aria-live="polite">
-        <strong class="leader">{leader.holder}</strong> leads since <When at={leader.since} />, term{' '}
-        {leader.epoch}.
+        <strong class="leader">{leader.holder}</strong>{' '}
+        {leader.leading === false ? 'led last, from' : 'leads since'} <When at={leader.since} />,
+        term {leader.epoch}.
       </p>
-      {age !== undefined && age > LATE_SECONDS ? (
+      {leader.leading === false ? (
+        <p class="problem" role="alert">
+          Nobody leads now{age === undefined ? '' : `: the last commit was ${span(age)} ago`}.
+        </p>
+      ) : age !== undefined && age > LATE_SECONDS ? (
         <p class="problem" role="alert">
           No commit for {span(age)}: no process leads, or its database does not answer.
         </p>

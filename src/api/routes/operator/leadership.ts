@@ -1,4 +1,5 @@
 /** Who leads, and whether the queue keeps up. */
+import { leaderLockHolder } from '../../../db/lock.ts';
 import { listDeadInputs, readLeader, readQueue } from '../../../db/overview.ts';
 import { LeaderSchema, QueueSchema, type Leader, type Queue } from '../../../wire/overview.ts';
 import type { ApiDeps } from '../../deps.ts';
@@ -28,12 +29,15 @@ export function addLeadership(scope: Scope, deps: ApiDeps): void {
 }
 
 async function leader({ pool }: ApiDeps): Promise<Leader> {
-  const row = await pool.run(readLeader);
+  const [row, lock] = await pool.run((sql) =>
+    Promise.all([readLeader(sql), leaderLockHolder(sql)]),
+  );
   if (row === null)
     throw new Refusal('not-ready', 'no process has ever led; start one with the role leader');
   const { headSeq, lastCommitAt, lastCommitMsAgo, ...term } = row;
   return {
     ...term,
+    leading: lock !== null,
     headSeq: headSeq ?? 0,
     ...present({
       lastCommitAt,
