@@ -2,18 +2,8 @@
  * Counts over the whole installation, for the overview and for metrics. Each statement walks at most one row
  * a host, tens of milliseconds at 100,000; nobody asks more often than every few seconds.
  */
+import { toCounts, type Counted, type Counts } from './counts.ts';
 import type { Sql } from './driver.ts';
-
-export type Counts = Readonly<Record<string, number>>;
-
-interface Counted {
-  readonly name: string;
-  readonly n: number;
-}
-
-function toCounts(rows: readonly Counted[]): Counts {
-  return Object.fromEntries(rows.map(({ name, n }) => [name, n]));
-}
 
 /** Rollouts by state; tombstones are history. */
 export async function countRollouts(sql: Sql): Promise<Counts> {
@@ -53,30 +43,6 @@ export async function countReachability(sql: Sql): Promise<Counts> {
     await sql<Counted[]>`
       SELECT coalesce(h.reachability, 'never') AS name, count(*)::int AS n
       FROM declared_host d LEFT JOIN host h USING (hostname) GROUP BY 1 ORDER BY 1`,
-  );
-}
-
-/**
- * Hosts that each gate or remark holds in the newest rollout of their channel, as `countHosts` counts states:
- * what a superseded rollout noted of its hosts holds nobody. Counted by set of gates first: there are a
- * handful of sets, however many hosts, and taking 100,000 of them apart one by one takes three times as long.
- * Beside what was noted, who fell silent on its way (`UNREACHABLE_MOVE` of the core).
- */
-export async function countBlockers(sql: Sql): Promise<Counts> {
-  return toCounts(
-    await sql<Counted[]>`
-      SELECT gate AS name, sum(n)::int AS n
-      FROM (SELECT b.gates::text AS gates, count(*) AS n FROM channel c
-          JOIN host_blocker b ON b.rollout_id = c.current_rollout_id GROUP BY 1) sets,
-        LATERAL (SELECT DISTINCT split_part(key, ':', 1) AS gate
-          FROM json_array_elements_text(sets.gates::json) AS key) gates
-      GROUP BY 1
-      UNION ALL
-      SELECT 'unreachable-move', count(*)::int FROM channel c
-        JOIN host_rollout r ON r.rollout_id = c.current_rollout_id JOIN host h USING (hostname)
-        WHERE r.closed IS NULL AND r.state IN ('Activating', 'Soaking')
-          AND h.reachability = 'unreachable' HAVING count(*) > 0
-      ORDER BY 1`,
   );
 }
 

@@ -11,7 +11,7 @@ export const BlockerSchema = Type.Object(
     since: Type.Optional(
       Type.String({
         description:
-          'Since when this key holds without a break, RFC 3339; of many hosts, the longest.',
+          'Since when this key holds without a break, RFC 3339; of many hosts, the longest. Of a full budget that holds beside other gates: since when it is full, as far as the rows tell.',
       }),
     ),
     because: Type.String({ description: 'A sentence with the numbers.' }),
@@ -86,6 +86,12 @@ export const HostDetailSchema = Type.Object(
     blockers: Type.Array(BlockerSchema, {
       description: 'Every reason for which it does not move now, in its newest rollout.',
     }),
+    next: Type.Optional(
+      Type.Array(BlockerSchema, {
+        description:
+          'Brakes of operators that hold nothing of it now, and would hold whatever comes next. Absent: none.',
+      }),
+    ),
     rollouts: Type.Array(
       Type.Object({
         ...RolloutRef,

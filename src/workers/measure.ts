@@ -2,13 +2,9 @@
  * Counts the fleet for metrics. Only the process that works does it, so that many replicas do not count the
  * same rows; when it stops working its numbers go, and another process's take their place.
  */
-import {
-  countBlockers,
-  countHosts,
-  countReachability,
-  countRollouts,
-  type Counts,
-} from '../db/overview.ts';
+import { countBlockers } from '../db/blocked.ts';
+import type { Counts } from '../db/counts.ts';
+import { countHosts, countReachability, countRollouts } from '../db/overview.ts';
 import { countPauses, readFreshness, readHorizon, readLongestIdle } from '../db/measure.ts';
 import type { Pool } from '../db/pool.ts';
 import { MEASURED, type GaugeName, type Metrics } from '../telemetry.ts';

@@ -37,6 +37,95 @@ describe('hosts that one gate holds for reasons of their own', () => {
     expect(group).toMatchObject({ count: 2, held: ['a2', 'a3'] });
     expect(group?.why).toMatchObject({ because: blockers(script, 'a2')[0]?.because, total: 1 });
   });
+
+  it('are counted whole, however few are asked and told', () => {
+    const hosts = Array.from({ length: 60 }, (_, i) => `a${String(i)}`);
+    const script = played('channel a', `wave a soak=0 ${hosts.join(' ')}`, 'heartbeat * c0');
+    for (const host of hosts) script.run(`operator hold ${host}`);
+    script.run('declare 1');
+    const group = ofRollout(script, 'host-hold');
+    expect(group).toMatchObject({ count: 60, why: { total: 60 } });
+    expect(group?.held).toHaveLength(50);
+    expect(group?.why.because).toMatch(/; and 55 more$/);
+  });
+});
+
+describe('a full budget of a host that something else holds too', () => {
+  const TWO_WAVES = ['channel a', 'wave a soak=0 a1 a2', 'wave a soak=0 a3', 'heartbeat * c0'];
+  const budgetOf = (script: Script, host: string) =>
+    blockers(script, host).find(({ gate }) => gate === 'disruption-budget');
+
+  it('holds it since it is full, and counts in its rollout', () => {
+    const script = played('budget all max=1', ...TWO_WAVES, 'declare 1');
+    const granted = script.state.live.get('a@1')?.dispatches.get('a1')?.enqueuedAt;
+    expect(budgetOf(script, 'a3')).toMatchObject({ since: granted, total: 1 });
+    expect(ofRollout(script, 'disruption-budget')).toMatchObject({
+      ...{ count: 2, held: ['a2', 'a3'] },
+      why: { since: granted },
+    });
+    script.run('wait 5m');
+    script.run('event a1 ack');
+    // a2 waits for nothing else: no slot was free since.
+    expect(budgetOf(script, 'a3')?.since).toBe(granted);
+  });
+
+  it('is dated by who is in flight where nobody waits for it alone', () => {
+    const script = played('budget all max=1', ...TWO_WAVES, 'declare 1', 'event a1 ack');
+    const acked = script.state.live.get('a@1')?.records.get('a1')?.lastAcceptedAt;
+    script.run('operator pause');
+    expect(budgetOf(script, 'a3')?.since).toBe(acked);
+  });
+});
+
+describe('a host that waits for a reboot', () => {
+  const STAGED = [
+    ...['channel a', 'wave a soak=0 a1 a2', 'heartbeat * c0', 'declare 1'],
+    ...['event a1 ack', 'event a1 deferred'],
+  ];
+
+  it('is told since when, and what releases it', () => {
+    const script = played(...STAGED);
+    const since = script.state.live.get('a@1')?.records.get('a1')?.lastAcceptedAt;
+    const [why, ...others] = blockers(script, 'a1');
+    expect(others).toEqual([]);
+    expect(why).toMatchObject({ gate: 'reboot-pending', since, hosts: ['a1'], total: 1 });
+    expect(why?.because).toMatch(/takes effect with a reboot/);
+    expect(why?.releasedBy).toMatch(/^a reboot of the host/);
+    expect(why?.behind[0]?.doing).toBe(`staged, waits for a reboot since ${String(since)}`);
+    for (const line of ['event a2 ack', 'event a2 deferred']) script.run(line);
+    expect(ofRollout(script, 'reboot-pending')).toMatchObject({
+      ...{ count: 2, held: ['a1', 'a2'] },
+      why: { since, total: 2, hosts: ['a1', 'a2'] },
+    });
+    script.run('event a1 completed');
+    expect(blockers(script, 'a1')).toEqual([]);
+  });
+});
+
+describe('a host that waits for nothing', () => {
+  const CONVERGED = [
+    ...['channel a', 'wave a soak=0 a1', 'heartbeat * c0', 'declare 1'],
+    ...['event a1 ack', 'event a1 completed', 'event a1 converged'],
+  ];
+  const next = ({ state, now }: Script) => whyHost(state, 'a1', now).next;
+
+  it('is told what an operator stopped for whatever comes next', () => {
+    const script = played(...CONVERGED);
+    expect(next(script)).toEqual([]);
+    for (const line of ['operator hold a1', 'operator pause a', 'operator pause']) script.run(line);
+    const { host } = whyHost(script.state, 'a1', script.now);
+    expect(blockers(script, 'a1')).toEqual([]);
+    expect(next(script)).toMatchObject([
+      { key: 'paused:fleet', releasedBy: 'an operator resumes the fleet' },
+      { key: 'paused:channel' },
+      { key: 'host-hold', since: host?.hold?.at },
+    ]);
+    script.run('declare 2');
+    expect(blockers(script, 'a1').map(({ key }) => key)).toEqual(
+      expect.arrayContaining(['host-hold', 'paused:channel', 'paused:fleet']),
+    );
+    expect(next(script)).toEqual([]);
+  });
 });
 
 describe('a host behind a gate', () => {
@@ -54,7 +143,7 @@ describe('a host behind a gate', () => {
     );
     const [why] = blockers(script, 'a1').filter(({ gate }) => gate === 'channel-edges');
     expect(why?.behind).toMatchObject([{ hostname: 'b1', state: 'Deferred' }]);
-    expect(why?.behind[0]?.doing).toMatch(/waits for a reboot in b@2$/);
+    expect(why?.behind[0]?.doing).toMatch(/waits for a reboot since \S+ in b@2$/);
   });
 });
 

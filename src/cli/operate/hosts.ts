@@ -24,7 +24,10 @@ export const HOSTS: OperatorNoun = {
       about: 'Hosts by name',
       options: {
         channel: { value: 'NAME', about: 'declared on this channel' },
-        state: { value: 'STATE', about: 'in this state in the newest rollout of its channel' },
+        state: {
+          value: 'STATE',
+          about: 'in this state in the newest rollout of its channel; closed: nobody waits for it',
+        },
         reachability: { value: 'HOW', about: 'never, reachable or unreachable' },
         prefix: { value: 'TEXT', about: 'whose name begins so' },
         limit: { value: 'N', about: 'this many (default 100)' },
@@ -78,7 +81,7 @@ async function list(desk: Desk): Promise<number> {
     return EXIT.ok;
   }
   const rows = found.hosts.map((host): (string | Cell)[] => [
-    { text: host.rolloutState ?? '-', tone: toneOf(host.rolloutState ?? '') },
+    stateCell(host.closed ?? host.rolloutState ?? '-'),
     { text: host.reachability, tone: toneOf(host.reachability) },
     age(host.lastCheckinAt, now()),
     host.channel === '' ? '-' : host.channel,
@@ -90,6 +93,10 @@ async function list(desk: Desk): Promise<number> {
     io.stderr.write('muster: there are more; give --limit, or narrow the list\n');
   }
   return EXIT.ok;
+}
+
+function stateCell(text: string): Cell {
+  return { text, tone: toneOf(text) };
 }
 
 function hostOf(desk: Desk): Promise<HostDetail> {
@@ -130,20 +137,34 @@ async function show(desk: Desk): Promise<number> {
 }
 
 async function explain(desk: Desk): Promise<number> {
-  const { blockers, hostname, rollouts } = await hostOf(desk);
+  const { blockers, hostname, rollouts, next = [] } = await hostOf(desk);
   const { io } = desk;
-  if (desk.json) printObject(desk, blockers);
-  else if (blockers.length === 0) {
-    const [newest] = rollouts;
-    const stands =
-      newest === undefined ? 'it is in no rollout' : `it is ${newest.state} in ${newest.rolloutId}`;
-    io.stdout.write(`nothing holds ${hostname}: ${stands}\n`);
-    for (const { probeName, controlId, since } of newest?.failures ?? []) {
-      const what = controlId === undefined ? probeName : `${probeName} ${controlId}`;
-      io.stdout.write(`    ${what} fails since ${since}\n`);
-    }
-  } else for (const blocker of blockers) io.stdout.write(blockerText(desk, blocker));
-  return blockers.length === 0 ? EXIT.ok : EXIT.no;
+  const all = [...blockers, ...next];
+  if (desk.json) printObject(desk, all);
+  else {
+    if (blockers.length === 0) io.stdout.write(unheldText(hostname, rollouts[0], next.length > 0));
+    for (const blocker of all) io.stdout.write(blockerText(desk, blocker));
+  }
+  return all.length === 0 ? EXIT.ok : EXIT.no;
+}
+
+/** `brakes`: something holds what comes next; it follows. */
+function unheldText(
+  hostname: string,
+  newest: HostDetail['rollouts'][number] | undefined,
+  brakes: boolean,
+): string {
+  const stands =
+    newest === undefined
+      ? 'it is in no rollout'
+      : `it is ${newest.closed ?? newest.state} in ${newest.rolloutId}`;
+  const failures = (newest?.failures ?? []).map(({ probeName, controlId, since }) => {
+    const what = controlId === undefined ? probeName : `${probeName} ${controlId}`;
+    return `    ${what} fails since ${since}\n`;
+  });
+  const held = brakes ? ' now' : '';
+  const next = brakes ? 'whatever comes next is held:\n' : '';
+  return `nothing holds ${hostname}${held}: ${stands}\n${failures.join('')}${next}`;
 }
 
 function blockerText({ paint, now }: Desk, blocker: Blocker): string {

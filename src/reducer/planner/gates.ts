@@ -19,7 +19,7 @@ import { rolloutHalted } from './gates/rollout-halted.ts';
 import { wavePromotion } from './gates/wave-promotion.ts';
 import { hasEnded } from '../rollout/states.ts';
 import type { FleetState } from '../state/state.ts';
-import type { Millis } from '../time.ts';
+import type { Millis, Time } from '../time.ts';
 
 const GATES: readonly Gate[] = [
   rolloutHalted,
@@ -67,6 +67,11 @@ export function gatesOnGranted(held: Held): readonly string[] {
   );
 }
 
+/** What an operator stopped that would hold this host's next dispatch too, whatever it has now. */
+export function brakesOn(held: Held): readonly string[] {
+  return [paused, hostHold].flatMap((gate) => gate.keys(held));
+}
+
 /** The numbers and hosts behind one gate key of one host; null for a key or host that is unknown. */
 export function explain(
   state: FleetState,
@@ -79,6 +84,12 @@ export function explain(
   const held = heldAt(state, at.rolloutId, at.hostname, now);
   if (gate === undefined || held === null) return null;
   return { gate: gate.name, ...listed(gate.explain(held, colon < 0 ? '' : key.slice(colon + 1))) };
+}
+
+/** Since when a gate holds that was not noted of the host; null for a key of no gate, or where no row tells. */
+export function sinceByRows(held: Held, key: string): Time | null {
+  const [, subject = ''] = key.split(':', 2);
+  return gateOf(key)?.since?.(held, subject) ?? null;
 }
 
 /** Whether all hosts that this key holds are held for one reason; a key of no gate is a remark on one host. */

@@ -17,6 +17,14 @@ export const UNACKNOWLEDGED = 'dispatch-unacknowledged';
 /** A host that went silent in mid-switch, or in its soak. No row of the log says so: it is read off its reachability. */
 export const UNREACHABLE_MOVE = 'unreachable-move';
 
+/** A host that staged its release and waits for a reboot. No row of the log says so: it is read off its record. */
+export const REBOOT_PENDING = 'reboot-pending';
+
+/** Since when, by this clock: a staged record takes no word but the one that ends it. Null of all others. */
+export function rebootPendingSince({ closed, state, ...record }: RecordRow): Time | null {
+  return closed === null && state === 'Deferred' ? record.lastAcceptedAt : null;
+}
+
 /** Since when such a host is not heard; null of all others, and of a record that is not on its way. */
 export function unreachableSince({ hosts }: FleetState, record: RecordRow): Time | null {
   const { closed, state, hostname } = record;
@@ -82,6 +90,12 @@ function remarkOn(rollout: RolloutState, record: RecordRow, key: string): Said |
       return {
         because: `its agent fell silent while it was ${record.state}; the rollout waits for it, and nobody knows what it runs`,
         releasedBy: 'its next heartbeat, or a write-off',
+        hosts,
+      };
+    case REBOOT_PENDING:
+      return {
+        because: 'its release is staged, and takes effect with a reboot',
+        releasedBy: 'a reboot of the host; a new commit, or a write-off, goes on without it',
         hosts,
       };
     case 'probe-silent':

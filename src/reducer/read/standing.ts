@@ -2,7 +2,7 @@
 import { countsInFlight } from '../state/flight.ts';
 import type { RecordRow } from '../state/rows.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
-import { unreachableSince } from './explain-remark.ts';
+import { rebootPendingSince, unreachableSince } from './explain-remark.ts';
 
 /** A host and what it does in a rollout. */
 export interface Standing {
@@ -37,7 +37,7 @@ function doingIn(state: FleetState, rollout: RolloutState, record: RecordRow): s
     case 'Activating':
       return `switching since ${record.activationStartedAt ?? record.dispatchAckedAt ?? 'an unknown time'}`;
     case 'Deferred':
-      return 'staged, waits for a reboot';
+      return `staged, waits for a reboot since ${rebootPendingSince(record) ?? 'an unknown time'}`;
     case 'Soaking':
       return `soaking until ${record.soakDueAt ?? 'its agent says'}`;
     case 'Failed':

@@ -2,9 +2,8 @@
  * "Why does it not move?", for one host and for a whole rollout. The keys are those that the planner noted
  * and logged; what is behind them is said by the gates' own `explain`. Nothing is judged here.
  */
-import { everyGate, explain, gatesOnGranted, heldAt, isShared } from '../planner/gates.ts';
+import { brakesOn, explain, heldAt, isShared, sinceByRows } from '../planner/gates.ts';
 import { EXPLAIN_HOSTS } from '../planner/gates/gate.ts';
-import { sinceOf } from '../state/blocker-since.ts';
 import { lastChangeOfHost } from '../state/last-change.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
 import type { DispatchRow, HostRow, RecordRow, RolloutRow } from '../state/rows.ts';
@@ -12,12 +11,10 @@ import type { Millis, Time } from '../time.ts';
 import {
   explainRemark,
   explainRolloutBlocker,
-  UNACKNOWLEDGED,
-  UNREACHABLE_MOVE,
-  unreachableSince,
   type OfferedAt,
   type Remark,
 } from './explain-remark.ts';
+import { inQuestion, reasonsIn } from './reasons.ts';
 import { standingOf, type Standing } from './standing.ts';
 
 export interface Why extends Remark {
@@ -25,7 +22,7 @@ export interface Why extends Remark {
   readonly gate: string;
   /** The gate with its subject. */
   readonly key: string;
-  /** Since when this key holds without a break; of many hosts, the longest. Null when it was not noted. */
+  /** Since when this key holds without a break; of many hosts, the longest. Null where no row tells. */
   readonly since: Time | null;
   /** Each of `hosts`, with what it does. */
   readonly behind: readonly Standing[];
@@ -49,6 +46,8 @@ export interface HostWhy {
   readonly host: HostRow | null;
   /** Newest first. */
   readonly rollouts: readonly HostInRollout[];
+  /** What holds nothing of it now, and would hold whatever comes next. */
+  readonly next: readonly Why[];
 }
 
 /**
@@ -76,7 +75,27 @@ export function whyHost(
     seq: lastChangeOfHost(state, hostname),
     host: entry === undefined || entry.row.seq === 0 ? null : entry.row,
     rollouts: found,
+    next: whatHoldsNext(state, found[0], now),
   };
+}
+
+/** What would hold its next dispatch, and is not among what holds it now: the brakes of operators. */
+function whatHoldsNext(
+  state: FleetState,
+  newest: HostInRollout | undefined,
+  now: Millis,
+): readonly Why[] {
+  const rollout = newest === undefined ? undefined : state.live.get(newest.rollout.rolloutId);
+  if (newest === undefined || rollout === undefined) return [];
+  const { record, blockers } = newest;
+  const held = heldAt(state, record.rolloutId, record.hostname, now);
+  if (held === null) return [];
+  return brakesOn(held)
+    .filter((key) => blockers.every((blocker) => blocker.key !== key))
+    .flatMap((key) => {
+      const since = sinceByRows(held, key);
+      return whyKey(state, rollout, record, { key, since, now }) ?? [];
+    });
 }
 
 function inRollout(
@@ -86,56 +105,16 @@ function inRollout(
   asked: Asked,
 ): HostInRollout {
   const { hostname } = record;
-  const keys = keysOf(state, rollout, record, asked.now);
+  const reasons = reasonsIn(state, rollout, asked.now)(record);
   return {
     rollout: rollout.row,
     record,
     dispatch: rollout.dispatches.get(hostname) ?? null,
-    blockers: keys.flatMap((key) => {
-      const since = sinceWhen(state, rollout, record, key);
-      return whyKey(state, rollout, record, { ...asked, key, since }) ?? [];
-    }),
+    blockers: reasons.flatMap(
+      ({ key, since }) => whyKey(state, rollout, record, { ...asked, key, since }) ?? [],
+    ),
     failures: [...(rollout.failures.get(hostname)?.values() ?? [])],
   };
-}
-
-/**
- * What was noted, and what nobody notes: that a dispatch awaits its host, that a host fell silent on its way, and full
- * budgets of one that is held anyway.
- */
-function keysOf(
-  state: FleetState,
-  rollout: RolloutState,
-  record: RecordRow,
-  now: Millis,
-): readonly string[] {
-  const { hostname, state: stands, closed } = record;
-  const noted = rollout.blockers.get(hostname)?.gates ?? [];
-  const held = heldAt(state, rollout.row.rolloutId, hostname, now);
-  if (unreachableSince(state, record) !== null) return [...noted, UNREACHABLE_MOVE];
-  if (held === null || stands !== 'Pending' || closed !== null) return noted;
-  const dispatch = rollout.dispatches.get(hostname);
-  if (dispatch === undefined) return noted.length === 0 ? noted : everyGate(held, noted);
-  const awaits = isToldRefused(noted) ? [] : [UNACKNOWLEDGED];
-  return [...noted, ...awaits, ...(dispatch.suspended ? gatesOnGranted(held) : [])];
-}
-
-/** It was not acknowledged for so long that the planner noted it: said once is enough. */
-function isToldRefused(noted: readonly string[]): boolean {
-  return noted.includes('dispatch-refused');
-}
-
-function sinceWhen(
-  state: FleetState,
-  rollout: RolloutState,
-  record: RecordRow,
-  key: string,
-): Time | null {
-  const { hostname } = record;
-  if (key === UNREACHABLE_MOVE) return unreachableSince(state, record);
-  if (key === UNACKNOWLEDGED) return rollout.dispatches.get(hostname)?.enqueuedAt ?? null;
-  const noted = rollout.blockers.get(hostname);
-  return noted?.gates.includes(key) === true ? sinceOf(noted, key) : null;
 }
 
 interface Asked {
@@ -191,19 +170,9 @@ export interface RolloutWhy {
 export function whyRollout(state: FleetState, rolloutId: string, now: Millis): RolloutWhy | null {
   const rollout = state.live.get(rolloutId);
   if (rollout === undefined) return null;
-  const groups = new Map<string, { since: Time; held: string[] }>();
-  for (const { hostname, key, since } of reasonsOf(state, rollout)) {
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, { since, held: [hostname] });
-    else {
-      group.held.push(hostname);
-      if (since < group.since) group.since = since;
-    }
-  }
-  const hosts = [...groups].flatMap(([key, { since, held }]) => {
-    const first = held.sort().slice(0, EXPLAIN_HOSTS);
-    const why = whyMany(state, rollout, first, { key, since, now });
-    return why === null ? [] : [{ why, count: held.length, held: first }];
+  const hosts = [...groupsOf(state, rollout, now)].flatMap(([key, { since, held }]) => {
+    const why = whyMany(state, rollout, held.sort(), { key, since, now });
+    return why === null ? [] : [{ why, count: held.length, held: held.slice(0, EXPLAIN_HOSTS) }];
   });
   hosts.sort((a, b) => b.count - a.count || (a.why.key < b.why.key ? -1 : 1));
   const ofRollout = rollout.row.blockers.flatMap((key) => {
@@ -214,22 +183,30 @@ export function whyRollout(state: FleetState, rolloutId: string, now: Millis): R
   return { rollout: ofRollout, hosts };
 }
 
-/** What was noted of each host, the dispatches that await their hosts, and who fell silent on its way. */
-function* reasonsOf(state: FleetState, { blockers, dispatches, records, moving }: RolloutState) {
-  for (const noted of blockers.values()) {
-    for (const key of noted.gates)
-      yield { hostname: noted.hostname, key, since: sinceOf(noted, key) };
+interface Collected {
+  since: Time | null;
+  readonly held: string[];
+}
+
+/** By key: whom it holds, and since when the longest of them. */
+function groupsOf(
+  state: FleetState,
+  rollout: RolloutState,
+  now: Millis,
+): ReadonlyMap<string, Collected> {
+  const groups = new Map<string, Collected>();
+  const reasonsOf = reasonsIn(state, rollout, now);
+  for (const record of inQuestion(rollout)) {
+    for (const { key, since } of reasonsOf(record)) {
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, { since, held: [record.hostname] });
+      else {
+        group.held.push(record.hostname);
+        if (group.since === null || (since !== null && since < group.since)) group.since = since;
+      }
+    }
   }
-  for (const [hostname, { enqueuedAt }] of dispatches) {
-    const awaits = records.get(hostname)?.state === 'Pending';
-    if (awaits && !isToldRefused(blockers.get(hostname)?.gates ?? []))
-      yield { hostname, key: UNACKNOWLEDGED, since: enqueuedAt };
-  }
-  for (const hostname of moving) {
-    const record = records.get(hostname);
-    const since = record === undefined ? null : unreachableSince(state, record);
-    if (since !== null) yield { hostname, key: UNREACHABLE_MOVE, since };
-  }
+  return groups;
 }
 
 /** Reasons of their own that are told of a group, before it says how many more there are. */
@@ -239,25 +216,35 @@ const TOLD = 5;
 function whyMany(
   state: FleetState,
   rollout: RolloutState,
-  hostnames: readonly string[],
+  held: readonly string[],
   noted: Noted,
 ): Why | null {
   // A wave of thousands is looked through for each: once, where the answer is the same.
-  const asked = isShared(noted.key) ? hostnames.slice(0, 1) : hostnames;
+  const asked = held.slice(0, isShared(noted.key) ? 1 : EXPLAIN_HOSTS);
   const each = asked.flatMap((hostname) => {
     const record = rollout.records.get(hostname);
     const why = record === undefined ? null : whyKey(state, rollout, record, noted);
     return why === null ? [] : [{ hostname, why }];
   });
   const [first] = each;
-  if (first === undefined) return null;
-  if (each.every(({ why }) => why.because === first.why.because)) return first.why;
-  const told = each.slice(0, TOLD).map(({ hostname, why }) => `${hostname}: ${why.because}`);
-  const more = each.length > TOLD ? [`and ${String(each.length - TOLD)} more`] : [];
+  if (first === undefined || each.length === 1) return first?.why ?? null;
   const all = [...new Set(each.flatMap(({ why }) => why.hosts))];
-  const because = [...told, ...more].join('; ');
-  return withStandings(state, rollout, noted.key, noted.since, {
-    ...{ because, releasedBy: first.why.releasedBy },
-    ...{ hosts: all.slice(0, EXPLAIN_HOSTS), total: all.length },
-  });
+  // Each is behind its own reason: as many as are held, asked or not.
+  const total = all.length === each.length ? held.length : all.length;
+  const because = each.every(({ why }) => why.because === first.why.because)
+    ? first.why.because
+    : toldOfEach(each, held.length);
+  const { releasedBy } = first.why;
+  const hosts = all.sort().slice(0, EXPLAIN_HOSTS);
+  const said = { because, releasedBy, hosts, total };
+  return withStandings(state, rollout, noted.key, noted.since, said);
+}
+
+function toldOfEach(
+  each: readonly { readonly hostname: string; readonly why: Why }[],
+  total: number,
+): string {
+  const told = each.slice(0, TOLD).map(({ hostname, why }) => `${hostname}: ${why.because}`);
+  const more = total > TOLD ? [`and ${String(total - TOLD)} more`] : [];
+  return [...told, ...more].join('; ');
 }

@@ -31,6 +31,11 @@ export class WaiterQueue {
     return this.live.has(hostname);
   }
 
+  /** Everybody, in no order. */
+  hostnames(): Iterable<string> {
+    return this.live.keys();
+  }
+
   add(hostname: string, wave: number): void {
     if (this.live.has(hostname)) return;
     const waiter = { hostname, wave };

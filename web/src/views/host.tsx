@@ -46,6 +46,11 @@ export function Host({ name }: { readonly name: string }) {
           <Section title="What holds it now">
             <Blockers blockers={data.blockers} empty="Nothing." />
           </Section>
+          {data.next === undefined ? null : (
+            <Section title="What holds whatever comes next">
+              <Blockers blockers={data.next} empty="" />
+            </Section>
+          )}
           <Section title="Its rollouts">
             {data.rollouts.length === 0 ? <p class="muted">None yet.</p> : null}
             {data.rollouts.map((one) => (

@@ -1,7 +1,7 @@
 /** The fleet at a glance, its channels, and what is set aside: quarantines and hosts that wait for a reboot. */
 import { Type } from '@sinclair/typebox';
+import { countBlockers } from '../../../db/blocked.ts';
 import {
-  countBlockers,
   countHosts,
   countReachability,
   countRollouts,

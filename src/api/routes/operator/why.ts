@@ -93,7 +93,7 @@ async function hostDetail(deps: ApiDeps, hostname: string): Promise<HostDetail> 
   );
   const now = deps.clock.now();
   const offeredAt = new Map(offers.map(({ rolloutId, at }) => [rolloutId, at]));
-  const { host, rollouts, seq } = await deps.committed.read((state) =>
+  const { host, rollouts, seq, next } = await deps.committed.read((state) =>
     whyHost(state, hostname, now, offeredAt),
   );
   if (host === null && rollouts.length === 0 && seen === undefined) {
@@ -111,6 +111,7 @@ async function hostDetail(deps: ApiDeps, hostname: string): Promise<HostDetail> 
     }),
     commandChannels: [...commandChannels],
     blockers: (newest?.blockers ?? []).map(blockerOf),
+    ...(next.length === 0 ? {} : { next: next.map(blockerOf) }),
     rollouts: rollouts.map(inRolloutOf),
   };
 }

@@ -7,6 +7,7 @@
  */
 import { BUDGET_GATE, budgetState } from '../../state/flight.ts';
 import type { FleetState, RolloutState } from '../../state/state.ts';
+import { fullSince } from '../full-since.ts';
 import { limitOf } from '../limit.ts';
 import { selectorInBrief } from '../pin.ts';
 import { OPEN, type Gate, type Held } from './gate.ts';
@@ -36,6 +37,8 @@ export const disruptionBudget: Gate = {
       hosts: inFlight,
     };
   },
+  since: ({ state, rollout, record }, subject) =>
+    fullSince(state, rollout, Number(subject), record.hostname),
 };
 
 /** The keys of every budget that has no room for this host. */

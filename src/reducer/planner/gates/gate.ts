@@ -5,7 +5,7 @@
  */
 import type { RecordRow } from '../../state/rows.ts';
 import type { FleetState, HostState, RolloutState } from '../../state/state.ts';
-import type { Millis } from '../../time.ts';
+import type { Millis, Time } from '../../time.ts';
 
 /** The host in question and where it stands. */
 export interface Held {
@@ -58,6 +58,8 @@ export interface Gate {
   readonly keys: (held: Held) => readonly string[];
   /** What is behind one of these keys; `subject` is what follows the colon, or empty. */
   readonly explain: (held: Held, subject: string) => Said;
+  /** Since when, read off the rows: for a key that holds and was not noted of the host. Null: the rows do not tell. */
+  readonly since?: (held: Held, subject: string) => Time | null;
 }
 
 /** By name, and not too many of them. */

@@ -16,4 +16,5 @@ export const hostHold: Gate = {
       hosts: [record.hostname],
     };
   },
+  since: ({ host }) => host?.row.hold?.at ?? null,
 };

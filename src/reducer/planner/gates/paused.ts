@@ -10,7 +10,7 @@ export const paused: Gate = {
     return keys.length === 0 ? OPEN : keys;
   },
   explain: (held, subject) => {
-    const pause = subject === 'fleet' ? held.state.fleet.pause : channelPause(held);
+    const pause = pauseOf(held, subject);
     const what = subject === 'fleet' ? 'the fleet' : `channel ${held.record.channel}`;
     return {
       because:
@@ -21,7 +21,12 @@ export const paused: Gate = {
       hosts: [],
     };
   },
+  since: (held, subject) => pauseOf(held, subject)?.at ?? null,
 };
+
+function pauseOf(held: Held, subject: string) {
+  return subject === 'fleet' ? held.state.fleet.pause : channelPause(held);
+}
 
 function channelPause(held: Held) {
   return held.state.channels.get(held.record.channel)?.pause ?? null;

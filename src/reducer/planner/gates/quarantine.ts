@@ -17,6 +17,7 @@ export const quarantine: Gate = {
       hosts: found === undefined ? [] : [found.hostname],
     };
   },
+  since: (held) => find(held)?.at ?? null,
 };
 
 function find({ state, record }: Held) {

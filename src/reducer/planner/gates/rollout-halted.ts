@@ -15,6 +15,7 @@ export const rolloutHalted: Gate = {
       hosts: failed.map((record) => record.hostname),
     };
   },
+  since: ({ rollout: { row } }) => row.endedAt ?? row.failedAt,
 };
 
 /** The numbers behind a rollout that failed or reverted by itself. */

@@ -1,0 +1,104 @@
+/**
+ * How many hosts each gate or remark holds, over the whole installation: the core's answer of one host
+ * (`reducer/read/reasons.ts`) counted for all of them where they are rows, since no metric may load 100,000 hosts. A test
+ * over random histories holds the two to each other, gate by gate.
+ *
+ * What was noted is counted by set of gates first: there are a handful of sets, however many hosts, and taking 100,000
+ * of them apart one by one takes three times as long. A budget's share is worked out once a budget, and only where
+ * somebody waits at all.
+ */
+import type { Sql } from './driver.ts';
+import { toCounts, type Counted, type Counts } from './counts.ts';
+
+/**
+ * In the newest rollout of their channel, as `countHosts` counts states: what a superseded rollout noted of its hosts
+ * holds nobody.
+ */
+export async function countBlockers(sql: Sql): Promise<Counts> {
+  return toCounts(
+    await sql<Counted[]>`
+      WITH newest AS MATERIALIZED (
+        SELECT o.rollout_id, o.state, o.signed_at, o.plan, c.pause
+        FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id
+      ), ${grantedRows(sql)}, ${budgetRows(sql)}
+      SELECT name, sum(n)::int AS n FROM (
+        SELECT gate AS name, n
+        FROM (SELECT b.gates::text AS gates, count(*) AS n FROM newest
+            JOIN host_blocker b USING (rollout_id) GROUP BY 1) sets,
+          LATERAL (SELECT DISTINCT split_part(key, ':', 1) AS gate
+            FROM json_array_elements_text(sets.gates::json) AS key) gates
+        UNION ALL
+        SELECT CASE r.state WHEN 'Deferred' THEN 'reboot-pending' ELSE 'unreachable-move' END, count(*)
+          FROM newest JOIN host_rollout r USING (rollout_id) LEFT JOIN host h USING (hostname)
+          WHERE r.closed IS NULL AND (r.state = 'Deferred'
+            OR r.state IN ('Activating', 'Soaking') AND h.reachability = 'unreachable') GROUP BY 1
+        UNION ALL SELECT gate, count(*) FROM granted, unnest(gates) AS gate GROUP BY 1
+        UNION ALL SELECT 'disruption-budget', count(*) FROM short_of_a_slot
+      ) each WHERE name IS NOT NULL AND n > 0 GROUP BY 1 ORDER BY 1`,
+  );
+}
+
+/** Dispatches that await their hosts, and what keeps those from being offered that are not: `gatesOnGranted`. */
+function grantedRows(sql: Sql) {
+  return sql`
+    granted AS (
+      SELECT ARRAY[
+        CASE WHEN coalesce(b.gates::jsonb ? 'dispatch-refused', false) THEN NULL
+          ELSE 'dispatch-unacknowledged' END,
+        CASE WHEN d.suspended AND n.state NOT IN ('Opening', 'Active', 'Converging', 'Terminal')
+          THEN 'rollout-halted' END,
+        CASE WHEN d.suspended AND (n.pause IS NOT NULL OR f.pause IS NOT NULL) THEN 'paused' END,
+        CASE WHEN d.suspended AND h.hold IS NOT NULL THEN 'host-hold' END,
+        CASE WHEN d.suspended AND least(n.signed_at, f.signed_at) < f.reject_before
+          THEN 'manifest-rejected' END,
+        CASE WHEN d.suspended AND q.closure IS NOT NULL THEN 'quarantine' END] AS gates
+      FROM newest n JOIN dispatch d USING (rollout_id) JOIN host_rollout r USING (rollout_id, hostname)
+      LEFT JOIN host_blocker b USING (rollout_id, hostname) LEFT JOIN host h USING (hostname)
+      LEFT JOIN quarantine q ON q.channel = r.channel AND q.closure = r.target_closure
+      LEFT JOIN fleet f ON true
+      WHERE r.state = 'Pending' AND r.closed IS NULL
+    )`;
+}
+
+/**
+ * Hosts that wait for a slot of a full budget, and for something else too, so that the budget was not noted of them.
+ * In flight are those that move (`planner/moving.ts`) or were granted, over all rollouts.
+ */
+function budgetRows(sql: Sql) {
+  return sql`
+    waiting AS MATERIALIZED (
+      SELECT b.rollout_id, b.hostname
+      FROM newest n JOIN host_blocker b USING (rollout_id) JOIN host_rollout r USING (rollout_id, hostname)
+      LEFT JOIN dispatch d USING (rollout_id, hostname)
+      WHERE n.state NOT IN ('Superseded', 'Cancelled', 'Pruned') AND r.state = 'Pending'
+        AND r.closed IS NULL AND d.hostname IS NULL
+        AND b.gates::text NOT LIKE '%"disruption-budget:%'
+    ), flying AS MATERIALIZED (
+      SELECT rollout_id, hostname FROM host_rollout r
+      WHERE closed IS NULL AND (state = 'Pending'
+          AND EXISTS (SELECT FROM dispatch d WHERE d.rollout_id = r.rollout_id AND d.hostname = r.hostname)
+        OR NOT stuck AND (state IN ('Activating', 'Soaking')
+          OR state = 'Failed' AND policy_applied = 'rollback-and-halt' AND NOT rollback_failed))
+        AND EXISTS (SELECT FROM waiting)
+    ), budget AS MATERIALIZED (
+      SELECT o.rollout_id, b.of->>'key' AS key, b.of->'hosts' AS hosts,
+        least((b.of->>'maxInFlight')::integer, CASE WHEN b.of->>'maxInFlightPct' IS NOT NULL
+          THEN greatest(1, floor(json_array_length(b.of->'hosts') * (b.of->>'maxInFlightPct')::float8 / 100))::integer
+          END) AS most
+      FROM rollout o, json_array_elements(o.plan->'budgets') AS b (of)
+      WHERE o.rollout_id IN (SELECT rollout_id FROM waiting UNION SELECT rollout_id FROM flying)
+    ), taken AS MATERIALIZED (
+      SELECT DISTINCT b.key, f.hostname
+      FROM budget b, json_array_elements_text(b.hosts) AS h (hostname), flying f
+      WHERE f.rollout_id = b.rollout_id AND f.hostname = h.hostname
+    ), full_up AS MATERIALIZED (
+      SELECT b.rollout_id, b.key, b.hosts, b.most, coalesce(t.n, 0) AS n
+      FROM budget b LEFT JOIN (SELECT key, count(*) AS n FROM taken GROUP BY 1) t USING (key)
+      WHERE coalesce(t.n, 0) >= b.most AND b.rollout_id IN (SELECT rollout_id FROM waiting)
+    ), short_of_a_slot AS (
+      SELECT DISTINCT w.rollout_id, w.hostname
+      FROM full_up b, json_array_elements_text(b.hosts) AS h (hostname), waiting w
+      WHERE w.rollout_id = b.rollout_id AND w.hostname = h.hostname AND (b.n > b.most
+        OR NOT EXISTS (SELECT FROM taken t WHERE t.key = b.key AND t.hostname = w.hostname))
+    )`;
+}

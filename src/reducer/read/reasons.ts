@@ -1,0 +1,106 @@
+/**
+ * The keys of what holds a host of a rollout, and since when: what the planner noted and logged, and what it notes of
+ * nobody because the rows tell it. One host and whole rollouts are answered from here, so their numbers agree; where
+ * the same is counted for 100,000 hosts it is counted in SQL (`db/blocked.ts`), and a test holds the two to each other.
+ */
+import { everyGate, gatesOnGranted, sinceByRows } from '../planner/gates.ts';
+import type { Held } from '../planner/gates/gate.ts';
+import { BUDGET_GATE, budgetState } from '../state/flight.ts';
+import { sinceOf } from '../state/blocker-since.ts';
+import type { FleetState, RolloutState } from '../state/state.ts';
+import type { RecordRow } from '../state/rows.ts';
+import type { Millis, Time } from '../time.ts';
+import {
+  REBOOT_PENDING,
+  rebootPendingSince,
+  UNACKNOWLEDGED,
+  UNREACHABLE_MOVE,
+  unreachableSince,
+} from './explain-remark.ts';
+
+export interface Reason {
+  readonly key: string;
+  /** Since when this key holds without a break, as far as the rows tell; null where they do not. */
+  readonly since: Time | null;
+}
+
+/** Of the hosts of one rollout, one after the other. */
+export function reasonsIn(
+  state: FleetState,
+  rollout: RolloutState,
+  now: Millis,
+): (record: RecordRow) => readonly Reason[] {
+  const full = new Map<string, Time | null>();
+  const byRows = (held: Held, key: string): Time | null => {
+    if (!key.startsWith(BUDGET_GATE)) return sinceByRows(held, key);
+    // Whoever is in flight already waits for one slot more; others among themselves are alike.
+    const index = Number(key.slice(BUDGET_GATE.length));
+    const { inFlight } = budgetState(state, rollout, index);
+    const alike = `${key} ${String(inFlight.has(held.record.hostname))}`;
+    const known = full.get(alike);
+    if (known !== undefined) return known;
+    const since = sinceByRows(held, key);
+    full.set(alike, since);
+    return since;
+  };
+  return (record) => {
+    const host = state.hosts.get(record.hostname);
+    const held: Held = { state, rollout, record, host, now };
+    return keysOf(held).map((key) => ({ key, since: sinceWhen(held, key, byRows) }));
+  };
+}
+
+/** Everybody of whom there may be a reason: who is noted, has a dispatch, or is on its way. */
+export function* inQuestion(rollout: RolloutState): Iterable<RecordRow> {
+  const { blockers, dispatches, moving, records } = rollout;
+  const names = function* () {
+    yield* blockers.keys();
+    for (const hostname of dispatches.keys()) if (!blockers.has(hostname)) yield hostname;
+    for (const hostname of moving) if (!blockers.has(hostname)) yield hostname;
+  };
+  for (const hostname of names()) {
+    const record = records.get(hostname);
+    if (record !== undefined) yield record;
+  }
+}
+
+function keysOf(held: Held): readonly string[] {
+  const { rollout, record } = held;
+  const noted = rollout.blockers.get(record.hostname)?.gates ?? [];
+  if (record.closed !== null) return noted;
+  switch (record.state) {
+    case 'Pending':
+      return pendingKeys(held, noted);
+    case 'Deferred':
+      return [...noted, REBOOT_PENDING];
+    case 'Activating':
+    case 'Soaking':
+      return unreachableSince(held.state, record) === null ? noted : [...noted, UNREACHABLE_MOVE];
+    case 'Failed':
+    case 'Reverted':
+    case 'Converged':
+      return noted;
+  }
+}
+
+/** Full budgets of a host that is held anyway; of a granted one, that it does not answer and why it is not asked. */
+function pendingKeys(held: Held, noted: readonly string[]): readonly string[] {
+  const dispatch = held.rollout.dispatches.get(held.record.hostname);
+  if (dispatch === undefined) return noted.length === 0 ? noted : everyGate(held, noted);
+  // It was not acknowledged for so long that the planner noted it: said once is enough.
+  const awaits = noted.includes('dispatch-refused') ? [] : [UNACKNOWLEDGED];
+  return [...noted, ...awaits, ...(dispatch.suspended ? gatesOnGranted(held) : [])];
+}
+
+function sinceWhen(
+  held: Held,
+  key: string,
+  byRows: (held: Held, key: string) => Time | null,
+): Time | null {
+  const { state, rollout, record } = held;
+  if (key === UNREACHABLE_MOVE) return unreachableSince(state, record);
+  if (key === REBOOT_PENDING) return rebootPendingSince(record);
+  if (key === UNACKNOWLEDGED) return rollout.dispatches.get(record.hostname)?.enqueuedAt ?? null;
+  const noted = rollout.blockers.get(record.hostname);
+  return noted?.gates.includes(key) === true ? sinceOf(noted, key) : byRows(held, key);
+}

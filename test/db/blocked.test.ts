@@ -1,0 +1,140 @@
+/**
+ * "What holds it?" has one answer, wherever it is asked: of one host (`host explain`), of a rollout (`rollout show`,
+ * its blockers), of the plan, and of the whole fleet (`/v1/fleet`, `muster_hosts_blocked`), which is counted in SQL.
+ */
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { countBlockers } from '../../src/db/blocked.ts';
+import { createPool, type Pool } from '../../src/db/pool.ts';
+import { rebuildTables } from '../../src/eventlog/rebuild.ts';
+import { planPreview } from '../../src/reducer/preview.ts';
+import { whyHost, whyRollout, type Why } from '../../src/reducer/read/why.ts';
+import { hasEnded } from '../../src/reducer/rollout/states.ts';
+import { dump } from '../../src/reducer/state/rows-io.ts';
+import type { FleetState } from '../../src/reducer/state/state.ts';
+import type { Millis } from '../../src/reducer/time.ts';
+import { action } from '../reducer/support/actions.ts';
+import { fleetSpec } from '../reducer/support/fleet-spec.ts';
+import { Script } from '../reducer/support/script.ts';
+import { World } from '../reducer/support/world.ts';
+import { createTestDatabase } from '../support/database.ts';
+
+let pool: Pool;
+
+beforeAll(async () => {
+  const { url } = await createTestDatabase();
+  const database = { url, schema: 'muster', name: 'test' };
+  pool = createPool(database, { role: 'test', max: 1, statementMs: 20_000 });
+});
+afterAll(() => pool.end());
+
+async function counted(state: FleetState) {
+  const rows = dump(state);
+  await pool.run((sql) => rebuildTables(sql, rows));
+  return pool.run(countBlockers);
+}
+
+/** `rollout host` → what holds it there. */
+function hostByHost(state: FleetState, now: Millis): Map<string, readonly Why[]> {
+  const found = new Map<string, readonly Why[]>();
+  for (const hostname of state.hosts.keys()) {
+    for (const { rollout, blockers } of whyHost(state, hostname, now).rollouts)
+      found.set(`${rollout.rolloutId} ${hostname}`, blockers);
+  }
+  return found;
+}
+
+/** Key by key: whom it holds, and the longest since. */
+function together(hosts: ReadonlyMap<string, readonly Why[]>, rolloutId: string) {
+  const found = new Map<string, { held: string[]; since: string | null }>();
+  for (const [at, blockers] of hosts) {
+    const [id, hostname = ''] = at.split(' ');
+    if (id !== rolloutId) continue;
+    for (const { key, since } of blockers) {
+      const group = found.get(key) ?? { held: [], since: null };
+      found.set(key, group);
+      group.held.push(hostname);
+      if (since !== null && (group.since === null || since < group.since)) group.since = since;
+    }
+  }
+  return new Map([...found].map(([key, { held, since }]) => [key, { held: held.sort(), since }]));
+}
+
+function rolloutByRollout(state: FleetState, rolloutId: string, now: Millis) {
+  const groups = whyRollout(state, rolloutId, now)?.hosts ?? [];
+  return new Map(
+    groups.map(({ why: { key, since }, held, count }) => {
+      expect(held).toHaveLength(count);
+      return [key, { held: [...held], since }];
+    }),
+  );
+}
+
+function perGate(state: FleetState, hosts: ReadonlyMap<string, readonly Why[]>) {
+  const newest = new Set([...state.channels.values()].map((row) => row.currentRolloutId));
+  const counts: Record<string, number> = {};
+  for (const [at, blockers] of hosts) {
+    if (!newest.has(at.split(' ')[0] ?? '')) continue;
+    for (const gate of new Set(blockers.map((blocker) => blocker.gate)))
+      counts[gate] = (counts[gate] ?? 0) + 1;
+  }
+  return counts;
+}
+
+function checkPlan(state: FleetState, hosts: ReadonlyMap<string, readonly Why[]>, now: Millis) {
+  const { dispatched, blocked } = planPreview(state, now);
+  expect(dispatched).toEqual([]);
+  for (const { rolloutId, hostname, gates } of blocked) {
+    const rollout = state.live.get(rolloutId);
+    // What waits in a rollout that ended waits for nothing, and nobody looks at it again.
+    if (rollout === undefined || hasEnded(rollout.row.state)) continue;
+    const told = (hosts.get(`${rolloutId} ${hostname}`) ?? []).map(({ key }) => key);
+    expect([hostname, told]).toEqual([hostname, gates]);
+  }
+}
+
+describe('what holds hosts', () => {
+  it('is the same of each host, of its rollout, of the plan and of the fleet', async () => {
+    const history = fc.tuple(fleetSpec, fc.array(action, { maxLength: 60, size: 'max' }));
+    await fc.assert(
+      fc.asyncProperty(history, async ([spec, actions]) => {
+        const world = new World(spec);
+        for (const next of actions) world.act(next);
+        world.act({ do: 'wait', minutes: 0 });
+        const { state, now } = world;
+        const hosts = hostByHost(state, now);
+        for (const rolloutId of state.live.keys())
+          expect(rolloutByRollout(state, rolloutId, now)).toEqual(together(hosts, rolloutId));
+        checkPlan(state, hosts, now);
+        expect(await counted(state)).toEqual(perGate(state, hosts));
+      }),
+      { numRuns: 40 },
+    );
+  }, 120_000);
+
+  const played = (...lines: readonly string[]): Script => {
+    const script = new Script();
+    for (const line of lines) script.run(line);
+    return script;
+  };
+
+  it('counts a full budget of hosts that are held anyway', async () => {
+    const script = played(
+      ...['budget all max=1', 'channel a', 'wave a soak=0 a1 a2', 'wave a soak=0 a3 a4'],
+      ...['heartbeat * c0', 'declare 1'],
+    );
+    expect(await counted(script.state)).toEqual({
+      ...{ 'disruption-budget': 3, 'dispatch-unacknowledged': 1, 'wave-promotion': 2 },
+    });
+  });
+
+  it('counts who waits for a reboot, and what keeps a granted dispatch back', async () => {
+    const script = played(
+      ...['channel a', 'wave a soak=0 a1 a2 a3', 'heartbeat * c0', 'declare 1', 'event a1 ack'],
+      ...['event a1 deferred', 'offer a2', 'offer a3', 'operator pause', 'operator hold a2'],
+    );
+    expect(await counted(script.state)).toEqual({
+      ...{ 'reboot-pending': 1, 'dispatch-unacknowledged': 2, paused: 2, 'host-hold': 1 },
+    });
+  });
+});
