@@ -6,18 +6,24 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 
 export interface Io {
-  /** The last two are there on a terminal. */
-  stdout: { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
+  /** All but the first are there on a terminal. */
+  stdout: {
+    write(text: string): unknown;
+    readonly isTTY?: boolean;
+    readonly columns?: number;
+    readonly rows?: number;
+  };
   stderr: { write(text: string): unknown };
 }
 
 /**
  * 0: done; 1: the answer is no; 2: the question could not be asked (usage, unreadable file). Of operator
  * commands: 3: not allowed; 4: the control plane cannot be reached or is not ready; 5: accepted, undecided;
- * 130: stopped by Ctrl-C before there was an answer, as a shell says it.
+ * 74: the output could not be written, as sysexits.h says it; 130: stopped by Ctrl-C before there was an answer, as a shell says it.
  */
 export const EXIT = {
   ...{ ok: 0, no: 1, usage: 2, denied: 3, unavailable: 4, undecided: 5 },
+  unwritable: 74,
   interrupted: 130,
 } as const;
 

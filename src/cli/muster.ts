@@ -124,11 +124,16 @@ async function main([name, ...args]: string[], io: Io): Promise<number> {
   return EXIT.usage;
 }
 
-// A reader that has seen enough (`| head`) is no failure.
+// A reader that has seen enough (`| head`) is no failure; a full disk is.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(process.exitCode ?? EXIT.ok);
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.ok);
+  process.stderr.write(
+    `muster: cannot write to the standard output (${error.code ?? error.message}); what was asked for may have been done\n`,
+  );
+  process.exit(EXIT.unwritable);
 });
+// Nobody is left to tell; what is asked for is done all the same.
+process.stderr.on('error', () => undefined);
 endOnSignals();
 // exitCode, not exit(): output to a pipe may still be on its way.
 process.exitCode = await main(process.argv.slice(2), process);

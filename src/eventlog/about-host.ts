@@ -18,6 +18,13 @@ const LISTS = ['hosts', 'cleared'] as const;
 const OF_FLEET = ['PauseFleet', 'ResumeFleet'] as const;
 const OF_CHANNEL = ['PauseChannel', 'ResumeChannel'] as const;
 
+/** Between which rows a page may lie. */
+export function withinOf(sql: Sql, { after, before }: Pick<TailQuery, 'after' | 'before'>) {
+  return sql`
+    ${after === null ? sql`` : sql`AND seq > ${after}`}
+    ${before === undefined ? sql`` : sql`AND seq < ${before}`}`;
+}
+
 /** A row as it is read. */
 export function columnsOf(sql: Sql) {
   return sql`
@@ -39,7 +46,7 @@ export function rowsAbout(sql: Sql, about: AboutHost, query: TailQuery) {
   const asked = sql`
     ${kind === undefined ? sql`` : sql.unsafe(`AND kind = '${kind}'`)}
     ${rolloutId === undefined ? sql`` : sql`AND rollout_id = ${rolloutId}`}
-    ${after === null ? sql`` : sql`AND seq > ${after}`}`;
+    ${withinOf(sql, query)}`;
   const last = after === null ? sql`min(seq)` : sql`max(seq)`;
   const within = sql`
     hostname IS NULL ${asked} AND ((SELECT seq FROM last) IS NULL

@@ -7,7 +7,7 @@ import type { Sql } from '../db/driver.ts';
 import type { LogKind } from '../reducer/log.ts';
 import type { Time } from '../reducer/time.ts';
 import type { Omitted } from '../wire/log-event.ts';
-import { columnsOf, isAbout, rowsAbout, type AboutHost } from './about-host.ts';
+import { columnsOf, isAbout, rowsAbout, withinOf, type AboutHost } from './about-host.ts';
 import { isFull, pageOf, type PageQuery } from './large-rows.ts';
 
 export interface TailRow {
@@ -35,6 +35,8 @@ export interface TailFilter {
 export interface TailQuery extends TailFilter, PageQuery {
   /** Rows above this seq, lowest first; null: the newest rows. */
   readonly after: number | null;
+  /** Of the newest rows, those below this seq. */
+  readonly before?: number | undefined;
   /** Fewer are read where they are large. */
   readonly limit: number;
   /** Large rows with all they hold; else they are in brief. */
@@ -85,12 +87,14 @@ function rowOf(joined: Joined & TailRow): TailRow {
 }
 
 /** One rollout's rows are indexed by stretches of seqs (migration 0010): say them, and a page meets one or two. */
-function placeOf(sql: Sql, { after, rolloutId }: TailQuery) {
-  const above = after === null ? sql`` : sql`AND seq > ${after}`;
+function placeOf(sql: Sql, query: TailQuery) {
+  const beyond = withinOf(sql, query);
+  const { after, before, rolloutId } = query;
   const down = after === null ? sql`DESC` : sql``;
-  if (rolloutId === undefined) return sql`${above} ORDER BY seq ${down}`;
-  const stretch = after === null ? sql`` : sql`AND (seq >> 12) >= (${after}::bigint >> 12)`;
-  return sql`${above} ${stretch} ORDER BY (seq >> 12) ${down}, seq ${down}`;
+  if (rolloutId === undefined) return sql`${beyond} ORDER BY seq ${down}`;
+  const above = after === null ? sql`` : sql`AND (seq >> 12) >= (${after}::bigint >> 12)`;
+  const below = before === undefined ? sql`` : sql`AND (seq >> 12) <= (${before}::bigint >> 12)`;
+  return sql`${beyond} ${above} ${below} ORDER BY (seq >> 12) ${down}, seq ${down}`;
 }
 
 /** The kind is written into the text: a parameter would keep a generic plan from its partial index. */

@@ -78,6 +78,11 @@ export const LogPageSchema = Type.Object(
     events: Type.Array(LogEventSchema),
     cursor: Type.String({ description: 'Pass it as `after`: nothing is skipped or repeated.' }),
     more: Type.Boolean({ description: 'True: ask again at once.' }),
+    earlier: Type.Optional(
+      Type.String({
+        description: 'Of `last`: there may be rows before these; pass it as `before`.',
+      }),
+    ),
     missing: Type.Optional(Missing),
   },
   {
@@ -128,6 +133,11 @@ export const LogPageQuerySchema = Type.Composite([
         minimum: 1,
         description:
           'Instead of `after`: the newest rows that match, oldest first; fewer where they are over 1 MB.',
+      }),
+    ),
+    before: Type.Optional(
+      Type.String({
+        description: 'With `last`: rows before this one, a cursor such as `earlier`.',
       }),
     ),
     limit: Type.Optional(Type.Integer({ minimum: 1, description: 'Rows of one page.' })),

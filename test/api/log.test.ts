@@ -53,6 +53,12 @@ async function all(query = ''): Promise<LogEvent[]> {
   }
 }
 
+/** What is above all rows before this one. */
+function cursorBelow(query: string): string {
+  const [, incarnation = '', seq = ''] = /before=(.+):(\d+)$/.exec(query) ?? [];
+  return `${incarnation}:${String(Number(seq) - 1)}`;
+}
+
 const stream = (query = '', headers = {}) => openSse(`${base}/v1/events/stream?${query}`, headers);
 
 describe('GET /v1/events', () => {
@@ -88,6 +94,23 @@ describe('GET /v1/events', () => {
     expect(body.more).toBe(false);
   });
 
+  it('is walked back from its end, whatever is asked for', async () => {
+    const [, host = ''] = fleet.hosts;
+    for (const query of ['', `rollout=${fleet.rolloutId}`, `host=${host}`, 'kind=transition']) {
+      const events = await all(query);
+      const walked: typeof events = [];
+      let before = '';
+      do {
+        const { body } = await get(`last=3${before}&${query}`);
+        // What comes after such a page is what was there before it.
+        if (before !== '') expect(body.cursor).toBe(cursorBelow(before));
+        walked.unshift(...body.events);
+        before = body.earlier === undefined ? '' : `&before=${body.earlier}`;
+      } while (before !== '');
+      expect([query, walked]).toEqual([query, events]);
+    }
+  });
+
   it('its cursor passes over what does not match', async () => {
     const head = (await all()).length;
     const { body } = await get('kind=leadership');
@@ -111,6 +134,8 @@ describe('GET /v1/events', () => {
     expect(await status('limit=0')).toBe(400);
     expect(await status('limit=1.5')).toBe(400);
     expect(await status('last=1&after=a:1')).toBe(400);
+    expect(await status('before=a:1')).toBe(400);
+    expect(await status('last=1&before=elsewhere:1')).toBe(409);
   });
 
   it('says what it would have understood', async () => {

@@ -5,9 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { caHelp } from '../../src/cli/ca.ts';
 import { createClient } from '../../src/cli/operate/client.ts';
-import { helpOf, nounHelp } from '../../src/cli/operate/command.ts';
 import { NOUNS } from '../../src/cli/operate/nouns.ts';
 import { runNoun } from '../../src/cli/operate/operate.ts';
 import { FleetSchema } from '../../src/wire/overview.ts';
@@ -102,6 +100,55 @@ describe('a command', () => {
     expect((await muster('status --token x')).stderr).toMatch(/Give --token, MUSTER_TOKEN/);
     expect((await muster('host show nobody')).code).toBe(1);
     expect((await muster('rollout show nowhere')).code).toBe(1);
+  });
+
+  it.each([
+    ['host history nosuch', 'there is no host nosuch'],
+    ['events tail --host nosuch', 'there is no host nosuch'],
+    ['events tail -f --host nosuch', 'there is no host nosuch'],
+    ['events tail --rollout nosuch', 'there is no channel nosuch'],
+    ['events tail --rollout nosuch@a1', 'there is no rollout nosuch@a1'],
+    ['host list --channel nope', 'there is no channel nope'],
+    ['rollout list --channel nope', 'there is no channel nope'],
+    ['quarantine list --channel nope', 'there is no channel nope'],
+  ])('is not answered about what is not there: %s', async (line, problem) => {
+    await muster('fleet pause -r seen-by-all');
+    await muster('fleet resume -r seen-by-all');
+    expect(await muster(line)).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: `muster: ${problem}\n`,
+    });
+  });
+
+  it('says that nothing is like that', async () => {
+    const none = await muster('host list --prefix zz');
+    expect(none).toMatchObject({ code: 0, stdout: 'no host is like that\n' });
+    expect((await muster('host list --prefix zz --json')).json).toBeNull();
+    expect(JSON.parse((await muster('host list --prefix zz --json')).stdout)).toEqual({
+      hosts: [],
+    });
+  });
+
+  it('walks the log by the cursors that it names, and misses nothing', async () => {
+    const rows = async (line: string): Promise<unknown[]> =>
+      JSON.parse((await muster(line)).stdout) as unknown[];
+    const all = await rows('host history web-01 --all --json');
+    expect(all.length).toBeGreaterThan(3);
+    const walked: unknown[] = [];
+    let cursor = '';
+    do {
+      const page: Outcome = await muster(`host history web-01 --limit 2 --json${cursor}`);
+      walked.unshift(...(JSON.parse(page.stdout) as unknown[]));
+      const said = /^\{"nextCursor":"(.+)"\}\n$/.exec(page.stderr)?.[1];
+      cursor = said === undefined ? '' : ` --cursor ${said}`;
+    } while (cursor !== '');
+    expect(walked).toEqual(all);
+    const hosts = await muster('host list --limit 2 --json');
+    const { nextCursor } = JSON.parse(hosts.stdout) as { nextCursor: string };
+    expect((await muster(`host list --all --cursor ${nextCursor}`)).stdout).not.toContain(
+      'canary-01',
+    );
   });
 });
 
@@ -254,19 +301,6 @@ describe('a process', () => {
   }, 20_000);
 });
 
-describe('help', () => {
-  it('documents every command as it is', async () => {
-    const blocks = NOUNS.flatMap((noun) => [
-      `## muster ${noun.noun}\n`,
-      ...(noun.verbs.length === 1 ? [] : [fence(nounHelp(noun))]),
-      ...noun.verbs.map((verb) => fence(helpOf(noun.noun, verb))),
-    ]);
-    const files = [FILES, fence(caHelp)];
-    const page = [INTRODUCTION, ...blocks, ...files].join('\n');
-    await expect(page).toMatchFileSnapshot('../../docs/cli.md');
-  });
-});
-
 // Last: examples cancel and write off.
 describe('every example of the help', () => {
   const examples = NOUNS.flatMap(({ verbs }) => verbs.flatMap((verb) => verb.examples))
@@ -282,67 +316,6 @@ describe('every example of the help', () => {
   });
 });
 
-function fence(text: string): string {
-  return `\`\`\`text\n${text.trimEnd()}\n\`\`\`\n`;
-}
-
-const FILES = `## muster ca
-
-The one command here that speaks to nobody: keys and tokens are made where they are kept. [enrolment.md](enrolment.md) says
-when.
-`;
-
-const INTRODUCTION = `# The command line
-
-\`muster status\`, \`rollout\`, \`channel\`, \`fleet\`, \`host\`, \`quarantine\`, \`events\` and \`token\` speak to the control plane
-over HTTP, and to nothing else. Tables are for people; \`--json\` is for machines. Colours appear on terminals
-only. This page is printed from the commands themselves, and a test runs every example
-(\`npx vitest run --project processes test/cli/operate.test.ts -u\` rewrites it).
-
-## Where, and who you are
-
-A flag wins over a variable, a variable over the profile:
-
-| what | flag | variable | in the profile |
-|---|---|---|---|
-| address | \`--url\` | \`MUSTER_URL\` | \`url\` |
-| token | \`--token\` | \`MUSTER_TOKEN\` | \`token\`, or \`tokenFile\`: a path from the config file's folder |
-| certificate | – | – | \`certFile\` and \`keyFile\`, PEM: who you are, whatever token you have |
-| authority | – | \`NODE_EXTRA_CA_CERTS\` | \`caFile\`, PEM: whom to believe that it is your control plane, and nobody else |
-| profile | \`--profile\` | \`MUSTER_PROFILE\` | \`default\` names it |
-
-Profiles are in \`$XDG_CONFIG_HOME/muster/config.json\`, or \`~/.config/muster/config.json\`:
-
-\`\`\`json
-{
-  "default": "prod",
-  "profiles": {
-    "prod": { "url": "https://muster.example.com", "tokenFile": "prod.token" },
-    "lab": { "url": "https://10.0.0.7:8080", "caFile": "lab-ca.pem", "certFile": "ada.crt", "keyFile": "ada.key" },
-    "laptop": { "url": "http://127.0.0.1:7070" }
-  }
-}
-\`\`\`
-
-Paths are taken from the config file's folder. Without any of these the address is that of \`muster dev\`,
-\`http://127.0.0.1:7070\`. [tls.md](tls.md) says which certificates make operators.
-
-## Exit codes
-
-| code | meaning |
-|---|---|
-| 0 | done; of \`rollout watch\`: Terminal; of \`host explain\`: nothing holds it |
-| 1 | refused, not there, or the answer is no |
-| 2 | wrong usage |
-| 3 | not allowed: no token, or one without the role |
-| 4 | the control plane cannot be reached, or is not ready |
-| 5 | accepted and durable, but no leader has decided it: ask again with the \`--key\` it names |
-| 130 | \`rollout watch\` was interrupted before it ended |
-
-Commands are safe to repeat: each is sent under an Idempotency-Key (\`--key\` to choose it), and while the
-control plane is away for a moment it is sent again by itself.
-`;
-
 const NO_PROOF = { token: null, tokenFile: null, tlsFiles: { ca: null, cert: null, key: null } };
 
 describe('an answer that never ends', () => {
@@ -356,7 +329,9 @@ describe('an answer that never ends', () => {
       user: 'ada',
       ...NO_PROOF,
     };
-    const client = createClient(at, { token: null, tls: {} }, false, 200);
+    const { signal } = new AbortController();
+    const limits = { forPeople: false, signal, timeoutMs: 200 };
+    const client = createClient(at, { token: null, tls: {} }, limits);
     await expect(client.get(FleetSchema, '/v1/fleet')).rejects.toThrow('did not answer in time');
     stuck.closeAllConnections();
     stuck.close();

@@ -102,27 +102,35 @@ async function page(deps: ApiDeps, query: LogPageQuery): Promise<LogPage> {
   if (query.last !== undefined && query.after !== undefined) {
     throw new Refusal('malformed', 'last and after exclude each other');
   }
-  const from = query.after === undefined ? null : cursorOf(query.after);
+  if (query.before !== undefined && query.last === undefined) {
+    throw new Refusal('malformed', 'before goes with last');
+  }
+  const given = query.after ?? query.before;
+  const from = given === undefined ? null : cursorOf(given);
+  const before = query.before === undefined ? undefined : from?.seq;
   const limit = Math.min(query.last ?? query.limit ?? MOST_ROWS, MOST_ROWS);
   const after = query.last === undefined ? (from?.seq ?? 0) : null;
   const whole = query.whole === 'true';
-  const tail = await pool.run((sql) => readTail(sql, { ...filter, after, limit, whole }));
+  const tail = await pool.run((sql) => readTail(sql, { ...filter, after, before, limit, whole }));
   if (tail === null) throw new Refusal('not-ready', 'no leader has begun the log yet');
   if (from !== null && (from.incarnation !== tail.incarnation || from.seq > tail.head)) {
     throw new Refusal('stale-cursor', 'the database was restored since; start without a cursor');
   }
-  return pageOf(tail, after);
+  return pageOf(tail, after, before);
 }
 
-function pageOf(tail: Tail, after: number | null): LogPage {
+function pageOf(tail: Tail, after: number | null, before: number | undefined): LogPage {
   const { incarnation, head, floor, rows } = tail;
   const more = after !== null && tail.more;
-  const seq = more ? (rows.at(-1)?.seq ?? head) : head;
+  const seq = more ? (rows.at(-1)?.seq ?? head) : before === undefined ? head : before - 1;
+  const first = after === null && tail.more ? rows[0]?.seq : undefined;
+  const earlier = first !== undefined && first > floor ? first : undefined;
   const gone = after !== null && after + 1 < floor;
   return {
     events: rows.map(logEvent),
     cursor: formatCursor({ incarnation, seq }),
     more,
+    ...(earlier === undefined ? {} : { earlier: formatCursor({ incarnation, seq: earlier }) }),
     ...(gone ? { missing: { from: after + 1, to: floor - 1 } } : {}),
   };
 }

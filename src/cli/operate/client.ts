@@ -58,13 +58,20 @@ const TIMEOUT_MS = 30_000;
 const ATTEMPTS = 4;
 const LONGEST_PAUSE_MS = 5_000;
 
-/** `forPeople`: what is answered goes to a terminal, and is made harmless there. */
+export interface ClientOptions {
+  /** What is answered goes to a terminal, and is made harmless there. */
+  readonly forPeople: boolean;
+  /** Ends whatever is under way: the person has seen enough. */
+  readonly signal: AbortSignal;
+  readonly timeoutMs?: number;
+}
+
 export function createClient(
   config: ClientConfig,
   { token, tls }: Proof,
-  forPeople: boolean,
-  timeoutMs = TIMEOUT_MS,
+  { forPeople, signal: stop, timeoutMs = TIMEOUT_MS }: ClientOptions,
 ): Client {
+  const limits = { url: config.url, timeoutMs, stop };
   const headers: Record<string, string> = { accept: 'application/json' };
   if (token !== null) headers['authorization'] = `Bearer ${token}`;
   // Believed by development servers on this machine only, and sent to no other.
@@ -77,7 +84,7 @@ export function createClient(
   return {
     url: config.url,
     get: (schema, path, query = {}) =>
-      within(config.url, timeoutMs, async (signal) =>
+      within(limits, async (signal) =>
         clean(decode(schema, path, await ask(withQuery(path, query), { signal }))),
       ),
     async post(schema, path, body, { key, query = {} }) {
@@ -89,8 +96,8 @@ export function createClient(
           ...(key === null ? {} : { 'idempotency-key': key }),
         },
       };
-      return persistently(() =>
-        within(config.url, timeoutMs, async (signal) =>
+      return persistently(stop, () =>
+        within(limits, async (signal) =>
           clean(decode(schema, path, await ask(withQuery(path, query), { ...init, signal }))),
         ),
       );
@@ -108,23 +115,45 @@ export function createClient(
  * command whose answer never ends says so, instead of ending without a word.
  */
 async function within<T>(
-  url: string,
-  timeoutMs: number,
+  { url, timeoutMs, stop }: Limits,
   exchange: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const limit = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
+  let end = (): void => undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(unavailable(`${url} did not answer in time; try again, or look at /readyz`));
+    const giveUp = (error: OperateError): void => {
+      reject(error);
       limit.abort();
+    };
+    const timer = setTimeout(() => {
+      giveUp(unavailable(`${url} did not answer in time; try again, or look at /readyz`));
     }, timeoutMs);
+    const onStop = (): void => {
+      giveUp(new OperateError('interrupted', EXIT.interrupted, 'interrupted'));
+    };
+    if (stop.aborted) onStop();
+    stop.addEventListener('abort', onStop);
+    end = () => {
+      clearTimeout(timer);
+      stop.removeEventListener('abort', onStop);
+    };
   });
   try {
-    return await Promise.race([exchange(limit.signal), late]);
+    return await Promise.race([late, exchange(limit.signal)]);
   } finally {
-    clearTimeout(timer);
+    end();
   }
+}
+
+interface Limits {
+  readonly url: string;
+  readonly timeoutMs: number;
+  readonly stop: AbortSignal;
+}
+
+/** Until then, or until the signal. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => undefined);
 }
 
 function isLocal(url: string): boolean {
@@ -200,7 +229,7 @@ async function refusal(response: Response, path: string): Promise<OperateError> 
 const LASTING: ReadonlySet<string> = new Set(['internal', 'other-version']);
 
 /** Sends again while the control plane is away: the key makes that safe. */
-async function persistently<T>(send: () => Promise<T>): Promise<T> {
+async function persistently<T>(stop: AbortSignal, send: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await send();
@@ -208,7 +237,7 @@ async function persistently<T>(send: () => Promise<T>): Promise<T> {
       const away = error instanceof OperateError && error.exitCode === EXIT.unavailable;
       if (!away || attempt === ATTEMPTS || LASTING.has(error.code)) throw error;
       const asked = 'retryMs' in error && typeof error.retryMs === 'number' ? error.retryMs : 500;
-      await delay(Math.min(asked, LONGEST_PAUSE_MS));
+      await pause(Math.min(asked, LONGEST_PAUSE_MS), stop);
     }
   }
 }

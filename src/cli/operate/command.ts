@@ -88,7 +88,7 @@ export function helpOf(noun: string, verb: OperatorVerb): string {
 }
 
 export const EXIT_CODES = `Exit codes: 0 done · 1 refused, or the answer is no · 2 wrong usage · 3 not allowed · 4 the control
-plane cannot be reached or is not ready · 5 accepted, but not decided in time (ask again with --key).
+plane cannot be reached or is not ready · 5 accepted, but not decided in time (it says how to ask again).
 `;
 
 export function nounHelp({ noun, about, verbs }: OperatorNoun): string {

@@ -1,5 +1,4 @@
 /** Verbs that send a command: each asks for a reason, may be tried dry, and is safe to repeat under its key. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { randomUUID } from 'node:crypto';
 import {
   CommandAnswerSchema,
@@ -9,8 +8,9 @@ import {
 } from '../../wire/command.ts';
 import { EXIT, UsageError } from '../io.ts';
 import { printObject, type Desk, type Options, type OperatorVerb } from './command.ts';
-import type { Client } from './client.ts';
+import { OperateError, pause, type Client } from './client.ts';
 import { factsOf } from './events.ts';
+import { some } from './show.ts';
 import { commandPath, rolloutId, tokenId } from './paths.ts';
 
 export const REASON: Options = {
@@ -72,8 +72,20 @@ async function send(desk: Desk, command: CommandName, names: readonly string[]):
     return preview(desk, await client.post(CommandAnswerSchema, path, body, { key: null, query }));
   }
   const used = typeof key === 'string' ? key : randomUUID();
-  const answer = await decided(desk, path, body, used);
+  const answer = await decided(desk, path, body, used).catch((error: unknown) => {
+    throw isInterruption(error) ? interruptedUnder(used) : error;
+  });
   return report(desk, [command, ...values].join(' '), answer, used);
+}
+
+function isInterruption(error: unknown): boolean {
+  return error instanceof OperateError && error.exitCode === EXIT.interrupted;
+}
+
+/** It was sent, or was about to be. */
+function interruptedUnder(key: string): OperateError {
+  const message = `interrupted; it may have been carried out. Ask again with --key ${key}`;
+  return new OperateError(message, EXIT.interrupted, 'interrupted-command');
 }
 
 export function reasonOf({ options }: Pick<Desk, 'options'>): string {
@@ -98,7 +110,7 @@ export async function decided(
   for (;;) {
     const answer = await client.post(CommandAnswerSchema, path, body, { key });
     if (answer.status !== 'queued' || now() >= until || signal.aborted) return answer;
-    await delay(ASK_AGAIN_MS);
+    await pause(ASK_AGAIN_MS, signal);
   }
 }
 
@@ -128,7 +140,7 @@ function preview(desk: Desk, answer: CommandAnswer): number {
   }
   const rows = answer.rows ?? [];
   io.stdout.write(
-    `${paint('bold', 'dry run')}: nothing happened; it would write ${String(answer.total ?? rows.length)} log rows:\n`,
+    `${paint('bold', 'dry run')}: nothing happened; it would write ${some(answer.total ?? rows.length, 'log row')}:\n`,
   );
   for (const row of rows) {
     const { kind, host, rolloutId: rollout, channel } = row;

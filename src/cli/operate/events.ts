@@ -1,21 +1,21 @@
 /** `muster events tail`: the log, as it grows. */
-import { setTimeout as delay } from 'node:timers/promises';
-import { LogEventSchema, LogPageSchema, type LogEvent } from '../../wire/log-event.ts';
+import { LogEventSchema, type LogEvent } from '../../wire/log-event.ts';
 import { Value } from '@sinclair/typebox/value';
 import { isJsonObject } from '../../wire/text.ts';
-import { EXIT } from '../io.ts';
-import { numberOption, textOption, type Desk, type OperatorNoun, type Options } from './command.ts';
-import { OperateError } from './client.ts';
-import { clip } from './show.ts';
-
-/** Of every command that shows rows of the log. */
-export const WHOLE: Options = {
-  whole: { about: 'rows over 64 kB with all they hold, such as every host of a rollout' },
-};
+import { EXIT, UsageError } from '../io.ts';
+import { clip, widthOf } from '../text-width.ts';
+import { textOption, type Desk, type OperatorNoun } from './command.ts';
+import { OperateError, pause } from './client.ts';
+import { mostOf } from './listing.ts';
+import { rowOptions, rowsOf, sayEarlier } from './log-rows.ts';
+import { rolloutId } from './paths.ts';
 
 export function wholeOf({ options }: Pick<Desk, 'options'>): { readonly whole?: 'true' } {
   return options['whole'] === true ? { whole: 'true' } : {};
 }
+
+/** A screen. */
+const USUAL = 20;
 
 export const EVENTS: OperatorNoun = {
   noun: 'events',
@@ -27,11 +27,10 @@ export const EVENTS: OperatorNoun = {
       about: 'The newest rows, and with --follow those to come',
       options: {
         follow: { short: 'f', about: 'go on with what is committed from now on' },
-        lines: { value: 'N', short: 'n', about: 'the newest N rows first (default 20)' },
-        rollout: { value: 'ID', about: 'of this rollout only' },
+        rollout: { value: 'ROLLOUT', about: 'of this rollout only: its id, or a channel' },
         host: { value: 'NAME', about: 'of this host only' },
         kind: { value: 'KIND', about: 'of this kind only, such as operator_command' },
-        ...WHOLE,
+        ...rowOptions('lines', USUAL, 'n'),
       },
       examples: [
         'muster events tail -f',
@@ -47,16 +46,19 @@ export const EVENTS: OperatorNoun = {
 const RETRY_MS = 1_000;
 
 async function tail(desk: Desk): Promise<number> {
+  const [rollout, host] = [textOption(desk, 'rollout'), textOption(desk, 'host')];
   const filter = {
-    rollout: textOption(desk, 'rollout'),
-    host: textOption(desk, 'host'),
-    kind: textOption(desk, 'kind'),
-    ...wholeOf(desk),
+    ...{ host, kind: textOption(desk, 'kind'), ...wholeOf(desk) },
+    rollout: rollout === undefined ? undefined : await rolloutId(desk.client, rollout),
   };
-  const last = numberOption(desk, 'lines', 20);
-  const page = await desk.client.get(LogPageSchema, '/v1/events', { ...filter, last });
-  for (const event of page.events) print(desk, event);
-  if (desk.options['follow'] === true) await follow(desk, filter, page.cursor);
+  const following = desk.options['follow'] === true;
+  if (following && desk.options['cursor'] !== undefined) {
+    throw new UsageError('--follow goes on after the newest rows, and --cursor is for older ones');
+  }
+  const { pages, cursor, earlier } = await rowsOf(desk, filter, mostOf(desk, 'lines', USUAL));
+  for await (const rows of pages) for (const event of rows) print(desk, event);
+  if (following) await follow(desk, filter, cursor);
+  else sayEarlier(desk, earlier);
   return EXIT.ok;
 }
 
@@ -89,7 +91,7 @@ async function follow(
       if (error.message !== said) desk.io.stderr.write(`muster: ${error.message}; trying on\n`);
       said = error.message;
     }
-    await delay(RETRY_MS);
+    await pause(RETRY_MS, desk.signal);
   }
 }
 
@@ -113,7 +115,7 @@ export function eventLine({ paint, columns }: Desk, event: LogEvent, depth: numb
   const by = actor !== undefined && actor !== host ? ` by ${actor}` : '';
   const cause = causedBy === undefined ? '' : ` ←${String(causedBy)}`;
   const text = `${who}${by}${cause}  ${factsOf(event)}`;
-  const room = columns === null ? Infinity : Math.max(20, columns - head.length - 2);
+  const room = columns === null ? Infinity : Math.max(20, columns - widthOf(head) - 2);
   return `${head}  ${paint('dim', clip(text, room))}\n`;
 }
 

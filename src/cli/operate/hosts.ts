@@ -1,18 +1,25 @@
 /** `muster host …`: where a host stands, every reason for which it does not move, and how to hold or release it. */
-import { HostListSchema } from '../../wire/operator.ts';
-import { LogPageSchema } from '../../wire/log-event.ts';
+import { HostListSchema, type HostList } from '../../wire/operator.ts';
+import type { LogEvent } from '../../wire/log-event.ts';
 import { HostDetailSchema, type Blocker, type HostDetail } from '../../wire/why.ts';
 import { EXIT } from '../io.ts';
-import { numberOption, printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
+import { printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
 import { commandVerb, type CommandVerb } from './commanding.ts';
-import { eventLine, WHOLE, wholeOf } from './events.ts';
+import { eventLine, wholeOf } from './events.ts';
+import { list, listOptions, mostOf } from './listing.ts';
+import { rowOptions, showRows } from './log-rows.ts';
+import { mustBeChannel } from './names.ts';
 import { pathOf } from './paths.ts';
-import { age, table, toneOf, unnamed, type Cell } from './show.ts';
+import { age, table, toneOf, unnamed, type Cell, type Row } from './show.ts';
 
 const HOST = ['host'];
 
 const verbOf = (verb: string, command: CommandVerb['command']) =>
   commandVerb({ verb, command, args: HOST, example: `muster host ${verb} web-01` });
+
+/** Some screens. */
+const USUAL = 100;
+const USUAL_ROWS = 50;
 
 export const HOSTS: OperatorNoun = {
   noun: 'host',
@@ -30,10 +37,10 @@ export const HOSTS: OperatorNoun = {
         },
         reachability: { value: 'HOW', about: 'never, reachable or unreachable' },
         prefix: { value: 'TEXT', about: 'whose name begins so' },
-        limit: { value: 'N', about: 'this many (default 100)' },
+        ...listOptions(USUAL),
       },
       examples: ['muster host list --state Failed', 'muster host list --prefix web- --json'],
-      run: list,
+      run: hosts,
     },
     {
       verb: 'show',
@@ -56,7 +63,7 @@ export const HOSTS: OperatorNoun = {
       verb: 'history',
       args: HOST,
       about: 'What the log says of it, with decisions about many hosts and pauses, oldest first',
-      options: { limit: { value: 'N', about: 'the newest N rows (default 50)' }, ...WHOLE },
+      options: rowOptions('limit', USUAL_ROWS),
       examples: ['muster host history web-01 --limit 10'],
       run: history,
     },
@@ -67,32 +74,39 @@ export const HOSTS: OperatorNoun = {
   ],
 };
 
-async function list(desk: Desk): Promise<number> {
-  const { client, io, now } = desk;
-  const found = await client.get(HostListSchema, '/v1/hosts', {
-    limit: numberOption(desk, 'limit', 100),
-    channel: textOption(desk, 'channel'),
+function hosts(desk: Desk): Promise<number> {
+  const { client, now } = desk;
+  const channel = textOption(desk, 'channel');
+  const filter = {
+    channel,
     state: textOption(desk, 'state'),
     reachability: textOption(desk, 'reachability'),
     prefix: textOption(desk, 'prefix'),
+  };
+  return list<ListedHost>(desk, {
+    ...{ name: 'hosts', usual: USUAL, none: 'no host is like that' },
+    heads: ['STATE', 'AGENT', 'HEARD', 'CHANNEL', 'HOLD', 'HOST'],
+    row: (host) => rowOf(host, now()),
+    ifNone: () => mustBeChannel(client, channel),
+    async read(page) {
+      const found = await client.get(HostListSchema, '/v1/hosts', { ...filter, ...page });
+      return { rows: found.hosts, nextCursor: found.nextCursor };
+    },
   });
-  if (desk.json) {
-    printObject(desk, found);
-    return EXIT.ok;
-  }
-  const rows = found.hosts.map((host): (string | Cell)[] => [
+}
+
+type ListedHost = HostList['hosts'][number];
+
+function rowOf(host: ListedHost, now: number): Row {
+  const { reachability } = host;
+  return [
     stateCell(host.closed ?? host.rolloutState ?? '-'),
-    { text: host.reachability, tone: toneOf(host.reachability) },
-    age(host.lastCheckinAt, now()),
+    { text: reachability, tone: toneOf(reachability) },
+    age(host.lastCheckinAt, now),
     host.channel === '' ? '-' : host.channel,
     host.held ? { text: 'held', tone: 'warn' } : '-',
     host.hostname,
-  ]);
-  io.stdout.write(table(['STATE', 'AGENT', 'HEARD', 'CHANNEL', 'HOLD', 'HOST'], rows, desk));
-  if (found.nextCursor !== undefined) {
-    io.stderr.write('muster: there are more; give --limit, or narrow the list\n');
-  }
-  return EXIT.ok;
+  ];
 }
 
 function stateCell(text: string): Cell {
@@ -174,10 +188,8 @@ function blockerText({ paint, now }: Desk, blocker: Blocker): string {
 }
 
 async function history(desk: Desk): Promise<number> {
-  const last = numberOption(desk, 'limit', 50);
-  const query = { host: desk.args['host'], last, ...wholeOf(desk) };
-  const page = await desk.client.get(LogPageSchema, '/v1/events', query);
-  if (desk.json) printObject(desk, page.events);
-  else for (const event of page.events) desk.io.stdout.write(eventLine(desk, event, 0));
+  const filter = { host: desk.args['host'], ...wholeOf(desk) };
+  const line = (event: LogEvent): string => eventLine(desk, event, 0);
+  await showRows(desk, filter, mostOf(desk, 'limit', USUAL_ROWS), line);
   return EXIT.ok;
 }

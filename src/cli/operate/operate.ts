@@ -10,6 +10,7 @@ import {
 import { environment } from '../../config.ts';
 import type { Environment } from '../../config/loaded.ts';
 import { errorCode, EXIT, parseOptions, UsageError, type Io } from '../io.ts';
+import { sizeOf } from '../picture.ts';
 import { createClient, OperateError, type Proof } from './client.ts';
 import {
   COMMON,
@@ -96,9 +97,12 @@ async function runVerb(
   try {
     return await verb.run({
       ...{ io, options, signal: stop.signal, json: options['json'] === true },
-      client: createClient(config, proof, options['json'] !== true),
+      client: createClient(config, proof, {
+        forPeople: options['json'] !== true,
+        signal: stop.signal,
+      }),
       paint: painter(terminal && options['no-color'] !== true && wantsColour(env)),
-      columns: terminal ? (io.stdout.columns ?? 80) : null,
+      columns: terminal ? sizeOf(io.stdout).columns : null,
       now: () => Date.now(),
       args: Object.fromEntries(verb.args.map((name, i) => [name, positionals[i] ?? ''])),
     });
@@ -165,6 +169,8 @@ function complain(io: Io, json: boolean, error: unknown): number {
         : null;
   if (known === null) throw error;
   const { message, code, exitCode } = known;
+  // Whoever interrupts knows that they did.
+  if (code === 'interrupted') return exitCode;
   if (json) io.stdout.write(`${JSON.stringify({ error: code, detail: message })}\n`);
   else io.stderr.write(`muster: ${message}\n`);
   return exitCode;

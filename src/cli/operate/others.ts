@@ -4,12 +4,16 @@ import {
   ChannelListSchema,
   QuarantineListSchema,
   type ChannelDetail,
+  type QuarantineList,
 } from '../../wire/overview.ts';
 import { EXIT } from '../io.ts';
+import { clip } from '../text-width.ts';
 import { printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
 import { commandVerb } from './commanding.ts';
+import { list, listOptions } from './listing.ts';
+import { mustBeChannel } from './names.ts';
 import { pathOf } from './paths.ts';
-import { age, table, toneOf, type Cell } from './show.ts';
+import { age, table, toneOf, type Row } from './show.ts';
 
 export const CHANNELS: OperatorNoun = {
   noun: 'channel',
@@ -19,10 +23,9 @@ export const CHANNELS: OperatorNoun = {
       verb: 'list',
       args: [],
       about: 'Channels by name',
-      options: {},
+      options: listOptions('all'),
       examples: ['muster channel list'],
-      run: async (desk) =>
-        channels(desk, (await desk.client.get(ChannelListSchema, '/v1/channels')).channels),
+      run: channels,
     },
     {
       verb: 'show',
@@ -32,7 +35,7 @@ export const CHANNELS: OperatorNoun = {
       examples: ['muster channel show stable --json'],
       run: async (desk) => {
         const path = pathOf('channels', desk.args['channel'] ?? '');
-        return channels(desk, [await desk.client.get(ChannelDetailSchema, path)]);
+        return channel(desk, await desk.client.get(ChannelDetailSchema, path));
       },
     },
     commandVerb({
@@ -68,7 +71,10 @@ export const QUARANTINES: OperatorNoun = {
       verb: 'list',
       args: [],
       about: 'Quarantined closures',
-      options: { channel: { value: 'NAME', about: 'of this channel only' } },
+      options: {
+        channel: { value: 'NAME', about: 'of this channel only' },
+        ...listOptions('all'),
+      },
       examples: ['muster quarantine list --channel stable'],
       run: quarantines,
     },
@@ -79,35 +85,55 @@ export const QUARANTINES: OperatorNoun = {
   ],
 };
 
-function channels(desk: Desk, found: readonly ChannelDetail[]): number {
-  if (desk.json) printObject(desk, { channels: found });
-  else {
-    const rows = found.map((one): (string | Cell)[] => [
-      one.name,
-      { text: one.rolloutState ?? '-', tone: toneOf(one.rolloutState ?? '') },
-      one.pause === undefined
-        ? '-'
-        : { text: `by ${one.pause.actor}: ${one.pause.reason}`.slice(0, 40), tone: 'warn' },
-      age(one.signed_at, desk.now()),
-      one.note ?? '-',
-      one.currentRolloutId ?? '-',
-    ]);
-    const heads = ['CHANNEL', 'ROLLOUT', 'PAUSED', 'SIGNED', 'NOTE', 'ID'];
-    desk.io.stdout.write(table(heads, rows, desk));
-  }
+const CHANNEL_HEADS = ['CHANNEL', 'ROLLOUT', 'PAUSED', 'SIGNED', 'NOTE', 'ID'];
+
+function channels(desk: Desk): Promise<number> {
+  const { client, now } = desk;
+  return list<ChannelDetail>(desk, {
+    ...{ name: 'channels', usual: 'all', none: 'no channel is declared', heads: CHANNEL_HEADS },
+    row: (one) => channelRow(one, now()),
+    async read(page) {
+      const found = await client.get(ChannelListSchema, '/v1/channels', { ...page });
+      return { rows: found.channels, nextCursor: found.nextCursor };
+    },
+  });
+}
+
+function channel(desk: Desk, one: ChannelDetail): number {
+  if (desk.json) printObject(desk, { channels: [one] });
+  else desk.io.stdout.write(table(CHANNEL_HEADS, [channelRow(one, desk.now())], desk));
   return EXIT.ok;
 }
 
-async function quarantines(desk: Desk): Promise<number> {
-  const query = { channel: textOption(desk, 'channel') };
-  const found = await desk.client.get(QuarantineListSchema, '/v1/quarantines', query);
-  if (desk.json) printObject(desk, found);
-  else if (found.quarantines.length === 0) desk.io.stdout.write('nothing is quarantined\n');
-  else {
-    const rows = found.quarantines.map(({ channel, hostname, at, closure }) => [
-      ...[channel, hostname, age(at, desk.now()), closure],
-    ]);
-    desk.io.stdout.write(table(['CHANNEL', 'FAILED ON', 'AGE', 'CLOSURE'], rows, desk));
-  }
-  return EXIT.ok;
+/** A reason may be a thousand characters: here its beginning, the whole in `--json` and on the page. */
+const PAUSE_WIDTH = 40;
+
+function channelRow(one: ChannelDetail, now: number): Row {
+  const { rolloutState: state = '-', pause } = one;
+  return [
+    one.name,
+    { text: state, tone: toneOf(state) },
+    pause === undefined
+      ? '-'
+      : { text: clip(`by ${pause.actor}: ${pause.reason}`, PAUSE_WIDTH), tone: 'warn' },
+    age(one.signed_at, now),
+    one.note ?? '-',
+    one.currentRolloutId ?? '-',
+  ];
+}
+
+function quarantines(desk: Desk): Promise<number> {
+  const { client, now } = desk;
+  const only = textOption(desk, 'channel');
+  return list<QuarantineList['quarantines'][number]>(desk, {
+    ...{ name: 'quarantines', usual: 'all', none: 'nothing is quarantined' },
+    heads: ['CHANNEL', 'FAILED ON', 'AGE', 'CLOSURE'],
+    row: ({ channel: of, hostname, at, closure }) => [of, hostname, age(at, now()), closure],
+    ifNone: () => mustBeChannel(client, only),
+    async read(page) {
+      const query = { channel: only, ...page };
+      const found = await client.get(QuarantineListSchema, '/v1/quarantines', query);
+      return { rows: found.quarantines, nextCursor: found.nextCursor };
+    },
+  });
 }

@@ -5,20 +5,28 @@ import {
   RolloutListSchema,
   type Lifecycle,
   type RolloutHosts,
+  type RolloutList,
 } from '../../wire/operator.ts';
-import { LogPageSchema, type LogEvent } from '../../wire/log-event.ts';
+import type { LogEvent } from '../../wire/log-event.ts';
 import { PlanSchema, RolloutBlockersSchema, type RolloutBlockers } from '../../wire/why.ts';
 import { EXIT } from '../io.ts';
-import { numberOption, printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
+import { printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
 import type { Client } from './client.ts';
 import { commandVerb } from './commanding.ts';
+import { jsonList } from './json-list.ts';
+import { list, listOptions, mostOf, walk, type ReadPage } from './listing.ts';
+import { rowOptions, showRows } from './log-rows.ts';
+import { mustBeChannel } from './names.ts';
 import { pathOf, rolloutId } from './paths.ts';
-import { age, counts, table, toneOf, unnamed, type Cell } from './show.ts';
-import { eventLine, WHOLE, wholeOf } from './events.ts';
+import { age, counts, some, tableWriter, toneOf, unnamed, type Row } from './show.ts';
+import { eventLine, wholeOf } from './events.ts';
 import { WATCH } from './watch.ts';
 import { waveLines } from './waves.ts';
 
 const ROLLOUT = ['rollout'];
+/** A screen; and of a small rollout's rows all. */
+const USUAL = 20;
+const USUAL_ROWS = 200;
 
 export const ROLLOUTS: OperatorNoun = {
   noun: 'rollout',
@@ -31,13 +39,13 @@ export const ROLLOUTS: OperatorNoun = {
       options: {
         channel: { value: 'NAME', about: 'of this channel only' },
         state: { value: 'STATE', about: 'in this state only, such as Active' },
-        limit: { value: 'N', about: 'this many (default 20)' },
+        ...listOptions(USUAL),
       },
       examples: [
         'muster rollout list',
         'muster rollout list --channel stable --state Failed --json',
       ],
-      run: list,
+      run: rollouts,
     },
     {
       verb: 'show',
@@ -52,7 +60,7 @@ export const ROLLOUTS: OperatorNoun = {
       verb: 'trace',
       args: ROLLOUT,
       about: 'Its rows of the log in order, each below what caused it',
-      options: { limit: { value: 'N', about: 'the newest N rows (default 200)' }, ...WHOLE },
+      options: rowOptions('limit', USUAL_ROWS),
       examples: ['muster rollout trace stable', 'muster rollout trace stable --limit 20 --json'],
       run: trace,
     },
@@ -75,26 +83,31 @@ export const ROLLOUTS: OperatorNoun = {
   ],
 };
 
-async function list(desk: Desk): Promise<number> {
-  const { client, io, now } = desk;
-  const query = {
-    hosts: 'false',
-    limit: numberOption(desk, 'limit', 20),
-    channel: textOption(desk, 'channel'),
-    state: textOption(desk, 'state'),
-  };
-  const found = await client.get(RolloutListSchema, '/v1/rollouts', query);
-  if (desk.json) printObject(desk, found);
-  else {
-    const rows = found.rollouts.map((one): (string | Cell)[] => [
-      { text: one.state, tone: toneOf(one.state) },
-      `${String(one.currentWave)} of 0–${String(one.waves - 1)}`,
-      age(one.createdAt, now()),
-      one.rolloutId,
-    ]);
-    io.stdout.write(table(['STATE', 'WAVE', 'AGE', 'ROLLOUT'], rows, desk));
-  }
-  return EXIT.ok;
+function rollouts(desk: Desk): Promise<number> {
+  const { client, now } = desk;
+  const channel = textOption(desk, 'channel');
+  const filter = { hosts: 'false', channel, state: textOption(desk, 'state') };
+  return list<ListedRollout>(desk, {
+    ...{ name: 'rollouts', usual: USUAL, none: 'no rollout is like that' },
+    heads: ['STATE', 'WAVE', 'AGE', 'ROLLOUT'],
+    row: (one) => rowOf(one, now()),
+    ifNone: () => mustBeChannel(client, channel),
+    async read(page) {
+      const found = await client.get(RolloutListSchema, '/v1/rollouts', { ...filter, ...page });
+      return { rows: found.rollouts, nextCursor: found.nextCursor };
+    },
+  });
+}
+
+type ListedRollout = RolloutList['rollouts'][number];
+
+function rowOf(one: ListedRollout, now: number): Row {
+  return [
+    { text: one.state, tone: toneOf(one.state) },
+    `${String(one.currentWave)} of 0–${String(one.waves - 1)}`,
+    age(one.createdAt, now),
+    one.rolloutId,
+  ];
 }
 
 async function show(desk: Desk): Promise<number> {
@@ -104,14 +117,43 @@ async function show(desk: Desk): Promise<number> {
     client.get(LifecycleSchema, pathOf('rollouts', id, 'lifecycle')),
     client.get(RolloutBlockersSchema, pathOf('rollouts', id, 'blockers')),
   ]);
-  const hosts = options['hosts'] === true ? await everyHost(client, id) : undefined;
-  if (desk.json) printObject(desk, { ...life, why, hosts });
-  else {
-    printLife(desk, life);
-    printWhy(desk, why);
-    if (hosts !== undefined) printHosts(desk, hosts);
+  const hosts = options['hosts'] === true ? walk(hostsOf(client, id)) : null;
+  if (desk.json) {
+    if (hosts === null) printObject(desk, { ...life, why });
+    else {
+      const json = jsonList(desk.io, 'hosts', { ...life, why });
+      for await (const { rows } of hosts) json.add(rows);
+      json.end();
+    }
+    return EXIT.ok;
+  }
+  printLife(desk, life);
+  printWhy(desk, why);
+  if (hosts !== null) {
+    const write = tableWriter(['WAVE', 'STATE', 'HELD', 'HOST'], desk);
+    desk.io.stdout.write('\n');
+    for await (const { rows } of hosts) desk.io.stdout.write(write(rows.map(hostRow)));
   }
   return EXIT.ok;
+}
+
+type RolloutHost = RolloutHosts['hosts'][number];
+
+function hostsOf(client: Client, id: string): ReadPage<RolloutHost> {
+  return async (page) => {
+    const query = { all: 'true', ...page };
+    const found = await client.get(RolloutHostsSchema, pathOf('rollouts', id, 'hosts'), query);
+    return { rows: found.hosts, nextCursor: found.nextCursor };
+  };
+}
+
+function hostRow({ host, wave, state, closed, blocked }: RolloutHost): Row {
+  return [
+    String(wave),
+    { text: closed ?? state, tone: toneOf(closed ?? state) },
+    blocked ? { text: 'blocked', tone: 'warn' } : '-',
+    host,
+  ];
 }
 
 function printLife(desk: Desk, life: Lifecycle): void {
@@ -133,7 +175,7 @@ function printWhy({ io, paint, now }: Desk, why: RolloutBlockers): void {
   }
   for (const { key, held, because, releasedBy, hosts: behind, total, since } of why.hosts) {
     io.stdout.write(
-      `${paint('warn', key)}  holds ${String(held)}, since ${age(since, now())}: ${because}\n    released when: ${releasedBy}\n`,
+      `${paint('warn', key)}  holds ${some(held, 'host')}, since ${age(since, now())}: ${because}\n    released when: ${releasedBy}\n`,
     );
     for (const { hostname, doing } of behind.slice(0, 5)) {
       io.stdout.write(`    ${hostname}  ${paint('dim', doing)}\n`);
@@ -142,48 +184,25 @@ function printWhy({ io, paint, now }: Desk, why: RolloutBlockers): void {
   }
 }
 
-async function everyHost(client: Client, id: string): Promise<RolloutHosts['hosts']> {
-  const found: RolloutHosts['hosts'] = [];
-  let cursor: string | undefined;
-  do {
-    const query = { all: 'true', cursor };
-    const page = await client.get(RolloutHostsSchema, pathOf('rollouts', id, 'hosts'), query);
-    found.push(...page.hosts);
-    cursor = page.nextCursor;
-  } while (cursor !== undefined);
-  return found;
-}
-
-function printHosts(desk: Desk, hosts: RolloutHosts['hosts']): void {
-  const rows = hosts.map(({ host, wave, state, closed, blocked }): (string | Cell)[] => [
-    String(wave),
-    { text: closed ?? state, tone: toneOf(closed ?? state) },
-    blocked ? { text: 'blocked', tone: 'warn' } : '-',
-    host,
-  ]);
-  desk.io.stdout.write(`\n${table(['WAVE', 'STATE', 'HELD', 'HOST'], rows, desk)}`);
-}
-
 async function trace(desk: Desk): Promise<number> {
-  const { client, io } = desk;
-  const id = await rolloutId(client, desk.args['rollout'] ?? '');
-  const query = { rollout: id, last: numberOption(desk, 'limit', 200), ...wholeOf(desk) };
-  const page = await client.get(LogPageSchema, '/v1/events', query);
-  if (desk.json) printObject(desk, page.events);
-  else {
-    const depths = new Map<number, number>();
-    for (const event of page.events) {
-      io.stdout.write(eventLine(desk, event, indent(depths, event)));
-    }
-  }
+  const rollout = await rolloutId(desk.client, desk.args['rollout'] ?? '');
+  const depths = new Map<number, number>();
+  const line = (event: LogEvent): string => eventLine(desk, event, indent(depths, event));
+  const filter = { rollout, ...wholeOf(desk) };
+  await showRows(desk, filter, mostOf(desk, 'limit', USUAL_ROWS), line);
   return EXIT.ok;
 }
+
+/** Causes further back than this are rare; a rollout of 100,000 hosts has a million rows. */
+const MOST_DEPTHS = 100_000;
 
 /** How deep a row stands below the first cause that is shown. */
 function indent(depths: Map<number, number>, { seq, causedBy }: LogEvent): number {
   const above = causedBy === undefined ? undefined : depths.get(causedBy);
   const depth = above === undefined ? 0 : above + 1;
   depths.set(seq, depth);
+  const [oldest] = depths.size > MOST_DEPTHS ? depths.keys() : [];
+  if (oldest !== undefined) depths.delete(oldest);
   return depth;
 }
 
@@ -200,10 +219,10 @@ async function plan(desk: Desk): Promise<number> {
   io.stdout.write(`would be dispatched now: ${String(dispatched.total)}\n`);
   for (const host of dispatched.hosts) io.stdout.write(`  ${host}\n`);
   for (const { gates, held, examples } of blocked) {
-    const some = examples.slice(0, 5).join(', ');
-    const more = held > 5 ? ', …' : '';
+    const named = examples.slice(0, 5);
+    const more = held > named.length ? ', …' : '';
     io.stdout.write(
-      `held by ${paint('warn', gates.join(' '))}: ${String(held)} (${some}${more})\n`,
+      `held by ${paint('warn', gates.join(' '))}: ${String(held)} (${named.join(', ')}${more})\n`,
     );
   }
   return EXIT.ok;

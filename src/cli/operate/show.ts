@@ -1,4 +1,6 @@
 /** Texts for people: tables that fit, colours on terminals only, ages, bars. */
+import { clip, padTo, widthOf } from '../text-width.ts';
+
 export type Tone = 'good' | 'warn' | 'bad' | 'dim' | 'bold' | 'plain';
 
 const CODES: Readonly<Record<Tone, string>> = {
@@ -42,35 +44,51 @@ export interface Cell {
   readonly tone?: Tone;
 }
 
-/** Columns as wide as their widest cell; the last one is cut to the width of the terminal. */
-export function table(
-  heads: readonly string[],
-  rows: readonly (readonly (string | Cell)[])[],
-  { paint, columns }: { readonly paint: Paint; readonly columns: number | null },
-): string {
-  const cells = rows.map((row) =>
-    row.map((one) => (typeof one === 'string' ? { text: one } : one)),
-  );
-  const widths = heads.map((head, i) =>
-    cells.reduce((most, row) => Math.max(most, row[i]?.text.length ?? 0), head.length),
-  );
-  const before = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
-  const room = columns === null ? Infinity : Math.max(8, columns - before);
-  const line = (row: readonly Cell[]): string =>
-    row
-      .map(({ text, tone = 'plain' }, i) => {
-        const last = i === widths.length - 1;
-        const shown = last ? clip(text, room) : text.padEnd(widths[i] ?? 0);
-        return paint(tone, shown);
-      })
-      .join('  ')
-      .trimEnd();
-  const head = line(heads.map((text) => ({ text, tone: 'dim' as const })));
-  return [head, ...cells.map(line)].map((text) => `${text}\n`).join('');
+export type Row = readonly (string | Cell)[];
+
+interface Room {
+  readonly paint: Paint;
+  readonly columns: number | null;
 }
 
-export function clip(text: string, room: number): string {
-  return text.length <= room ? text : `${text.slice(0, Math.max(1, room - 1))}…`;
+export function table(heads: readonly string[], rows: readonly Row[], room: Room): string {
+  return tableWriter(heads, room)(rows);
+}
+
+/**
+ * A table that grows page by page: the heads come with the first rows. Columns are as wide as their widest cell so
+ * far; the last one is cut to the width of the terminal.
+ */
+export function tableWriter(
+  heads: readonly string[],
+  { paint, columns }: Room,
+): (rows: readonly Row[]) => string {
+  const widths = heads.map(widthOf);
+  let head: readonly Cell[] | null = heads.map((text) => ({ text, tone: 'dim' }));
+  const line = (row: readonly Cell[]): string => {
+    const before = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
+    const room = columns === null ? Infinity : Math.max(8, columns - before);
+    const shown = row.map(({ text, tone = 'plain' }, i) =>
+      paint(tone, i === widths.length - 1 ? clip(text, room) : padTo(text, widths[i] ?? 0)),
+    );
+    return `${shown.join('  ').trimEnd()}\n`;
+  };
+  return (rows) => {
+    const cells = rows.map((row) =>
+      row.map((one): Cell => (typeof one === 'string' ? { text: one } : one)),
+    );
+    for (const row of cells) {
+      row.forEach(({ text }, i) => (widths[i] = Math.max(widths[i] ?? 0, widthOf(text))));
+    }
+    const lines = [...(head === null ? [] : [head]), ...cells].map(line);
+    head = null;
+    return lines.join('');
+  };
+}
+
+/** `1 host`, `2 hosts`. */
+export function some(n: number, what: string): string {
+  return `${String(n)} ${what}${n === 1 ? '' : 's'}`;
 }
 
 /** The last line of a list that was cut; nothing below a whole one. */
@@ -123,5 +141,34 @@ export function bar(
   return `${parts.join('')}${paint('dim', '·'.repeat(left))}`;
 }
 
-export const BAR_LEGEND =
-  '█ converged  ▓ soaking  ▒ activating  ░ deferred  ! failed  x closed  · pending';
+/** `▓ 1  · 2`: as in the bar, where there is no room for names. */
+export function marks(of: Readonly<Record<string, number>>): string {
+  const sums = new Map<string, number>();
+  for (const [state, mark] of [...BAR, ['Pending', '·'] as const]) {
+    sums.set(mark, (sums.get(mark) ?? 0) + (of[state] ?? 0));
+  }
+  const shown = [...sums].filter(([, n]) => n > 0);
+  return shown.length === 0 ? 'none' : shown.map(([mark, n]) => `${mark} ${String(n)}`).join('  ');
+}
+
+const LEGEND = [
+  '█ converged',
+  '▓ soaking',
+  '▒ activating',
+  '░ deferred',
+  '! failed',
+  'x closed',
+  '· pending',
+];
+
+/** What the bar's marks mean, in lines of this width. */
+export function legend(columns: number): string[] {
+  const lines: string[] = [];
+  for (const item of LEGEND) {
+    const last = lines.at(-1);
+    const longer = last === undefined ? item : `${last}  ${item}`;
+    if (last === undefined || widthOf(longer) > columns) lines.push(item);
+    else lines.splice(-1, 1, longer);
+  }
+  return lines;
+}

@@ -11,8 +11,10 @@ import {
   type Queue,
 } from '../../wire/overview.ts';
 import { EXIT } from '../io.ts';
+import type { Client } from './client.ts';
 import { printObject, type Desk, type OperatorNoun } from './command.ts';
-import { age, counts, table, toneOf, type Cell } from './show.ts';
+import { walk } from './listing.ts';
+import { age, counts, some, table, toneOf, type Cell } from './show.ts';
 
 export const STATUS: OperatorNoun = {
   noun: 'status',
@@ -42,13 +44,25 @@ async function status(desk: Desk): Promise<number> {
     client.get(FleetSchema, '/v1/fleet'),
     client.get(LeaderSchema, '/v1/leader'),
     client.get(QueueSchema, '/v1/queue'),
-    client.get(ChannelListSchema, '/v1/channels', { limit: 1_000 }),
+    everyChannel(client),
     client.get(RolloutListSchema, '/v1/rollouts', { hosts: 'false', limit: 50 }),
   ]);
-  const alarms = alarmsOf(fleet, leader, queue, channels.channels);
-  if (desk.json) printObject(desk, { alarms, fleet, leader, queue, ...channels, ...live });
-  else print(desk, { fleet, leader, queue, channels: channels.channels, alarms });
+  const alarms = alarmsOf(fleet, leader, queue, channels);
+  if (desk.json) printObject(desk, { alarms, fleet, leader, queue, channels, ...live });
+  else print(desk, { fleet, leader, queue, channels, alarms });
   return options['check'] === true && alarms.length > 0 ? EXIT.no : EXIT.ok;
+}
+
+async function everyChannel(client: Client): Promise<ChannelDetail[]> {
+  const found: ChannelDetail[] = [];
+  const pages = walk(async (page) => {
+    const { channels, nextCursor } = await client.get(ChannelListSchema, '/v1/channels', {
+      ...page,
+    });
+    return { rows: channels, nextCursor };
+  });
+  for await (const { rows } of pages) found.push(...rows);
+  return found;
 }
 
 function alarmsOf(
@@ -64,7 +78,7 @@ function alarmsOf(
   if (queue.oldestSeconds > LATE_SECS) {
     alarms.push(`an input has waited for ${String(Math.round(queue.oldestSeconds))} s`);
   }
-  if (queue.dead > 0) alarms.push(`${String(queue.dead)} inputs could not be decided (dead_input)`);
+  if (queue.dead > 0) alarms.push(`${some(queue.dead, 'input')} could not be decided (dead_input)`);
   if (fleet.pause !== undefined) {
     alarms.push(`the fleet is paused by ${fleet.pause.actor}: ${fleet.pause.reason}`);
   }
@@ -84,7 +98,10 @@ function alarmsOf(
       `unreachable in mid-switch: ${String(silenced)} (unreachable-move); see muster rollout show`,
     );
   }
-  if (fleet.quarantines > 0) alarms.push(`${String(fleet.quarantines)} closures are quarantined`);
+  if (fleet.quarantines > 0) {
+    const are = fleet.quarantines === 1 ? 'is' : 'are';
+    alarms.push(`${some(fleet.quarantines, 'closure')} ${are} quarantined`);
+  }
   return alarms;
 }
 

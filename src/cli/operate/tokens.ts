@@ -119,7 +119,7 @@ function story(about: Pick<NewToken, 'name' | 'role' | 'tokenId'>, answer: Comma
   const { name, role, tokenId } = about;
   const what = `token ${tokenId} of ${name}, ${role}`;
   return answer.status === 'queued'
-    ? `muster: ${what}: stored, and in force once a leader has decided it. It is shown this once.\n`
+    ? `muster: ${what}: stored, and in force once a leader has decided it; \`muster token list\` shows it then. It is shown this once: keep it where secrets are kept.\n`
     : `muster: ${what}, is in force (log row ${String(answer.seqs[0] ?? '-')}). It is shown this once: keep it where secrets are kept.\n`;
 }
 

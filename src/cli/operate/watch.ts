@@ -2,14 +2,15 @@
  * `muster rollout watch`: a live view, redrawn on a terminal, a line for each change elsewhere. The stream of
  * the log says when to look; a look every few seconds makes good what a broken stream misses.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { LifecycleSchema, type Lifecycle } from '../../wire/operator.ts';
 import { EXIT } from '../io.ts';
 import type { Desk, OperatorVerb } from './command.ts';
-import { OperateError } from './client.ts';
+import { OperateError, pause } from './client.ts';
 import { pathOf, rolloutId } from './paths.ts';
-import { waveLines } from './waves.ts';
-import { BAR_LEGEND, clip, counts, toneOf } from './show.ts';
+import { wavesWithin } from './waves.ts';
+import { createPicture, roomIn, sizeOf, type Size } from '../picture.ts';
+import { clip } from '../text-width.ts';
+import { counts, legend, toneOf, type Paint } from './show.ts';
 
 export const WATCH: OperatorVerb = {
   verb: 'watch',
@@ -34,6 +35,9 @@ async function watch(desk: Desk): Promise<number> {
   const signal = AbortSignal.any([desk.signal, stop.signal]);
   const bell = new Bell();
   void ring(desk, id, signal, bell);
+  desk.signal.addEventListener('abort', () => {
+    bell.ring();
+  });
   const screen = screenOf(desk);
   try {
     for (;;) {
@@ -46,7 +50,7 @@ async function watch(desk: Desk): Promise<number> {
       // Not 0: a script would go on as if the rollout were through.
       if (desk.signal.aborted) return EXIT.interrupted;
       await bell.next(LOOK_MS);
-      await delay(SETTLE_MS);
+      await pause(SETTLE_MS, desk.signal);
     }
   } finally {
     stop.abort();
@@ -81,7 +85,7 @@ async function ring({ client }: Desk, id: string, signal: AbortSignal, bell: Bel
     } catch {
       // The looks go on meanwhile, and say what is wrong.
     }
-    if (!isOver()) await delay(RETRY_MS);
+    if (!isOver()) await pause(RETRY_MS, signal);
   }
 }
 
@@ -117,7 +121,7 @@ interface Screen {
 
 function screenOf(desk: Desk): Screen {
   if (desk.json) return jsonScreen(desk);
-  return desk.columns === null ? lineScreen(desk) : terminalScreen(desk, desk.columns);
+  return desk.columns === null ? lineScreen(desk) : terminalScreen(desk);
 }
 
 function jsonScreen({ io }: Desk): Screen {
@@ -170,29 +174,50 @@ function onChange(
   };
 }
 
-function terminalScreen(desk: Desk, columns: number): Screen {
-  const { io, paint } = desk;
-  let drawn = 0;
-  const draw = (lines: readonly string[]): void => {
-    // Up to the top of the old picture, then clear to the end of the screen.
-    const up = drawn === 0 ? '' : `\u001b[${String(drawn)}A`;
-    io.stdout.write(`${up}\u001b[0J${lines.join('\n')}\n`);
-    drawn = lines.length;
-  };
-  let last: readonly string[] = [];
+function terminalScreen({ io: { stdout }, paint }: Desk): Screen {
+  const draw = createPicture(stdout);
+  let last: Lifecycle | null = null;
   return {
     show(life) {
-      const { rolloutId: id, state, blockers } = life;
-      last = [
-        `${paint('bold', clip(id, columns - 14))}  ${paint(toneOf(state), state)}`,
-        ...waveLines(desk, life),
-        ...blockers.map((key) => `${paint('bad', '!')} ${key}`),
-        paint('dim', clip(BAR_LEGEND, columns)),
-      ];
-      draw(last);
+      last = life;
+      draw(pictureOf(life, paint, roomIn(sizeOf(stdout))));
     },
     say(text) {
-      draw([...last, paint('warn', clip(text, columns))]);
+      const { columns, rows } = roomIn(sizeOf(stdout));
+      const before = last === null ? [] : pictureOf(last, paint, { columns, rows: rows - 1 });
+      draw([...before, paint('warn', clip(text, columns))]);
     },
   };
+}
+
+/** Under this height the meaning of marks is worth less than a wave. */
+const LEGEND_FROM_ROWS = 20;
+
+/** What fits: the title and the current wave always, then what holds it, then other waves. */
+export function pictureOf(life: Lifecycle, paint: Paint, { columns, rows }: Size): string[] {
+  const { rolloutId: id, state } = life;
+  const title = `${paint('bold', clip(id, columns - state.length - 2))}  ${paint(toneOf(state), state)}`;
+  const meaning = legend(columns).map((line) => paint('dim', line));
+  const below = rows >= LEGEND_FROM_ROWS || meaning.length + life.waves.length < rows / 2;
+  const foot = below ? meaning : [];
+  const left = rows - 1 - foot.length;
+  const blockers = blockerLines(life.blockers, paint, columns, Math.max(0, Math.min(left - 1, 4)));
+  return [
+    title,
+    ...wavesWithin({ paint, columns }, life, left - blockers.length),
+    ...blockers,
+    ...foot,
+  ];
+}
+
+function blockerLines(
+  keys: readonly string[],
+  paint: Paint,
+  columns: number,
+  most: number,
+): string[] {
+  const shown = keys.length <= most ? keys : keys.slice(0, Math.max(0, most - 1));
+  const more = keys.length - shown.length;
+  const lines = shown.map((key) => `${paint('bad', '!')} ${clip(key, columns - 2)}`);
+  return more > 0 && most > 0 ? [...lines, `${paint('bad', '!')} and ${String(more)} more`] : lines;
 }
