@@ -18,15 +18,16 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
   return toCounts(
     await sql<Counted[]>`
       WITH newest AS MATERIALIZED (
-        SELECT o.rollout_id, o.state, o.signed_at, o.plan, c.pause
+        SELECT o.rollout_id, o.state, o.signed_at, c.pause
         FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id
+      ), noted AS MATERIALIZED (
+        SELECT b.rollout_id, b.gates::text AS gates, count(*) AS n, array_agg(b.hostname) AS hostnames
+        FROM newest JOIN host_blocker b USING (rollout_id) GROUP BY 1, 2
       ), ${grantedRows(sql)}, ${budgetRows(sql)}
       SELECT name, sum(n)::int AS n FROM (
         SELECT gate AS name, n
-        FROM (SELECT b.gates::text AS gates, count(*) AS n FROM newest
-            JOIN host_blocker b USING (rollout_id) GROUP BY 1) sets,
-          LATERAL (SELECT DISTINCT split_part(key, ':', 1) AS gate
-            FROM json_array_elements_text(sets.gates::json) AS key) gates
+        FROM noted, LATERAL (SELECT DISTINCT split_part(key, ':', 1) AS gate
+          FROM json_array_elements_text(noted.gates::json) AS key) gates
         UNION ALL
         SELECT CASE r.state WHEN 'Deferred' THEN 'reboot-pending' ELSE 'unreachable-move' END, count(*)
           FROM newest JOIN host_rollout r USING (rollout_id) LEFT JOIN host h USING (hostname)
@@ -52,34 +53,34 @@ function grantedRows(sql: Sql) {
         CASE WHEN d.suspended AND least(n.signed_at, f.signed_at) < f.reject_before
           THEN 'manifest-rejected' END,
         CASE WHEN d.suspended AND q.closure IS NOT NULL THEN 'quarantine' END] AS gates
-      FROM newest n JOIN dispatch d USING (rollout_id) JOIN host_rollout r USING (rollout_id, hostname)
+      FROM newest n JOIN dispatch d USING (rollout_id)
       LEFT JOIN host_blocker b USING (rollout_id, hostname) LEFT JOIN host h USING (hostname)
-      LEFT JOIN quarantine q ON q.channel = r.channel AND q.closure = r.target_closure
+      LEFT JOIN quarantine q ON q.channel = d.channel AND q.closure = d.target_closure
       LEFT JOIN fleet f ON true
-      WHERE r.state = 'Pending' AND r.closed IS NULL
     )`;
 }
 
 /**
- * Hosts that wait for a slot of a full budget, and for something else too, so that the budget was not noted of them.
- * In flight are those that move (`planner/moving.ts`) or were granted, over all rollouts.
+ * Hosts that wait for a slot of a full budget, and for something else too, so that the budget was not noted of them:
+ * what else was noted is gates, or else remarks on hosts that wait for no grant. In flight are those that move
+ * (`planner/moving.ts`) or were granted, over all rollouts.
+ *
+ * No row counts are known here: of joins the server would make loops of 100,000 times 100,000. `(… IN (SELECT …)) IS
+ * TRUE` is looked up in a hash table, which is made once.
  */
 function budgetRows(sql: Sql) {
   return sql`
     waiting AS MATERIALIZED (
-      SELECT b.rollout_id, b.hostname
-      FROM newest n JOIN host_blocker b USING (rollout_id) JOIN host_rollout r USING (rollout_id, hostname)
-      LEFT JOIN dispatch d USING (rollout_id, hostname)
-      WHERE n.state NOT IN ('Superseded', 'Cancelled', 'Pruned') AND r.state = 'Pending'
-        AND r.closed IS NULL AND d.hostname IS NULL
-        AND b.gates::text NOT LIKE '%"disruption-budget:%'
+      SELECT s.rollout_id, w.hostname
+      FROM newest n JOIN noted s USING (rollout_id), unnest(s.hostnames) AS w (hostname)
+      WHERE n.state NOT IN ('Superseded', 'Cancelled', 'Pruned') AND s.gates NOT LIKE '%"disruption-budget:%'
+        AND NOT s.gates::jsonb ?| ARRAY['dispatch-refused', 'probe-silent', 'rollback-failed', 'stuck-move']
     ), flying AS MATERIALIZED (
-      SELECT rollout_id, hostname FROM host_rollout r
-      WHERE closed IS NULL AND (state = 'Pending'
-          AND EXISTS (SELECT FROM dispatch d WHERE d.rollout_id = r.rollout_id AND d.hostname = r.hostname)
-        OR NOT stuck AND (state IN ('Activating', 'Soaking')
-          OR state = 'Failed' AND policy_applied = 'rollback-and-halt' AND NOT rollback_failed))
+      SELECT rollout_id, hostname FROM host_rollout
+      WHERE closed IS NULL AND NOT stuck AND (state IN ('Activating', 'Soaking')
+          OR state = 'Failed' AND policy_applied = 'rollback-and-halt' AND NOT rollback_failed)
         AND EXISTS (SELECT FROM waiting)
+      UNION ALL SELECT rollout_id, hostname FROM dispatch WHERE EXISTS (SELECT FROM waiting)
     ), budget AS MATERIALIZED (
       SELECT o.rollout_id, b.of->>'key' AS key, b.of->'hosts' AS hosts,
         least((b.of->>'maxInFlight')::integer, CASE WHEN b.of->>'maxInFlightPct' IS NOT NULL
@@ -88,17 +89,15 @@ function budgetRows(sql: Sql) {
       FROM rollout o, json_array_elements(o.plan->'budgets') AS b (of)
       WHERE o.rollout_id IN (SELECT rollout_id FROM waiting UNION SELECT rollout_id FROM flying)
     ), taken AS MATERIALIZED (
-      SELECT DISTINCT b.key, f.hostname
-      FROM budget b, json_array_elements_text(b.hosts) AS h (hostname), flying f
-      WHERE f.rollout_id = b.rollout_id AND f.hostname = h.hostname
+      SELECT DISTINCT b.key, h.hostname FROM budget b, json_array_elements_text(b.hosts) AS h (hostname)
+      WHERE ((b.rollout_id, h.hostname) IN (SELECT rollout_id, hostname FROM flying)) IS TRUE
     ), full_up AS MATERIALIZED (
       SELECT b.rollout_id, b.key, b.hosts, b.most, coalesce(t.n, 0) AS n
       FROM budget b LEFT JOIN (SELECT key, count(*) AS n FROM taken GROUP BY 1) t USING (key)
       WHERE coalesce(t.n, 0) >= b.most AND b.rollout_id IN (SELECT rollout_id FROM waiting)
     ), short_of_a_slot AS (
-      SELECT DISTINCT w.rollout_id, w.hostname
-      FROM full_up b, json_array_elements_text(b.hosts) AS h (hostname), waiting w
-      WHERE w.rollout_id = b.rollout_id AND w.hostname = h.hostname AND (b.n > b.most
-        OR NOT EXISTS (SELECT FROM taken t WHERE t.key = b.key AND t.hostname = w.hostname))
+      SELECT DISTINCT b.rollout_id, h.hostname FROM full_up b, json_array_elements_text(b.hosts) AS h (hostname)
+      WHERE ((b.rollout_id, h.hostname) IN (SELECT rollout_id, hostname FROM waiting)) IS TRUE AND (b.n > b.most
+        OR ((b.key, h.hostname) IN (SELECT key, hostname FROM taken)) IS NOT TRUE)
     )`;
 }

@@ -57,7 +57,8 @@ export function everyGate(held: Held, noted: readonly string[]): readonly string
   if (hasEnded(held.rollout.row.state) || held.rollout.dispatches.has(held.record.hostname))
     return noted;
   const full = fullBudgets(held);
-  return full.length === 0 ? noted : [...new Set([...noted, ...full])].sort();
+  const others = full.filter((key) => !noted.includes(key));
+  return others.length === 0 ? noted : [...noted, ...others].sort();
 }
 
 /** For whoever asks why a dispatch that was granted is not offered: of `withdraw.ts`'s reasons, those that gates tell. */

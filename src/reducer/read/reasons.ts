@@ -30,17 +30,16 @@ export function reasonsIn(
   rollout: RolloutState,
   now: Millis,
 ): (record: RecordRow) => readonly Reason[] {
-  const full = new Map<string, Time | null>();
+  const others = new Map<string, Time | null>();
+  const inFlightToo = new Map<string, Time | null>();
   const byRows = (held: Held, key: string): Time | null => {
     if (!key.startsWith(BUDGET_GATE)) return sinceByRows(held, key);
     // Whoever is in flight already waits for one slot more; others among themselves are alike.
     const index = Number(key.slice(BUDGET_GATE.length));
     const { inFlight } = budgetState(state, rollout, index);
-    const alike = `${key} ${String(inFlight.has(held.record.hostname))}`;
-    const known = full.get(alike);
-    if (known !== undefined) return known;
-    const since = sinceByRows(held, key);
-    full.set(alike, since);
+    const full = inFlight.has(held.record.hostname) ? inFlightToo : others;
+    let since = full.get(key);
+    if (since === undefined) full.set(key, (since = sinceByRows(held, key)));
     return since;
   };
   return (record) => {
