@@ -182,7 +182,7 @@ their values are few, whatever the fleet does. What is marked *One process* is c
 installation by the one process that works, and absent in all others: aggregate it with \`max\`.
 
 Alerts are in \`chart/files/alerts.yaml\`, each with [a page](operations/README.md) that says what to do; a dashboard
-for Grafana is \`chart/files/dashboard.json\`. This page is printed from \`src/telemetry.ts\`
+for Grafana is \`chart/files/dashboard.json\`. This page is printed from \`src/telemetry\`
 (\`npx vitest run --project unit test/house -u\` rewrites it).
 
 | metric | type | labels | meaning |

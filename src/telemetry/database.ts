@@ -1,0 +1,19 @@
+/** What the database does to all of it. */
+import type { MetricSpecs } from './spec.ts';
+
+export const DATABASE_METRICS = {
+  muster_database_hears_notifications: {
+    ...{ type: 'gauge', labels: [] },
+    help: '1 while notifications of the database arrive at this process; at 0 everything waits for the next poll, half a second at most.',
+  },
+  muster_database_oldest_xmin_transactions: {
+    ...{ type: 'gauge', labels: [] },
+    help: "Transactions begun since the oldest snapshot that somebody holds, a standby's hot_standby_feedback included: vacuum cleans nothing newer. Others' sessions are seen only with pg_read_all_stats.",
+    measured: true,
+  },
+  muster_database_oldest_transaction_seconds: {
+    ...{ type: 'gauge', labels: [] },
+    help: "Age of the oldest open transaction in the database, prepared ones included. Others' sessions are seen only with pg_read_all_stats.",
+    measured: true,
+  },
+} as const satisfies MetricSpecs;

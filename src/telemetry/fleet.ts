@@ -1,0 +1,46 @@
+/** The fleet as the one process that works counts it. */
+import type { MetricSpecs } from './spec.ts';
+
+export const FLEET_METRICS = {
+  muster_rollouts: {
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Rollouts by state; pruned ones are not counted.',
+    measured: true,
+  },
+  muster_rollout_idle_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'Longest time since anything moved in a rollout that is under way, not paused, and has nobody switching or soaking who is heard, beyond the soak of its wave.',
+    measured: true,
+  },
+  muster_hosts: {
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Hosts by their state in the newest rollout of their channel; `closed` were written off or moved on.',
+    measured: true,
+  },
+  muster_hosts_heard: {
+    type: 'gauge',
+    labels: ['reachability'],
+    help: 'Declared hosts by whether they are heard: never, reachable, unreachable.',
+    measured: true,
+  },
+  muster_hosts_blocked: {
+    type: 'gauge',
+    labels: ['gate'],
+    help: 'Hosts that each gate or remark holds in the newest rollout of their channel; one host may be held by several.',
+    measured: true,
+  },
+  muster_pauses: {
+    type: 'gauge',
+    labels: ['scope'],
+    help: 'Pauses in force: of the fleet, of channels.',
+    measured: true,
+  },
+  muster_manifest_fresh_seconds: {
+    ...{ type: 'gauge', labels: [] },
+    help: 'Seconds until the first manifest is too old to be dispatched by; negative: it is already.',
+    measured: true,
+  },
+} as const satisfies MetricSpecs;

@@ -1,0 +1,37 @@
+/** What waits for the leader, and what became of it. */
+import { ROWS, SECONDS, type MetricSpecs } from './spec.ts';
+
+export const QUEUE_METRICS = {
+  muster_queue_inputs_total: {
+    type: 'counter',
+    labels: ['outcome'],
+    help: 'Inputs handed to the queue by what the caller learned: judged, queued, invalid, queue-full, database-away, draining.',
+  },
+  muster_queue_gathered_rows: {
+    type: 'histogram',
+    labels: [],
+    help: 'How many inputs shared one INSERT.',
+    buckets: ROWS,
+  },
+  muster_queue_verdict_seconds: {
+    type: 'histogram',
+    labels: [],
+    help: 'From submitting an input to its verdict, where it came in time.',
+    buckets: SECONDS,
+  },
+  muster_queue_rows: {
+    type: 'gauge',
+    labels: [],
+    help: 'Inputs waiting for the leader, as this replica last saw it; counted up to the limit.',
+  },
+  muster_queue_bytes: {
+    type: 'gauge',
+    labels: [],
+    help: 'Payloads of those inputs in bytes; the queue is also full at 4 KiB for each row of its limit.',
+  },
+  muster_queue_oldest_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'Age of the oldest waiting input.',
+  },
+} as const satisfies MetricSpecs;
