@@ -1,4 +1,5 @@
 /** `npm run bench -- NAME [--json] [--rounds N] [--seconds S] …`: one benchmark of this folder. */
+import { UsageError } from '../src/cli/io.ts';
 import { benchAbuse } from './abuse/abuse.ts';
 import { benchCore } from './core.ts';
 import { benchE2e } from './e2e/e2e.ts';
@@ -23,14 +24,27 @@ const BENCHES: ReadonlyMap<string, (options: BenchOptions) => void | Promise<voi
   ['e2e-split', (options) => benchE2e(options, ['api', 'leader,workers'])],
 ]);
 
-const { names, ...options } = readOptions(process.argv.slice(2));
-const bench = BENCHES.get(names[0] ?? '');
-if (bench === undefined) {
+const USAGE =
+  `usage: npm run bench -- ${[...BENCHES.keys()].join(' | ')} [--json] [--rounds N] [--seconds S] ` +
+  '[--only NAME,…] [--vs FOLDER] [--profile FOLDER]';
+
+async function main(args: readonly string[]): Promise<void> {
+  const { names, help, ...options } = readOptions(args);
+  if (help) {
+    console.log(USAGE);
+    return;
+  }
   const [given] = names;
-  console.error(
-    `${given === undefined ? 'no benchmark is named' : `there is no benchmark "${given}"`}\n` +
-      `usage: npm run bench -- ${[...BENCHES.keys()].join(' | ')} [--json] [--rounds N] [--seconds S] ` +
-      '[--only NAME,…] [--vs FOLDER] [--profile FOLDER]',
-  );
+  if (given === undefined) throw new UsageError('no benchmark is named');
+  const bench = BENCHES.get(given);
+  if (bench === undefined) throw new UsageError(`there is no benchmark "${given}"`);
+  await bench(options);
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`${error.message}\n${USAGE}`);
   process.exitCode = 2;
-} else await bench(options);
+}

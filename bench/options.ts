@@ -1,6 +1,6 @@
 /** What every benchmark is told on the command line, and what one looks like to `main.ts`. */
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseOptions, UsageError } from '../src/cli/io.ts';
 
 export interface BenchOptions {
   /** Machine-readable, one object at the end. */
@@ -17,14 +17,20 @@ export interface BenchOptions {
   readonly profile: string | null;
 }
 
+interface Asked extends BenchOptions {
+  readonly help: boolean;
+  readonly names: readonly string[];
+}
+
 /** Five rounds give a median that one disturbed round does not move; five seconds outlast a checkpoint's start. */
 const DEFAULTS = { rounds: 5, seconds: 5 };
 
-export function readOptions(args: readonly string[]): BenchOptions & { readonly names: string[] } {
-  const { values, positionals } = parseArgs({
+export function readOptions(args: readonly string[]): Asked {
+  const { values, positionals } = parseOptions({
     args: [...args],
     allowPositionals: true,
     options: {
+      help: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       rounds: { type: 'string', default: String(DEFAULTS.rounds) },
       seconds: { type: 'string', default: String(DEFAULTS.seconds) },
@@ -34,6 +40,7 @@ export function readOptions(args: readonly string[]): BenchOptions & { readonly 
     },
   });
   return {
+    help: values.help,
     json: values.json,
     rounds: positive('--rounds', values.rounds),
     seconds: positive('--seconds', values.seconds),
@@ -47,5 +54,5 @@ export function readOptions(args: readonly string[]): BenchOptions & { readonly 
 function positive(name: string, text: string): number {
   const value = Number(text);
   if (value > 0 && Number.isFinite(value)) return value;
-  throw new Error(`${name} must be a number above 0, not ${text}`);
+  throw new UsageError(`${name} must be a number above 0, not ${text}`);
 }

@@ -48,7 +48,12 @@ function say(text: string): void {
 }
 
 async function main(): Promise<number> {
-  const wishes = read(process.argv.slice(2));
+  const words = process.argv.slice(2);
+  if (words.includes('--help')) {
+    say(USAGE);
+    return 0;
+  }
+  const wishes = read(words);
   if (wishes === null) {
     writeSync(2, USAGE);
     return 2;

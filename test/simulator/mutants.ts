@@ -132,6 +132,12 @@ function toldOf(stdout: string): string {
 }
 
 const wanted = process.argv.slice(2);
+const known = MUTANTS.map(({ name }) => name);
+const strange = wanted.filter((name) => !known.includes(name));
+if (strange.length > 0) {
+  writeSync(2, `there is no mutant ${strange.join(', ')}; there are ${known.join(', ')}\n`);
+  process.exit(2);
+}
 const chosen = MUTANTS.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
 const missed = chosen.filter((mutant) => !run(mutant));
-process.exitCode = missed.length > 0 || chosen.length === 0 ? 1 : 0;
+process.exitCode = missed.length > 0 ? 1 : 0;

@@ -1,51 +1,16 @@
 /** `npm run test:faults -- [--list] [--only NAME,…] [--short] [--json] [--weaken NAME|all]` */
 import fs from 'node:fs';
 import path from 'node:path';
+import { UsageError } from '../../../src/cli/io.ts';
 import { endProcesses } from '../../support/processes.ts';
+import { named, readAsked, USAGE, type Asked } from './asked.ts';
 import { FAULTS } from './faults/all.ts';
-import type { Fault, Row } from './fault.ts';
+import type { Row } from './fault.ts';
 import { headLine, rowLine, summary } from './report.ts';
 import { runFaults, type RunOptions } from './run.ts';
 import { weaken, WEAKENINGS, type Weakening } from './weaken.ts';
 
 const DIST = path.resolve('dist');
-
-interface Asked {
-  readonly json: boolean;
-  readonly faults: readonly Fault[];
-  /** Of which each must be noticed; none: the product as it is. */
-  readonly weakenings: readonly Weakening[];
-}
-
-/** What was asked for is not there: a sentence is enough. */
-class UsageError extends Error {}
-
-function named<T extends { readonly name: string }>(
-  what: string,
-  all: readonly T[],
-  names: readonly string[],
-): readonly T[] {
-  return names.map((name) => {
-    const found = all.find((one) => one.name === name);
-    if (found === undefined) throw new UsageError(`there is no ${what} ${name}; see --list`);
-    return found;
-  });
-}
-
-function valuesOf(args: readonly string[], option: string): readonly string[] {
-  return args.flatMap((arg, i) => (args[i - 1] === option ? arg.split(',') : []));
-}
-
-function asked(args: readonly string[]): Asked {
-  const only = valuesOf(args, '--only');
-  const short = FAULTS.filter((fault) => !args.includes('--short') || fault.short === true);
-  const weak = valuesOf(args, '--weaken');
-  return {
-    json: args.includes('--json'),
-    faults: only.length > 0 ? named('fault', FAULTS, only) : short,
-    weakenings: weak.includes('all') ? WEAKENINGS : named('weakening', WEAKENINGS, weak),
-  };
-}
 
 function list(): void {
   for (const { name, what } of FAULTS) console.log(`${name.padEnd(34)} ${what}`);
@@ -87,11 +52,10 @@ async function weakenAll({ weakenings, json }: Asked, options: RunOptions): Prom
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  if (args.includes('--list')) {
-    list();
-    return 0;
-  }
-  const wanted = asked(args);
+  const wanted = readAsked(args);
+  if (wanted.help) console.log(USAGE);
+  if (wanted.list) list();
+  if (wanted.help || wanted.list) return 0;
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   // With --json the table is for whoever watches, and standard output for the machine.
@@ -110,7 +74,7 @@ try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof UsageError)) throw error;
-  console.error(error.message);
+  console.error(`${error.message}\n${USAGE}`);
   process.exitCode = 2;
 } finally {
   await endProcesses();

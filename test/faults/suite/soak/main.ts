@@ -8,6 +8,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import { seededRandom, type Random } from '../../../../src/agent/clock.ts';
+import { parseOptions, UsageError } from '../../../../src/cli/io.ts';
 import { endProcesses } from '../../../support/processes.ts';
 import { Bench } from '../bench/bench.ts';
 import { check, type Findings } from '../check.ts';
@@ -33,9 +34,24 @@ const DEADLY = /^(kill-|rolling-restart)/;
 const LOAD = 100;
 const LOAD_WITHIN_MS = 60_000;
 
-function valueOf(args: readonly string[], option: string, otherwise: string): string {
-  const at = args.indexOf(option);
-  return at < 0 ? otherwise : (args[at + 1] ?? otherwise);
+interface Wishes {
+  readonly minutes: number;
+  readonly seed: string;
+  readonly json: boolean;
+}
+
+function readWishes(args: readonly string[]): Wishes {
+  const { values } = parseOptions({
+    args: [...args],
+    options: {
+      minutes: { type: 'string', default: '60' },
+      seed: { type: 'string', default: 'soak' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const minutes = Number(values.minutes);
+  if (!(minutes > 0)) throw new UsageError('--minutes takes a number above 0');
+  return { ...values, minutes };
 }
 
 function draw(faults: readonly Fault[], random: Random): Fault {
@@ -125,12 +141,11 @@ ${rows.join('\n')}
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const minutes = Number(valueOf(args, '--minutes', '60'));
-  if (!(minutes > 0)) throw new Error('--minutes takes a number above 0');
+  const { minutes, seed, json } = readWishes(args);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
-  const report = await soak(minutes, valueOf(args, '--seed', 'soak'), stop.signal);
-  console.log(args.includes('--json') ? JSON.stringify(report) : markdown(report));
+  const report = await soak(minutes, seed, stop.signal);
+  console.log(json ? JSON.stringify(report) : markdown(report));
   const { lost, duplicated, gaps, problems } = report;
   const flat = report.trends.every((trend) => trend.flat);
   return lost + duplicated + gaps + problems.length === 0 && flat ? 0 : 1;
@@ -138,6 +153,12 @@ async function main(args: readonly string[]): Promise<number> {
 
 try {
   process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(
+    `${error.message}\nusage: npm run test:soak -- [--minutes N] [--seed TEXT] [--json]`,
+  );
+  process.exitCode = 2;
 } finally {
   await endProcesses();
 }
