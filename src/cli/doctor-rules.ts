@@ -1,8 +1,10 @@
 /** The doctor's rules: what each fact about a database means for Muster, and what to do about it. */
 import type { Facts } from '../db/doctor.ts';
+import { isStranger } from '../db/lock.ts';
+import type { Path } from '../db/path.ts';
 import { named } from '../db/rights.ts';
 
-export interface Found extends Facts {
+export interface Found extends Facts, Path {
   /** The login's sessions cannot write unless they ask for it. */
   readonly readOnly: boolean;
 }
@@ -34,13 +36,20 @@ const GRANT = 'grant it with muster migrate --roles';
 
 /** Each rule answers with what is wrong, or with nothing. */
 const RULES: readonly ((facts: Found) => Finding | null)[] = [
-  ({ backendPid, greetedByPid }) =>
-    greetedByPid === null || greetedByPid === backendPid
+  ({ backendPid, greetedByPid, keepsSession }) =>
+    keepsSession && (greetedByPid === null || greetedByPid === backendPid)
       ? null
       : wrong(
           'pooler',
           'a pooler stands between: another backend answers than the one that was connected to. Locks and LISTEN get lost in transaction mode: give the URL of PostgreSQL itself',
         ),
+  ({ hears }) =>
+    hears === false
+      ? wrong(
+          'notifications',
+          'a notification of another session did not arrive: something in between drops them, and everything waits for the next poll. Give the URL of PostgreSQL itself',
+        )
+      : null,
   ({ recovering }) =>
     recovering ? wrong('standby', 'the server is a standby: give the URL of the primary') : null,
   ({ version }) =>
@@ -85,7 +94,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
         )
       : null,
   ({ leaderLock }) =>
-    leaderLock === null || leaderLock.application.startsWith('muster-')
+    leaderLock === null || !isStranger(leaderLock)
       ? null
       : warning(
           'leader-lock',

@@ -2,6 +2,7 @@
 import { loadDatabaseConfig } from '../config.ts';
 import { readFacts, writesNothing } from '../db/doctor.ts';
 import { databaseProblem } from '../db/errors.ts';
+import { readPath } from '../db/path.ts';
 import { askDatabase } from './ask.ts';
 import { diagnose, type Finding } from './doctor-rules.ts';
 import { EXIT, fail, printJson, type Io } from './io.ts';
@@ -9,7 +10,7 @@ import { EXIT, fail, printJson, type Io } from './io.ts';
 export const doctorHelp = `muster doctor [--database-url URL] [--schema NAME] [--json]
 
 Looks at the database as Muster would use it, changes nothing, and says what is wrong and what to do:
-a transaction pooler in between, a standby, an old version, missing rights, a schema of another version, clocks
+a transaction pooler in between, notifications that do not arrive, a standby, an old version, missing rights, a schema of another version, clocks
 that differ, long transactions, writes that are not durable or wait for a standby that is away, a stranger that
 holds the leader's lock. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too; run it with the leader's URL as
 well, if that is another one.
@@ -32,7 +33,8 @@ export async function doctor(args: string[], io: Io): Promise<number> {
     // Without a setting of its own: only so it sees what the processes' sessions get.
     const readOnly = await askDatabase(database, 'doctor', writesNothing, {});
     const facts = await askDatabase(database, 'doctor', (sql) => readFacts(sql, schema, Date.now));
-    return report(io, json, diagnose({ ...facts, readOnly }));
+    const path = await readPath(database, !facts.recovering);
+    return report(io, json, diagnose({ ...facts, ...path, readOnly }));
   } catch (error) {
     return fail(io, { command: 'doctor', json }, EXIT.usage, databaseProblem(error));
   }

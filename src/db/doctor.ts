@@ -1,9 +1,9 @@
 /** What `muster doctor` asks a database, in a few statements that change nothing. */
 import type { Sql } from './driver.ts';
-import { leaderLockHolder } from './lock.ts';
+import { leaderLockHolder, type LockHolder } from './lock.ts';
 import { readHorizon, type Horizon } from './measure.ts';
 import { readRights, type Rights } from './rights.ts';
-import { schemaProblem, schemaStanding } from './standing.ts';
+import { isHidden, schemaProblem, schemaStanding } from './standing.ts';
 
 export interface Facts {
   /** As `server_version_num`. */
@@ -33,7 +33,7 @@ export interface Facts {
   readonly schemaProblem: string | null;
   /** Of the schema's tables; null while it is not there, or may not be used. */
   readonly rights: Rights | null;
-  readonly leaderLock: { readonly pid: number; readonly application: string } | null;
+  readonly leaderLock: LockHolder | null;
 }
 
 /** On one dedicated session. `now` is our clock. */
@@ -47,10 +47,7 @@ export async function readFacts(sql: Sql, schema: string, now: () => number): Pr
 type OfSchema = Pick<Facts, 'schemaUsable' | 'schemaProblem' | 'rights' | 'leaderLock'>;
 
 async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
-  const [seen] = await sql<{ usable: boolean }[]>`
-    SELECT coalesce(bool_and(has_schema_privilege(oid, 'USAGE')), true) AS usable
-    FROM pg_namespace WHERE nspname = ${schema}`;
-  const schemaUsable = seen?.usable === true;
+  const schemaUsable = !(await isHidden(sql));
   if (!schemaUsable) return { schemaUsable, schemaProblem: null, rights: null, leaderLock: null };
   const rights = await readRights(sql, schema);
   const blind = rights?.lacksToServe.includes('SELECT on schema_migration') === true;

@@ -173,11 +173,19 @@ export async function seesLock(sql: Sql, name: LockName, pid: number): Promise<b
   return row?.seen === true;
 }
 
+export interface LockHolder {
+  readonly pid: number;
+  readonly application: string;
+}
+
+/** Any login may take an advisory lock: that delays the product, and never makes it commit wrongly. */
+export function isStranger(holder: LockHolder | null): boolean {
+  return holder !== null && !holder.application.startsWith('muster-');
+}
+
 /** What holds the leader's lock, be it a Muster or not; null: nobody does, or there is no installation. */
-export async function leaderLockHolder(
-  sql: Sql,
-): Promise<{ readonly pid: number; readonly application: string } | null> {
-  const [row] = await sql<{ pid: number; application: string }[]>`
+export async function leaderLockHolder(sql: Sql): Promise<LockHolder | null> {
+  const [row] = await sql<LockHolder[]>`
     SELECT l.pid, coalesce(a.application_name, '') AS application
     FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
     WHERE l.locktype = 'advisory' AND l.granted AND l.classid = ${KEYS.leader}::oid

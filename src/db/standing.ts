@@ -64,13 +64,13 @@ async function appliedMigrations(sql: Sql): Promise<readonly Applied[]> {
     FROM schema_migration m ORDER BY version`;
 }
 
-/** Names of a schema that a login may not use are looked up as if they were not there. */
-async function isHidden(sql: Sql): Promise<boolean> {
+/** Whether the schema is there and this login may not use it: its tables are then looked up as if they were not there. */
+export async function isHidden(sql: Sql): Promise<boolean> {
   const [row] = await sql<{ hidden: boolean }[]>`
     SELECT EXISTS (
-      SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE n.nspname = current_setting('search_path') AND c.relname = 'schema_migration'
-        AND NOT has_schema_privilege(n.oid, 'USAGE')) AS hidden`;
+      SELECT FROM pg_namespace
+      WHERE nspname = current_setting('search_path')
+        AND NOT has_schema_privilege(oid, 'USAGE')) AS hidden`;
   return row?.hidden === true;
 }
 

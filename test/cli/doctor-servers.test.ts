@@ -12,8 +12,10 @@ import { openSession } from '../../src/db/session.ts';
 import { BenchDatabase } from '../faults/suite/bench/database.ts';
 import { Standby } from '../faults/suite/bench/standby.ts';
 import { Framer } from '../faults/suite/wire/messages.ts';
+import { startProxy } from '../faults/suite/wire/proxy.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
+import { startPooler } from '../support/pooler.ts';
 import { createRoleDatabase } from '../support/roles.ts';
 import { makeScratchDir } from '../support/scratch.ts';
 import { run } from './support.ts';
@@ -65,6 +67,25 @@ it('a pooler: it greets with another backend than the one that answers', async (
   const outcome = await examine(at(url, port));
   expect(outcome.code).toBe(1);
   expect(outcome.stdout).toMatch(/wrong: pooler: .*give the URL of PostgreSQL itself/);
+});
+
+it('a transaction pooler that greets with the backend that it connected', async () => {
+  const { url } = await createTestDatabase();
+  const pooler = await startPooler(url);
+  undo.push(() => pooler.close());
+  const { code, stdout } = await examine(at(url, pooler.port));
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/wrong: pooler: .*give the URL of PostgreSQL itself/);
+});
+
+it('a way on which notifications get lost', async () => {
+  const { url } = await createTestDatabase();
+  const proxy = await startProxy(Number(new URL(url).port));
+  undo.push(() => proxy.close());
+  proxy.line.dropNotifications = true;
+  const { code, stdout } = await examine(at(url, proxy.port));
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/wrong: notifications: .*give the URL of PostgreSQL itself/i);
 });
 
 it('a pooler that refuses the settings of a connection, as PgBouncer does unless told otherwise', async () => {
@@ -190,7 +211,7 @@ it('a clock that is off, and a transaction that stays open', async () => {
   const session = await openSession(database, { role: 'doctor', settings: {}, deadlineMs: 10_000 });
   undo.push(() => session.end());
   const facts = await session.run((sql) => readFacts(sql, 'muster', () => Date.now() - 60_000));
-  expect(diagnose({ ...facts, readOnly: false })).toContainEqual(
+  expect(diagnose({ ...facts, keepsSession: true, hears: true, readOnly: false })).toContainEqual(
     expect.objectContaining({ level: 'wrong', check: 'clock' }),
   );
   expect(facts.horizon.transactions).toBeGreaterThan(0);

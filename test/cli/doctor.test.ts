@@ -15,6 +15,7 @@ const WELL: Found = {
   ...{ fsync: true, synchronousCommit: 'on', synchronousStandbys: 'b', maxConnections: 100 },
   ...{ connections: 10, seesControl: true, seesOthers: true, schemaProblem: null },
   ...{ confirmingStandbys: 1, schemaUsable: true, rights: ALL, leaderLock: null, readOnly: false },
+  ...{ keepsSession: true, hears: true },
 };
 
 const checksOf = (facts: Found): string[] =>
@@ -28,6 +29,8 @@ describe('what the doctor says', () => {
 
   it.each<[string, Partial<Found>]>([
     ['wrong pooler', { greetedByPid: 8 }],
+    ['wrong pooler', { keepsSession: false, hears: null }],
+    ['wrong notifications', { hears: false }],
     ['wrong standby', { recovering: true }],
     ['wrong version', { version: 140_012 }],
     ['wrong schema', { schemaProblem: 'run "muster migrate"' }],
@@ -63,6 +66,7 @@ describe('what the doctor says', () => {
 
   it('is nothing of standbys that the role may not see, nor of a leader', () => {
     expect(diagnose({ ...WELL, confirmingStandbys: null })).toEqual([]);
+    expect(diagnose({ ...WELL, hears: null })).toEqual([]);
     const leaderLock = { pid: 9, application: 'muster-a:leader-lock' };
     expect(diagnose({ ...WELL, leaderLock })).toEqual([]);
   });
