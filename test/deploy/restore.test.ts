@@ -51,7 +51,7 @@ function tail({ members }: Bench, query: string): Promise<Response> {
 }
 
 test('what a restored database forgot comes back from the agents', async () => {
-  const bench = await Bench.start({ dist: DIST });
+  const bench = await Bench.start({ dist: DIST, eventsOnly: true });
   undo.push(() => bench.close());
   const { load, database } = bench;
   load.start();
@@ -60,7 +60,7 @@ test('what a restored database forgot comes back from the agents', async () => {
   await load.more(EVENTS, WITHIN_MS);
   await load.stop();
   const cursor = await cursorOf(bench);
-  const told = load.history.ok;
+  const told = load.history.ok.event;
 
   await restore(bench, copy);
   const said = runContainer(['node', path.join(DIST, 'cli/muster.js'), 'restored', '--json'], {

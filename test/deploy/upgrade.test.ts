@@ -12,7 +12,7 @@ import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
 import { BenchDatabase } from '../faults/suite/bench/database.ts';
 import { Member } from '../faults/suite/bench/member.ts';
 import { check } from '../faults/suite/check.ts';
-import { outcomeOf, type Attempt } from '../faults/suite/load/history.ts';
+import { describe, outcomeOf, type Attempt } from '../faults/suite/load/history.ts';
 import { startLoad } from '../faults/suite/load/load.ts';
 import { oneWave } from '../e2e/support/one-wave.ts';
 import { eventually } from '../support/eventually.ts';
@@ -72,13 +72,11 @@ async function startMembers(database: BenchDatabase, dir: string, dist: string) 
   return members;
 }
 
-/** Whatever an agent had to be told that was no 2xx, and is no invitation to come again. */
+/** Whatever an agent or an operator had to be told that was no 2xx, and is no invitation to come again. */
 function failuresOf(attempts: readonly Attempt[]): string[] {
   return attempts
     .filter((attempt) => outcomeOf(attempt) !== 'ok' && attempt.status !== 503)
-    .map(
-      ({ hostname, seq, kind, status }) => `${hostname} ${kind} ${seq}: ${status ?? 'no answer'}`,
-    );
+    .map(describe);
 }
 
 test.skipIf(!hasHistory())(

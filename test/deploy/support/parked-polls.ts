@@ -35,7 +35,11 @@ export class ParkedPolls {
   private async park(hostname: string): Promise<void> {
     const poll = { method: 'GET', path: `/v1/agent/dispatch?wait=${WAIT_SECONDS}` } as const;
     while (!this.ended) {
-      const answer = await this.caller.call({ ...poll, hostname, timeoutMs: TIMEOUT_MS });
+      const answer = await this.caller.call({
+        ...poll,
+        as: `agent:${hostname}`,
+        timeoutMs: TIMEOUT_MS,
+      });
       await this.note(hostname, answer);
     }
   }

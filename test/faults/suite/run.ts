@@ -12,7 +12,7 @@ export interface RunOptions extends BenchOptions {
   readonly signal: AbortSignal;
 }
 
-/** Fewer events acknowledged before the fault mean that it was tried on an idle system. */
+/** Fewer events acknowledged before the fault, or nothing of any other kind, mean that it was tried on an idle system. */
 const LOAD_BEFORE = 200;
 const LOAD_AFTER = 100;
 const LOAD_WITHIN_MS = 30_000;
@@ -128,9 +128,11 @@ async function breakBench(fault: Fault, bench: Bench): Promise<Row> {
   try {
     bench.load.start();
     await bench.load.more(LOAD_BEFORE, LOAD_WITHIN_MS);
+    await bench.load.moreOfEach(LOAD_WITHIN_MS);
     await within(fault.run(bench), FAULT_WITHIN_MS);
     await bench.heal();
     await bench.load.more(LOAD_AFTER, LOAD_WITHIN_MS);
+    await bench.load.moreOfEach(LOAD_WITHIN_MS);
     to = performance.now();
     await bench.load.stop();
     await untilDrained(bench);

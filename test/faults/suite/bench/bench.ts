@@ -24,11 +24,15 @@ export interface BenchOptions {
   readonly standby?: 'synchronous' | 'asynchronous';
   /** Somebody whose transaction stays open for the whole run. Default true. */
   readonly withDba?: boolean;
+  /** No reports, commands or polls beside the events. */
+  readonly eventsOnly?: boolean;
   /** When everything has ended, also after a failed start. */
   readonly onClosed?: () => void;
 }
 
 const HOSTS = Array.from({ length: 60 }, (_, i) => `host-${String(i + 1).padStart(2, '0')}`);
+/** In the release, too, and never ready for it. */
+const WAITING = Array.from({ length: 12 }, (_, i) => `late-${String(i + 1).padStart(2, '0')}`);
 const FIRST_REF = 'fa017'.padEnd(40, '0');
 /** Longer than any run: the hosts report while they soak. */
 const SOAK_SECONDS = 36_000;
@@ -175,7 +179,8 @@ async function startParts(dir: string, options: BenchOptions, undo: Undo[]): Pro
   const members = await startMembers(dir, database, options, undo);
   const balancer = await startBalancer(members.map(({ port }) => port));
   undo.push(() => balancer.close());
-  const load = await startLoad(balancer.port, HOSTS);
+  const { eventsOnly = false } = options;
+  const load = await startLoad(balancer.port, HOSTS, { waiting: WAITING, eventsOnly });
   // First the load's end: hosts that repeat an event until it is taken would repeat it for ever.
   undo.push(() => load.end());
   if (options.withDba !== false) {
@@ -200,7 +205,7 @@ async function startStandby(
 
 async function publish(dir: string, ref: string): Promise<void> {
   const { key } = developmentTrust(dir);
-  await releaseOf(dir, oneWave(HOSTS, ref, SOAK_SECONDS), key).sign(Date.now());
+  await releaseOf(dir, oneWave([...HOSTS, ...WAITING], ref, SOAK_SECONDS), key).sign(Date.now());
 }
 
 async function startMembers(

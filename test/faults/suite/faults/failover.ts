@@ -2,9 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import { Bench } from '../bench/bench.ts';
-import { notOvertaken, readEvents } from '../check.ts';
+import { notOvertaken, readEvents } from '../books.ts';
 import type { Fault } from '../fault.ts';
-import { keyOf, outcomeOf } from '../load/history.ts';
+import { keyOf, only, outcomeOf } from '../load/history.ts';
 import { untilDrained } from '../run.ts';
 
 /** Promotion, connections made again (backed off while nobody answered), a takeover. */
@@ -136,12 +136,13 @@ async function replayed(bench: Bench): Promise<{
   }
 }
 
-/** Acknowledged, and not in the log. */
+/** Events that were acknowledged, and are not in the log. */
 async function missing(bench: Bench): Promise<readonly string[]> {
   const { database, load } = bench;
   await untilDrained(bench); // an event that was answered 202 may wait
   const logged = await readEvents(database.sql);
-  const told = load.history.attempts.filter((one) => outcomeOf(one) === 'ok').map(keyOf);
+  const events = only(load.history.attempts, 'event');
+  const told = events.filter((one) => outcomeOf(one) === 'ok').map(keyOf);
   return [...new Set(told.filter((key) => !logged.has(key)))];
 }
 

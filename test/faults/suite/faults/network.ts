@@ -8,6 +8,20 @@ const CUT_CABLE_LIMIT_MS = 15_000;
 const SLOW_MS = 200;
 const SLOW_FOR_MS = 3_000;
 
+const ENQUEUE = /INSERT INTO input_queue/;
+/** Enough for requests of every kind to gather behind an insert that is held. */
+const GATHER_MS = 700;
+
+/** What gathered behind the first insert is in the second: all of it is refused while every other session is well. */
+async function cutEnqueue(bench: Bench): Promise<void> {
+  const { proxy } = await bench.follower();
+  const first = await proxy.trap('enqueue', ENQUEUE, 'before');
+  await delay(GATHER_MS);
+  const second = proxy.trap('enqueue', ENQUEUE, 'before');
+  first.cut();
+  (await second).cut();
+}
+
 /** The leader alone loses its database; the other takes over. */
 async function loseLeader(bench: Bench, how: (bench: Bench) => Promise<void>): Promise<void> {
   const { epoch } = await bench.epoch();
@@ -57,6 +71,12 @@ export const NETWORK: readonly Fault[] = [
         proxy.swallow = true;
         for (const session of proxy.sessions) session.cutServerSide();
       }),
+  },
+  {
+    name: 'cut-enqueue',
+    what: 'the connection that stores inputs breaks before an insert gets out, and before the next that gathered meanwhile',
+    limitMs: 5_000,
+    run: cutEnqueue,
   },
   {
     name: 'notify-lost',

@@ -1,39 +1,100 @@
 /** Every request of the load and what came back, as its sender saw it. Nothing is ever removed or corrected. */
 
-export interface Attempt {
-  readonly hostname: string;
-  readonly rolloutId: string;
-  readonly seq: number;
-  readonly kind: string;
-  /** The HTTP status; null: no answer came, so the event may or may not have been taken. */
+export interface Exchange {
+  /** The HTTP status; null: no answer came, so the request may or may not have been carried out. */
   readonly status: number | null;
-  /** X-Muster-Verdict; null: none. */
-  readonly verdict: string | null;
   /** Milliseconds of a clock that never jumps. */
   readonly sentAt: number;
   readonly answeredAt: number;
 }
 
+export interface EventAttempt extends Exchange {
+  readonly of: 'event';
+  readonly hostname: string;
+  readonly rolloutId: string;
+  readonly seq: number;
+  readonly kind: string;
+  /** X-Muster-Verdict; null: none. */
+  readonly verdict: string | null;
+}
+
+export interface HeartbeatAttempt extends Exchange {
+  readonly of: 'heartbeat';
+  readonly hostname: string;
+  readonly closure: string;
+  /** It says what nobody knew before: once answered with a 2xx, the log must have it. */
+  readonly isNews: boolean;
+}
+
+export interface CommandAttempt extends Exchange {
+  readonly of: 'command';
+  /** The Idempotency-Key; the reason says the same, so that the log can be asked for it. */
+  readonly key: string;
+  /** The log rows that the answer names; null: it names none, for nothing is decided or known. */
+  readonly seqs: readonly number[] | null;
+}
+
+export interface PollAttempt extends Exchange {
+  readonly of: 'poll';
+  readonly hostname: string;
+  readonly offered: Offer | null;
+}
+
+export interface Offer {
+  readonly rolloutId: string;
+  readonly closure: string;
+}
+
+export type Attempt = EventAttempt | HeartbeatAttempt | CommandAttempt | PollAttempt;
 export type Outcome = 'ok' | 'failed' | 'unknown';
 
 /** 2xx: it is safe. Any other answer: not taken, or nobody knows. No answer: unknown. */
-export function outcomeOf({ status }: Attempt): Outcome {
+export function outcomeOf({ status }: Exchange): Outcome {
   if (status === null) return 'unknown';
   return status >= 200 && status < 300 ? 'ok' : 'failed';
 }
 
-export function keyOf({ hostname, rolloutId, seq }: Omit<Attempt, 'status'>): string {
+export function keyOf({
+  hostname,
+  rolloutId,
+  seq,
+}: Pick<EventAttempt, 'hostname' | 'rolloutId' | 'seq'>): string {
   return `${hostname} ${rolloutId} ${seq}`;
+}
+
+/** Those of one kind. */
+export function only<K extends Attempt['of']>(
+  attempts: readonly Attempt[],
+  kind: K,
+): readonly Extract<Attempt, { readonly of: K }>[] {
+  return attempts.filter(
+    (attempt): attempt is Extract<Attempt, { readonly of: K }> => attempt.of === kind,
+  );
+}
+
+/** For those who read of a failure. */
+export function describe(attempt: Attempt): string {
+  const answer = String(attempt.status ?? 'no answer');
+  switch (attempt.of) {
+    case 'event':
+      return `${attempt.hostname} ${attempt.kind} ${attempt.seq}: ${answer}`;
+    case 'heartbeat':
+      return `${attempt.hostname} heartbeat with ${attempt.closure}: ${answer}`;
+    case 'command':
+      return `command ${attempt.key}: ${answer}`;
+    case 'poll':
+      return `${attempt.hostname} poll: ${answer}`;
+  }
 }
 
 export class History {
   readonly attempts: Attempt[] = [];
-  /** How many were answered 2xx. */
-  ok = 0;
+  /** How many of each kind were answered 2xx. */
+  readonly ok: Record<Attempt['of'], number> = { event: 0, heartbeat: 0, command: 0, poll: 0 };
 
   note(attempt: Attempt): void {
     this.attempts.push(attempt);
-    if (outcomeOf(attempt) === 'ok') this.ok += 1;
+    if (outcomeOf(attempt) === 'ok') this.ok[attempt.of] += 1;
   }
 }
 
@@ -51,11 +112,11 @@ export function count(attempts: readonly Attempt[]): Counts {
 }
 
 /**
- * The longest time in which nobody was told of a decision: between two answers 204, from `from` to `to`.
+ * The longest time in which nobody was told of a decision: between two events answered 204, from `from` to `to`.
  * A 202 only says that the event is safe; that is no progress.
  */
 export function longestSilence(attempts: readonly Attempt[], from: number, to: number): Silence {
-  const judged = attempts
+  const judged = only(attempts, 'event')
     .filter((attempt) => attempt.status === 204 && attempt.answeredAt <= to)
     .map((attempt) => attempt.answeredAt)
     .sort((a, b) => a - b);

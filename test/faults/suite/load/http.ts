@@ -1,5 +1,6 @@
-/** One HTTP request, as an agent makes it: answered, or not. Nothing is repeated here. */
+/** One HTTP request, as an agent or an operator makes it: answered, or not. Nothing is repeated here. */
 import http from 'node:http';
+import type { Exchange } from './history.ts';
 
 export interface Answer {
   readonly status: number;
@@ -16,9 +17,21 @@ export interface Caller {
 export interface CallRequest {
   readonly method: 'GET' | 'POST';
   readonly path: string;
-  readonly hostname: string;
+  /** As the development header has it: `agent:HOST` or `operator:NAME`. */
+  readonly as: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body?: object;
   readonly timeoutMs?: number;
+}
+
+/** The answer, and what a history keeps of it. */
+export async function exchange(
+  caller: Caller,
+  request: CallRequest,
+): Promise<Exchange & { readonly answer: Answer | null }> {
+  const sentAt = performance.now();
+  const answer = await caller.call(request);
+  return { answer, status: answer?.status ?? null, sentAt, answeredAt: performance.now() };
 }
 
 /** Agents give up after 10 s; half of it shows the same and keeps a run short. */
@@ -43,14 +56,15 @@ export function createCaller(port: number): Caller {
 function send(
   agent: http.Agent,
   port: number,
-  { method, path, hostname, body, timeoutMs = TIMEOUT_MS }: CallRequest,
+  { method, path, as, headers: own = {}, body, timeoutMs = TIMEOUT_MS }: CallRequest,
   last: boolean,
 ): Promise<Answer | null> {
   return new Promise((resolve) => {
     const text = body === undefined ? '' : JSON.stringify(body);
     const headers = {
       'x-nixfleet-protocol': '1',
-      'x-muster-dev-identity': `agent:${hostname}`,
+      'x-muster-dev-identity': as,
+      ...own,
       ...(last ? { connection: 'close' } : {}),
       ...(body === undefined
         ? {}

@@ -1,7 +1,10 @@
-/** All simulated hosts together: brought to their soak once, then on and off as faults come and go. */
+/** All simulated hosts and operators together: brought to their soak once, then on and off as faults come and go. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { createCaller, type Caller } from './http.ts';
+import type { Wire } from './agent-calls.ts';
+import { Reporter, Waiter } from './bystanders.ts';
+import { createCaller } from './http.ts';
 import { History } from './history.ts';
+import { Operator } from './operator.ts';
 import { Stream } from './stream.ts';
 
 export interface Load {
@@ -12,26 +15,71 @@ export interface Load {
   start(): void;
   /** Every stream finishes what it has begun. */
   stop(): Promise<void>;
-  /** Resolves when so many more were answered 2xx; rejects when that takes too long. */
+  /** Resolves when so many more events were answered 2xx; rejects when that takes too long. */
   more(acknowledged: number, withinMs: number): Promise<void>;
+  /** Resolves when one more request of each kind was; rejects when that takes too long. */
+  moreOfEach(withinMs: number): Promise<void>;
   /** Every stream ends where it is, with events unanswered. */
   end(): Promise<void>;
 }
 
-export async function startLoad(port: number, hosts: readonly string[]): Promise<Load> {
-  const caller: Caller = createCaller(port);
-  const history = new History();
+export interface LoadOptions {
+  /** Hosts of the fleet that poll for their dispatch and never take it up. */
+  readonly waiting?: readonly string[];
+  /** No reports, commands or polls beside the events: for what does not come back by itself. */
+  readonly eventsOnly?: boolean;
+}
+
+/** In no fleet: what they say is logged, and nothing else follows from it. */
+const REPORTERS = Array.from({ length: 16 }, (_, i) => `reporter-${i + 1}`);
+/** Each has the host of the reporter in its place. */
+const OPERATORS = ['ada', 'bob', 'cyd'];
+
+interface Runner {
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** Everybody but the streams; whoever needs to be known first is. */
+async function startOthers(
+  wire: Wire,
+  waiting: readonly string[],
+  end: AbortSignal,
+): Promise<readonly Runner[]> {
+  const reporters = REPORTERS.map((hostname) => new Reporter(wire, hostname));
+  await Promise.all(reporters.map((reporter) => reporter.begin(end)));
+  const operators = OPERATORS.map((name, i) => {
+    const hostname = REPORTERS[i] ?? '';
+    return new Operator({ ...wire, name, hostname, repeats: i > 0, end });
+  });
+  return [...reporters, ...operators, ...waiting.map((hostname) => new Waiter(wire, hostname))];
+}
+
+export async function startLoad(
+  port: number,
+  hosts: readonly string[],
+  { waiting = [], eventsOnly = false }: LoadOptions = {},
+): Promise<Load> {
+  const wire = { caller: createCaller(port), history: new History() };
+  const { caller, history } = wire;
   const ending = new AbortController();
+  const end = ending.signal;
   const streams = hosts.map(
-    (hostname, i) =>
-      new Stream({ hostname, repeats: i % 2 === 0, caller, history, end: ending.signal }),
+    (hostname, i) => new Stream({ ...wire, hostname, repeats: i % 2 === 0, end }),
   );
   const move = async (): Promise<void> => {
     await Promise.all(streams.map((stream) => stream.move()));
   };
   await move();
+  const others = eventsOnly ? [] : await startOthers(wire, waiting, end);
   let stopping = new AbortController();
   let running: Promise<unknown> | null = null;
+  const until = async (isSo: () => boolean, ms: number, lack: () => string): Promise<void> => {
+    const late = performance.now() + ms;
+    while (!isSo()) {
+      if (performance.now() > late) throw new Error(`${lack()} after ${ms} ms`);
+      await delay(10);
+    }
+  };
   return {
     history,
     streams,
@@ -39,25 +87,32 @@ export async function startLoad(port: number, hosts: readonly string[]): Promise
     start() {
       if (running !== null) return;
       const { signal } = (stopping = new AbortController());
-      running = Promise.all(streams.map((stream) => stream.run(signal)));
+      running = Promise.all([...streams, ...others].map((one) => one.run(signal)));
     },
     async stop() {
       stopping.abort();
       await running;
       running = null;
     },
-    async more(acknowledged, withinMs) {
-      const wanted = history.ok + acknowledged;
-      const until = performance.now() + withinMs;
-      while (history.ok < wanted) {
-        if (performance.now() > until) {
-          const lacking = wanted - history.ok;
-          throw new Error(
-            `${lacking} of ${acknowledged} events still unanswered after ${withinMs} ms`,
-          );
-        }
-        await delay(10);
-      }
+    more(acknowledged, withinMs) {
+      const wanted = history.ok.event + acknowledged;
+      return until(
+        () => history.ok.event >= wanted,
+        withinMs,
+        () => `${wanted - history.ok.event} of ${acknowledged} events still unanswered`,
+      );
+    },
+    moreOfEach(withinMs) {
+      const before = { ...history.ok };
+      const kinds = (['event', 'heartbeat', 'command', 'poll'] as const).filter(
+        () => others.length > 0,
+      );
+      const lacking = () => kinds.filter((kind) => history.ok[kind] === before[kind]);
+      return until(
+        () => lacking().length === 0,
+        withinMs,
+        () => `no ${lacking().join(', ')} answered with a 2xx`,
+      );
     },
     async end() {
       stopping.abort();

@@ -5,14 +5,13 @@
  * unanswered, and may be in the log at most once.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Caller } from './http.ts';
-import { outcomeOf, type Attempt, type History } from './history.ts';
+import { heartbeat, poll, type Wire } from './agent-calls.ts';
+import { exchange } from './http.ts';
+import { outcomeOf, type EventAttempt, type Offer } from './history.ts';
 
-export interface StreamOptions {
+export interface StreamOptions extends Wire {
   readonly hostname: string;
   readonly repeats: boolean;
-  readonly caller: Caller;
-  readonly history: History;
   /** From then on nothing is repeated any more. */
   readonly end: AbortSignal;
 }
@@ -49,8 +48,8 @@ export class Stream {
     await this.heartbeat();
     const dispatch = await this.dispatched();
     this.journal.length = 0; // of the rollout that this one supersedes
-    this.rolloutId = dispatch.rollout_id;
-    this.target = dispatch.target_closure;
+    this.rolloutId = dispatch.rolloutId;
+    this.target = dispatch.closure;
     const before = this.closure;
     await this.insist({
       kind: 'DispatchAck',
@@ -113,21 +112,19 @@ export class Stream {
     while (outcomeOf(await this.post(event)) !== 'ok' && !end.aborted) await delay(AGAIN_MS);
   }
 
-  private async post(event: Posted & { readonly seq: number }): Promise<Attempt> {
+  private async post(event: Posted & { readonly seq: number }): Promise<EventAttempt> {
     const { hostname, rolloutId } = this;
-    const sentAt = performance.now();
-    const answer = await this.options.caller.call({
+    const { answer, ...seen } = await exchange(this.options.caller, {
       method: 'POST',
       path: '/v1/agent/events',
-      hostname,
+      as: `agent:${hostname}`,
       body: { hostname, rolloutId, event },
     });
     const verdict = answer?.headers['x-muster-verdict'];
-    const attempt: Attempt = {
-      ...{ hostname, rolloutId, seq: event.seq, kind: event.kind, sentAt },
-      status: answer?.status ?? null,
+    const attempt: EventAttempt = {
+      ...{ of: 'event', hostname, rolloutId, seq: event.seq, kind: event.kind },
       verdict: typeof verdict === 'string' ? verdict : null,
-      answeredAt: performance.now(),
+      ...seen,
     };
     this.options.history.note(attempt);
     if (answer === null) await delay(AGAIN_MS);
@@ -135,20 +132,11 @@ export class Stream {
   }
 
   private heartbeatOnce() {
-    const rollout = this.rolloutId === '' ? null : this.rolloutId;
-    return this.options.caller.call({
-      method: 'POST',
-      path: '/v1/agent/heartbeat',
-      hostname: this.hostname,
-      body: {
-        hostname: this.hostname,
-        rollout_id: rollout,
-        current_closure: this.closure,
-        at: now(),
-        agent_version: 'fault-suite',
-        last_event_seq_by_rollout: rollout === null ? {} : { [rollout]: this.seq },
-      },
-    });
+    const { hostname, closure, rolloutId: id, seq } = this;
+    // Of its first contact the log must know; what it runs later is what its events say, too.
+    const isNews = id === '';
+    const about = { hostname, closure, isNews };
+    return heartbeat(this.options, isNews ? about : { ...about, rollout: { id, seq } });
   }
 
   private async heartbeat() {
@@ -159,33 +147,13 @@ export class Stream {
     }
   }
 
-  private async dispatched(): Promise<{ rollout_id: string; target_closure: string }> {
+  private async dispatched(): Promise<Offer> {
     for (;;) {
-      const answer = await this.options.caller.call({
-        method: 'GET',
-        path: `/v1/agent/dispatch?wait=${POLL_SECONDS}`,
-        hostname: this.hostname,
-        timeoutMs: 2 * POLL_SECONDS * 1_000,
-      });
-      if (answer?.status === 200) return readDispatch(answer.body);
+      const { offered } = await poll(this.options, this.hostname, POLL_SECONDS);
+      if (offered !== null) return offered;
       await delay(AGAIN_MS);
     }
   }
-}
-
-function readDispatch(body: string): { rollout_id: string; target_closure: string } {
-  const parsed: unknown = JSON.parse(body);
-  if (
-    typeof parsed === 'object' &&
-    parsed !== null &&
-    'rollout_id' in parsed &&
-    'target_closure' in parsed &&
-    typeof parsed.rollout_id === 'string' &&
-    typeof parsed.target_closure === 'string'
-  ) {
-    return { rollout_id: parsed.rollout_id, target_closure: parsed.target_closure };
-  }
-  throw new Error(`no dispatch: ${body}`);
 }
 
 function now(): string {
