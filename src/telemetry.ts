@@ -102,6 +102,10 @@ type OfType<T extends MetricSpec['type']> = {
 export type CounterName = OfType<'counter'>;
 export type GaugeName = OfType<'gauge'>;
 export type HistogramName = OfType<'histogram'>;
+/** Gauges without labels. */
+export type WatchedName = {
+  [Name in GaugeName]: Specs[Name]['labels'] extends readonly [] ? Name : never;
+}[GaugeName];
 /** Gauges of the whole installation, set by the one process that works. */
 export const MEASURED: readonly GaugeName[] = Object.entries(METRICS).flatMap(([name, spec]) =>
   'measured' in spec ? [name as GaugeName] : [],
@@ -117,6 +121,8 @@ export interface Metrics {
   count<Name extends CounterName>(name: Name, labels: LabelsOf<Name>, by?: number): void;
   set<Name extends GaugeName>(name: Name, labels: LabelsOf<Name>, value: number): void;
   observe<Name extends HistogramName>(name: Name, labels: LabelsOf<Name>, value: number): void;
+  /** A gauge that is asked anew whenever somebody looks: what it counts costs nothing meanwhile. */
+  watch(name: WatchedName, read: () => number): void;
   /** Forgets a gauge's values: nobody measures it here any more. */
   clear(name: GaugeName): void;
 }
@@ -158,9 +164,14 @@ export function createMetrics(): MetricsRegistry {
     if (METRICS[name].labels.length === 0) gauges.get(name)?.remove();
   };
   for (const name of MEASURED) forget(name);
+  const watched = new Map<WatchedName, () => number>();
   return {
     contentType: registry.contentType,
-    expose: () => registry.metrics(),
+    expose: () => {
+      for (const [name, read] of watched) gauges.get(name)?.set(read());
+      return registry.metrics();
+    },
+    watch: (name, read) => void watched.set(name, read),
     count: (name, labels, by = 1) => counters.get(name)?.inc({ ...labels }, by),
     set: (name, labels, value) => gauges.get(name)?.set({ ...labels }, value),
     observe: (name, labels, value) => histograms.get(name)?.observe({ ...labels }, value),

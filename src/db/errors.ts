@@ -23,6 +23,15 @@ export class SessionClosedError extends Error {
   override readonly name = 'SessionClosedError';
 }
 
+/** Committed, and not known to be where a failover would find it (`confirmed.ts`). */
+export class NotConfirmedError extends Error {
+  override readonly name = 'NotConfirmedError';
+
+  constructor() {
+    super('the wait for the synchronous standby was cancelled');
+  }
+}
+
 /** Classes of SQLSTATE that a statement is not to blame for: connection, resources, shutdown, contention. */
 const PASSING = ['08', '25', '40', '53', '55', '57', '58'];
 
@@ -63,7 +72,7 @@ function isConnectionTrouble(error: unknown): boolean {
 /** What time mends. A fault in our own code is not: called passing, it would hide behind 503 for ever. */
 export function isPassing(error: unknown): boolean {
   const state = sqlState(error);
-  if (state === null) return isConnectionTrouble(error);
+  if (state === null) return error instanceof NotConfirmedError || isConnectionTrouble(error);
   return PASSING.some((kind) => state.startsWith(kind));
 }
 

@@ -6,20 +6,22 @@
  * replaced and its callers get an error. Nothing is retried here: only the caller knows what a repeat does.
  * No transactions either: the driver's `begin` can write to a socket that is gone. Use `transaction.ts`.
  */
+import { isCancelledSync } from './confirmed.ts';
 import { within } from './deadline.ts';
-import { openClient, type DatabaseOptions, type Notice, type Sql } from './driver.ts';
+import { openClient, type DatabaseOptions, type Sql } from './driver.ts';
 
 export interface PoolOptions {
   readonly role: string;
   readonly max: number;
   /** Milliseconds until the server gives a statement up. */
   readonly statementMs: number;
-  readonly onNotice?: (notice: Notice) => void;
 }
 
 export interface Pool {
   /** One or more statements; each is its own transaction. */
   run<T>(statements: (sql: Sql) => Promise<T>): Promise<T>;
+  /** Commits so far that the synchronous standby was not waited for. */
+  readonly unconfirmed: number;
   end(): Promise<void>;
 }
 
@@ -33,8 +35,11 @@ export function createPool(database: DatabaseOptions, options: PoolOptions): Poo
       role: options.role,
       max: options.max,
       settings: { statement_timeout: String(options.statementMs) },
-      ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
+      onNotice: (notice) => {
+        if (isCancelledSync(notice)) unconfirmed += 1;
+      },
     });
+  let unconfirmed = 0;
   let client = open();
   let ended = false;
   const limited = <T>(used: Sql, work: Promise<T>): Promise<T> =>
@@ -44,6 +49,9 @@ export function createPool(database: DatabaseOptions, options: PoolOptions): Poo
       void used.end({ timeout: 0 });
     });
   return {
+    get unconfirmed() {
+      return unconfirmed;
+    },
     run: (statements) => limited(client, statements(client)),
     end: async () => {
       ended = true;

@@ -7,8 +7,9 @@
  * afterwards: the flag falls in the tick in which the socket is closed, what is sent between a reset and
  * that tick goes nowhere and is rejected, and the socket factory refuses a second connection. So a whole transaction may be sent without waiting for each answer.
  */
+import { isCancelledSync } from './confirmed.ts';
 import { within } from './deadline.ts';
-import { openClient, type DatabaseOptions, type Notice, type Sql } from './driver.ts';
+import { openClient, type DatabaseOptions, type Sql } from './driver.ts';
 import { SessionClosedError } from './errors.ts';
 
 export interface SessionOptions {
@@ -16,7 +17,6 @@ export interface SessionOptions {
   readonly settings: Readonly<Record<string, string>>;
   /** Milliseconds a statement may take before the session is given up. */
   readonly deadlineMs: number;
-  readonly onNotice?: (notice: Notice) => void;
   readonly onNotify?: (channel: string) => void;
 }
 
@@ -24,6 +24,8 @@ export interface Session {
   /** pg_backend_pid() when it was opened. */
   readonly pid: number;
   readonly open: boolean;
+  /** Commits so far that the synchronous standby was not waited for. */
+  readonly unconfirmed: number;
   /** Aborts when the session is over, whoever ended it. */
   readonly over: AbortSignal;
   /** Runs statements on this session or rejects; a missed deadline ends the session. */
@@ -42,6 +44,7 @@ export async function openSession(
   options: SessionOptions,
 ): Promise<Session> {
   let open = true;
+  let unconfirmed = 0;
   const ended = new AbortController();
   const over = ended.signal;
   const close = (): void => {
@@ -54,7 +57,9 @@ export async function openSession(
     settings: options.settings,
     onClose: close,
     oneConnection: true,
-    ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
+    onNotice: (notice) => {
+      if (isCancelledSync(notice)) unconfirmed += 1;
+    },
     ...(options.onNotify === undefined ? {} : { onNotify: options.onNotify }),
   });
   const end = async (): Promise<void> => {
@@ -78,6 +83,9 @@ export async function openSession(
       run,
       end,
       drop,
+      get unconfirmed() {
+        return unconfirmed;
+      },
       get open() {
         return open;
       },

@@ -41,6 +41,7 @@ const CLAIM_MS = 5_000;
 
 /** What becomes of an input, and how a term ends. */
 const VERDICTS = ['applied', 'duplicate', 'noop', 'refused', 'dead'] as const;
+const FATES = ['committed', 'not-committed', 'unknown'] as const;
 const ENDS = ['stopped', 'lock-lost', 'fenced', 'failed'] as const;
 
 /** A series that begins at 1 never increased: the first dead input would alert nobody. So all of them begin at 0. */
@@ -50,6 +51,8 @@ function beginAtZero(metrics: Metrics): void {
       metrics.count('muster_leader_inputs_total', { kind, verdict }, 0);
     }
   }
+  for (const fate of FATES) metrics.count('muster_leader_doubtful_commits_total', { fate }, 0);
+  metrics.count('muster_database_unconfirmed_commits_total', { by: 'leader' }, 0);
   for (const why of ENDS) metrics.count('muster_leader_terms_ended_total', { why }, 0);
 }
 

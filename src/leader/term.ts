@@ -204,6 +204,7 @@ export class LeaderTerm {
     const progress = this.nextProgress();
     // At once, before the next batch changes the state: rows as these inputs left them.
     const rows = touched(this.desk.state, work.entries);
+    const { unconfirmed } = this.writer;
     try {
       await this.open();
       await commitWork(this.writer, work, rows, progress);
@@ -218,6 +219,7 @@ export class LeaderTerm {
     this.commitNo = progress.commitNo;
     if (this.singly > 0) this.singly -= 1;
     this.tellDead(work);
+    if (this.writer.unconfirmed !== unconfirmed) this.tellUnconfirmed(work);
     for (const id of work.ids) this.poison.delete(id);
     this.measure(work, performance.now() - started);
     await this.aheadOfPartitions(work);
@@ -234,6 +236,20 @@ export class LeaderTerm {
         'an input cannot be read; it is kept in dead_input',
       );
     }
+  }
+
+  /**
+   * The standby does not have this commit, and everybody here sees it. The term goes on, for whatever was answered with a
+   * 2xx has it already: an input's own commit was confirmed before (`queue/submitter.ts`), so a promoted standby holds it
+   * in its queue and decides it again; an offer or a command's verdict is told after a later commit that was confirmed,
+   * and WAL is in order. Stepping down would recall nothing, and the next term would wait for the same standby.
+   */
+  private tellUnconfirmed(work: Work): void {
+    this.options.metrics.count('muster_database_unconfirmed_commits_total', { by: 'leader' });
+    this.options.logger.warn(
+      this.about(work),
+      'the synchronous standby did not confirm a commit; a failover now would lose it, and decide its inputs again',
+    );
   }
 
   private nextProgress(): Progress {
@@ -339,6 +355,9 @@ export class LeaderTerm {
       .run((sql) => didCommit(sql, progress, first))
       .catch(() => null);
     const fate = done === null ? 'unknown' : done ? 'committed' : 'not committed';
+    this.options.metrics.count('muster_leader_doubtful_commits_total', {
+      fate: fate.replace(' ', '-'),
+    });
     this.options.logger.warn(
       { ...this.about(work), commitNo: progress.commitNo, fate },
       'a commit was not answered; reloading',

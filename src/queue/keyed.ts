@@ -9,12 +9,13 @@
  * waits for the standby: what it has confirmed, it has with everything that was committed before.
  */
 import { createHash } from 'node:crypto';
+import { confirmed, noteUnconfirmed } from '../db/confirmed.ts';
 import { databaseProblem, isDataError, sqlState } from '../db/errors.ts';
 import { createPool, type Pool } from '../db/pool.ts';
-import type { DatabaseOptions, Notice, Sql } from '../db/driver.ts';
+import type { DatabaseOptions, Sql } from '../db/driver.ts';
 import type { Listener } from '../db/listen.ts';
 import type { OperatorInput } from '../reducer/input.ts';
-import type { Clock, Logger } from '../telemetry.ts';
+import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import { decodeVerdict } from '../wire/verdict.ts';
 import { encodeInput } from './enqueue.ts';
 import type { Judged } from './verdicts.ts';
@@ -56,8 +57,7 @@ export interface KeyedOptions {
   readonly listener: Pick<Listener, 'on'>;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Is this notice one that takes a commit's durability back? */
-  readonly isNotDurable: (notice: Notice) => boolean;
+  readonly metrics: Metrics;
 }
 
 /** Commands are people's and pipelines': a handful a minute. */
@@ -126,21 +126,9 @@ async function commitMark(sql: Sql): Promise<void> {
 type Durably = <T>(statement: (sql: Sql) => Promise<T>) => Promise<T>;
 
 export function createKeyedEntrance(options: KeyedOptions): KeyedEntrance {
-  const seen = { notDurable: 0 };
-  const pool = createPool(options.database, {
-    role: 'commands',
-    max: CONNECTIONS,
-    statementMs: STATEMENT_MS,
-    onNotice: (notice) => {
-      if (options.isNotDurable(notice)) seen.notDurable += 1;
-    },
-  });
-  const durably: Durably = async (statement) => {
-    const before = seen.notDurable;
-    const result = await pool.run(statement);
-    if (seen.notDurable !== before) throw new Error('the standby did not confirm the commit');
-    return result;
-  };
+  const settings = { role: 'commands', max: CONNECTIONS, statementMs: STATEMENT_MS };
+  const pool = createPool(options.database, settings);
+  const durably: Durably = (statement) => confirmed(pool, statement);
   const submit = async (request: KeyedRequest, waitMs: number): Promise<KeyedResult> => {
     const until = options.clock.monotonic() + waitMs;
     const { stored, repeated } = await claim(pool, durably, request, options.replica);
@@ -154,6 +142,7 @@ export function createKeyedEntrance(options: KeyedOptions): KeyedEntrance {
       try {
         return await submit(request, waitMs);
       } catch (error) {
+        noteUnconfirmed(options.metrics, 'commands', error);
         const detail = databaseProblem(error);
         if (isDataError(error)) return { status: 'invalid', detail, repeated: false };
         options.logger.warn({ problem: detail }, 'a command was not stored, or may be lost yet');

@@ -7,8 +7,9 @@
  * A connection that breaks in the middle also answers `unavailable` though the input may be stored: a repeat
  * gets its own verdict ("duplicate") from the reducer, so nobody needs to know.
  */
+import { confirmed, noteUnconfirmed } from '../db/confirmed.ts';
 import { databaseProblem, isDataError } from '../db/errors.ts';
-import type { DatabaseOptions, Notice } from '../db/driver.ts';
+import type { DatabaseOptions } from '../db/driver.ts';
 import type { Listener } from '../db/listen.ts';
 import { createPool, type Pool } from '../db/pool.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
@@ -79,37 +80,33 @@ const RETRY: Readonly<Record<Unavailable, readonly [number, number]>> = {
   draining: [1, 2],
 };
 
-/** Not durable although the INSERT answered success: the wait for the standby was cancelled. */
-class NotDurableError extends Error {}
-
 export function createSubmitter(options: SubmitterOptions): Submitter {
   const { database, limits, clock, logger, metrics } = options;
-  const sync = { cancelled: false };
-  const onNotice = (notice: Notice): void => {
-    if (isCancelledSync(notice)) sync.cancelled = true;
-  };
-  const writer = createPool(database, {
-    role: 'enqueue',
-    max: 1,
-    statementMs: INSERT_MS,
-    onNotice,
-  });
+  const writer = createPool(database, { role: 'enqueue', max: 1, statementMs: INSERT_MS });
   const reader = createPool(database, { role: 'verdicts', max: 2, statementMs: READ_MS });
   const verdicts = createVerdictReader({ ...options, pool: reader });
   const gate = createQueueGate({ pool: reader, limits, clock, logger, metrics });
-  const keyed = createKeyedEntrance({ ...options, isNotDurable: isCancelledSync });
+  const keyed = createKeyedEntrance(options);
   const gatherer = createGatherer(
     { items: limits.batchRows, size: STATEMENT_CHARS, sizeOf: (input) => input.payload.length },
-    inserter(options, writer, verdicts, sync),
+    inserter(options, writer, verdicts),
   );
+  for (const by of ['inputs', 'commands', 'offers']) {
+    metrics.count('muster_database_unconfirmed_commits_total', { by }, 0);
+  }
+  metrics.watch('muster_queue_held_rows', () => gatherer.held);
+  metrics.watch('muster_queue_held_bytes', () => gatherer.heldSize);
   const entrance: Entrance = { ...options, verdicts, gate, gatherer, draining: false };
   return {
     submit: (input, { waitMs }) => submitTo(entrance, input, waitMs),
     async submitKeyed(request, { waitMs }) {
       if (entrance.draining) return refuse(entrance, 'draining');
       if (gate.isFull()) return refuse(entrance, 'queue-full');
+      const started = clock.monotonic();
       const result = await keyed.submit(request, waitMs);
-      return result.status === 'away' ? refuse(entrance, 'database-away') : result;
+      if (result.status === 'away') return refuse(entrance, 'database-away');
+      noteCommand(entrance, result, clock.monotonic() - started);
+      return result;
     },
     ready: async () => !entrance.draining && (await gate.look()),
     async drain() {
@@ -130,25 +127,21 @@ interface Entrance extends SubmitterOptions {
   draining: boolean;
 }
 
-/** Stores one gathered batch; `sync` tells of notices that came with it. */
+/** Stores one gathered batch. */
 function inserter(
   { replica, metrics }: SubmitterOptions,
   writer: Pool,
   verdicts: VerdictReader,
-  sync: { cancelled: boolean },
 ): (inputs: readonly GatheredInput[]) => Promise<readonly number[]> {
-  const assertDurable = (): void => {
-    if (sync.cancelled)
-      throw new NotDurableError('the wait for the synchronous standby was cancelled');
-  };
   return async (inputs) => {
     await verdicts.beginInsert();
-    sync.cancelled = false;
     try {
-      const ids = await writer.run((sql) => insertInputs(sql, inputs, replica));
-      assertDurable();
+      const ids = await confirmed(writer, (sql) => insertInputs(sql, inputs, replica));
       metrics.observe('muster_queue_gathered_rows', {}, inputs.length);
       return ids;
+    } catch (error) {
+      noteUnconfirmed(metrics, 'inputs', error);
+      throw error;
     } finally {
       // The waiters of this batch are known one turn after it answers; till then early verdicts are kept.
       setImmediate(() => {
@@ -201,6 +194,17 @@ async function store(
   }
 }
 
+/** A repeat hands nothing to the queue, and its verdict is as old as the first. */
+function noteCommand(
+  { metrics }: Entrance,
+  { status, repeated }: Exclude<KeyedResult, { readonly status: 'away' }>,
+  ms: number,
+): void {
+  const outcome = repeated && status !== 'reused' ? 'repeated' : status;
+  metrics.count('muster_queue_inputs_total', { outcome });
+  if (outcome === 'judged') metrics.observe('muster_queue_verdict_seconds', {}, ms / 1_000);
+}
+
 function refuse(
   { random, metrics }: Entrance,
   why: Unavailable,
@@ -214,10 +218,4 @@ function refuse(
 async function endAll(pools: readonly Pick<Pool, 'end'>[], stop: () => void): Promise<void> {
   stop();
   await Promise.all(pools.map((pool) => pool.end()));
-}
-
-/** PostgreSQL answers success with this warning when `synchronous_commit`'s wait is cancelled. */
-export function isCancelledSync(notice: Notice): boolean {
-  const message = notice['message'];
-  return notice['routine'] === 'SyncRepWaitForLSN' || /synchronous replication/.test(message ?? '');
 }

@@ -6,6 +6,15 @@ export const DATABASE_METRICS = {
     ...{ type: 'gauge', labels: [] },
     help: '1 while notifications of the database arrive at this process; at 0 everything waits for the next poll, half a second at most.',
   },
+  muster_database_unconfirmed_commits_total: {
+    ...{ type: 'counter', labels: ['by'] },
+    help: 'Commits that PostgreSQL answered although the synchronous standby does not have them, since the wait was cancelled: of `inputs`, `commands` and `offers`, whose callers were answered 503, and of the `leader`.',
+  },
+  muster_database_lock_strangers: {
+    ...{ type: 'gauge', labels: [] },
+    help: "1 while a session that is no Muster's holds the leader's lock, so that nobody can lead.",
+    measured: true,
+  },
   muster_database_oldest_xmin_transactions: {
     ...{ type: 'gauge', labels: [] },
     help: "Transactions begun since the oldest snapshot that somebody holds, a standby's hot_standby_feedback included: vacuum cleans nothing newer. Others' sessions are seen only with pg_read_all_stats.",

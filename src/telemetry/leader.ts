@@ -44,6 +44,11 @@ export const LEADER_METRICS = {
     help: 'Writing and committing one batch.',
     buckets: SECONDS,
   },
+  muster_leader_doubtful_commits_total: {
+    type: 'counter',
+    labels: ['fate'],
+    help: 'Commits that were not answered, by what was read back: committed, not-committed, unknown. The term ends with each.',
+  },
   muster_leader_takeover_seconds: {
     type: 'histogram',
     labels: [],

@@ -5,13 +5,23 @@ export const QUEUE_METRICS = {
   muster_queue_inputs_total: {
     type: 'counter',
     labels: ['outcome'],
-    help: 'Inputs handed to the queue by what the caller learned: judged, queued, invalid, queue-full, database-away, draining.',
+    help: 'Inputs handed to the queue by what the caller learned: judged, queued, invalid, queue-full, database-away, draining; of operators also `repeated`, a command that was known, and `reused`, a key that belongs to another.',
   },
   muster_queue_gathered_rows: {
     type: 'histogram',
     labels: [],
     help: 'How many inputs shared one INSERT.',
     buckets: ROWS,
+  },
+  muster_queue_held_rows: {
+    type: 'gauge',
+    labels: [],
+    help: 'Inputs that this process holds until PostgreSQL has taken them; from MUSTER_BATCHER_MAX_ROWS on more are 503.',
+  },
+  muster_queue_held_bytes: {
+    type: 'gauge',
+    labels: [],
+    help: 'Payloads of those inputs, a character taken for a byte; from 32 million on more are 503.',
   },
   muster_queue_verdict_seconds: {
     type: 'histogram',

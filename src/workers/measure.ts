@@ -4,6 +4,7 @@
  */
 import { countBlockers } from '../db/blocked.ts';
 import type { Counts } from '../db/counts.ts';
+import { isStranger, leaderLockHolder } from '../db/lock.ts';
 import { countHosts, countReachability, countRollouts } from '../db/overview.ts';
 import { countPauses, readFreshness, readHorizon, readLongestIdle } from '../db/measure.ts';
 import type { Pool } from '../db/pool.ts';
@@ -33,6 +34,8 @@ export function measure({ metrics }: WorkerContext, options: MeasureOptions): Ta
       const { transactions, seconds } = await pool.run(readHorizon);
       metrics.set('muster_database_oldest_xmin_transactions', {}, transactions);
       metrics.set('muster_database_oldest_transaction_seconds', {}, seconds);
+      const isStrange = isStranger(await pool.run(leaderLockHolder));
+      metrics.set('muster_database_lock_strangers', {}, isStrange ? 1 : 0);
     },
     stopped() {
       for (const name of MEASURED) metrics.clear(name);

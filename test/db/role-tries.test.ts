@@ -18,7 +18,7 @@ const pools = new Map<string, Pool>();
 
 function open(url: string): Pool {
   const own = { url, schema: 'muster', name: 'test' };
-  return createPool(own, { role: 'test', max: 1, statementMs: 10_000, onNotice: () => undefined });
+  return createPool(own, { role: 'test', max: 1, statementMs: 10_000 });
 }
 
 beforeAll(async () => {

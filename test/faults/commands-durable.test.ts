@@ -1,62 +1,16 @@
 /** What a command is answered, while commits on the primary do not reach the synchronous standby. */
-import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import { afterEach, expect, it } from 'vitest';
 import type { KeyedRequest } from '../../src/queue/keyed.ts';
 import type { OperatorInput } from '../../src/reducer/input.ts';
 import { eventually } from '../support/eventually.ts';
-import { startReplica, type Replica } from '../support/installation.ts';
-import { makeScratchDir } from '../support/scratch.ts';
-import { BenchDatabase, SCHEMA } from './suite/bench/database.ts';
-import { Standby } from './suite/bench/standby.ts';
+import { SCHEMA } from './suite/bench/database.ts';
+import { startPair } from './support/pair.ts';
 
 const undo: (() => unknown)[] = [];
 afterEach(async () => {
   for (const step of undo.splice(0).reverse()) await step();
 });
-
-interface Pair {
-  readonly primary: BenchDatabase;
-  readonly standby: Standby;
-  readonly replica: Replica;
-  /** The standby gets nothing, and an impatient DBA cancels whoever waits for it. */
-  hold(): void;
-  release(): Promise<void>;
-}
-
-async function startPair(): Promise<Pair> {
-  const dir = makeScratchDir('commands-durable');
-  const primary = await BenchDatabase.start(path.join(dir, 'primary'));
-  undo.push(() => primary.close());
-  await primary.migrate();
-  const standby = await Standby.start(primary, path.join(dir, 'standby'), true);
-  undo.push(() => standby.close());
-  const dba = new AbortController();
-  let cancelling: Promise<void> = Promise.resolve();
-  const replica = startReplica(primary.url.href, 'a');
-  const release = async (): Promise<void> => {
-    dba.abort();
-    await cancelling;
-    standby.feed.heal();
-  };
-  undo.push(async () => {
-    await release();
-    await replica.stop();
-  });
-  const hold = (): void => {
-    standby.feed.holdAll();
-    cancelling = cancelWaits(primary, dba.signal);
-  };
-  return { primary, standby, replica, hold, release };
-}
-
-async function cancelWaits({ sql }: BenchDatabase, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await sql`SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`;
-    await delay(50);
-  }
-}
 
 const PAUSE: OperatorInput = {
   ...{ kind: 'OperatorCommand', actor: 'ada', reason: 'test', expectedSeq: null },
@@ -70,7 +24,7 @@ function pause(key: string): KeyedRequest {
 const AWAY = { status: 'unavailable', why: 'database-away' };
 
 it('a command whose commit was not confirmed is not taken for stored when it is repeated', async () => {
-  const { standby, replica, hold, release } = await startPair();
+  const { standby, replica, hold, release } = await startPair(undo);
   const send = (waitMs: number) => replica.submitter.submitKeyed(pause('k1'), { waitMs });
   hold();
   expect(await send(0)).toMatchObject(AWAY);
@@ -84,7 +38,7 @@ it('a command whose commit was not confirmed is not taken for stored when it is 
 });
 
 it('a verdict whose commit was not confirmed is not told', async () => {
-  const { primary, replica, hold, release } = await startPair();
+  const { primary, replica, hold, release } = await startPair(undo);
   const sent = replica.submitter.submitKeyed(pause('k2'), { waitMs: 15_000 });
   await eventually(() => primary.sql`SELECT key FROM operator_key`).toHaveLength(1);
   hold();

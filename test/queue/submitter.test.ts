@@ -169,6 +169,52 @@ describe('submitter', () => {
   });
 });
 
+describe('what is counted', () => {
+  const command = (key: string) =>
+    ({
+      ...{ key, secret: null },
+      input: {
+        ...{ kind: 'OperatorCommand', actor: 'ada', reason: 'test', expectedSeq: null },
+        command: { command: 'PauseFleet' },
+      },
+    }) as const;
+  const counted = async (a: Replica, outcome: string): Promise<number> => {
+    const line = `muster_queue_inputs_total{outcome="${outcome}"} `;
+    const text = await a.metrics.expose();
+    return Number(
+      text
+        .split('\n')
+        .find((one) => one.startsWith(line))
+        ?.slice(line.length) ?? 0,
+    );
+  };
+
+  it('are commands, too, and their repeats apart', async () => {
+    const a = await start();
+    expect(await a.submitter.submitKeyed(command('k1'), { waitMs: 0 })).toMatchObject({
+      status: 'queued',
+    });
+    await a.lead();
+    expect(await a.submitter.submitKeyed(command('k2'), { waitMs: 5_000 })).toMatchObject({
+      status: 'judged',
+    });
+    await a.submitter.submitKeyed(command('k2'), { waitMs: 5_000 });
+    const counts = ['queued', 'judged', 'repeated'].map((outcome) => counted(a, outcome));
+    expect(await Promise.all(counts)).toEqual([1, 1, 1]);
+    expect(await a.metrics.expose()).toContain('muster_queue_verdict_seconds_count 1');
+  });
+
+  it('is what is held until the database has it', async () => {
+    const a = await start();
+    const under = a.submitter.submit(heartbeat('held'), { waitMs: 0 });
+    expect(await a.metrics.expose()).toMatch(
+      /muster_queue_held_rows 1\n[^]*muster_queue_held_bytes [1-9]/,
+    );
+    await under;
+    await eventually(() => a.metrics.expose()).toContain('muster_queue_held_rows 0\n');
+  });
+});
+
 describe('another database in the place of the one before', () => {
   const SAYS = 'another database than before';
   const verdict = async (a: Replica): Promise<string> =>

@@ -13,6 +13,7 @@ function setUp() {
       asked.times += 1;
       return asked.fails ? Promise.reject(new Error('away')) : new Promise(() => undefined);
     },
+    unconfirmed: 0,
     end: () => Promise.resolve(),
   };
   const reader = createVerdictReader({

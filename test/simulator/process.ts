@@ -170,5 +170,6 @@ export const NO_METRICS: Metrics = {
   count: () => undefined,
   set: () => undefined,
   observe: () => undefined,
+  watch: () => undefined,
   clear: () => undefined,
 };

@@ -6,7 +6,12 @@ import { createPool, type Pool } from '../../src/db/pool.ts';
 import type { Term } from '../../src/leader/election.ts';
 import { createSubmitter, type Submitter } from '../../src/queue/submitter.ts';
 import { DEFAULT_SETTINGS } from '../../src/reducer/settings.ts';
-import { createMetrics, systemClock, type Logger } from '../../src/telemetry.ts';
+import {
+  createMetrics,
+  systemClock,
+  type Logger,
+  type MetricsRegistry,
+} from '../../src/telemetry.ts';
 
 export interface Replica {
   readonly submitter: Submitter;
@@ -16,6 +21,7 @@ export interface Replica {
   /** Stops the leader role cleanly. */
   resign(): Promise<void>;
   readonly leader: Leader;
+  readonly metrics: MetricsRegistry;
   /** What it logged. */
   readonly log: readonly string[];
   stop(): Promise<void>;
@@ -81,6 +87,7 @@ export function startReplica(
     submitter,
     pool,
     leader,
+    metrics: common.metrics,
     log,
     lead() {
       const first = new Promise<Term>((resolve) => begun.push(resolve));

@@ -1,5 +1,6 @@
 /** GET /v1/agent/dispatch: the only message from the control plane to an agent, by long poll. */
 import { Type } from '@sinclair/typebox';
+import { confirmed, noteUnconfirmed } from '../../db/confirmed.ts';
 import { offerDispatches, type OfferRow } from '../../db/offers.ts';
 import { DispatchAnswerSchema, type DispatchAnswer } from '../../wire/agent.ts';
 import { ProblemSchema } from '../../wire/problem.ts';
@@ -16,12 +17,21 @@ const LONGEST_WAIT_SECS = 60;
 /** Offers to one host; many share the statement. */
 export function offerer(deps: ApiDeps): (hostname: string) => Promise<OfferRow | null> {
   const { pool, metrics, replica } = deps;
+  // An agent acts on what it is offered: a dispatch that a failover would take back must not get out.
+  const record: typeof pool.run = async (statements) => {
+    try {
+      return await confirmed(pool, statements);
+    } catch (error) {
+      noteUnconfirmed(metrics, 'offers', error);
+      throw error;
+    }
+  };
   const offer = gather<string, { readonly row: OfferRow | null }>({
     onRun: (size) => {
       metrics.observe('muster_api_gathered_rows', { statement: 'offer' }, size);
     },
     run: async (hostnames) => {
-      const rows = await pool.run((sql) => offerDispatches(sql, replica, [...new Set(hostnames)]));
+      const rows = await record((sql) => offerDispatches(sql, replica, [...new Set(hostnames)]));
       const byHost = new Map(rows.map((row) => [row.hostname, row]));
       return hostnames.map((hostname) => ({ row: byHost.get(hostname) ?? null }));
     },

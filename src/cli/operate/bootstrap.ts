@@ -7,9 +7,8 @@ import { randomUUID } from 'node:crypto';
 import { databaseProblem } from '../../db/errors.ts';
 import { sessionUser } from '../../db/tokens.ts';
 import { createKeyedEntrance, type KeyedRequest } from '../../queue/keyed.ts';
-import { isCancelledSync } from '../../queue/submitter.ts';
 import type { CreateToken } from '../../reducer/input.ts';
-import { silent, systemClock } from '../../telemetry.ts';
+import { createMetrics, silent, systemClock } from '../../telemetry.ts';
 import type { CommandAnswer } from '../../wire/command.ts';
 import { askDatabase } from '../ask.ts';
 import { EXIT } from '../io.ts';
@@ -32,9 +31,9 @@ export async function createThroughDatabase(
   const database = { ...databaseOf(values), name: 'muster-token' };
   const entrance = createKeyedEntrance({
     ...{ database, replica: database.name, clock: systemClock, logger: silent },
+    metrics: createMetrics(),
     // Asked again every quarter of a second: enough for one command.
     listener: { on: () => () => undefined },
-    isNotDurable: isCancelledSync,
   });
   try {
     const user = await askDatabase(database, 'user', sessionUser);

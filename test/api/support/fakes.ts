@@ -92,6 +92,9 @@ function testPool(pool: Pool): TestPool {
   return {
     busy: () => busy,
     holdNext: () => (next = hold()),
+    get unconfirmed() {
+      return pool.unconfirmed;
+    },
     end: () => pool.end(),
     async run(statements) {
       const held = next;
