@@ -32,7 +32,7 @@ export interface BenchOptions {
 
 const HOSTS = Array.from({ length: 60 }, (_, i) => `host-${String(i + 1).padStart(2, '0')}`);
 /** In the release, too, and never ready for it. */
-const WAITING = Array.from({ length: 12 }, (_, i) => `late-${String(i + 1).padStart(2, '0')}`);
+const WAITING = Array.from({ length: 6 }, (_, i) => `late-${String(i + 1).padStart(2, '0')}`);
 const FIRST_REF = 'fa017'.padEnd(40, '0');
 /** Longer than any run: the hosts report while they soak. */
 const SOAK_SECONDS = 36_000;

@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { heartbeat, poll, type Wire } from './agent-calls.ts';
 
-/** From one report to the next: sixteen hosts make some 50 a second. */
+/** From one report to the next: ten hosts make some 30 a second. */
 const REPORT_PACE_MS = 300;
 /** Half a second in a poll at a time: the load must stop soon when it is told to. */
 const POLL_SECONDS = 0.5;

@@ -31,7 +31,7 @@ export interface LoadOptions {
 }
 
 /** In no fleet: what they say is logged, and nothing else follows from it. */
-const REPORTERS = Array.from({ length: 16 }, (_, i) => `reporter-${i + 1}`);
+const REPORTERS = Array.from({ length: 10 }, (_, i) => `reporter-${i + 1}`);
 /** Each has the host of the reporter in its place. */
 const OPERATORS = ['ada', 'bob', 'cyd'];
 
