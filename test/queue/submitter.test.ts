@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Sql } from '../../src/db/driver.ts';
+import type { KeyedRequest } from '../../src/queue/keyed.ts';
 import type { SubmitResult } from '../../src/queue/submitter.ts';
+import type { OperatorInput } from '../../src/reducer/input.ts';
 import type { StoredInput } from '../../src/wire/input.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
@@ -170,14 +172,11 @@ describe('submitter', () => {
 });
 
 describe('what is counted', () => {
-  const command = (key: string) =>
-    ({
-      ...{ key, secret: null },
-      input: {
-        ...{ kind: 'OperatorCommand', actor: 'ada', reason: 'test', expectedSeq: null },
-        command: { command: 'PauseFleet' },
-      },
-    }) as const;
+  const input: OperatorInput = {
+    ...{ kind: 'OperatorCommand', actor: 'ada', reason: 'test', expectedSeq: null },
+    command: { command: 'PauseFleet' },
+  };
+  const command = (key: string): KeyedRequest => ({ key, input, secret: null });
   const counted = async (a: Replica, outcome: string): Promise<number> => {
     const line = `muster_queue_inputs_total{outcome="${outcome}"} `;
     const text = await a.metrics.expose();
