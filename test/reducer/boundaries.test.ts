@@ -237,3 +237,19 @@ it('what was signed at the very instant before which signatures are rejected is 
   script.feed({ kind: 'TrustChanged', rejectBefore: timeOf(millisOf(signedAt ?? '') + 1) });
   expect(gatesOf(script, 'a1')).toEqual(['host-hold', 'manifest-rejected']);
 });
+
+it('who is found unchanged converged at that instant, on its target', () => {
+  const script = played('channel a', 'wave a soak=0 a1', 'heartbeat a1 c0', 'declare 1');
+  for (const line of [
+    'event a1 ack',
+    'event a1 completed',
+    'event a1 converged',
+    'heartbeat a1 c1',
+  ])
+    script.run(line);
+  script.run('declare 2 a1=c1');
+  expect(recordOf(script, 'a1', 'a@2')).toMatchObject({
+    ...{ state: 'Converged', unchanged: true },
+    ...{ convergedAt: timeOf(script.now), currentClosure: 'c1' },
+  });
+});
