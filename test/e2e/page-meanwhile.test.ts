@@ -52,6 +52,14 @@ describe.skipIf(CHROMIUM === null)('the page while others act', () => {
     return code ?? status;
   }
 
+  /** Of host a2. */
+  const agent = (what: string, body: object): Promise<Response> =>
+    fetch(`${replicas.url}/v1/agent/${what}`, {
+      method: 'POST',
+      headers: { 'x-muster-dev-identity': 'agent:a2', 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+
   const go = async (address: string): Promise<void> => {
     await page.goto(`${replicas.url}/#/${address}`);
     await page.locator('h1').waitFor();
@@ -104,7 +112,7 @@ describe.skipIf(CHROMIUM === null)('the page while others act', () => {
     expect(await bob(one.back)).toBe('applied');
     await confirm.and(page.locator(':enabled')).waitFor();
     expect(await commands()).toEqual([...before, expect.stringContaining('by bob')]);
-    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await dialog.getByRole('button', { name: 'Close' }).click();
   });
 
   it('refuses to release what was released and held again, and shows the end of its own commands', async () => {
@@ -116,7 +124,7 @@ describe.skipIf(CHROMIUM === null)('the page while others act', () => {
     expect(await bob('/v1/hosts/a3/release')).toBe('applied');
     expect(await bob('/v1/hosts/a3/hold')).toBe('applied');
     await dialog.getByText('This changed since the dialog opened').waitFor();
-    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await dialog.getByRole('button', { name: 'Close' }).click();
     await page.getByRole('button', { name: 'Release a3' }).click();
     await dialog.getByLabel('Reason, for the log').fill('enough');
     await dialog.getByRole('button', { name: 'Release a3' }).click();
@@ -124,6 +132,27 @@ describe.skipIf(CHROMIUM === null)('the page while others act', () => {
     await page.getByRole('button', { name: 'Hold a3', includeHidden: true }).waitFor();
     expect(await dialog.getByRole('heading').textContent()).toBe('Release a3');
     expect(await dialog.getByText('This changed').count()).toBe(0);
+    await dialog.getByRole('button', { name: 'Close' }).click();
+  });
+
+  it('releases a host that moved on while the dialog was open: the hold is the same', async () => {
+    const at = new Date().toISOString();
+    const tell = (event: object): Promise<Response> =>
+      agent('events', { hostname: 'a2', rolloutId: ID, event });
+    await agent('heartbeat', { hostname: 'a2', current_closure: 'old', at });
+    const ack = { kind: 'DispatchAck', currentClosureAtDispatch: 'old', receivedAt: at, seq: 1 };
+    expect((await tell(ack)).status).toBe(204);
+    expect(await bob('/v1/hosts/a2/hold')).toBe('applied');
+    await go('hosts/a2');
+    await page.getByText('Acknowledged').waitFor();
+    await page.getByRole('button', { name: 'Release a2' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason, for the log').fill('seen');
+    const start = { kind: 'ActivationStarted', startedAt: at, switchMethod: 'switch', seq: 2 };
+    expect((await tell(start)).status).toBe(204);
+    await page.getByText('Activation began').waitFor();
+    await dialog.getByRole('button', { name: 'Release a2' }).click();
+    await dialog.getByText(/^Done: log row/).waitFor();
     await dialog.getByRole('button', { name: 'Close' }).click();
   });
 
@@ -162,7 +191,36 @@ describe.skipIf(CHROMIUM === null)('the page while others act', () => {
     await row.getByText(', held').waitFor();
   });
 
+  it('keeps the hosts of a rollout in reach, however many waves wait, in their order', async () => {
+    await page.route('**/blockers', async (route) => {
+      const response = await route.fetch();
+      const answer = (await response.json()) as object;
+      const hosts = Array.from({ length: 29 }, (_, i) => ({
+        ...{
+          gate: 'wave-promotion',
+          key: `wave-promotion:${i + 1}`,
+          held: 1,
+          total: 0,
+          hosts: [],
+        },
+        ...{ because: `it is in wave ${i + 1}`, releasedBy: 'wave 0 is done', examples: ['a1'] },
+      }));
+      hosts.sort((a, b) => (a.key < b.key ? -1 : 1));
+      await route.fulfill({ response, json: { ...answer, rollout: [], hosts } });
+    });
+    await go(`rollouts/${encodeURIComponent(ID)}`);
+    await page.getByText('24 more reasons').waitFor();
+    expect(await page.getByText(/^it is in wave/).allTextContents()).toEqual(
+      Array.from({ length: 29 }, (_, i) => `it is in wave ${i + 1}`),
+    );
+    expect(await page.getByText('it is in wave 6', { exact: true }).isVisible()).toBe(false);
+    const held = await page.locator('.blockers summary').allTextContents();
+    expect([held.length, ...new Set(held)]).toEqual([29, 'Hosts it holds: a1']);
+    await page.unroute('**/blockers');
+  });
+
   it('says that no host has a name like that, instead of showing the others', async () => {
+    await go('');
     const name = page.getByLabel('Name begins with');
     await name.fill('a 1');
     await page.getByText('No host is called so').waitFor();

@@ -46,6 +46,11 @@ export function useNow(everyMs = 1_000): number {
   return now;
 }
 
+/** `1 host`, `2 hosts`. */
+export function some(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
+}
+
 export function span(seconds: number): string {
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s} s`;

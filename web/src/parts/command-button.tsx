@@ -24,6 +24,11 @@ export interface Offer {
    * whatever came in meanwhile.
    */
   readonly expectedSeq?: number;
+  /**
+   * What of it the command is about, where that is less than what `expectedSeq` counts: a host's hold stays the same
+   * while the host moves on. The server compares what it acts on, and the page must not be stricter.
+   */
+  readonly subject?: string;
   readonly danger?: boolean;
   readonly onDone: () => void;
 }
@@ -40,9 +45,12 @@ export function CommandButton(offer: Offer) {
   const desk = useContext(DeskContext);
   const why = useId();
   const may = useMay(offer.command, offer.reaches);
-  const { path, expectedSeq } = offer;
+  const { path, expectedSeq, subject } = offer;
   const offered = may === 'yes';
-  useEffect(() => (offered ? desk.offer(offer) : undefined), [desk, offered, path, expectedSeq]);
+  useEffect(
+    () => (offered ? desk.offer(offer) : undefined),
+    [desk, offered, path, expectedSeq, subject],
+  );
   if (may === 'no') return null;
   if (may !== 'yes') {
     return (
@@ -106,5 +114,8 @@ export function CommandDesk({ children }: { readonly children: ComponentChildren
 
 /** Whether the page offers the same of the same subject. What a brake is put on may change, as long as it is open. */
 function isStill(opened: Offer, now: Offer | undefined): boolean {
-  return now !== undefined && now.expectedSeq === opened.expectedSeq;
+  if (now === undefined) return false;
+  return opened.subject === undefined
+    ? now.expectedSeq === opened.expectedSeq
+    : now.subject === opened.subject;
 }

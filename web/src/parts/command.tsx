@@ -6,6 +6,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { CommandAnswer } from '../../../src/wire/command.ts';
 import { ApiError, newKey, post } from '../api.ts';
+import { shortId } from './basics.tsx';
 import type { Offer } from './command-button.tsx';
 import { hostsTold, summary, type HostsTold } from './summary.ts';
 
@@ -69,7 +70,8 @@ export function CommandDialog({
         </div>
         <div class="bar end">
           <button type="button" onClick={() => dialog.current?.close()}>
-            {done ? 'Close' : 'Cancel'}
+            {/* Not "Cancel": beside "Cancel the rollout" that is the other button. */}
+            Close
           </button>
           {done ? null : (
             <>
@@ -166,7 +168,9 @@ function Answer({ answer }: { readonly answer: CommandAnswer }) {
             {rows.slice(0, MOST_ROWS).map((row, i) => (
               <li key={i}>
                 <strong>{summary(row)}</strong>{' '}
-                {[row.host, row.rolloutId, row.channel].filter(Boolean).join(' · ')}
+                {[row.host, row.rolloutId === undefined ? row.channel : shortId(row.rolloutId)]
+                  .filter(Boolean)
+                  .join(' · ')}
                 <Hosts told={hostsTold(row)} />
               </li>
             ))}

@@ -102,6 +102,7 @@ function HostCommands({
           label={`Release ${name}`}
           about={`Held by ${host.hold.actor}: ${host.hold.reason}`}
           command="ReleaseHost"
+          subject={`${host.hold.actor} ${host.hold.at}`}
           path={path`/v1/hosts/${name}/release`}
         />
       )}

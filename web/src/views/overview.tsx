@@ -17,6 +17,7 @@ import {
   Problem,
   RolloutLink,
   Section,
+  some,
   State,
   Waiting,
   When,
@@ -124,7 +125,7 @@ function Channels() {
           <li key={channel.name} class="card">
             <h3>{channel.name}</h3>
             <p>
-              {channel.hosts} hosts
+              {some(channel.hosts, 'host')}
               {channel.currentRolloutId === undefined ? ', nothing declared' : null}
             </p>
             {channel.currentRolloutId === undefined ? null : (

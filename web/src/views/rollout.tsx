@@ -83,6 +83,7 @@ function RolloutCommands({
         label="Cancel the rollout"
         about="Ends this rollout for good. Hosts that are under way finish by themselves; nobody else begins."
         command="CancelRollout"
+        subject={`${rollout.state} ${rollout.currentWave}`}
         reaches={[rollout.channel]}
         path={path`/v1/rollouts/${id}/cancel`}
         expectedSeq={seq}
