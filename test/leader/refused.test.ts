@@ -49,6 +49,9 @@ function lateClaim(pool: Pool, session: Session): { pool: Pool; writer: Session;
     },
   });
   const late: Pool = {
+    get unconfirmed() {
+      return pool.unconfirmed;
+    },
     async run(statements) {
       const answer = await pool.run(statements);
       if (JSON.stringify(answer).includes('\\"next\\"') && !reloaded.signal.aborted)
