@@ -54,12 +54,14 @@ const IDS_IN_LOG = 100;
 /** No input of the queue: the term's own first one. */
 const OWN_INPUT = 0;
 
-/** The batch in hand was reduced onto one whose commit was refused: the state it began with never was. */
+/** The batch in hand was reduced onto one whose commit was refused: the state that it looked at never was. */
 class VoidError extends Error {
   override readonly name = 'VoidError';
 }
 
 interface Claim {
+  /** What its inputs are reduced on; when that is loaded anew meanwhile, they are dropped and claimed again. */
+  readonly desk: Desk;
   /** Wakes counted when it was sent: a later one may be of an input that it did not see. */
   readonly seen: number;
   readonly inputs: Promise<readonly ClaimedInput[]>;
@@ -74,10 +76,8 @@ export class LeaderTerm {
   private commitNo = 0;
   private inTransaction = false;
   private wakes = 0;
-  /** The last commit, over or under way; false: refused, and what was reduced meanwhile is void. */
-  private committing: Promise<boolean> = Promise.resolve(true);
-  /** It is: the state is loaded anew, and what will be dropped must not be reduced onto that one. */
-  private isRefused = false;
+  /** The last commit, over or under way. When the database refuses it, it ends with the state loaded anew. */
+  private committing: Promise<void> = Promise.resolve();
   /** Batches to take one by one, to find the input that the database refuses. */
   private singly = 0;
 
@@ -128,15 +128,13 @@ export class LeaderTerm {
   private async workOn(signal: AbortSignal): Promise<void> {
     let next = this.claim([]);
     while (!signal.aborted) {
-      const { seen } = next;
+      const { seen, desk } = next;
       const batch = await next.inputs;
-      const isIdle = batch.length === 0 || this.isRefused;
-      const work = isIdle ? null : await this.reduceBatch(batch);
-      const isSound = await this.committing;
-      this.isRefused = false;
-      this.committing = Promise.resolve(true);
-      if (work === null || !isSound) {
-        if (batch.length === 0 && isSound) await this.idle(seen, signal);
+      const work = batch.length === 0 ? null : await this.reduceBatch(desk, batch);
+      await this.committing;
+      const isVoid = desk !== this.desk;
+      if (work === null || isVoid) {
+        if (batch.length === 0 && !isVoid) await this.idle(seen, signal);
         next = this.claim([]);
         continue;
       }
@@ -150,8 +148,8 @@ export class LeaderTerm {
 
   private claim(inFlight: readonly number[]): Claim {
     const limit = this.singly > 0 ? 1 : this.options.batchRows;
-    const seen = this.wakes;
-    return { seen, inputs: this.options.pool.run((sql) => claimInputs(sql, limit, inFlight)) };
+    const { desk, wakes: seen } = this;
+    return { desk, seen, inputs: this.options.pool.run((sql) => claimInputs(sql, limit, inFlight)) };
   }
 
   private async idle(seen: number, signal: AbortSignal): Promise<void> {
@@ -166,8 +164,7 @@ export class LeaderTerm {
   }
 
   /** Null: the batch held poison or became void, was dropped, and is to be claimed again. */
-  private async reduceBatch(batch: readonly ClaimedInput[]): Promise<Work | null> {
-    const { desk } = this;
+  private async reduceBatch(desk: Desk, batch: readonly ClaimedInput[]): Promise<Work | null> {
     const work = emptyWork();
     const began = performance.now();
     const turns = new Turns(desk.monotonic);
@@ -183,7 +180,8 @@ export class LeaderTerm {
       if (error instanceof VoidError) return null;
       if (!(error instanceof PoisonError)) throw error;
       // The transaction to undo is not that of the batch before; and a void state proves nothing of an input.
-      if (await this.committing) await this.setAside(error.inputId, error.message);
+      await this.committing;
+      if (desk === this.desk) await this.setAside(error.inputId, error.message);
       return null;
     }
   }
@@ -198,8 +196,8 @@ export class LeaderTerm {
     await this.reload();
   }
 
-  /** False: the database refused the data; the state was reloaded and the inputs are claimed again. */
-  private async commit(work: Work): Promise<boolean> {
+  /** When the database refuses the data, the state is reloaded and the inputs are claimed again. */
+  private async commit(work: Work): Promise<void> {
     const started = performance.now();
     const progress = this.nextProgress();
     // At once, before the next batch changes the state: rows as these inputs left them.
@@ -212,9 +210,8 @@ export class LeaderTerm {
     } catch (error) {
       if (error instanceof AmbiguousCommitError) await this.explain(progress, work);
       if (!isDataError(error)) throw error;
-      this.isRefused = true;
       await this.isolate(work, error);
-      return false;
+      return;
     }
     this.commitNo = progress.commitNo;
     if (this.singly > 0) this.singly -= 1;
@@ -223,7 +220,6 @@ export class LeaderTerm {
     for (const id of work.ids) this.poison.delete(id);
     this.measure(work, performance.now() - started);
     await this.aheadOfPartitions(work);
-    return true;
   }
 
   /** Poison was told of when it was found; these could not be read in the first place. */
@@ -292,7 +288,7 @@ export class LeaderTerm {
 
   private deskFor(loaded: Loaded): Desk {
     const { pool, clock } = this.options;
-    return {
+    const desk: Desk = {
       state: loaded.state,
       headHash: loaded.headHash,
       tickedAt: 0,
@@ -303,11 +299,13 @@ export class LeaderTerm {
       contents: async (hashes) => contentGetter(await pool.run((sql) => readContents(sql, hashes))),
       observe: async (needs) => {
         // What is looked at is what the commit before left.
-        if (!(await this.committing)) throw new VoidError('the batch before was refused');
+        await this.committing;
+        if (desk !== this.desk) throw new VoidError('the batch before was refused');
         await this.open();
         return this.writer.run((sql) => observe(sql, needs));
       },
     };
+    return desk;
   }
 
   private async announce(): Promise<void> {
