@@ -149,7 +149,11 @@ export class LeaderTerm {
   private claim(inFlight: readonly number[]): Claim {
     const limit = this.singly > 0 ? 1 : this.options.batchRows;
     const { desk, wakes: seen } = this;
-    return { desk, seen, inputs: this.options.pool.run((sql) => claimInputs(sql, limit, inFlight)) };
+    return {
+      desk,
+      seen,
+      inputs: this.options.pool.run((sql) => claimInputs(sql, limit, inFlight)),
+    };
   }
 
   private async idle(seen: number, signal: AbortSignal): Promise<void> {
