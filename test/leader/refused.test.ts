@@ -60,7 +60,6 @@ function lateClaim(pool: Pool, session: Session): { pool: Pool; writer: Session;
         });
       return answer;
     },
-    unconfirmed: 0,
     end: () => pool.end(),
   };
   const logger = {
