@@ -71,6 +71,12 @@ const TCP_SETTINGS = {
   tcp_user_timeout: '10000',
 } as const;
 
+/**
+ * Compiling a statement takes the server seconds, again at each call, and ours run for milliseconds: most servers do it
+ * where an estimate is high (those of embedded packages cannot, so that no test would notice).
+ */
+const PLAN_SETTINGS = { jit: 'off' } as const;
+
 export function openClient(database: DatabaseOptions, options: ClientOptions): Sql {
   assertSchemaName(database.schema);
   const settings = {
@@ -92,6 +98,7 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
       timezone: 'UTC',
       datestyle: 'ISO',
       ...TCP_SETTINGS,
+      ...PLAN_SETTINGS,
       ...options.settings,
     },
     types: VALUE_TYPES,
