@@ -32,11 +32,18 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
         SELECT CASE r.state WHEN 'Deferred' THEN 'reboot-pending' ELSE 'unreachable-move' END, count(*)
           FROM newest JOIN host_rollout r USING (rollout_id) LEFT JOIN host h USING (hostname)
           WHERE r.closed IS NULL AND (r.state = 'Deferred'
-            OR r.state IN ('Activating', 'Soaking') AND h.reachability = 'unreachable') GROUP BY 1
+            OR h.reachability = 'unreachable'
+              AND (r.state IN ('Activating', 'Soaking') OR ${isRollingBack(sql)})) GROUP BY 1
         UNION ALL SELECT gate, count(*) FROM granted, unnest(gates) AS gate GROUP BY 1
         UNION ALL SELECT 'disruption-budget', count(*) FROM short_of_a_slot
       ) each WHERE name IS NOT NULL AND n > 0 GROUP BY 1 ORDER BY 1`,
   );
+}
+
+/** Of `host_rollout r`, as the core's `isBusy` says of one that failed. */
+function isRollingBack(sql: Sql) {
+  return sql`
+    (r.state = 'Failed' AND r.policy_applied = 'rollback-and-halt' AND NOT r.rollback_failed AND NOT r.stuck)`;
 }
 
 /** Dispatches that await their hosts, and what keeps those from being offered that are not: `gatesOnGranted`. */
@@ -76,9 +83,9 @@ function budgetRows(sql: Sql) {
       WHERE n.state NOT IN ('Superseded', 'Cancelled', 'Pruned') AND s.gates NOT LIKE '%"disruption-budget:%'
         AND NOT s.gates::jsonb ?| ARRAY['dispatch-refused', 'probe-silent', 'rollback-failed', 'stuck-move']
     ), flying AS MATERIALIZED (
-      SELECT rollout_id, hostname FROM host_rollout
-      WHERE closed IS NULL AND NOT stuck AND (state IN ('Activating', 'Soaking')
-          OR state = 'Failed' AND policy_applied = 'rollback-and-halt' AND NOT rollback_failed)
+      SELECT rollout_id, hostname FROM host_rollout r
+      WHERE closed IS NULL AND NOT stuck AND (r.state IN ('Activating', 'Soaking')
+          OR ${isRollingBack(sql)})
         AND EXISTS (SELECT FROM waiting)
       UNION ALL SELECT rollout_id, hostname FROM dispatch WHERE EXISTS (SELECT FROM waiting)
     ), budget AS MATERIALIZED (

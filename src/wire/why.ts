@@ -33,7 +33,7 @@ export const BlockerSchema = Type.Object(
         key: 'disruption-budget:0',
         since: '2026-05-16T01:27:01.000Z',
         because: '1 of 1 in flight under {"tags":["web"]}',
-        releasedBy: 'one of these hosts converges, fails for good or is closed',
+        releasedBy: 'one of these hosts converges, ends its rollback, fails for good or is closed',
         hosts: [
           { hostname: 'web-01', state: 'Soaking', doing: 'soaking until 2026-05-16T01:37:00.000Z' },
         ],

@@ -232,4 +232,47 @@ describe('a host that falls silent on its way', () => {
     script.run('operator write-off a1');
     expect(blockers(script, 'a1')).toEqual([]);
   });
+
+  it('on its way back, too: its slot is not given back before', () => {
+    const script = played(
+      ...['budget all max=1', 'channel a rollback max-failures=1', 'wave a soak=0 a1 a2'],
+      ...['heartbeat * c0', 'declare 1', 'event a1 ack', 'event a1 activation-failed'],
+    );
+    expect(blockers(script, 'a1')).toEqual([]);
+    script.run('silent a1');
+    const since = script.state.hosts.get('a1')?.row.reachabilityAt;
+    const [why, ...others] = blockers(script, 'a1');
+    expect(others).toEqual([]);
+    expect(why).toMatchObject({ gate: 'unreachable-move', since, hosts: ['a1'] });
+    expect(why?.because).toMatch(/^its agent fell silent while it rolled back; it keeps its slot/);
+    expect(ofRollout(script, 'unreachable-move')).toMatchObject({ count: 1, held: ['a1'] });
+    const budget = () => blockers(script, 'a2').find(({ gate }) => gate === 'disruption-budget');
+    const back = `^rolling back since \\S+, unreachable since ${String(since)}`;
+    expect(budget()?.behind[0]?.doing).toMatch(new RegExp(`${back}$`));
+    expect(budget()?.releasedBy).toMatch(/; 1 of them is not heard: .* write-off/);
+    script.run('declare 2');
+    expect(budget()?.behind[0]?.doing).toMatch(new RegExp(`${back} in a@1$`));
+    expect(blockers(script, 'a1').find(({ gate }) => gate === 'host-busy')).toMatchObject({
+      because: 'it is moving in a@1 (rolling back)',
+      releasedBy: expect.stringMatching(/write-off$/) as string,
+    });
+    script.run('operator write-off a1');
+    expect(budget()?.behind[0]?.hostname).not.toBe('a1');
+  });
+
+  it('before it acknowledged: its slot comes back by itself, and when', () => {
+    const script = played(...MOVING, 'offer a1', 'silent a1');
+    const since = script.state.hosts.get('a1')?.row.reachabilityAt ?? '';
+    const [why] = blockers(script, 'a1').filter(({ gate }) => gate === 'dispatch-unacknowledged');
+    const until = new Date(Date.parse(since) + 30 * 60_000).toISOString();
+    expect(why?.because).toContain(
+      `not acknowledged yet; unreachable since ${since}, so that it is given up about ${until}`,
+    );
+    expect(why?.releasedBy).toMatch(
+      /heard for 30 min, after which its slot is free; `hold` and then `withdraw`/,
+    );
+    expect(why?.behind[0]?.doing).toMatch(
+      new RegExp(`, unreachable since ${since}, given up about ${until}$`),
+    );
+  });
 });

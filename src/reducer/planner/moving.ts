@@ -31,7 +31,8 @@ export function isMoveOverdue(record: RecordRow, settings: Settings, now: Millis
   return since !== null && now - millisOf(since) >= settings.moveGraceMinutes * MINUTE;
 }
 
-function isRollingBack(record: RecordRow): boolean {
+/** Failed, and its agent is to put the former closure back: nobody has heard yet that it did. */
+export function isRollingBack(record: RecordRow): boolean {
   return (
     record.state === 'Failed' &&
     record.policyApplied === 'rollback-and-halt' &&

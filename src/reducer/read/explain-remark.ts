@@ -3,18 +3,19 @@
  * whole rollout does not. The gates explain themselves.
  */
 import { limitOf } from '../planner/limit.ts';
+import { isBusy, isRollingBack } from '../planner/moving.ts';
 import { selectorInBrief } from '../planner/pin.ts';
 import { silentWave } from '../planner/settle.ts';
 import { listed, type Explanation, type Said } from '../planner/gates/gate.ts';
 import { budgetState } from '../state/flight.ts';
 import { waveOf, type FleetState, type RolloutState } from '../state/state.ts';
-import type { RecordRow } from '../state/rows.ts';
-import type { Time } from '../time.ts';
+import type { DispatchRow, RecordRow } from '../state/rows.ts';
+import { millisOf, MINUTE, timeOf, type Time } from '../time.ts';
 
 /** A host that may move, and has not said that it knows. No row of the log says so: it is read off its dispatch. */
 export const UNACKNOWLEDGED = 'dispatch-unacknowledged';
 
-/** A host that went silent in mid-switch, or in its soak. No row of the log says so: it is read off its reachability. */
+/** A host that went silent in mid-switch, in its soak or on its way back. No row of the log says so: it is read off its reachability. */
 export const UNREACHABLE_MOVE = 'unreachable-move';
 
 /** A host that staged its release and waits for a reboot. No row of the log says so: it is read off its record. */
@@ -26,11 +27,25 @@ export function rebootPendingSince({ closed, state, ...record }: RecordRow): Tim
 }
 
 /** Since when such a host is not heard; null of all others, and of a record that is not on its way. */
-export function unreachableSince({ hosts }: FleetState, record: RecordRow): Time | null {
-  const { closed, state, hostname } = record;
-  if (closed !== null || (state !== 'Activating' && state !== 'Soaking')) return null;
+export function unreachableSince(state: FleetState, record: RecordRow): Time | null {
+  const { closed, state: stands, hostname } = record;
+  const isOnItsWay = stands === 'Activating' || stands === 'Soaking' || isBusy(record);
+  return closed === null && isOnItsWay ? lostSince(state, hostname) : null;
+}
+
+function lostSince({ hosts }: FleetState, hostname: string): Time | null {
   const host = hosts.get(hostname)?.row;
   return host?.reachability === 'unreachable' ? host.reachabilityAt : null;
+}
+
+/** A dispatch whose host is not heard: since when, and about when it is taken back; null of all others. */
+export function givenUp(
+  state: FleetState,
+  { hostname }: DispatchRow,
+): { readonly since: Time; readonly at: Time } | null {
+  const since = lostSince(state, hostname);
+  if (since === null) return null;
+  return { since, at: timeOf(millisOf(since) + state.settings.deliveredGraceMinutes * MINUTE) };
 }
 
 /** When its agent last fetched the dispatch; null: never; undefined where nobody looked. */
@@ -40,19 +55,20 @@ export type Remark = Omit<Explanation, 'gate'>;
 
 /** Of one host; null for a key that is no remark. */
 export function explainRemark(
+  state: FleetState,
   rollout: RolloutState,
   record: RecordRow,
-  key: string,
-  offeredAt: OfferedAt,
+  { key, offeredAt }: { readonly key: string; readonly offeredAt?: OfferedAt },
 ): Remark | null {
   const said =
     key === UNACKNOWLEDGED
-      ? unacknowledged(rollout, record, offeredAt)
+      ? unacknowledged(state, rollout, record, offeredAt)
       : remarkOn(rollout, record, key);
   return said === null ? null : listed(said);
 }
 
 function unacknowledged(
+  state: FleetState,
   { dispatches }: RolloutState,
   { hostname }: RecordRow,
   offeredAt: OfferedAt,
@@ -64,9 +80,16 @@ function unacknowledged(
     offeredAt === null
       ? 'not fetched by its agent yet'
       : `${offeredAt === undefined ? '' : `last fetched by its agent at ${offeredAt}, `}not acknowledged yet`;
+  const because = `dispatched at ${enqueuedAt}, ${fetched}${suspended ? '; not offered now' : ''}`;
+  const acknowledges = `${offeredAt === null ? 'fetches and ' : ''}acknowledges it`;
+  const byOperator = '`hold` and then `withdraw` take the dispatch back';
+  const lost = givenUp(state, dispatch);
+  if (lost === null)
+    return { because, releasedBy: `its agent ${acknowledges}; ${byOperator}`, hosts: [hostname] };
+  const grace = String(state.settings.deliveredGraceMinutes);
   return {
-    because: `dispatched at ${enqueuedAt}, ${fetched}${suspended ? '; not offered now' : ''}`,
-    releasedBy: `its agent ${offeredAt === null ? 'fetches and ' : ''}acknowledges it; \`hold\` and then \`withdraw\` take the dispatch back`,
+    because: `${because}; unreachable since ${lost.since}, so that it is given up about ${lost.at}`,
+    releasedBy: `its agent is heard and ${acknowledges}, or is not heard for ${grace} min, after which its slot is free; ${byOperator} at once`,
     hosts: [hostname],
   };
 }
@@ -88,7 +111,7 @@ function remarkOn(rollout: RolloutState, record: RecordRow, key: string): Said |
       };
     case UNREACHABLE_MOVE:
       return {
-        because: `its agent fell silent while it was ${record.state}; the rollout waits for it, and nobody knows what it runs`,
+        because: `its agent fell silent while it ${isRollingBack(record) ? 'rolled back; it keeps its slot in its budgets' : `was ${record.state}; the rollout waits for it`}, and nobody knows what it runs`,
         releasedBy: 'its next heartbeat, or a write-off',
         hosts,
       };

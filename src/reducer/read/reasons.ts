@@ -74,8 +74,8 @@ function keysOf(held: Held): readonly string[] {
       return [...noted, REBOOT_PENDING];
     case 'Activating':
     case 'Soaking':
-      return unreachableSince(held.state, record) === null ? noted : [...noted, UNREACHABLE_MOVE];
     case 'Failed':
+      return unreachableSince(held.state, record) === null ? noted : [...noted, UNREACHABLE_MOVE];
     case 'Reverted':
     case 'Converged':
       return noted;

@@ -2,7 +2,8 @@
 import { countsInFlight } from '../state/flight.ts';
 import type { RecordRow } from '../state/rows.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
-import { rebootPendingSince, unreachableSince } from './explain-remark.ts';
+import { isRollingBack } from '../planner/moving.ts';
+import { givenUp, rebootPendingSince, unreachableSince } from './explain-remark.ts';
 
 /** A host and what it does in a rollout. */
 export interface Standing {
@@ -41,7 +42,9 @@ function doingIn(state: FleetState, rollout: RolloutState, record: RecordRow): s
     case 'Soaking':
       return `soaking until ${record.soakDueAt ?? 'its agent says'}`;
     case 'Failed':
-      return `failed at ${record.failedAt ?? 'an unknown time'}${record.rollbackFailed ? ', and so did its rollback' : ''}`;
+      return isRollingBack(record)
+        ? `rolling back since ${record.failedAt ?? 'an unknown time'}`
+        : `failed at ${record.failedAt ?? 'an unknown time'}${record.rollbackFailed ? ', and so did its rollback' : ''}`;
     case 'Converged':
       return `converged at ${record.convergedAt ?? 'an unknown time'}`;
     case 'Reverted':
@@ -54,7 +57,10 @@ function pendingDoing(state: FleetState, rollout: RolloutState, record: RecordRo
   const dispatch = rollout.dispatches.get(hostname);
   if (dispatch !== undefined) {
     const kept = dispatch.suspended ? ', not offered now' : '';
-    return `dispatched at ${dispatch.enqueuedAt}, not acknowledged${kept}`;
+    const lost = givenUp(state, dispatch);
+    const until =
+      lost === null ? '' : `, unreachable since ${lost.since}, given up about ${lost.at}`;
+    return `dispatched at ${dispatch.enqueuedAt}, not acknowledged${kept}${until}`;
   }
   const host = state.hosts.get(hostname)?.row;
   if (host?.reachability !== 'reachable') {

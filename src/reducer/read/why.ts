@@ -133,7 +133,8 @@ function whyKey(
   record: RecordRow,
   { key, since, now, offeredAt }: Noted,
 ): Why | null {
-  const said = explain(state, record, key, now) ?? explainRemark(rollout, record, key, offeredAt);
+  const said =
+    explain(state, record, key, now) ?? explainRemark(state, rollout, record, { key, offeredAt });
   return said === null ? null : withStandings(state, rollout, key, since, said);
 }
 
@@ -234,7 +235,7 @@ function whyMany(
   const because = each.every(({ why }) => why.because === first.why.because)
     ? first.why.because
     : toldOfEach(each, held.length);
-  const { releasedBy } = first.why;
+  const releasedBy = [...new Set(each.map(({ why }) => why.releasedBy))].join('; or, of others, ');
   const hosts = all.sort().slice(0, EXPLAIN_HOSTS);
   const said = { because, releasedBy, hosts, total };
   return withStandings(state, rollout, noted.key, noted.since, said);

@@ -33,13 +33,22 @@ export const disruptionBudget: Gate = {
       releasedBy:
         limit === 0
           ? 'a commit that lets this budget have a host in flight at all'
-          : 'one of these hosts converges, fails for good or is closed',
+          : `one of these hosts converges, ends its rollback, fails for good or is closed${silent(state, inFlight)}`,
       hosts: inFlight,
     };
   },
   since: ({ state, rollout, record }, subject) =>
     fullSince(state, rollout, Number(subject), record.hostname),
 };
+
+/** Of hosts that are gone none of that comes by itself. */
+function silent({ hosts }: FleetState, inFlight: readonly string[]): string {
+  const lost = inFlight.filter(
+    (name) => hosts.get(name)?.row.reachability === 'unreachable',
+  ).length;
+  if (lost === 0) return '';
+  return `; ${String(lost)} of them ${lost === 1 ? 'is' : 'are'} not heard: a heartbeat comes first, or a write-off`;
+}
 
 /** The keys of every budget that has no room for this host. */
 export function fullBudgets({ state, rollout, record: { hostname } }: Held): readonly string[] {

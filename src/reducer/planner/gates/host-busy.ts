@@ -1,5 +1,5 @@
 /** Holds a host that is switching, or rolling back, in another rollout: one change at a time. */
-import { isBusy } from '../moving.ts';
+import { isBusy, isRollingBack } from '../moving.ts';
 import { OPEN, type Gate, type Held } from './gate.ts';
 
 export const hostBusy: Gate = {
@@ -8,7 +8,7 @@ export const hostBusy: Gate = {
   keys: (held) => (busyIn(held).length === 0 ? OPEN : ['host-busy']),
   explain: (held) => ({
     because: `it is moving in ${busyIn(held).join(', ') || 'no other rollout'}`,
-    releasedBy: 'the end of that move, or an acknowledgement of this rollout',
+    releasedBy: 'the end of that move, an acknowledgement of this rollout, or a write-off',
     hosts: [held.record.hostname],
   }),
 };
@@ -18,7 +18,9 @@ function busyIn({ state, host, record }: Held): string[] {
   for (const id of host?.open ?? []) {
     if (id === record.rolloutId) continue;
     const other = state.rollouts.get(id)?.records.get(record.hostname);
-    if (other !== undefined && isBusy(other)) found.push(`${id} (${other.state})`);
+    if (other !== undefined && isBusy(other)) {
+      found.push(`${id} (${isRollingBack(other) ? 'rolling back' : other.state})`);
+    }
   }
   return found;
 }
