@@ -288,8 +288,8 @@ table host_rollout with (fillfactor=80)
   index CREATE UNIQUE INDEX host_rollout_pkey ON host_rollout USING btree (rollout_id, hostname)
   comment Derived: one host's way through one rollout, mirrored from its agent's events.
 
-table input_queue with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=50000, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
-  id bigint not null generated always as identity -- Order of decision.
+table input_queue partition by LIST ((((id >> 15) & (7)::bigint)))
+  id bigint not null default nextval('input_queue_ids'::regclass) -- Order of decision.
   kind text not null -- Kind of input.
   hostname text -- Host that it is of.
   rollout_id text -- Rollout that it names.
@@ -297,10 +297,120 @@ table input_queue with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert
   replica text -- Who waits for the verdict.
   enqueued_at timestamp(3) with time zone not null default clock_timestamp() -- When.
   together boolean not null default false -- Its verdict is read from commit_verdicts, not from verdict.
-  constraint input_queue_pkey PRIMARY KEY (id)
-  index CREATE INDEX input_queue_host ON input_queue USING btree (hostname) WHERE (hostname IS NOT NULL)
-  index CREATE UNIQUE INDEX input_queue_pkey ON input_queue USING btree (id)
-  comment Not derived: accepted facts that the leader has not decided yet. Rows leave with the commit that decides them.
+  index CREATE INDEX input_queue_host ON ONLY input_queue USING btree (hostname) WHERE (hostname IS NOT NULL)
+  comment Not derived: accepted facts that the leader has not decided yet. Rows leave with the commit that decides them. A ring of slots, each emptied at once when it is drained.
+
+table input_queue_s0 FOR VALUES IN ('0') with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=50000, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  id bigint not null -- Order of decision.
+  kind text not null -- Kind of input.
+  hostname text -- Host that it is of.
+  rollout_id text -- Rollout that it names.
+  payload json not null storage e -- The input.
+  replica text -- Who waits for the verdict.
+  enqueued_at timestamp(3) with time zone not null -- When.
+  together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_s0_pkey PRIMARY KEY (id)
+  index CREATE INDEX input_queue_s0_hostname_idx ON input_queue_s0 USING btree (hostname) WHERE (hostname IS NOT NULL)
+  index CREATE UNIQUE INDEX input_queue_s0_pkey ON input_queue_s0 USING btree (id)
+  comment Rows of input_queue whose id lies in slot 0 of the ring.
+
+table input_queue_s1 FOR VALUES IN ('1') with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=50000, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  id bigint not null -- Order of decision.
+  kind text not null -- Kind of input.
+  hostname text -- Host that it is of.
+  rollout_id text -- Rollout that it names.
+  payload json not null storage e -- The input.
+  replica text -- Who waits for the verdict.
+  enqueued_at timestamp(3) with time zone not null -- When.
+  together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_s1_pkey PRIMARY KEY (id)
+  index CREATE INDEX input_queue_s1_hostname_idx ON input_queue_s1 USING btree (hostname) WHERE (hostname IS NOT NULL)
+  index CREATE UNIQUE INDEX input_queue_s1_pkey ON input_queue_s1 USING btree (id)
+  comment Rows of input_queue whose id lies in slot 1 of the ring.
+
+table input_queue_s2 FOR VALUES IN ('2') with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=50000, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  id bigint not null -- Order of decision.
+  kind text not null -- Kind of input.
+  hostname text -- Host that it is of.
+  rollout_id text -- Rollout that it names.
+  payload json not null storage e -- The input.
+  replica text -- Who waits for the verdict.
+  enqueued_at timestamp(3) with time zone not null -- When.
+  together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_s2_pkey PRIMARY KEY (id)
+  index CREATE INDEX input_queue_s2_hostname_idx ON input_queue_s2 USING btree (hostname) WHERE (hostname IS NOT NULL)
+  index CREATE UNIQUE INDEX input_queue_s2_pkey ON input_queue_s2 USING btree (id)
+  comment Rows of input_queue whose id lies in slot 2 of the ring.
+
+table input_queue_s3 FOR VALUES IN ('3') with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=50000, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  id bigint not null -- Order of decision.
+  kind text not null -- Kind of input.
+  hostname text -- Host that it is of.
+  rollout_id text -- Rollout that it names.
+  payload json not null storage e -- The input.
+  replica text -- Who waits for the verdict.
+  enqueued_at timestamp(3) with time zone not null -- When.
+  together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_s3_pkey PRIMARY KEY (id)
+  index CREATE INDEX input_queue_s3_hostname_idx ON input_queue_s3 USING btree (hostname) WHERE (hostname IS NOT NULL)
+  index CREATE UNIQUE INDEX input_queue_s3_pkey ON input_queue_s3 USING btree (id)
+  comment Rows of input_queue whose id lies in slot 3 of the ring.
+
+table input_queue_s4 FOR VALUES IN ('4') with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=50000, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  id bigint not null -- Order of decision.
+  kind text not null -- Kind of input.
+  hostname text -- Host that it is of.
+  rollout_id text -- Rollout that it names.
+  payload json not null storage e -- The input.
+  replica text -- Who waits for the verdict.
+  enqueued_at timestamp(3) with time zone not null -- When.
+  together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_s4_pkey PRIMARY KEY (id)
+  index CREATE INDEX input_queue_s4_hostname_idx ON input_queue_s4 USING btree (hostname) WHERE (hostname IS NOT NULL)
+  index CREATE UNIQUE INDEX input_queue_s4_pkey ON input_queue_s4 USING btree (id)
+  comment Rows of input_queue whose id lies in slot 4 of the ring.
+
+table input_queue_s5 FOR VALUES IN ('5') with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=50000, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  id bigint not null -- Order of decision.
+  kind text not null -- Kind of input.
+  hostname text -- Host that it is of.
+  rollout_id text -- Rollout that it names.
+  payload json not null storage e -- The input.
+  replica text -- Who waits for the verdict.
+  enqueued_at timestamp(3) with time zone not null -- When.
+  together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_s5_pkey PRIMARY KEY (id)
+  index CREATE INDEX input_queue_s5_hostname_idx ON input_queue_s5 USING btree (hostname) WHERE (hostname IS NOT NULL)
+  index CREATE UNIQUE INDEX input_queue_s5_pkey ON input_queue_s5 USING btree (id)
+  comment Rows of input_queue whose id lies in slot 5 of the ring.
+
+table input_queue_s6 FOR VALUES IN ('6') with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=50000, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  id bigint not null -- Order of decision.
+  kind text not null -- Kind of input.
+  hostname text -- Host that it is of.
+  rollout_id text -- Rollout that it names.
+  payload json not null storage e -- The input.
+  replica text -- Who waits for the verdict.
+  enqueued_at timestamp(3) with time zone not null -- When.
+  together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_s6_pkey PRIMARY KEY (id)
+  index CREATE INDEX input_queue_s6_hostname_idx ON input_queue_s6 USING btree (hostname) WHERE (hostname IS NOT NULL)
+  index CREATE UNIQUE INDEX input_queue_s6_pkey ON input_queue_s6 USING btree (id)
+  comment Rows of input_queue whose id lies in slot 6 of the ring.
+
+table input_queue_s7 FOR VALUES IN ('7') with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=0, autovacuum_vacuum_insert_threshold=50000, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  id bigint not null -- Order of decision.
+  kind text not null -- Kind of input.
+  hostname text -- Host that it is of.
+  rollout_id text -- Rollout that it names.
+  payload json not null storage e -- The input.
+  replica text -- Who waits for the verdict.
+  enqueued_at timestamp(3) with time zone not null -- When.
+  together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_s7_pkey PRIMARY KEY (id)
+  index CREATE INDEX input_queue_s7_hostname_idx ON input_queue_s7 USING btree (hostname) WHERE (hostname IS NOT NULL)
+  index CREATE UNIQUE INDEX input_queue_s7_pkey ON input_queue_s7 USING btree (id)
+  comment Rows of input_queue whose id lies in slot 7 of the ring.
 
 table leader_progress with (fillfactor=10)
   singleton boolean not null default true -- There is one row.
@@ -631,3 +741,69 @@ END
 $function$
 
 -- Fails with MU001 unless the given epoch leads; holds that true until the transaction ends.
+
+CREATE OR REPLACE FUNCTION input_queue_rotate(OUT emptied integer, OUT locked integer, OUT waiting integer)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO '{{schema}}', 'pg_temp'
+ SET lock_timeout TO '10ms'
+AS $function$
+DECLARE
+  -- What 1,300 rows leave behind is not worth a lock.
+  worth   CONSTANT bigint := 64 * 8192;
+  filling CONSTANT bigint := (SELECT (last_value >> 15) & 7 FROM input_queue_ids);
+  slot    text;
+  is_used boolean;
+  kept    leader_progress;
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    -- An older snapshot does not see what was stored since.
+    RAISE EXCEPTION 'input_queue_rotate() wants READ COMMITTED' USING ERRCODE = 'active_sql_transaction';
+  END IF;
+  emptied := 0;
+  locked := 0;
+  waiting := 0;
+  -- The slot that was filled last comes last; the one being filled never.
+  FOR step IN 1..7 LOOP
+    slot := format('input_queue_s%s', (filling + step) & 7);
+    CONTINUE WHEN pg_relation_size(slot::regclass) < worth;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I)', slot) INTO is_used;
+    IF is_used THEN
+      waiting := waiting + 1;
+      CONTINUE;
+    END IF;
+    BEGIN
+      -- Never in line: whoever came after us would stand behind us.
+      EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE NOWAIT', slot);
+      -- Again: nobody who stores or takes an input is under way now.
+      EXECUTE format('SELECT EXISTS (SELECT FROM %I)', slot) INTO is_used;
+      IF is_used THEN
+        RAISE EXCEPTION 'stored meanwhile' USING ERRCODE = 'lock_not_available'; -- lets go of the lock
+      END IF;
+      EXECUTE format('TRUNCATE %I', slot);
+      -- What is taken away was deleted by commits before: no standby need confirm it while others wait.
+      PERFORM set_config('synchronous_commit', 'local', true);
+      emptied := 1;
+      RETURN;
+    EXCEPTION WHEN lock_not_available THEN
+      locked := locked + 1;
+    END;
+  END LOOP;
+  -- One row, and beside such a snapshot each commit leaves a dead one, which the next walks through.
+  IF pg_relation_size('leader_progress') >= worth THEN
+    BEGIN
+      LOCK TABLE leader_progress IN ACCESS EXCLUSIVE MODE NOWAIT;
+      SELECT * INTO STRICT kept FROM leader_progress;
+      TRUNCATE leader_progress;
+      INSERT INTO leader_progress SELECT kept.*;
+      PERFORM set_config('synchronous_commit', 'local', true);
+      emptied := 1;
+    EXCEPTION WHEN lock_not_available THEN
+      locked := locked + 1;
+    END;
+  END IF;
+END
+$function$
+
+-- Empties one drained slot of input_queue, or leader_progress but for its row, unless somebody has a lock on it. Says what it emptied, how many it found locked, and in how many others rows still wait.

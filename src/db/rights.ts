@@ -1,6 +1,6 @@
 /** What a login lacks of what its role needs: GRANTS, asked back. */
 import type { Sql } from './driver.ts';
-import { appliedPrefix, GRANTS, LEADER_FUNCTIONS, roleNames } from './roles.ts';
+import { API_SEQUENCES, appliedPrefix, GRANTS, LEADER_FUNCTIONS, roleNames } from './roles.ts';
 
 export interface Rights {
   /** What the login is for: the roles that it is in; outside of them, what it may add to. */
@@ -36,7 +36,7 @@ export async function readRights(sql: Sql, schema: string): Promise<Rights | nul
   if (there?.found !== true) return null;
   return {
     ...(await readPurpose(sql, schema)),
-    lacksToServe: await lackingOnTables(sql, 'api'),
+    lacksToServe: [...(await lackingOnTables(sql, 'api')), ...(await lackingSequences(sql))],
     lacksToLead: [...(await lackingOnTables(sql, 'leader')), ...(await lackingFunctions(sql))],
   };
 }
@@ -84,6 +84,14 @@ async function lackingOnTables(sql: Sql, role: 'api' | 'leader'): Promise<string
       AND NOT CASE WHEN "column" IS NULL THEN has_table_privilege(to_regclass(name)::oid, privilege)
         ELSE has_column_privilege(to_regclass(name)::oid, "column", privilege) END`;
   return rows.map(({ text }) => text);
+}
+
+async function lackingSequences(sql: Sql): Promise<string[]> {
+  const rows = await sql<{ name: string }[]>`
+    SELECT name FROM json_array_elements_text(${JSON.stringify(API_SEQUENCES)}::text::json) AS s (name)
+    WHERE to_regclass(name) IS NOT NULL
+      AND NOT has_sequence_privilege(to_regclass(name)::oid, 'USAGE')`;
+  return rows.map(({ name }) => `USAGE on ${name}`);
 }
 
 async function lackingFunctions(sql: Sql): Promise<string[]> {

@@ -1,6 +1,6 @@
 /** What of owners and grants differs from GRANTS: asked of the catalog, so that it takes no lock and changes nothing. */
 import type { Sql } from './driver.ts';
-import { GRANTS, LEADER_FUNCTIONS, type RoleNames } from './roles.ts';
+import { API_SEQUENCES, GRANTS, LEADER_FUNCTIONS, type RoleNames } from './roles.ts';
 import { objectsText, readersOf, viewSchema } from './role-script.ts';
 
 interface Grant {
@@ -23,13 +23,16 @@ function wantedGrants(schema: string, names: RoleNames): Grant[] {
   const functions = LEADER_FUNCTIONS.map((name) => ({
     ...{ object: `FUNCTION ${name}`, privilege: 'EXECUTE', grantee: names.leader },
   }));
+  const sequences = API_SEQUENCES.map((name) => ({
+    ...{ object: `SEQUENCE ${name}`, privilege: 'USAGE', grantee: names.api },
+  }));
   const schemas = [schema, viewSchema(schema)].flatMap((space) => [
     ...[...readersOf(names), names.owner].map((grantee) => ({
       ...{ object: `SCHEMA ${space}`, privilege: 'USAGE', grantee },
     })),
     { object: `SCHEMA ${space}`, privilege: 'CREATE', grantee: names.owner },
   ]);
-  return [...tables, ...functions, ...schemas];
+  return [...tables, ...functions, ...sequences, ...schemas];
 }
 
 /** What is granted to everybody or to one of ours counts; what an administrator grants to others is theirs. */
@@ -37,7 +40,7 @@ function differencesText(schema: string, names: RoleNames): string {
   const spaces = `'${schema}', '${viewSchema(schema)}'`;
   const readers = readersOf(names).map((name) => `'${name}'`);
   return `WITH ours AS (
-    SELECT CASE kind WHEN 'FUNCTION' THEN 'FUNCTION ' ELSE '' END || object AS object,
+    SELECT CASE WHEN kind IN ('FUNCTION', 'SEQUENCE') THEN kind || ' ' ELSE '' END || object AS object,
       kind || ' ' || object AS altered, kind, space, owner, acl, id, detached
     FROM (${objectsText(schema)}) AS o WHERE o.ours
   ), held (object, part, acl) AS (

@@ -6,7 +6,7 @@
  * is left as it is: whoever migrates need not be allowed to touch it.
  */
 import { packagedMigrations, type Migration } from './migration-files.ts';
-import { GRANTS, LEADER_FUNCTIONS, type RoleNames } from './roles.ts';
+import { API_SEQUENCES, GRANTS, LEADER_FUNCTIONS, type RoleNames } from './roles.ts';
 
 /** What has to be done before anything can be granted. */
 export interface RoleGaps {
@@ -22,7 +22,7 @@ export function viewSchema(schema: string): string {
 }
 
 const CREATED =
-  /^\s*CREATE (?:OR REPLACE )?(?:UNLOGGED )?(?:TABLE|VIEW|FUNCTION) (?:IF NOT EXISTS )?([\w{}.]+)/gim;
+  /^\s*CREATE (?:OR REPLACE )?(?:UNLOGGED )?(?:TABLE|VIEW|FUNCTION|SEQUENCE) (?:IF NOT EXISTS )?([\w{}.]+)/gim;
 
 /** Qualified names of what these migrations create. */
 function createdNames(schema: string, migrations: readonly Migration[]): readonly string[] {
@@ -44,10 +44,11 @@ export function objectsText(schema: string): string {
         OR (space = '${schema}' AND name ~ '^event_log_(detached_)?p[0-9]+$') AS ours
     FROM (
       SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'f' THEN 'FOREIGN TABLE'
-          WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END AS kind,
+          WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
         c.oid::regclass::text AS object, c.relnamespace AS within, c.relname AS name, c.oid AS id,
-        c.relowner AS owner, coalesce(c.relacl, acldefault('r', c.relowner)) AS acl
-      FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'f', 'm')
+        c.relowner AS owner,
+        coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner)) AS acl
+      FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'f', 'm', 'S')
       UNION ALL
       SELECT 'FUNCTION', p.oid::regprocedure::text, p.pronamespace, p.proname, p.oid,
         p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))
@@ -105,7 +106,7 @@ BEGIN
       EXECUTE format('ALTER %s %s OWNER TO ${names.owner}', one.kind, one.object);
     END IF;
     EXECUTE format('REVOKE ALL ON %s %s FROM PUBLIC, ${readers}',
-      CASE one.kind WHEN 'FUNCTION' THEN 'FUNCTION' ELSE 'TABLE' END, one.object);
+      CASE WHEN one.kind IN ('FUNCTION', 'SEQUENCE') THEN one.kind ELSE 'TABLE' END, one.object);
     IF one.space = '${viewSchema(schema)}' OR one.detached THEN
       EXECUTE format('GRANT %s %s TO ${readers}',
         CASE one.kind WHEN 'FUNCTION' THEN 'EXECUTE ON FUNCTION' ELSE 'SELECT ON TABLE' END, one.object);
@@ -121,6 +122,7 @@ function tableGrants({ api, leader, readonly }: RoleNames): string[] {
       ...granted(table, reach.leader, leader),
       ...granted(table, reach.readonly, readonly),
     ]),
+    ...API_SEQUENCES.map((name) => `GRANT USAGE ON SEQUENCE ${name} TO ${api};`),
     ...LEADER_FUNCTIONS.map((name) => `GRANT EXECUTE ON FUNCTION ${name} TO ${leader};`),
   ];
 }

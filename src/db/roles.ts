@@ -67,7 +67,11 @@ export const LEADER_FUNCTIONS = [
   'event_log_make_partitions(bigint)',
   'event_log_detach_lowest()',
   'event_log_partition_rows()',
+  'input_queue_rotate()',
 ];
+
+/** Whoever stores inputs draws their ids. */
+export const API_SEQUENCES = ['input_queue_ids'];
 
 const NAMES = ['owner', 'api', 'leader', 'readonly'] as const;
 export type RoleNames = Readonly<Record<(typeof NAMES)[number], string>>;

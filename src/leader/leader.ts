@@ -14,6 +14,7 @@ import type { Session } from '../db/session.ts';
 import type { Metrics } from '../telemetry.ts';
 import { INPUT_KINDS } from '../wire/input.ts';
 import type { Term } from './election.ts';
+import { ROTATIONS } from './rotation.ts';
 import { LeaderTerm, type TermOptions } from './term.ts';
 import { assertBeside, prepareWriter } from './writer.ts';
 
@@ -54,6 +55,7 @@ function beginAtZero(metrics: Metrics): void {
   for (const fate of FATES) metrics.count('muster_leader_doubtful_commits_total', { fate }, 0);
   metrics.count('muster_database_unconfirmed_commits_total', { by: 'leader' }, 0);
   for (const why of ENDS) metrics.count('muster_leader_terms_ended_total', { why }, 0);
+  for (const outcome of ROTATIONS) metrics.count('muster_queue_rotations_total', { outcome }, 0);
 }
 
 export function createLeader(options: LeaderOptions): Leader {

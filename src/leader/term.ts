@@ -26,6 +26,7 @@ import { AmbiguousCommitError, commitWork, didCommit, type Progress } from './co
 import { fence, takeEpoch, type Candidate, type TakenTerm, type Term } from './election.ts';
 import { load, type Loaded } from './load.ts';
 import { observe } from './observe.ts';
+import { Rotation } from './rotation.ts';
 import { Turns } from './turns.ts';
 import { decide, decideInput, emptyWork, PoisonError, type Desk, type Work } from './work.ts';
 
@@ -72,6 +73,7 @@ export class LeaderTerm {
   private readonly options: TermOptions;
   private readonly writer: Session;
   private readonly poison = new Map<number, string>();
+  private readonly rotation: Rotation;
   private desk: Desk;
   private commitNo = 0;
   private inTransaction = false;
@@ -85,6 +87,7 @@ export class LeaderTerm {
     this.options = options;
     this.writer = writer;
     this.term = term;
+    this.rotation = new Rotation(options);
     this.desk = this.deskFor(loaded);
   }
 
@@ -223,6 +226,7 @@ export class LeaderTerm {
     if (this.writer.unconfirmed !== unconfirmed) this.tellUnconfirmed(work);
     for (const id of work.ids) this.poison.delete(id);
     this.measure(work, performance.now() - started);
+    this.rotation.after(work.ids);
     await this.aheadOfPartitions(work);
   }
 

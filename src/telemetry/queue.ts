@@ -44,4 +44,8 @@ export const QUEUE_METRICS = {
     labels: [],
     help: 'Age of the oldest waiting input.',
   },
+  muster_queue_rotations_total: {
+    ...{ type: 'counter', labels: ['outcome'] },
+    help: 'Drained slots of the queue: `emptied`; put off because somebody had a lock on one (`locked`), such as a dump; or `failed`.',
+  },
 } as const satisfies MetricSpecs;

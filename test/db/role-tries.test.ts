@@ -144,6 +144,7 @@ describe.each(SERVED)('the role %s', (role) => {
             'event_log_make_partitions',
             'event_log_partition_rows',
             'fence',
+            'input_queue_rotate',
           ]
         : [],
     );
@@ -162,7 +163,10 @@ describe.each(SERVED)('the role %s', (role) => {
     expect(sequences?.length).toBeGreaterThan(0);
     for (const text of [
       ...(sequences ?? []).flatMap(({ name }) => [
-        `SELECT nextval('muster.${name}')`,
+        // Who stores inputs draws their ids.
+        ...(role === 'api' && name === 'input_queue_ids'
+          ? []
+          : [`SELECT nextval('muster.${name}')`]),
         `SELECT setval('muster.${name}', 1)`,
         `ALTER SEQUENCE muster.${name} RESTART`,
       ]),
@@ -178,7 +182,9 @@ describe.each(SERVED)('the role %s', (role) => {
     ])
       expect([text, await attempt(role, text)]).toEqual([
         text,
-        expect.stringMatching(/denied|must be (owner|superuser)|must have|Only roles|required/),
+        expect.stringMatching(
+          /denied|must be (owner|superuser|member)|must have|Only roles|required/,
+        ),
       ]);
   });
 });

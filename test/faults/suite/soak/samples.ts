@@ -20,9 +20,11 @@ export async function takeSample(bench: Bench, minutes: number): Promise<Sample>
     values[`${name} handles`] = fs.readdirSync(`/proc/${pid}/fd`).length;
   }
   const { sql } = bench.database;
-  const sizes = await sql<{ name: string; mb: number; dead: number }[]>`
-    SELECT relname AS name, pg_total_relation_size(relid)::float8 / ${MB} AS mb, n_dead_tup::int AS dead
-    FROM pg_stat_user_tables WHERE schemaname = 'muster' AND relname = ANY(${STEADY_TABLES})`;
+  const sizes = await sql<{ name: string; mb: number }[]>`
+    SELECT t.name, sum(pg_total_relation_size(coalesce(p.relid, t.name::regclass)))::float8 / ${MB} AS mb
+    FROM unnest(${STEADY_TABLES}::text[]) AS t (name)
+    LEFT JOIN LATERAL pg_partition_tree(t.name::regclass) AS p ON true
+    GROUP BY 1`;
   for (const { name, mb } of sizes) values[`${name} MB`] = round(mb);
   const [counts] = await sql<{ queued: number; rows: number; mb: number; sessions: number }[]>`
     SELECT (SELECT count(*)::int FROM input_queue) AS queued,
