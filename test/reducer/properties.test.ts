@@ -5,7 +5,7 @@ import type { LogEntry } from '../../src/reducer/log.ts';
 import { planPreview, previewInput } from '../../src/reducer/preview.ts';
 import { reduce } from '../../src/reducer/reduce.ts';
 import { sinceOf } from '../../src/reducer/state/blocker-since.ts';
-import { markHost } from '../../src/reducer/state/dirty.ts';
+import { isClean, markHost } from '../../src/reducer/state/dirty.ts';
 import { dump, touched } from '../../src/reducer/state/rows-io.ts';
 import type { RecordRow } from '../../src/reducer/state/rows.ts';
 import { emptyState, type FleetState } from '../../src/reducer/state/state.ts';
@@ -83,6 +83,8 @@ describe('any history', () => {
       const loaded = takenOver(state, contentAfter(trace.map(({ input }) => input)));
       expect(dump(loaded)).toEqual(dump(state));
       expect(indexes(loaded)).toEqual(indexes(state));
+      // Nothing of it waits for the next input, whose rows would tell of what it did not cause.
+      expect(isClean(loaded.dirty)).toBe(true);
     });
   });
 
@@ -106,6 +108,17 @@ describe('any history', () => {
       }),
       { numRuns: RUNS },
     );
+  });
+
+  it('goes on alike when its rows are read anew in the middle of a term, again and again', () => {
+    checkAll(({ trace }) => {
+      let state = emptyState();
+      trace.forEach(({ input, now, entries, verdict }, i) => {
+        if (i % 2 === 1)
+          state = takenOver(state, contentAfter(trace.slice(0, i).map((t) => t.input)));
+        expect(reduce(state, input, now)).toEqual({ entries, verdict });
+      });
+    });
   });
 
   it.each([

@@ -37,6 +37,7 @@ export function* onManifestSet(pass: Pass, input: ManifestSetInput): Sliced<Verd
   ];
   yield;
   setContent(pass.state, fleet, manifests);
+  pass.state.dirty.all = true;
   yield;
   if (changes.length === 0) return { status: 'noop' };
   pass.write(changes);

@@ -32,7 +32,11 @@ import type {
 } from './rows.ts';
 import { emptyState, failureKey, quarantineKey, type FleetState, type StateRows } from './state.ts';
 
-/** The state that `rows` describe. Its next pass plans everything; give it its content first. */
+/**
+ * The state that `rows` describe, planned as far as whoever wrote them had planned it: nothing of it waits for
+ * the next input, or that input's rows would tell of what it did not cause. A takeover plans everything anew,
+ * by its own input.
+ */
 export function restore(rows: StateRows, settings: Settings = DEFAULT_SETTINGS): FleetState {
   return finish(restoring(rows, settings));
 }
@@ -71,9 +75,7 @@ export function* restoring(rows: StateRows, settings: Settings): Sliced<FleetSta
   });
   state.headSeq = rows.headSeq;
   state.lastTs = rows.lastTs;
-  // One mark for everything says more, and costs less, than one for every row.
   state.dirty = cleanDirty();
-  state.dirty.all = true;
   return state;
 }
 
@@ -109,7 +111,6 @@ export function setContent(
   state.gatedBy = gatedBy;
   state.gatesOf = gatesOf;
   countFleet(state, content);
-  state.dirty.all = true;
 }
 
 function countFleet(state: FleetState, content: FleetContent): void {
