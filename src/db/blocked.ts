@@ -40,6 +40,17 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
   );
 }
 
+/** How many of the newest rollouts do not get on as a whole, by reason: `fleet-silent` and its like, which are of no host. */
+export async function countRolloutBlockers(sql: Sql): Promise<Counts> {
+  return toCounts(
+    await sql<Counted[]>`
+      SELECT split_part(key, ':', 1) AS name, count(DISTINCT o.rollout_id)::int AS n
+      FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id,
+        json_array_elements_text(o.blockers) AS key
+      GROUP BY 1 ORDER BY 1`,
+  );
+}
+
 /** Of `host_rollout r`, as the core's `isBusy` says of one that failed. */
 function isRollingBack(sql: Sql) {
   return sql`

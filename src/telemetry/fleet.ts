@@ -32,6 +32,12 @@ export const FLEET_METRICS = {
     help: 'Hosts that each gate or remark holds in the newest rollout of their channel; one host may be held by several.',
     measured: true,
   },
+  muster_rollouts_blocked: {
+    type: 'gauge',
+    labels: ['reason'],
+    help: 'Rollouts that do not get on as a whole, by reason, such as fleet-silent; the newest of each channel.',
+    measured: true,
+  },
   muster_pauses: {
     type: 'gauge',
     labels: ['scope'],

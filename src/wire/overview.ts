@@ -78,6 +78,11 @@ export const FleetSchema = Type.Object(
     blockers: Counts(
       'Hosts that each gate holds in the newest rollout of their channel; one host may be held by several.',
     ),
+    rolloutBlockers: Type.Optional(
+      Counts(
+        'Rollouts that do not get on as a whole, by reason; the newest of each channel. Absent: of an older server.',
+      ),
+    ),
     quarantines: Count,
     deferrals: Count,
   },

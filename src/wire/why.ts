@@ -92,6 +92,12 @@ export const HostDetailSchema = Type.Object(
           'Brakes of operators that hold nothing of it now, and would hold whatever comes next. Absent: none.',
       }),
     ),
+    rollout: Type.Optional(
+      Type.Array(BlockerSchema, {
+        description:
+          'Why its newest rollout does not get on as a whole, while the host waits in it. Absent: it does, or the host does not wait.',
+      }),
+    ),
     rollouts: Type.Array(
       Type.Object({
         ...RolloutRef,
@@ -211,6 +217,9 @@ export const PlanSchema = Type.Object(
   {
     ...RolloutRef,
     asOfSeq: Type.Integer(),
+    rollout: Type.Optional(
+      Type.Array(Text, { description: 'Keys of what holds the rollout as a whole.' }),
+    ),
     dispatched: Type.Object({
       total: Type.Integer(),
       hosts: Type.Array(Text, { description: 'In order; 1,000 at the most.' }),

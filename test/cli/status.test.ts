@@ -30,6 +30,11 @@ async function status(server: HttpServer) {
   return { code, alarms, leader };
 }
 
+/** Most hosts here have no agent. */
+const SILENT = expect.stringMatching(
+  /^\d rollouts? do(es)? not get on as a whole: fleet-silent; see/,
+) as string;
+
 /** `HOST` is heard and acknowledges its dispatch. */
 async function moves(server: HttpServer): Promise<void> {
   const post = (route: string, body: object) =>
@@ -46,7 +51,9 @@ it('alarms about hosts that fell silent in mid-switch, and says when nobody lead
   const whole = await begun(url);
   const text = async (at: HttpServer) => (await muster(at, 'status')).stdout;
   await moves(whole);
-  expect(await status(whole)).toMatchObject({ code: 0, alarms: [], leader: { leading: true } });
+  expect(await status(whole)).toMatchObject({
+    ...{ code: 1, alarms: [SILENT], leader: { leading: true } },
+  });
   expect(await text(whole)).toMatch(/^leader {4}\S+, epoch 1, for \d+s, last commit \d+s ago\n/);
 
   await pool.run(
@@ -55,7 +62,7 @@ it('alarms about hosts that fell silent in mid-switch, and says when nobody lead
   await muster(whole, 'host hold web-01 -r commit');
   expect(await status(whole)).toMatchObject({
     code: 1,
-    alarms: [expect.stringMatching(/^unreachable in mid-switch: 1 \(unreachable-move\)/)],
+    alarms: [SILENT, expect.stringMatching(/^unreachable in mid-switch: 1 \(unreachable-move\)/)],
   });
 
   await whole.stop();
@@ -63,13 +70,29 @@ it('alarms about hosts that fell silent in mid-switch, and says when nobody lead
   expect(await text(api)).toMatch(
     /^leader {4}nobody leads; the last was \S+, epoch 1, last commit \d+s ago\n/,
   );
-  expect((await status(api)).alarms).toHaveLength(1);
+  expect((await status(api)).alarms).toHaveLength(2);
   await pool.run((sql) => sql`UPDATE leader_progress SET at = at - interval '21 seconds'`);
   const { alarms, leader } = await status(api);
   expect(leader).toMatchObject({ leading: false });
   expect(alarms[0]).toMatch(/^no commit for 2\d s: nobody leads$/);
   await api.stop();
   await pool.end();
+}, 30_000);
+
+it('says wherever it is asked that a rollout does not get on as a whole, since when and why', async () => {
+  const { url } = await createTestDatabase();
+  const server = await begun(url);
+  expect(await status(server)).toMatchObject({ code: 1, alarms: [SILENT] });
+  const said = /^fleet-silent {2}since \d+s: \d+ of \d+ hosts of wave 0 /m;
+  expect((await muster(server, 'status')).stdout).toMatch(/^held by .*fleet-silent \d rollouts?$/m);
+  expect((await muster(server, `rollout show ${EDGE}`)).stdout).toMatch(said);
+  expect((await muster(server, `rollout plan ${EDGE}`)).stdout).toContain(
+    'does not get on as a whole: fleet-silent',
+  );
+  const { code, stdout } = await muster(server, `host explain ${HOST}`);
+  expect(stdout).toMatch(said);
+  expect(code).toBe(1);
+  await server.stop();
 }, 30_000);
 
 it('tells what holds whatever comes next, of a host that nothing holds now', async () => {

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { countBlockers } from '../../src/db/blocked.ts';
+import { countBlockers, countRolloutBlockers } from '../../src/db/blocked.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { rebuildTables } from '../../src/eventlog/rebuild.ts';
 import { planPreview } from '../../src/reducer/preview.ts';
@@ -126,6 +126,22 @@ describe('what holds hosts', () => {
     expect(await counted(script.state)).toEqual({
       ...{ 'disruption-budget': 3, 'dispatch-unacknowledged': 1, 'wave-promotion': 2 },
     });
+  });
+
+  it('counts rollouts that do not get on as a whole, of the newest of each channel', async () => {
+    const script = played(
+      ...['channel a', 'wave a soak=0 a1 a2 a3', 'channel b', 'wave b soak=0 b1 b2'],
+      ...['heartbeat a1 c0', 'declare 1', 'event a1 ack', 'event a1 completed'],
+    );
+    const rollouts = async () => {
+      await counted(script.state);
+      return pool.run(countRolloutBlockers);
+    };
+    expect(await rollouts()).toEqual({ 'fleet-silent': 1 });
+    script.run('event a1 converged');
+    expect(await rollouts()).toEqual({ 'fleet-silent': 2 });
+    script.run('declare 2');
+    expect(await rollouts()).toEqual({ 'fleet-silent': 1 });
   });
 
   it('counts who waits for a reboot, and what keeps a granted dispatch back', async () => {

@@ -203,6 +203,26 @@ describe('a dispatch that its host has not acknowledged', () => {
   });
 });
 
+describe('a rollout that does not get on as a whole', () => {
+  const SILENT = [
+    ...['channel a', 'wave a soak=0 a1 a2 a3', 'wave a soak=0 a4', 'heartbeat a1 c0', 'declare 1'],
+    ...['event a1 ack', 'event a1 completed', 'event a1 converged'],
+  ];
+  const ofHost = ({ state, now }: Script, host: string) => whyHost(state, host, now).rollout;
+
+  it('holds each host that waits in it, and says so there as it does of itself', () => {
+    const script = played(...SILENT);
+    const whole = whyRollout(script.state, 'a@1', script.now)?.rollout;
+    expect(whole).toMatchObject([{ key: 'fleet-silent', hosts: ['a2', 'a3'] }]);
+    expect(whole?.[0]?.since).not.toBeNull();
+    for (const host of ['a2', 'a4']) expect(ofHost(script, host)).toEqual(whole);
+    // It came through, and waits for nothing.
+    expect(ofHost(script, 'a1')).toEqual([]);
+    script.run('operator write-off a2');
+    expect(ofHost(script, 'a2')).toEqual([]);
+  });
+});
+
 describe('a host that falls silent on its way', () => {
   const MOVING = [
     'channel a',

@@ -151,9 +151,9 @@ async function show(desk: Desk): Promise<number> {
 }
 
 async function explain(desk: Desk): Promise<number> {
-  const { blockers, hostname, rollouts, next = [] } = await hostOf(desk);
+  const { blockers, hostname, rollouts, next = [], rollout = [] } = await hostOf(desk);
   const { io } = desk;
-  const all = [...blockers, ...next];
+  const all = [...blockers, ...rollout, ...next];
   if (desk.json) printObject(desk, all);
   else {
     if (blockers.length === 0) io.stdout.write(unheldText(hostname, rollouts[0], next.length > 0));

@@ -170,8 +170,10 @@ function printLife(desk: Desk, life: Lifecycle): void {
 }
 
 function printWhy({ io, paint, now }: Desk, why: RolloutBlockers): void {
-  for (const { because, releasedBy } of why.rollout) {
-    io.stdout.write(`${paint('bad', '!')} ${because}\n    released when: ${releasedBy}\n`);
+  for (const { key, because, releasedBy, since } of why.rollout) {
+    io.stdout.write(
+      `${paint('bad', key)}  since ${age(since, now())}: ${because}\n    released when: ${releasedBy}\n`,
+    );
   }
   for (const { key, held, because, releasedBy, hosts: behind, total, since } of why.hosts) {
     io.stdout.write(
@@ -214,8 +216,10 @@ async function plan(desk: Desk): Promise<number> {
     printObject(desk, found);
     return EXIT.ok;
   }
-  const { dispatched, blocked } = found;
+  const { dispatched, blocked, rollout = [] } = found;
   io.stdout.write(`${paint('bold', id)}  ${found.rolloutState}\n`);
+  if (rollout.length > 0)
+    io.stdout.write(`does not get on as a whole: ${paint('bad', rollout.join(' '))}\n`);
   io.stdout.write(`would be dispatched now: ${String(dispatched.total)}\n`);
   for (const host of dispatched.hosts) io.stdout.write(`  ${host}\n`);
   for (const { gates, held, examples } of blocked) {

@@ -92,6 +92,11 @@ function alarmsOf(
     }
     if (note !== undefined) alarms.push(`channel ${name}: ${note}`);
   }
+  for (const reason of ['fleet-silent', 'wave-unproven']) {
+    const n = fleet.rolloutBlockers?.[reason] ?? 0;
+    const text = `${some(n, 'rollout')} ${n === 1 ? 'does' : 'do'} not get on as a whole: ${reason}`;
+    if (n > 0) alarms.push(`${text}; see muster rollout show`);
+  }
   const silenced = fleet.blockers['unreachable-move'] ?? 0;
   if (silenced > 0) {
     alarms.push(
@@ -112,6 +117,12 @@ function leaderText({ holder, epoch, leading, since, lastCommitAt }: Leader, now
   return leading === false
     ? `nobody leads; the last was ${term}, ${commit}`
     : `${term}, for ${age(since, now)}, ${commit}`;
+}
+
+/** Hosts by gate, and rollouts by what holds them as a whole. */
+function heldBy({ blockers, rolloutBlockers = {} }: Fleet): string {
+  const whole = Object.entries(rolloutBlockers).map(([why, n]) => `${why} ${some(n, 'rollout')}`);
+  return [counts(blockers), ...whole].join('; ');
 }
 
 interface Screen {
@@ -135,7 +146,7 @@ function print(desk: Desk, { fleet, leader, queue, channels, alarms }: Screen): 
   line('release', `${fleet.ref ?? 'none'}, signed ${age(fleet.signedAt, now())} ago`);
   line('hosts', counts(fleet.reachability));
   line('states', counts(fleet.hosts));
-  line('held by', counts(fleet.blockers));
+  line('held by', heldBy(fleet));
   io.stdout.write('\n');
   const rows = channels.map((channel): (string | Cell)[] => [
     channel.name,

@@ -48,6 +48,8 @@ export interface HostWhy {
   readonly rollouts: readonly HostInRollout[];
   /** What holds nothing of it now, and would hold whatever comes next. */
   readonly next: readonly Why[];
+  /** Why its newest rollout does not get on as a whole, while the host waits in it. */
+  readonly rollout: readonly Why[];
 }
 
 /**
@@ -76,7 +78,15 @@ export function whyHost(
     host: entry === undefined || entry.row.seq === 0 ? null : entry.row,
     rollouts: found,
     next: whatHoldsNext(state, found[0], now),
+    rollout: waitsWith(state, found[0]),
   };
+}
+
+function waitsWith(state: FleetState, newest: HostInRollout | undefined): readonly Why[] {
+  const rollout = newest === undefined ? undefined : state.live.get(newest.rollout.rolloutId);
+  if (newest === undefined || rollout === undefined) return [];
+  const { state: stands, closed } = newest.record;
+  return stands === 'Pending' && closed === null ? whyWhole(state, rollout) : [];
 }
 
 /** What would hold its next dispatch, and is not among what holds it now: the brakes of operators. */
@@ -176,12 +186,15 @@ export function whyRollout(state: FleetState, rolloutId: string, now: Millis): R
     return why === null ? [] : [{ why, count: held.length, held: held.slice(0, EXPLAIN_HOSTS) }];
   });
   hosts.sort((a, b) => b.count - a.count || (a.why.key < b.why.key ? -1 : 1));
-  const ofRollout = rollout.row.blockers.flatMap((key) => {
+  return { rollout: whyWhole(state, rollout), hosts };
+}
+
+function whyWhole(state: FleetState, rollout: RolloutState): readonly Why[] {
+  return rollout.row.blockers.flatMap((key) => {
     const said = explainRolloutBlocker(state, rollout, key);
     const since = rollout.row.blockersSince?.[key] ?? null;
     return said === null ? [] : [withStandings(state, rollout, key, since, said)];
   });
-  return { rollout: ofRollout, hosts };
 }
 
 interface Collected {

@@ -46,6 +46,11 @@ export function Host({ name }: { readonly name: string }) {
           <Section title="What holds it now">
             <Blockers blockers={data.blockers} empty="Nothing." />
           </Section>
+          {data.rollout === undefined ? null : (
+            <Section title="What holds its rollout as a whole">
+              <Blockers blockers={data.rollout} empty="" />
+            </Section>
+          )}
           {data.next === undefined ? null : (
             <Section title="What holds whatever comes next">
               <Blockers blockers={data.next} empty="" />

@@ -108,6 +108,11 @@ function Glance({ fleet }: { readonly fleet: Fleet }) {
           .
         </p>
       )}
+      {Object.entries(fleet.rolloutBlockers ?? {}).map(([reason, n]) => (
+        <p class="notice" key={reason}>
+          {some(n, 'rollout')} held as a whole by <strong>{reason}</strong>.
+        </p>
+      ))}
     </>
   );
 }

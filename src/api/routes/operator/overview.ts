@@ -1,6 +1,6 @@
 /** The fleet at a glance, its channels, and what is set aside: quarantines and hosts that wait for a reboot. */
 import { Type } from '@sinclair/typebox';
-import { countBlockers } from '../../../db/blocked.ts';
+import { countBlockers, countRolloutBlockers } from '../../../db/blocked.ts';
 import {
   countHosts,
   countReachability,
@@ -121,18 +121,20 @@ export function addOverview(scope: Scope, deps: ApiDeps): void {
 }
 
 async function fleet({ pool }: ApiDeps): Promise<Fleet> {
-  const [row, rollouts, hosts, reachability, blockers] = await Promise.all([
+  const [row, rollouts, hosts, reachability, blockers, rolloutBlockers] = await Promise.all([
     pool.run(readFleetOverview),
     pool.run(countRollouts),
     pool.run(countHosts),
     pool.run(countReachability),
     pool.run(countBlockers),
+    pool.run(countRolloutBlockers),
   ]);
   if (row === null) throw new Refusal('not-ready', 'no leader has begun the log yet');
   const { ref, signedAt, fleetHash, rejectBefore, pause, ...numbers } = row;
   return {
     ...numbers,
     ...{ rollouts, hosts: hosts.states, deferrals: hosts.deferrals, reachability, blockers },
+    rolloutBlockers,
     ...present({ ref, signedAt, fleetHash, rejectBefore, pause: stopOf(pause) }),
   };
 }

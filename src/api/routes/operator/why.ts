@@ -93,7 +93,7 @@ async function hostDetail(deps: ApiDeps, hostname: string): Promise<HostDetail> 
   );
   const now = deps.clock.now();
   const offeredAt = new Map(offers.map(({ rolloutId, at }) => [rolloutId, at]));
-  const { host, rollouts, seq, next } = await deps.committed.read((state) =>
+  const { host, rollouts, seq, next, rollout } = await deps.committed.read((state) =>
     whyHost(state, hostname, now, offeredAt),
   );
   if (host === null && rollouts.length === 0 && seen === undefined) {
@@ -112,6 +112,7 @@ async function hostDetail(deps: ApiDeps, hostname: string): Promise<HostDetail> 
     commandChannels: [...commandChannels],
     blockers: (newest?.blockers ?? []).map(blockerOf),
     ...(next.length === 0 ? {} : { next: next.map(blockerOf) }),
+    ...(rollout.length === 0 ? {} : { rollout: rollout.map(blockerOf) }),
     rollouts: rollouts.map(inRolloutOf),
   };
 }
@@ -250,6 +251,7 @@ function planOf(state: FleetState, id: string, { dispatched, blocked }: PlanPrev
   return {
     ...refOf(row),
     asOfSeq: state.headSeq,
+    rollout: [...row.blockers],
     dispatched: { total: granted.length, hosts: granted.slice(0, MOST_PLANNED) },
     blocked: [...groups.values()].sort((a, b) => b.held - a.held),
   };
