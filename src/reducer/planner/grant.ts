@@ -116,7 +116,8 @@ function isUnderWay(pass: Pass, rolloutId: string, hostname: string): boolean {
   const other = pass.state.rollouts.get(rolloutId);
   const record = other?.records.get(hostname);
   if (other === undefined || record === undefined) return false;
-  return record.state !== 'Pending' || other.dispatches.has(hostname);
+  // What was taken back after an offer may be on its way there all the same.
+  return record.state !== 'Pending' || record.wasOffered || other.dispatches.has(hostname);
 }
 
 function convergeUnchanged(pass: Pass, rollout: RolloutState, record: RecordRow): void {
