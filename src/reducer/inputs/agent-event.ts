@@ -53,9 +53,11 @@ export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
 
 /** A heartbeat applied after the completion reported another closure: the host does not run what it claims. */
 function contradicted(record: RecordRow, event: HostEvent): string | null {
-  if (event.kind !== 'Converged' || record.state !== 'Soaking' || record.contradictedBy === null)
-    return null;
-  return `its last heartbeat reported ${record.contradictedBy}, not the target ${record.targetClosure}`;
+  const { state, closed, contradictedBy, targetClosure } = record;
+  // What is closed is history, whatever its host reports.
+  if (event.kind !== 'Converged' || state !== 'Soaking' || closed !== null) return null;
+  if (contradictedBy === null) return null;
+  return `its last heartbeat reported ${contradictedBy}, not the target ${targetClosure}`;
 }
 
 /** A closure that had to be rolled back is bad news, even from a record that is closed. */
