@@ -163,7 +163,8 @@ function tickNeeds(state: FleetState, now: Millis): ObservationNeeds | null {
     }
     for (const hostname of rollout.moving) {
       const record = rollout.records.get(hostname);
-      if (record !== undefined && isMoveOverdue(record, state.settings, now)) hosts.add(hostname);
+      if (record !== undefined && isMoveOverdue(rollout, record, state.settings, now))
+        hosts.add(hostname);
     }
   }
   return needs([], [...hosts]);

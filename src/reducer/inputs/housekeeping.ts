@@ -15,6 +15,7 @@ import { isNews, noteRefusal } from './refusals.ts';
 import type { Sliced } from '../slices.ts';
 import { stepRollout } from '../rollout/step-rollout.ts';
 import type { RecordRow } from '../state/rows.ts';
+import type { RolloutState } from '../state/state.ts';
 
 const APPLIED: Verdict = { status: 'applied' };
 const NOOP: Verdict = { status: 'noop' };
@@ -26,7 +27,7 @@ export function* onTick(pass: Pass): Sliced<Verdict> {
   for (const rollout of pass.state.live.values()) {
     for (const hostname of rollout.moving) {
       const record = rollout.records.get(hostname);
-      if (record !== undefined && isStuck(pass, record)) stuck.push(record);
+      if (record !== undefined && isStuck(pass, rollout, record)) stuck.push(record);
       if (pass.isSliceOver()) yield;
     }
   }
@@ -38,9 +39,9 @@ export function* onTick(pass: Pass): Sliced<Verdict> {
 }
 
 /** Heard, yet silent about its move for too long: the move no longer counts. */
-function isStuck(pass: Pass, record: RecordRow): boolean {
-  if (!isMoveOverdue(record, pass.state.settings, pass.now)) return false;
-  const since = silentSince(record);
+function isStuck(pass: Pass, rollout: RolloutState, record: RecordRow): boolean {
+  if (!isMoveOverdue(rollout, record, pass.state.settings, pass.now)) return false;
+  const since = silentSince(rollout, record);
   const heard = pass.heardAt(record.hostname);
   return heard !== null && since !== null && heard > since;
 }

@@ -1,7 +1,8 @@
 /** When a host counts as moving: it may be restarting services, so budgets and busy-checks must see it. */
 import type { Settings } from '../settings.ts';
 import type { RecordRow } from '../state/rows.ts';
-import { millisOf, MINUTE, type Millis, type Time } from '../time.ts';
+import type { RolloutState } from '../state/state.ts';
+import { addMinutes, millisOf, MINUTE, type Millis, type Time } from '../time.ts';
 
 /** Activating, or failed and on its way back: nothing else may be asked of this host meanwhile. */
 export function isBusy(record: RecordRow): boolean {
@@ -16,18 +17,33 @@ export function isMoving(record: RecordRow): boolean {
 }
 
 /**
+ * When the soak is due, or at the latest: an agent that took an earlier dispatch, or whose clock is behind (which
+ * looks the same from here), keeps a soak that we do not know. It is over no later than that of our own grant.
+ */
+export function soakedBy({ row }: RolloutState, record: RecordRow): Time | null {
+  const { soakDueAt, dispatchedAt, wave } = record;
+  if (soakDueAt !== null || dispatchedAt === null) return soakDueAt;
+  return addMinutes(dispatchedAt, row.plan.soakMinutes[wave] ?? 0);
+}
+
+/**
  * Since when a move has been silent: its last sign of life here, or when its soak was due if that is later.
  * Null for what does not move, or never gave a sign.
  */
-export function silentSince(record: RecordRow): Time | null {
+export function silentSince(rollout: RolloutState, record: RecordRow): Time | null {
   if (!isMoving(record)) return null;
-  const signs = [record.soakDueAt, record.lastAcceptedAt, record.synthesisedAt];
+  const signs = [soakedBy(rollout, record), record.lastAcceptedAt, record.synthesisedAt];
   return signs.reduce((a, b) => (a === null || (b !== null && b > a) ? b : a), null);
 }
 
 /** Silent for longer than the grace: whether it still counts depends on whether the host was heard. */
-export function isMoveOverdue(record: RecordRow, settings: Settings, now: Millis): boolean {
-  const since = silentSince(record);
+export function isMoveOverdue(
+  rollout: RolloutState,
+  record: RecordRow,
+  settings: Settings,
+  now: Millis,
+): boolean {
+  const since = silentSince(rollout, record);
   return since !== null && now - millisOf(since) >= settings.moveGraceMinutes * MINUTE;
 }
 

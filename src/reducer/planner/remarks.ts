@@ -3,6 +3,7 @@
  * table, so that "why does it not move?" has one answer.
  */
 import type { Pass } from '../pass.ts';
+import { soakedBy } from './moving.ts';
 import type { RolloutState } from '../state/state.ts';
 import type { RecordRow } from '../state/rows.ts';
 import { millisOf, MINUTE } from '../time.ts';
@@ -15,18 +16,23 @@ export function remarksOn(pass: Pass, rollout: RolloutState, record: RecordRow):
   const keys: string[] = [];
   if (record.rollbackFailed && record.state === 'Failed') keys.push('rollback-failed');
   if (record.stuck) keys.push('stuck-move');
-  if (isSilent(pass, record)) keys.push('probe-silent');
+  if (isSilent(pass, rollout, record)) keys.push('probe-silent');
   if (isRefusing(pass, rollout, record)) keys.push('dispatch-refused');
   return keys.length === 0 ? NONE : keys.sort();
 }
 
 /** A declared enforce probe that never reported: shown, not held. */
-function isSilent(pass: Pass, record: RecordRow): boolean {
-  const due = record.soakDueAt !== null && pass.at >= record.soakDueAt;
-  if (record.state !== 'Converged' && !(record.state === 'Soaking' && due)) return false;
+function isSilent(pass: Pass, rollout: RolloutState, record: RecordRow): boolean {
+  if (record.state !== 'Converged' && !(record.state === 'Soaking' && isDue(pass, rollout, record)))
+    return false;
   return (record.declaredProbes ?? []).some(
     (probe) => probe.mode === 'enforce' && !Object.hasOwn(record.probes, probe.probeName),
   );
+}
+
+function isDue(pass: Pass, rollout: RolloutState, record: RecordRow): boolean {
+  const due = soakedBy(rollout, record);
+  return due !== null && pass.at >= due;
 }
 
 function isRefusing(pass: Pass, rollout: RolloutState, record: RecordRow): boolean {
