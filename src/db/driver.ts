@@ -72,6 +72,19 @@ const TCP_SETTINGS = {
 } as const;
 
 /**
+ * What a server, a database or a login may have set otherwise, and what we rely on: the driver reads bytea as hex (the log's
+ * chain would be continued from garbage), and a statement sees what was committed before it.
+ */
+const MEANING_SETTINGS = {
+  timezone: 'UTC',
+  datestyle: 'ISO',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+  standard_conforming_strings: 'on',
+  default_transaction_isolation: 'read committed',
+} as const;
+
+/**
  * Compiling a statement takes the server seconds, again at each call, and ours run for milliseconds: most servers do it
  * where an estimate is high (those of embedded packages cannot, so that no test would notice).
  */
@@ -95,8 +108,7 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
     connection: {
       application_name: `${database.name}:${options.role}`.slice(0, 63),
       search_path: database.schema,
-      timezone: 'UTC',
-      datestyle: 'ISO',
+      ...MEANING_SETTINGS,
       ...TCP_SETTINGS,
       ...PLAN_SETTINGS,
       ...options.settings,

@@ -12,7 +12,6 @@ import { pause } from '../db/backoff.ts';
 import type { Pool } from '../db/pool.ts';
 import type { Session } from '../db/session.ts';
 import { schemaProblem, schemaStanding } from '../db/standing.ts';
-import { rollback } from '../db/transaction.ts';
 import { makePartitionsAhead } from '../eventlog/append.ts';
 import { contentGetter, readContents } from '../eventlog/contents.ts';
 import { claimInputs, type ClaimedInput } from '../queue/claim.ts';
@@ -23,11 +22,12 @@ import { touched } from '../reducer/state/rows-io.ts';
 import { timeOf } from '../reducer/time.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import { AmbiguousCommitError, commitWork, didCommit, type Progress } from './commit.ts';
-import { fence, takeEpoch, type Candidate, type TakenTerm, type Term } from './election.ts';
+import { takeEpoch, type Candidate, type TakenTerm, type Term } from './election.ts';
 import { load, type Loaded } from './load.ts';
 import { observe } from './observe.ts';
 import { Rotation } from './rotation.ts';
 import { Turns } from './turns.ts';
+import { WriterTransaction } from './writer-transaction.ts';
 import { decide, decideInput, emptyWork, PoisonError, type Desk, type Work } from './work.ts';
 
 export interface TermOptions {
@@ -72,11 +72,11 @@ export class LeaderTerm {
   readonly term: Term;
   private readonly options: TermOptions;
   private readonly writer: Session;
+  private readonly transaction: WriterTransaction;
   private readonly poison = new Map<number, string>();
   private readonly rotation: Rotation;
   private desk: Desk;
   private commitNo = 0;
-  private inTransaction = false;
   private wakes = 0;
   /** The last commit, over or under way. When the database refuses it, it ends with the state loaded anew. */
   private committing: Promise<void> = Promise.resolve();
@@ -87,6 +87,7 @@ export class LeaderTerm {
     this.options = options;
     this.writer = writer;
     this.term = term;
+    this.transaction = new WriterTransaction(writer, term.epoch);
     this.rotation = new Rotation(options);
     this.desk = this.deskFor(loaded);
   }
@@ -211,9 +212,10 @@ export class LeaderTerm {
     const rows = touched(this.desk.state, work.entries);
     const { unconfirmed } = this.writer;
     try {
-      await this.open();
+      await this.transaction.begin();
+      this.transaction.settle();
       await commitWork(this.writer, work, rows, progress);
-      this.inTransaction = false;
+      this.transaction.end();
     } catch (error) {
       if (error instanceof AmbiguousCommitError) await this.explain(progress, work);
       if (!isDataError(error)) throw error;
@@ -281,17 +283,8 @@ export class LeaderTerm {
   }
 
   private async reload(): Promise<void> {
-    await rollback(this.writer);
-    this.inTransaction = false;
+    await this.transaction.undo();
     this.desk = this.deskFor(await load(this.writer, this.options.settings));
-  }
-
-  private async open(): Promise<void> {
-    if (this.inTransaction) return;
-    this.inTransaction = true;
-    await this.writer.run(async (sql) => {
-      await Promise.all([sql`BEGIN`.execute(), fence(sql, this.term.epoch)]);
-    });
   }
 
   private deskFor(loaded: Loaded): Desk {
@@ -309,7 +302,7 @@ export class LeaderTerm {
         // What is looked at is what the commit before left.
         await this.committing;
         if (desk !== this.desk) throw new VoidError('the batch before was refused');
-        await this.open();
+        await this.transaction.begin();
         return this.writer.run((sql) => observe(sql, needs));
       },
     };

@@ -3,15 +3,34 @@ import { createPool } from '../../src/db/pool.ts';
 import { openSession } from '../../src/db/session.ts';
 import { createTestDatabase } from '../support/database.ts';
 
-it('has no statement compiled, whatever the server would do by itself', async () => {
+/** What an old application's DBA may have set for all, and what a server that compiles does by itself. */
+const ODD = {
+  jit: ['on', 'off'],
+  bytea_output: ['escape', 'hex'],
+  extra_float_digits: ['-15', '1'],
+  standard_conforming_strings: ['off', 'on'],
+  default_transaction_isolation: ['serializable', 'read committed'],
+} as const;
+
+it('asks for the settings that it relies on, whatever the database has', async () => {
   const { url } = await createTestDatabase();
   const database = { url, schema: 'muster', name: 'settings' };
+  const admin = createPool(database, { role: 'test', max: 1, statementMs: 5_000 });
+  const name = new URL(url).pathname.slice(1);
+  for (const [setting, [odd]] of Object.entries(ODD)) {
+    await admin.run((sql) => sql.unsafe(`ALTER DATABASE "${name}" SET ${setting} = '${odd}'`));
+  }
+  await admin.end();
   const pool = createPool(database, { role: 'test', max: 1, statementMs: 5_000 });
   const session = await openSession(database, { role: 'test', settings: {}, deadlineMs: 5_000 });
   try {
     for (const place of [pool, session]) {
-      const shown = await place.run((sql) => sql`SHOW jit`);
-      expect([...shown]).toEqual([{ jit: 'off' }]);
+      for (const [setting, [, ours]] of Object.entries(ODD)) {
+        const [row] = await place.run(
+          (sql) => sql<{ value: string }[]>`SELECT current_setting(${setting}) AS value`,
+        );
+        expect([setting, row?.value]).toEqual([setting, ours]);
+      }
     }
   } finally {
     await pool.end();
