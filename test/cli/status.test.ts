@@ -65,12 +65,37 @@ it('alarms about hosts that fell silent in mid-switch, and says when nobody lead
     alarms: [SILENT, expect.stringMatching(/^unreachable in mid-switch: 1 \(unreachable-move\)/)],
   });
 
+  const note = (gates: string) =>
+    pool.run(
+      (sql) => sql`INSERT INTO host_blocker (rollout_id, hostname, seq, gates, since)
+        VALUES (${EDGE}, ${HOST}, 1, ${gates}::text::json, ${AT})
+        ON CONFLICT (rollout_id, hostname) DO UPDATE SET gates = excluded.gates`,
+    );
+  await note('["dispatch-refused","manifest-stale","rollback-failed","stuck-move"]');
+  await muster(whole, 'host release web-01 -r commit');
+  expect((await status(whole)).alarms.slice(2)).toEqual([
+    expect.stringMatching(/^heard, and does not take its dispatch: 1 \(dispatch-refused\)/),
+    expect.stringMatching(/^heard, and says nothing of its move: 1 \(stuck-move\)/),
+    expect.stringMatching(/^failed to roll back: 1 \(rollback-failed\)/),
+    expect.stringMatching(/^held by a manifest that is too old: 1 \(manifest-stale\)/),
+  ]);
+  await note('[]');
+  await pool.run(
+    (sql) => sql`INSERT INTO host (hostname, seq, reachability, reachability_at)
+    SELECT hostname, 1, 'unreachable', ${AT} FROM declared_host
+    ON CONFLICT (hostname) DO UPDATE SET reachability = 'unreachable'`,
+  );
+  await muster(whole, 'host hold web-01 -r commit');
+  expect((await status(whole)).alarms.slice(2)).toEqual([
+    expect.stringMatching(/^\d+ of \d+ hosts are not heard any more$/),
+  ]);
+
   await whole.stop();
   const api = await startHttpServer(url, { MUSTER_ROLES: 'api' });
   expect(await text(api)).toMatch(
     /^leader {4}nobody leads; the last was \S+, epoch 1, last commit \d+s ago\n/,
   );
-  expect((await status(api)).alarms).toHaveLength(2);
+  expect((await status(api)).alarms).toHaveLength(3);
   await pool.run((sql) => sql`UPDATE leader_progress SET at = at - interval '21 seconds'`);
   const { alarms, leader } = await status(api);
   expect(leader).toMatchObject({ leading: false });

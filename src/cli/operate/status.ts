@@ -38,6 +38,18 @@ const MISSED_SECS = 20;
 /** Far beyond what a handover leaves behind. */
 const LATE_SECS = 30;
 
+/** What waits for a person, as the chart's alerts have it; other gates open by themselves. */
+const ALARMING = [
+  ['unreachable-move', 'unreachable in mid-switch'],
+  ['dispatch-refused', 'heard, and does not take its dispatch'],
+  ['stuck-move', 'heard, and says nothing of its move'],
+  ['rollback-failed', 'failed to roll back'],
+  ['manifest-stale', 'held by a manifest that is too old'],
+  ['manifest-rejected', 'held by a manifest that the trust file rejects'],
+] as const;
+/** As the alert MusterHostsUnreachable. */
+const MANY_SILENT = 0.1;
+
 async function status(desk: Desk): Promise<number> {
   const { client, options } = desk;
   const [fleet, leader, queue, channels, live] = await Promise.all([
@@ -97,12 +109,14 @@ function alarmsOf(
     const text = `${some(n, 'rollout')} ${n === 1 ? 'does' : 'do'} not get on as a whole: ${reason}`;
     if (n > 0) alarms.push(`${text}; see muster rollout show`);
   }
-  const silenced = fleet.blockers['unreachable-move'] ?? 0;
-  if (silenced > 0) {
-    alarms.push(
-      `unreachable in mid-switch: ${String(silenced)} (unreachable-move); see muster rollout show`,
-    );
+  for (const [gate, text] of ALARMING) {
+    const n = fleet.blockers[gate] ?? 0;
+    if (n > 0) alarms.push(`${text}: ${String(n)} (${gate}); see muster rollout show`);
   }
+  const { unreachable = 0, ...others } = fleet.reachability;
+  const all = Object.values(others).reduce((sum, n) => sum + n, unreachable);
+  if (unreachable > MANY_SILENT * all)
+    alarms.push(`${String(unreachable)} of ${some(all, 'host')} are not heard any more`);
   if (fleet.quarantines > 0) {
     const are = fleet.quarantines === 1 ? 'is' : 'are';
     alarms.push(`${some(fleet.quarantines, 'closure')} ${are} quarantined`);
