@@ -120,6 +120,12 @@ BEGIN
   emptied := 0;
   locked := 0;
   waiting := 0;
+  -- A dump has its snapshot before its locks: what was decided in between would be missing from it, queue and log.
+  IF EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+             AND application_name LIKE 'pg_dump%' AND backend_xmin IS NOT NULL) THEN
+    locked := 1;
+    RETURN;
+  END IF;
   -- The slot that was filled last comes last; the one being filled never.
   FOR step IN 1..7 LOOP
     slot := format('input_queue_s%s', (filling + step) & 7);

@@ -142,6 +142,18 @@ describe('a drained slot', () => {
     expect(await pool.run((sql) => claimInputs(sql, 10, []))).toHaveLength(1);
   });
 
+  it('stays while a dump is under way, whose snapshot is older than its locks', async () => {
+    await drain(1);
+    await fill(2, 1);
+    await stranger`SET application_name = 'pg_dump'`;
+    await stranger`BEGIN ISOLATION LEVEL REPEATABLE READ`;
+    await stranger`SELECT count(*) FROM event_log`;
+    expect(await turn()).toEqual({ emptied: 0, locked: 1, waiting: 0 });
+    await stranger`ROLLBACK`;
+    await stranger`SET application_name = 'stranger'`;
+    expect(await turn()).toEqual({ emptied: 1, locked: 0, waiting: 0 });
+  });
+
   it('keeps what is stored in it and not committed yet', async () => {
     await drain(1);
     await stranger`BEGIN`;
