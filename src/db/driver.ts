@@ -6,8 +6,9 @@
  * (`src/reducer/time.ts`), json is parsed on read, bytea is a Buffer. JSON text is passed as
  * `${text}::text::json`: a parameter typed json would be encoded a second time.
  *
- * Sockets are made here because the driver sets no TCP_NODELAY (a small COPY took 44 ms without it), and
- * because a dedicated session must never be reconnected behind our back (`session.ts`).
+ * Sockets are made here because the driver sets no TCP_NODELAY (a small COPY took 44 ms without it),
+ * because a dedicated session must never be reconnected behind our back (`session.ts`), and because the driver
+ * (postgres 3.4.9) does not end a connection that is not there yet: it would come, as a session that nobody owns.
  */
 import net from 'node:net';
 import postgres from 'postgres';
@@ -92,6 +93,7 @@ const PLAN_SETTINGS = { jit: 'off' } as const;
 
 export function openClient(database: DatabaseOptions, options: ClientOptions): Sql {
   assertSchemaName(database.schema);
+  const sockets = createSockets(options.oneConnection === true);
   const settings = {
     max: options.max,
     connect_timeout: CONNECT_TIMEOUT_SECS,
@@ -104,7 +106,7 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
     onnotice: options.onNotice ?? (() => undefined),
     onclose: options.onClose ?? (() => undefined),
     onnotify: options.onNotify ?? (() => undefined),
-    socket: socketFactory(options.oneConnection === true),
+    socket: sockets.open,
     connection: {
       application_name: `${database.name}:${options.role}`.slice(0, 63),
       search_path: database.schema,
@@ -116,7 +118,16 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
     types: VALUE_TYPES,
   };
   const { url, ssl } = tlsTarget(database.url);
-  return wholeRows(postgres(url, ssl === null ? settings : { ...settings, ssl }));
+  const client = postgres(url, ssl === null ? settings : { ...settings, ssl });
+  const end = client.end.bind(client);
+  client.end = async (how) => {
+    try {
+      await end(how);
+    } finally {
+      sockets.close();
+    }
+  };
+  return wholeRows(client);
 }
 
 interface Target {
@@ -125,21 +136,44 @@ interface Target {
   readonly path?: string | false;
 }
 
+interface Sockets {
+  readonly open: (target: Target) => net.Socket;
+  /** Those that are left, and none comes after; a goodbye that was just written still goes out. */
+  close(): void;
+}
+
 /**
- * Returns sockets that are still connecting: what the driver writes meanwhile is buffered, and a failure
+ * Opens sockets that are still connecting: what the driver writes meanwhile is buffered, and a failure
  * reaches it as an ordinary close. (A factory that rejects would leak the driver's connection slot.)
  */
-function socketFactory(once: boolean): (target: Target) => net.Socket {
+function createSockets(once: boolean): Sockets {
   let attempts = 0;
-  return (target) => {
-    attempts += 1;
-    if (once && attempts > 1)
-      throw new Error('this session is over; it is never reopened silently');
-    if (typeof target.path === 'string' && target.path !== '') return net.connect(target.path);
-    const index = (attempts - 1) % target.host.length;
-    const host = target.host[index] ?? 'localhost';
-    const port = target.port[index] ?? 5432;
-    // host and port are what the driver reads for TLS server names and messages.
-    return Object.assign(net.connect({ host, port, noDelay: true }), { host, port });
+  let isOver = false;
+  let opened: readonly net.Socket[] = [];
+  return {
+    open(target) {
+      attempts += 1;
+      if (isOver || (once && attempts > 1))
+        throw new Error('this session is over; it is never reopened silently');
+      const socket = connect(target, attempts - 1);
+      // Not by a listener: the driver takes them all off.
+      opened = [...opened.filter(({ destroyed }) => !destroyed), socket];
+      return socket;
+    },
+    close() {
+      isOver = true;
+      setImmediate(() => {
+        for (const socket of opened) socket.destroy();
+      });
+    },
   };
+}
+
+function connect({ host: hosts, port: ports, path }: Target, attempt: number): net.Socket {
+  if (typeof path === 'string' && path !== '') return net.connect(path);
+  const index = attempt % hosts.length;
+  const host = hosts[index] ?? 'localhost';
+  const port = ports[index] ?? 5432;
+  // host and port are what the driver reads for TLS server names and messages.
+  return Object.assign(net.connect({ host, port, noDelay: true }), { host, port });
 }

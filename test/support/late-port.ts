@@ -49,3 +49,60 @@ export async function openDoor(first: URL): Promise<Door> {
     },
   };
 }
+
+export interface Gate {
+  readonly port: number;
+  /** Connections that their clients hold. */
+  readonly held: number;
+  /** What the server said meanwhile reaches its clients, and all that it says from now on. */
+  open(): void;
+  /** All that are held. */
+  cut(): void;
+  close(): void;
+}
+
+/** A server that is slow to answer: of each connection the first `pass` bytes come through until the gate opens. */
+export async function openGate(to: URL, pass = 0): Promise<Gate> {
+  const inner = new Set<net.Socket>();
+  const openings: (() => void)[] = [];
+  let isOpen = false;
+  const server = net.createServer((inside) => {
+    const outside = net.connect(Number(to.port), to.hostname);
+    inner.add(inside.on('close', () => inner.delete(inside)));
+    inside.pipe(outside);
+    inside.on('error', () => outside.destroy());
+    outside.on('error', () => inside.destroy());
+    if (isOpen) {
+      outside.pipe(inside);
+      return;
+    }
+    let left = pass;
+    outside.on('readable', () => {
+      const said: unknown = left === 0 ? null : outside.read(left);
+      if (Buffer.isBuffer(said) && inside.write(said)) left -= said.length;
+    });
+    openings.push(() => outside.removeAllListeners('readable').pipe(inside));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const cut = (): void => {
+    for (const socket of inner) socket.destroy();
+  };
+  return {
+    port: address.port,
+    cut,
+    get held() {
+      return inner.size;
+    },
+    open() {
+      isOpen = true;
+      for (const opening of openings) opening();
+    },
+    close() {
+      cut();
+      server.close();
+    },
+  };
+}
