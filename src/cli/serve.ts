@@ -39,6 +39,7 @@ export async function serve(args: string[], io: Io): Promise<number> {
   }
   sayStrictness(loaded.config, log);
   const stopAsked = signalled(log);
+  endInTime(stopAsked, loaded.config.stopDeadlineSeconds, log);
   try {
     const server = await startServer(loaded.config, version(), log);
     log.info({ signal: await Promise.race([stopAsked, server.unfit]) }, 'stopping');
@@ -61,6 +62,24 @@ function sayStrictness(config: Config, log: Logger): void {
   const missing = lacking(config);
   if (config.devIdentity) log.warn({ missing }, 'MUSTER_DEV_IDENTITY: any caller is believed');
   else log.warn({ missing }, 'MUSTER_STRICT=false: not protected as production must be');
+}
+
+/** So that the stop order, which has the same deadline, says first what it was late with. */
+const LAST_WORD_MS = 500;
+
+/**
+ * The process is gone by its deadline, whatever keeps it: a handle that something forgot, or a start that has not come
+ * to its end. Nobody else would end it, but for a supervisor's kill.
+ */
+function endInTime(stopAsked: Promise<unknown>, deadlineSeconds: number, log: Logger): void {
+  void stopAsked.then(() => {
+    const end = (): void => {
+      const left = process.getActiveResourcesInfo();
+      log.error({ left }, 'the stop deadline passed, and these still kept the process');
+      process.exit(EXIT.no);
+    };
+    setTimeout(end, deadlineSeconds * 1_000 + LAST_WORD_MS).unref();
+  });
 }
 
 /** The first signal asks; a second one, from an impatient person, ends the process at once. */

@@ -35,6 +35,29 @@ it('ends with exit code 1 when its port is taken', async () => {
   expect(said).toMatch(/EADDRINUSE.*cannot serve; mend what the reason names/);
 }, 20_000);
 
+it('is gone by its stop deadline, and says what kept it', async () => {
+  const { url } = await createTestDatabase();
+  const port = await freePort();
+  const kept = 'data:text/javascript,import net from "node:net"; net.createServer().listen(0)';
+  const flags = ['serve', '--roles', 'api', '--listen-port', String(port)];
+  const soon = ['--drain-delay-seconds', '0', '--stop-deadline-seconds', '1'];
+  const child = startNode(
+    ['--import', kept, path.resolve('dist/cli/muster.js'), ...flags, ...soon],
+    {
+      env: { MUSTER_DATABASE_URL: url, MUSTER_STRICT: 'false' },
+    },
+  );
+  let said = '';
+  child.stdout.on('data', (data: Buffer) => (said += data.toString()));
+  await eventually(() => said).toContain('"listening"');
+  child.kill('SIGTERM');
+  const [code] = (await once(child, 'close')) as [number | null];
+  expect([code, said]).toEqual([
+    1,
+    expect.stringMatching(/"left":\[[^\]]*"TCPServerWrap".*still kept the process/),
+  ]);
+}, 20_000);
+
 describe('strict mode', () => {
   /** Settings that are whole but for the source. */
   const settings = (source: string): Record<string, string> => ({
