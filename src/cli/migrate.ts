@@ -26,8 +26,8 @@ the least it needs; docs/database-roles.md says how to use them. It needs CREATE
 Later runs renew the grants by themselves. What somebody else made in the schema is left as it is, and named.
 
 --check changes nothing, and says what is pending. --plan changes nothing, and prints the SQL that would run, grants
-and owners too, with what it needs around it: psql runs it as it stands. Where grants are all that differs, a plan is
-printed, and --check is content.
+and owners too, with what it needs around it: psql runs it as it stands. With roles, ask as the login that migrates or as
+a superuser. Where grants are all that differs, a plan is printed, and --check is content.
 
 Exit codes: 0 the schema is at this version; 1 it could not be brought there, or (--check) is not; 2 wrong
 settings, or (--check, --plan) nobody could be asked.

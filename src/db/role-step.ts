@@ -5,7 +5,7 @@
 import type { Sql } from './driver.ts';
 import { readDifferences, readStrangers } from './role-differences.ts';
 import { quoted, rolesText, type RoleGaps } from './role-script.ts';
-import { missingRoles, roleNames, type RoleNames } from './roles.ts';
+import { missingRoles, roleNames, tableOwner, type RoleNames } from './roles.ts';
 
 export interface RoleStep extends RoleGaps {
   /** What it changes now, a statement each; empty: it need not run. */
@@ -19,6 +19,7 @@ export async function readRoleStep(sql: Sql, schema: string, prefix: string): Pr
   const names = roleNames(prefix);
   const missing = await missingRoles(sql, names);
   const joins = await loginOutside(sql, names, missing);
+  if (joins !== null) await assertOwns(sql, { schema, login: joins, names, missing });
   const differences = [
     ...missing.map((name) => `CREATE ROLE ${name} NOLOGIN`),
     ...(joins === null ? [] : [`GRANT ${names.owner} TO ${quoted(joins)}`]),
@@ -62,4 +63,25 @@ async function loginOutside(
   if (missing.includes(owner)) return me.login;
   const [row] = await sql<{ member: boolean }[]>`SELECT pg_has_role(${owner}, 'USAGE') AS member`;
   return row?.member === true ? null : me.login;
+}
+
+interface Joining {
+  readonly schema: string;
+  readonly login: string;
+  readonly names: RoleNames;
+  readonly missing: readonly string[];
+}
+
+/**
+ * Whoever joins the owner gives it what is theirs. For anybody else it would be more rights than they have: a plan is run
+ * by an administrator, whom nothing stops from giving a reader's login the owner's role.
+ */
+async function assertOwns(sql: Sql, { schema, login, names, missing }: Joining): Promise<void> {
+  const owner = await tableOwner(sql, schema);
+  const [row] = await sql<{ owns: boolean }[]>`SELECT pg_has_role(${owner}, 'USAGE') AS owns`;
+  if (owner === null ? missing.includes(names.owner) : row?.owns === true) return;
+  const whose = owner === null ? `${names.owner} is there already` : `it belongs to ${owner}`;
+  throw new Error(
+    `login ${login} does not own schema ${schema} (${whose}), and gets no grant of ${names.owner}: ask as the login that migrates, which is in that role, or as a superuser`,
+  );
 }

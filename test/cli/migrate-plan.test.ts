@@ -111,6 +111,34 @@ describe('with roles', () => {
     await database.drop();
   });
 
+  it.each(['api', 'leader', 'readonly'] as const)(
+    'grants nothing to a login of the %s: it says as whom to ask',
+    async (role) => {
+      const database = await createRoleDatabase();
+      const refused = [
+        2,
+        '',
+        expect.stringMatching(/gets no grant of t_\w+_owner: ask as the login that migrates/),
+      ];
+      const asked = async (...more: string[]): Promise<unknown[]> => {
+        const { code, stdout, stderr } = await run(
+          migrate,
+          '--database-url',
+          database.as(role),
+          '--plan',
+          ...more,
+        );
+        return [code, stdout, stderr];
+      };
+      expect(await asked()).toEqual(refused);
+      // Nor where roles are only to be made, or for a schema that is not there yet.
+      expect(await asked('--role-prefix', 't_other')).toEqual(refused);
+      const beside = ['--schema', 'beside', '--role-prefix', database.prefix];
+      expect(await asked(...beside)).toEqual(refused);
+      await database.drop();
+    },
+  );
+
   it('makes them on an empty database, for the login that asked', async () => {
     const { url, name } = await createTestDatabase({ empty: true });
     const prefix = `t_${randomBytes(5).toString('hex')}`;
