@@ -21,7 +21,7 @@ export const WhoamiSchema = Type.Object(
     ),
     channels: Type.Optional(ScopeSchema),
     commands: Type.Array(Type.String(), {
-      description: 'Commands that the role suffices for, by name.',
+      description: 'Commands that the role and the scope allow, by name.',
     }),
   },
   {

@@ -142,6 +142,14 @@ export const COMMANDS: Readonly<Record<CommandName, CommandSpec>> = {
 
 export const COMMAND_NAMES = Object.keys(COMMANDS) as readonly CommandName[];
 
+/** By these its channels are known. */
+const OF_CHANNELS: readonly Field[] = ['channel', 'rolloutId', 'hostname'];
+
+/** Whether a command reaches the whole fleet, whatever it is about: beyond every proof made out for some channels. */
+export function isFleetWide(name: CommandName): boolean {
+  return !Object.values(COMMANDS[name].params).some((field) => OF_CHANNELS.includes(field));
+}
+
 /** What each field may hold where it enters; beyond the edge it is a text. */
 export const FIELD_SCHEMAS = {
   channel: ChannelSchema,

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHash, randomBytes } from 'node:crypto';
 import { createPool, type Pool } from '../../src/db/pool.ts';
+import { COMMAND_NAMES } from '../../src/wire/command.ts';
 import { formatToken } from '../../src/wire/token.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { EDGE, REF, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
@@ -251,6 +252,18 @@ describe('a role', () => {
 });
 
 describe('a scope', () => {
+  it('leaves out of whoami what reaches the whole fleet, whichever the role', async () => {
+    const allowed = async (channels: readonly string[] | null): Promise<unknown> => {
+      const { token } = await make({ role: 'admin', channels });
+      return ((await (await ask(token)).json()) as { commands: unknown }).commands;
+    };
+    const fleetWide = ['PauseFleet', 'ResumeFleet', 'CreateToken', 'RevokeToken'];
+    expect(await allowed(null)).toEqual(COMMAND_NAMES);
+    expect(await allowed(['edge'])).toEqual(
+      COMMAND_NAMES.filter((name) => !fleetWide.includes(name)),
+    );
+  });
+
   it('holds commands to its channels, whatever they are about', async () => {
     const { token } = await make({ role: 'admin', channels: ['edge'] });
     const codes: unknown[] = [];

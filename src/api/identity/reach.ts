@@ -2,6 +2,7 @@
 import type { Pool } from '../../db/pool.ts';
 import { channelsOfHost } from '../../db/tokens.ts';
 import type { OperatorCommand } from '../../reducer/input.ts';
+import { isFleetWide } from '../../wire/command.ts';
 import { beyondScope, type Channels } from '../../wire/reach.ts';
 import { Refusal } from '../refusal.ts';
 import type { Operator } from './identity.ts';
@@ -18,6 +19,7 @@ export async function mustReach(
 
 /** Null: everything. A host counts with every channel in which the command would change something. */
 async function channelsOf(pool: Pool, command: OperatorCommand): Promise<Channels> {
+  if (isFleetWide(command.command)) return null;
   if ('channel' in command) return [command.channel];
   if ('rolloutId' in command) return [command.rolloutId.replace(/@.*$/s, '')];
   if ('hostname' in command) return pool.run((sql) => channelsOfHost(sql, command.hostname));
