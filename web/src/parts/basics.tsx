@@ -142,10 +142,15 @@ export function shortId(id: string): string {
   return `${channel}@${ref.slice(0, 8)}`;
 }
 
+/** Its beginning and its end: those who compare look there. */
+export function briefHash(text: string): string {
+  return text.length > 44 ? `${text.slice(0, 12)}…${text.slice(-28)}` : text;
+}
+
 export function Hash({ text }: { readonly text: string }) {
   return (
     <code class="hash" title={text}>
-      {text.length > 44 ? `${text.slice(0, 12)}…${text.slice(-28)}` : text}
+      {briefHash(text)}
     </code>
   );
 }

@@ -10,8 +10,10 @@ import { useMay } from '../session.ts';
 import { CommandDialog } from './command.tsx';
 
 export interface Offer {
-  /** On the button and in the dialog: `Hold web-01`. */
+  /** On the button and in the dialog: `Hold web-01`. It names the subject: nobody else does where it is confirmed. */
   readonly label: string;
+  /** On the button instead, where the line that it stands in names the subject. It is still called `label`, which begins so. */
+  readonly short?: string;
   /** What it means, and what it does not. */
   readonly about: string;
   /** Not shown to whose role does not suffice. */
@@ -55,8 +57,14 @@ export function CommandButton(offer: Offer) {
   if (may !== 'yes') {
     return (
       <>
-        <button type="button" disabled title={may.beyond} aria-describedby={why}>
-          {offer.label}
+        <button
+          type="button"
+          disabled
+          title={may.beyond}
+          aria-label={offer.label}
+          aria-describedby={why}
+        >
+          {offer.short ?? offer.label}
         </button>
         <span class="hidden" id={why}>
           {may.beyond}
@@ -68,9 +76,10 @@ export function CommandButton(offer: Offer) {
     <button
       type="button"
       class={offer.danger === true ? 'danger' : ''}
+      aria-label={offer.label}
       onClick={() => desk.open(offer)}
     >
-      {offer.label}
+      {offer.short ?? offer.label}
     </button>
   );
 }

@@ -1,12 +1,7 @@
 /** The fleet at a glance: what moves, what is held, what is set aside. */
 import { useRef, useState } from 'preact/hooks';
 import type { HostList, RolloutList } from '../../../src/wire/operator.ts';
-import type {
-  ChannelList,
-  DeferralList,
-  Fleet,
-  QuarantineList,
-} from '../../../src/wire/overview.ts';
+import type { ChannelList, Fleet } from '../../../src/wire/overview.ts';
 import { path } from '../api.ts';
 import { useLive } from '../live.ts';
 import {
@@ -23,6 +18,7 @@ import {
   When,
 } from '../parts/basics.tsx';
 import { CommandButton } from '../parts/command-button.tsx';
+import { Deferrals, Quarantines } from './set-aside.tsx';
 
 export function Overview() {
   const fleet = useLive<Fleet>('/v1/fleet', { everyMs: 15_000 });
@@ -255,53 +251,5 @@ function FoundHosts({ list }: { readonly list: HostList | null }) {
       )}
       {list?.hosts.length === 0 ? <p class="muted">No host is called so.</p> : null}
     </>
-  );
-}
-
-function Quarantines() {
-  const { data, reload } = useLive<QuarantineList>('/v1/quarantines?limit=100', {
-    concerns: ({ kind }) => kind === 'transition' || kind === 'operator_command',
-  });
-  if (data === null || data.quarantines.length === 0) return null;
-  return (
-    <Section title="Quarantined closures">
-      <ul class="lines">
-        {data.quarantines.map((q) => (
-          <li key={`${q.channel} ${q.closure}`}>
-            <Hash text={q.closure} /> on {q.channel}: failed on{' '}
-            <a href={links.host(q.hostname)}>{q.hostname}</a> <When at={q.at} />{' '}
-            <CommandButton
-              label="Clear"
-              about="Lets this closure be dispatched again on this channel. Whoever failed with it before may fail again."
-              command="ClearQuarantine"
-              reaches={[q.channel]}
-              path={path`/v1/quarantines/${q.channel}/${q.closure}/clear`}
-              expectedSeq={q.seq}
-              danger
-              onDone={reload}
-            />
-          </li>
-        ))}
-      </ul>
-    </Section>
-  );
-}
-
-function Deferrals() {
-  const { data } = useLive<DeferralList>('/v1/deferrals?limit=100', {
-    concerns: ({ kind }) => kind === 'transition',
-  });
-  if (data === null || data.deferrals.length === 0) return null;
-  return (
-    <Section title="Waiting for a reboot">
-      <ul class="lines">
-        {data.deferrals.map((d) => (
-          <li key={`${d.hostname} ${d.rolloutId}`}>
-            <a href={links.host(d.hostname)}>{d.hostname}</a> {d.component}{' '}
-            {d.deferredAt === undefined ? null : <When at={d.deferredAt} />}
-          </li>
-        ))}
-      </ul>
-    </Section>
   );
 }

@@ -1,0 +1,151 @@
+/** The operator's page where lists and names are long: nothing is cut in silence, and nobody clears what they did not mean. */
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
+import { makeScratchDir } from '../support/scratch.ts';
+import { CHROMIUM, seriousFindings, startBrowser } from './support/browser.ts';
+import { oneWave } from './support/one-wave.ts';
+import { startReplicas, type Replicas } from './support/replicas.ts';
+
+const REF = 'feedface'.padEnd(40, '0');
+/** As long as a name may be, and nowhere to break it. */
+const LONG = 'h'.repeat(253);
+const AT = '2026-05-16T01:27:01.000Z';
+
+const deferralOf = (n: number) => ({
+  ...{ hostname: `n${String(n).padStart(5, '0')}`, rolloutId: `stable@${REF}`, channel: 'stable' },
+  ...{ targetClosureHash: 'c', component: 'kernel', deferredAt: AT },
+});
+const quarantineOf = (n: number) => ({
+  ...{ channel: 'stable', closure: `${String(n).padStart(5, '0')}-${'x'.repeat(60)}`, seq: n + 1 },
+  ...{ hostname: 'a1', rolloutId: `stable@${REF}`, at: AT },
+});
+
+describe.skipIf(CHROMIUM === null)('the page and what is long', () => {
+  let replicas: Replicas;
+  let browser: Browser;
+  let page: Page;
+
+  beforeAll(async () => {
+    const dir = makeScratchDir('page-lists');
+    const { key, trustFile } = developmentTrust(dir);
+    const release = releaseOf(dir, oneWave(['a1', LONG], REF, 3_600), key);
+    await release.sign(Date.now());
+    replicas = await startReplicas({ source: release.source, trustFile });
+    browser = await startBrowser();
+    page = await browser.newPage();
+    await page.goto(replicas.url);
+    await page.getByLabel('Operator token').fill('operator:ada');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('Live', { exact: true }).waitFor();
+    await page
+      .getByText(`stable@${REF.slice(0, 8)}`)
+      .first()
+      .waitFor();
+  }, 120_000);
+
+  beforeEach(() => page.unrouteAll({ behavior: 'wait' }));
+
+  afterAll(async () => {
+    await browser.close();
+    await replicas.stop();
+  }, 60_000);
+
+  /** The list `name` as if it had `rows`, page by page as the server gives it. */
+  const pretend = (name: string, rows: readonly object[]) =>
+    page.route(`**/v1/${name}?*`, async (route) => {
+      const query = new URL(route.request().url()).searchParams;
+      const from = Number(query.get('cursor') ?? 0);
+      const to = from + Math.min(Number(query.get('limit')), 1_000);
+      const more = to <= rows.length ? { nextCursor: String(to) } : {};
+      await route.fulfill({ json: { [name]: rows.slice(from, to), ...more } });
+    });
+
+  const overview = async (): Promise<void> => {
+    await page.goto(`${replicas.url}/#/`);
+    await page.reload();
+    await page.getByRole('heading', { name: 'Fleet' }).waitFor();
+  };
+
+  it('says that a list goes on, and shows the rest of it', async () => {
+    await pretend(
+      'deferrals',
+      Array.from({ length: 2_500 }, (_, n) => deferralOf(n)),
+    );
+    await overview();
+    const section = page.getByRole('region', { name: 'Waiting for a reboot' });
+    await section.getByText('The first 100 are shown.').waitFor();
+    expect(await section.getByRole('listitem').count()).toBe(100);
+    const more = section.getByRole('button', { name: 'Show more hosts' });
+    await more.click();
+    await section.getByText('The first 1,100 are shown.').waitFor();
+    expect(await section.getByRole('listitem').count()).toBe(1_100);
+    await more.click();
+    await section.getByText('The first 2,100 are shown.').waitFor();
+    await more.click();
+    await section.getByText('n02499').waitFor();
+    expect(await section.getByRole('listitem').count()).toBe(2_500);
+    expect(await section.getByText('are shown').count()).toBe(0);
+  });
+
+  it('does not say so of a list that just fills what is shown', async () => {
+    await pretend(
+      'quarantines',
+      Array.from({ length: 100 }, (_, n) => quarantineOf(n)),
+    );
+    await overview();
+    const section = page.getByRole('region', { name: 'Quarantined closures' });
+    await section.getByRole('listitem').nth(99).waitFor();
+    expect(await section.getByText('are shown').count()).toBe(0);
+  });
+
+  it('says that a list cannot be read, instead of showing none', async () => {
+    const problem = {
+      code: 'unavailable',
+      title: 'x',
+      detail: 'the database is away',
+      status: 503,
+    };
+    const json = { status: 503, contentType: 'application/problem+json', json: problem };
+    for (const name of ['deferrals', 'quarantines'])
+      await page.route(`**/v1/${name}?*`, (route) => route.fulfill(json));
+    await overview();
+    for (const name of ['Waiting for a reboot', 'Quarantined closures'])
+      await page.getByRole('region', { name }).getByRole('alert').waitFor();
+  });
+
+  it('says which closure is cleared on which channel, on the button and before it is confirmed', async () => {
+    await pretend('quarantines', [quarantineOf(1), quarantineOf(2)]);
+    await overview();
+    const section = page.getByRole('region', { name: 'Quarantined closures' });
+    await section.getByRole('listitem').nth(1).waitFor();
+    await section.getByRole('button', { name: /^Clear 00002-x.* on stable$/ }).click();
+    const dialog = page.getByRole('dialog', { name: /^Clear 00002-x.* on stable$/ });
+    // In full: what begins and ends alike may differ in its middle.
+    await dialog.getByText(quarantineOf(2).closure).waitFor();
+    expect(
+      await section.getByRole('button', { name: /00001-x/, includeHidden: true }).count(),
+    ).toBe(1);
+    expect(await seriousFindings(page)).toEqual([]);
+    await dialog.getByRole('button', { name: 'Close' }).click();
+  });
+
+  it('has room for the longest host name on a phone, in its dialogs too', async () => {
+    await page.setViewportSize({ width: 390, height: 900 });
+    await page.goto(`${replicas.url}/#/hosts/${LONG}`);
+    const hold = page.getByRole('button', { name: `Hold ${LONG}` });
+    await hold.waitFor();
+    const width = () => page.evaluate<number>('document.documentElement.scrollWidth');
+    expect(await width()).toBe(390);
+    await hold.click();
+    const dialog = page.getByRole('dialog');
+    const { x = -1, width: wide = 0 } = (await dialog.boundingBox()) ?? {};
+    expect([x >= 0, x + wide <= 390]).toEqual([true, true]);
+    expect(
+      await page.evaluate(
+        "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('dialog'))",
+      ),
+    ).toBe(0);
+    expect(await width()).toBe(390);
+  });
+});
