@@ -39,11 +39,41 @@ ConfigMap includes it, since every release has one.
 {{- if le (float64 (.stopDeadlineSeconds | default 25)) (float64 (dig "drainDelaySeconds" 5 .)) }}
 - settings.stopDeadlineSeconds must be longer than settings.drainDelaySeconds
 {{- end }}
+{{- /* Numbers are the defaults of src/config/schema.ts; test/chart asks the process whether it agrees. */}}
+{{- if gt (int64 (dig "batchRows" 1000 .)) (int64 (dig "batcherMaxRows" 10000 .)) }}
+- settings.batchRows must not exceed settings.batcherMaxRows
+{{- end }}
+{{- if gt (int64 (dig "batcherMaxRows" 10000 .)) (int64 (dig "queueMaxRows" 200000 .)) }}
+- settings.batcherMaxRows must not exceed settings.queueMaxRows
+{{- end }}
+{{- if ge (int64 (dig "maxParkedPolls" 20000 .)) (int64 (dig "maxConnections" 25000 .)) }}
+- settings.maxConnections must exceed settings.maxParkedPolls
+{{- end }}
+{{- $absent := mulf 3 (float64 (dig "heartbeatSeconds" 60 .)) }}
+{{- range $grace, $minutes := dict "offlineGraceMinutes" 15 "deliveredGraceMinutes" 30 }}
+{{- if lt (mulf 60 (float64 (dig $grace $minutes $.Values.settings))) $absent }}
+- settings.{{ $grace }} must be at least three of settings.heartbeatSeconds
+{{- end }}
+{{- end }}
+{{- if le (mulf 1000 (float64 (dig "queueMaxAgeSeconds" 120 .))) (float64 (dig "verdictWaitMs" 2000 .)) }}
+- settings.queueMaxAgeSeconds must be longer than settings.verdictWaitMs
+{{- end }}
+{{- if .devIdentity }}
+- "settings.devIdentity believes any caller and works on loopback only, where no pod is asked; for a trial: settings.strict=false"
+{{- end }}
+{{- if and .closureSource (not (regexMatch "^https?://." .closureSource)) }}
+- "settings.closureSource must be an http(s) URL, such as https://cache.example.net"
+{{- end }}
 {{- if and .caCertFile (eq (empty .caKeyFile) (empty .caSignCommand)) }}
 - "settings.caCertFile needs what signs for it: one of settings.caSignCommand and settings.caKeyFile"
 {{- end }}
 {{- if and (not .caCertFile) (or .caKeyFile .caSignCommand) }}
 - "settings.caKeyFile and settings.caSignCommand sign for settings.caCertFile: set it as well"
+{{- end }}
+{{- end }}
+{{- range $authority := list "clientCa" "operatorCa" }}
+{{- if and (index $.Values $authority).existingConfigMap (not $.Values.tls.existingSecret) }}
+- "{{ $authority }}.existingConfigMap needs tls.existingSecret: clients present their certificates in TLS"
 {{- end }}
 {{- end }}
 {{- if and .Values.networkPolicy.enabled (hasPrefix "http" .Values.source.url) }}
