@@ -80,6 +80,7 @@ const MEANING_SETTINGS = {
   timezone: 'UTC',
   datestyle: 'ISO',
   bytea_output: 'hex',
+  array_nulls: 'on',
   extra_float_digits: '1',
   standard_conforming_strings: 'on',
   default_transaction_isolation: 'read committed',

@@ -7,6 +7,7 @@ import { createTestDatabase } from '../support/database.ts';
 const ODD = {
   jit: ['on', 'off'],
   bytea_output: ['escape', 'hex'],
+  array_nulls: ['off', 'on'],
   extra_float_digits: ['-15', '1'],
   standard_conforming_strings: ['off', 'on'],
   default_transaction_isolation: ['serializable', 'read committed'],
