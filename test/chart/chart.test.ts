@@ -3,9 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { envName, loadConfig } from '../../src/config.ts';
 import { ConfigSchema } from '../../src/config/schema.ts';
-import { at, CHART, helm, HELM, one, render, type Rendered } from './support/helm.ts';
+import { at, CHART, helm, HELM, one, refusal, render, type Rendered } from './support/helm.ts';
 import { schemaCheck } from './support/schemas.ts';
 
 const VALUES = readdirSync(path.join(CHART, 'ci')).map((file) => file.replace('-values.yaml', ''));
@@ -22,15 +21,6 @@ const CUSTOM_FIELDS: ReadonlyMap<string, readonly [string, string]> = new Map([
 
 function workloads(objects: readonly Rendered[]): Rendered[] {
   return objects.filter(({ kind }) => kind === 'Deployment' || kind === 'Job');
-}
-
-function refusal(...sets: readonly string[]): string {
-  try {
-    render('default', ...sets);
-    return 'rendered';
-  } catch (error) {
-    return String((error as { stderr?: unknown }).stderr);
-  }
 }
 
 describe.skipIf(HELM === null)('chart', () => {
@@ -345,50 +335,6 @@ describe.skipIf(HELM === null)('chart', () => {
     ['ingress.enabled=true', 'ingress.host is required'],
   ])('refuses --set %s', (set, reason) => {
     expect(refusal(set)).toContain(reason);
-  });
-
-  /** What `muster serve` would say of these settings, if anything; with what every pod has. */
-  const served = (settings: Readonly<Record<string, unknown>>): boolean => {
-    const env = Object.entries({
-      ...settings,
-      listenHost: '0.0.0.0',
-      databaseUrl: 'postgres://d/d',
-    });
-    const given = env.map(([name, value]) => [envName(name), String(value)] as const);
-    return loadConfig(['--roles', 'api', '--strict', 'false'], Object.fromEntries(given)).ok;
-  };
-
-  // Each with the nearest that will do.
-  it.each([
-    [{ batchRows: 10_001 }, { batchRows: 10_000 }],
-    [{ batcherMaxRows: 999 }, { batcherMaxRows: 1_000 }],
-    [{ queueMaxRows: 9_999 }, { queueMaxRows: 10_000 }],
-    [{ batcherMaxRows: 200_001 }, { batcherMaxRows: 200_000 }],
-    [{ maxParkedPolls: 25_000 }, { maxParkedPolls: 24_999 }],
-    [{ maxConnections: 20_000 }, { maxConnections: 20_001 }],
-    [{ heartbeatSeconds: 301 }, { heartbeatSeconds: 300 }],
-    [{ offlineGraceMinutes: 2.99 }, { offlineGraceMinutes: 3 }],
-    [{ deliveredGraceMinutes: 2.99 }, { deliveredGraceMinutes: 3 }],
-    [{ queueMaxAgeSeconds: 2 }, { queueMaxAgeSeconds: 2.1 }],
-    [
-      { verdictWaitMs: 1_000, queueMaxAgeSeconds: 1 },
-      { verdictWaitMs: 0, queueMaxAgeSeconds: 1 },
-    ],
-    [{ stopDeadlineSeconds: 5 }, { stopDeadlineSeconds: 5.1 }],
-    [{ devIdentity: true }, { devIdentity: false }],
-    [{ closureSource: 'cache:5000' }, { closureSource: 'https://cache:443' }],
-  ])('refuses settings that no process would start with: %j', (wrong, fine) => {
-    const said = (settings: object): string => refusal(`settings=${JSON.stringify(settings)}`);
-    expect([served(wrong), said(wrong)]).toEqual([
-      false,
-      expect.stringContaining(`settings.${Object.keys(wrong)[0] ?? ''}`),
-    ]);
-    expect([served(fine), said(fine)]).toEqual([true, 'rendered']);
-  });
-
-  it('refuses to ask for certificates where nothing speaks TLS', () => {
-    const trial = ['settings={"strict":false}', 'tls.existingSecret=""'];
-    expect(refusal(...trial)).toContain('clientCa.existingConfigMap needs tls.existingSecret');
   });
 
   it('says all at once what strict mode lacks, unless it is switched off', () => {

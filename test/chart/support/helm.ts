@@ -93,3 +93,13 @@ export function at(object: unknown, dotted: string): unknown {
       object,
     );
 }
+
+/** What helm says of these values, each as for --set-json. */
+export function refusal(...sets: readonly string[]): string {
+  try {
+    render('default', ...sets);
+    return 'rendered';
+  } catch (error) {
+    return String((error as { stderr?: unknown }).stderr);
+  }
+}
