@@ -102,7 +102,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ['3F000', 'the schema is not there; run "muster migrate"'],
   ['3D000', 'create the database, or correct its name in MUSTER_DATABASE_URL'],
   ['28', 'check user and password in MUSTER_DATABASE_URL, and pg_hba.conf'],
-  ['42501', 'the role of MUSTER_DATABASE_URL lacks a right; grant it'],
+  ['42501', 'the login lacks a right; ask with a login whose role has it (docs/database-roles.md)'],
   ['55P03', 'another session holds the table; "muster doctor" lists transactions that stay open'],
   ['53300', 'PostgreSQL has no connection left; raise max_connections or run fewer processes'],
   ['ECONNREFUSED', 'nothing listens there; start PostgreSQL, or correct MUSTER_DATABASE_URL'],

@@ -3,6 +3,7 @@ import { restored } from '../../src/cli/restored.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { fence, takeEpoch } from '../../src/leader/election.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { createRoleDatabase } from '../support/roles.ts';
 import { run } from './support.ts';
 
 const CANDIDATE = { holder: 'replica-1', address: '', version: 'test' };
@@ -33,4 +34,15 @@ it('says what is wrong with a database that is not one of ours', async () => {
   const outcome = await run(restored, '--database-url', url, '--schema', 'fresh');
   expect(outcome.code).toBe(1);
   expect(outcome.stderr).toMatch(/^muster restored: .*muster migrate/);
+});
+
+it('tells the login of an API to be another, never to be given more', async () => {
+  const database = await createRoleDatabase();
+  const asked = await run(restored, '--database-url', database.as('api'));
+  expect([asked.code, asked.stderr]).toEqual([
+    1,
+    expect.stringMatching(/ask with a login whose role has it \(docs\/database-roles\.md\)/),
+  ]);
+  expect((await run(restored, '--database-url', database.as('leader'))).code).toBe(0);
+  await database.drop();
 });
