@@ -31,9 +31,7 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
         UNION ALL
         SELECT CASE r.state WHEN 'Deferred' THEN 'reboot-pending' ELSE 'unreachable-move' END, count(*)
           FROM newest JOIN host_rollout r USING (rollout_id) LEFT JOIN host h USING (hostname)
-          WHERE r.closed IS NULL AND (r.state = 'Deferred'
-            OR h.reachability = 'unreachable'
-              AND (r.state IN ('Activating', 'Soaking') OR ${isRollingBack(sql)})) GROUP BY 1
+          WHERE ${isHeldByItsRow(sql)} GROUP BY 1
         UNION ALL SELECT gate, count(*) FROM granted, unnest(gates) AS gate GROUP BY 1
         UNION ALL SELECT 'disruption-budget', count(*) FROM short_of_a_slot
       ) each WHERE name IS NOT NULL AND n > 0 GROUP BY 1 ORDER BY 1`,
@@ -49,6 +47,22 @@ export async function countRolloutBlockers(sql: Sql): Promise<Counts> {
         json_array_elements_text(o.blockers) AS key
       GROUP BY 1 ORDER BY 1`,
   );
+}
+
+/** Of `host_rollout r` and its `host h`: waits for a reboot, or is not heard on its way. */
+function isHeldByItsRow(sql: Sql) {
+  return sql`
+    (r.closed IS NULL AND (r.state = 'Deferred' OR coalesce(h.reachability = 'unreachable', false)
+      AND (r.state IN ('Activating', 'Soaking') OR ${isRollingBack(sql)})))`;
+}
+
+/** Of the same: something holds it, whatever it is. One that was granted is held until it acknowledges. */
+export function isHeld(sql: Sql) {
+  return sql`
+    (${isHeldByItsRow(sql)}
+      OR EXISTS (SELECT FROM host_blocker b WHERE b.rollout_id = r.rollout_id AND b.hostname = r.hostname)
+      OR r.closed IS NULL AND r.state = 'Pending' AND EXISTS (SELECT FROM dispatch d
+        WHERE d.rollout_id = r.rollout_id AND d.hostname = r.hostname))`;
 }
 
 /** Of `host_rollout r`, as the core's `isBusy` says of one that failed. */

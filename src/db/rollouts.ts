@@ -1,4 +1,5 @@
 /** Rollouts as operators list them. Walked by key, newest first. */
+import { isHeld } from './blocked.ts';
 import type { Sql } from './driver.ts';
 import { isListedAs } from './states.ts';
 
@@ -147,17 +148,17 @@ export async function listRolloutHosts(
   { above, limit, all, wave, state }: RolloutHostFilter,
 ): Promise<RolloutHostRow[]> {
   return sql<RolloutHostRow[]>`
-    SELECT hr.hostname, hr.channel, hr.wave, hr.state, hr.closed, hr.target_closure, o.channel_ref,
-      hr.dispatched_at, hr.soak_due_at,
-      CASE WHEN hr.state IN ('Converged', 'Failed', 'Reverted') THEN hr.state END AS terminal_state,
-      CASE hr.state WHEN 'Converged' THEN hr.converged_at WHEN 'Failed' THEN hr.failed_at
-        WHEN 'Reverted' THEN hr.reverted_at END AS terminal_at,
-      EXISTS (SELECT FROM host_blocker b
-        WHERE b.rollout_id = hr.rollout_id AND b.hostname = hr.hostname) AS blocked
-    FROM host_rollout hr JOIN rollout o ON o.rollout_id = hr.rollout_id
-    WHERE hr.rollout_id = ${rolloutId} AND (hr.wave, hr.hostname) > (${above[0]}, ${above[1]})
-      ${all ? sql`` : sql`AND hr.dispatched_at IS NOT NULL`}
-      ${wave === null ? sql`` : sql`AND hr.wave = ${wave}`}
-      ${state === null ? sql`` : sql`AND ${isListedAs(sql, 'hr', state)}`}
-    ORDER BY hr.wave, hr.hostname LIMIT ${limit}`;
+    SELECT r.hostname, r.channel, r.wave, r.state, r.closed, r.target_closure, o.channel_ref,
+      r.dispatched_at, r.soak_due_at,
+      CASE WHEN r.state IN ('Converged', 'Failed', 'Reverted') THEN r.state END AS terminal_state,
+      CASE r.state WHEN 'Converged' THEN r.converged_at WHEN 'Failed' THEN r.failed_at
+        WHEN 'Reverted' THEN r.reverted_at END AS terminal_at,
+      ${isHeld(sql)} AS blocked
+    FROM host_rollout r JOIN rollout o ON o.rollout_id = r.rollout_id
+    LEFT JOIN host h ON h.hostname = r.hostname
+    WHERE r.rollout_id = ${rolloutId} AND (r.wave, r.hostname) > (${above[0]}, ${above[1]})
+      ${all ? sql`` : sql`AND r.dispatched_at IS NOT NULL`}
+      ${wave === null ? sql`` : sql`AND r.wave = ${wave}`}
+      ${state === null ? sql`` : sql`AND ${isListedAs(sql, 'r', state)}`}
+    ORDER BY r.wave, r.hostname LIMIT ${limit}`;
 }

@@ -5,7 +5,7 @@ import type { Sql } from './driver.ts';
  * Of the `host_rollout` row called `of`: closed records apart, since nobody waits for them. The state stands in the
  * text: a plan for any state would be the one for a frequent state.
  */
-export function isListedAs(sql: Sql, of: 'm' | 'hr', state: string) {
+export function isListedAs(sql: Sql, of: 'm' | 'r', state: string) {
   const row = sql.unsafe(of);
   if (state === 'closed') return sql`${row}.closed IS NOT NULL`;
   return sql`${row}.state = ${word(sql, state)} AND ${row}.closed IS NULL`;

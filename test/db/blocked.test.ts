@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { countBlockers, countRolloutBlockers } from '../../src/db/blocked.ts';
+import { listRolloutHosts } from '../../src/db/rollouts.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { rebuildTables } from '../../src/eventlog/rebuild.ts';
 import { planPreview } from '../../src/reducer/preview.ts';
@@ -70,6 +71,20 @@ function rolloutByRollout(state: FleetState, rolloutId: string, now: Millis) {
   );
 }
 
+/** As `rollout show --hosts` and the page's grid have it, which is read page by page from the rows. */
+async function listedAsBlocked(rolloutId: string): Promise<string[]> {
+  const all = { above: [-1, ''], limit: 1_000, all: true, wave: null, state: null } as const;
+  const rows = await pool.run((sql) => listRolloutHosts(sql, rolloutId, all));
+  return rows.filter(({ blocked }) => blocked).map(({ hostname }) => hostname);
+}
+
+function heldIn(hosts: ReadonlyMap<string, readonly Why[]>, rolloutId: string): string[] {
+  return [...hosts].flatMap(([at, blockers]) => {
+    const [id, hostname = ''] = at.split(' ');
+    return id === rolloutId && blockers.length > 0 ? [hostname] : [];
+  });
+}
+
 function perGate(state: FleetState, hosts: ReadonlyMap<string, readonly Why[]>) {
   const newest = new Set([...state.channels.values()].map((row) => row.currentRolloutId));
   const counts: Record<string, number> = {};
@@ -107,6 +122,10 @@ describe('what holds hosts', () => {
           expect(rolloutByRollout(state, rolloutId, now)).toEqual(together(hosts, rolloutId));
         checkPlan(state, hosts, now);
         expect(await counted(state)).toEqual(perGate(state, hosts));
+        for (const rolloutId of state.live.keys())
+          expect((await listedAsBlocked(rolloutId)).sort()).toEqual(
+            heldIn(hosts, rolloutId).sort(),
+          );
       }),
       { numRuns: 40 },
     );

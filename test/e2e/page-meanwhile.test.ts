@@ -178,6 +178,16 @@ describe.skipIf(CHROMIUM === null)('the page while others act', () => {
     expect(await rows.locator('.seq').allTextContents()).toEqual(expect.arrayContaining(live));
   });
 
+  it('shows in the grid who is held by its dispatch alone, and no more once it moves', async () => {
+    await go(`rollouts/${encodeURIComponent(ID)}`);
+    await page.getByTitle('a1: Pending, held', { exact: true }).waitFor();
+    await page.getByTitle('a2: Activating', { exact: true }).waitFor();
+    const at = new Date().toISOString();
+    const event = { kind: 'ActivationDeferred', component: 'kernel', deferredAt: at, seq: 3 };
+    expect((await agent('events', { hostname: 'a2', rolloutId: ID, event })).status).toBe(204);
+    await page.getByTitle('a2: Deferred, held', { exact: true }).waitFor();
+  });
+
   it('shows a write-off in the grid and a hold in the list of hosts, as they come', async () => {
     await go(`rollouts/${encodeURIComponent(ID)}`);
     await page.getByTitle(/^a4: Pending/).waitFor();

@@ -39,6 +39,7 @@ export function useRolloutHosts(id: string): RolloutHostsRead {
     const unsubscribe = subscribe((event) => {
       if (event === null) void keeper.readAll();
       else if (event.rolloutId === id) keeper.take(event);
+      else if (event.kind === 'liveness') keeper.heard(event);
     });
     return () => {
       unsubscribe();
@@ -53,6 +54,8 @@ const NOTHING: RolloutHostsRead = { waves: [], cut: false, error: null, loading:
 interface Keeper {
   readAll(): Promise<void>;
   take(event: LogEvent): void;
+  /** Whether hosts are heard. */
+  heard(event: LogEvent): void;
   stop(): void;
 }
 
@@ -101,6 +104,9 @@ function keep(id: string, show: (read: RolloutHostsRead) => void): Keeper {
       if (apply(hosts, event)) draw();
       if (isUntold(event)) void readAll();
     },
+    heard: (event) => {
+      if (isAboutMoving(hosts, event)) void readAll();
+    },
     stop: () => {
       stop.abort();
       clearTimeout(timer);
@@ -127,8 +133,22 @@ async function pages(
 
 /** A row about so many hosts that the stream leaves their names out: whom it concerns only a new read tells. */
 function isUntold({ kind, omitted }: LogEvent): boolean {
-  return kind === 'gate_decision' && omitted?.['hosts'] !== undefined;
+  return (kind === 'gate_decision' || kind === 'plan_action') && omitted?.['hosts'] !== undefined;
 }
+
+/** Who falls silent on its way, or is heard again, may be held by that alone: what else holds it only a new read tells. */
+function isAboutMoving(
+  hosts: ReadonlyMap<string, Known>,
+  { host, payload, omitted }: LogEvent,
+): boolean {
+  if (omitted?.['hosts'] !== undefined) return true;
+  const { hosts: silent = [] } = (payload ?? {}) as { hosts?: readonly { hostname: string }[] };
+  const named = host === undefined ? silent.map(({ hostname }) => hostname) : [host];
+  return named.some((name) => ON_ITS_WAY.has(hosts.get(name)?.state ?? ''));
+}
+
+/** A host that failed may be on its way back. */
+const ON_ITS_WAY: ReadonlySet<string> = new Set(['Activating', 'Soaking', 'Failed']);
 
 /** What a row of the log changes of what is shown; false: nothing. */
 function apply(hosts: Map<string, Known>, { kind, host, payload }: LogEvent): boolean {
@@ -140,7 +160,7 @@ function apply(hosts: Map<string, Known>, { kind, host, payload }: LogEvent): bo
       hosts.set(known.name, {
         ...known,
         state: facts['to'],
-        blocked: known.blocked && !isUnblocking(facts),
+        blocked: isHeldAfter(known, facts),
         // A write-off is a transition to the state that it is in.
         closed: typeof facts['closed'] === 'string' ? facts['closed'] : known.closed,
       });
@@ -156,12 +176,39 @@ function apply(hosts: Map<string, Known>, { kind, host, payload }: LogEvent): bo
       return true;
     }
     case 'plan_action':
-      if (known === undefined) return false;
-      hosts.set(known.name, { ...known, blocked: known.blocked && !isUnblocking(facts) });
-      return true;
+      return applyPlan(hosts, known, facts);
     default:
       return false;
   }
+}
+
+/** Granted is held until it is acknowledged; what is taken back is held by what a row of its own says. */
+function applyPlan(
+  hosts: Map<string, Known>,
+  known: Known | undefined,
+  facts: Readonly<Record<string, unknown>>,
+): boolean {
+  if (facts['action'] === 'WithdrawDispatch' && Array.isArray(facts['hosts'])) {
+    for (const name of facts['hosts'] as string[]) {
+      const one = hosts.get(name);
+      if (one !== undefined) hosts.set(name, { ...one, blocked: false });
+    }
+    return true;
+  }
+  if (known === undefined) return false;
+  const granted = facts['action'] === 'QueueDispatch';
+  const blocked = granted || (known.blocked && !isUnblocking(facts));
+  hosts.set(known.name, { ...known, blocked });
+  return true;
+}
+
+/** Of a host that went from one state to another. A dispatch holds as long as it is Pending, a reboot while Deferred. */
+function isHeldAfter(known: Known, facts: Readonly<Record<string, unknown>>): boolean {
+  if (typeof facts['closed'] === 'string' || known.closed !== undefined) return false;
+  if (facts['to'] === 'Deferred') return true;
+  const moved = facts['to'] !== known.state;
+  if (moved && (known.state === 'Pending' || known.state === 'Deferred')) return false;
+  return known.blocked && !isUnblocking(facts);
 }
 
 /** What was noted of the host goes with this row; else a row of its own says so, and what stands stays. */
