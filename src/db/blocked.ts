@@ -15,8 +15,9 @@ import { toCounts, type Counted, type Counts } from './counts.ts';
  * holds nobody.
  */
 export async function countBlockers(sql: Sql): Promise<Counts> {
-  return toCounts(
-    await sql<Counted[]>`
+  const [, counted] = await sql.begin((one) => [
+    one`SET LOCAL enable_nestloop = off`,
+    one<Counted[]>`
       WITH newest AS MATERIALIZED (
         SELECT o.rollout_id, o.state, o.signed_at, c.pause
         FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id
@@ -35,7 +36,8 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
         UNION ALL SELECT gate, count(*) FROM granted, unnest(gates) AS gate GROUP BY 1
         UNION ALL SELECT 'disruption-budget', count(*) FROM short_of_a_slot
       ) each WHERE name IS NOT NULL AND n > 0 GROUP BY 1 ORDER BY 1`,
-  );
+  ]);
+  return toCounts(counted);
 }
 
 /** How many of the newest rollouts do not get on as a whole, by reason: `fleet-silent` and its like, which are of no host. */
@@ -97,8 +99,8 @@ function grantedRows(sql: Sql) {
  * what else was noted is gates, or else remarks on hosts that wait for no grant. In flight are those that move
  * (`planner/moving.ts`) or were granted, over all rollouts.
  *
- * No row counts are known here: of joins the server would make loops of 100,000 times 100,000. `(… IN (SELECT …)) IS
- * TRUE` is looked up in a hash table, which is made once.
+ * No row counts are known here: of joins the server would make loops of 100,000 times 100,000, did `countBlockers` not
+ * forbid them, and did it not find the hosts of budgets as rows of their own.
  */
 function budgetRows(sql: Sql) {
   return sql`
@@ -120,16 +122,18 @@ function budgetRows(sql: Sql) {
           END) AS most
       FROM rollout o, json_array_elements(o.plan->'budgets') AS b (of)
       WHERE o.rollout_id IN (SELECT rollout_id FROM waiting UNION SELECT rollout_id FROM flying)
+    ), budgeted AS MATERIALIZED (
+      SELECT b.rollout_id, b.key, h.hostname FROM budget b, json_array_elements_text(b.hosts) AS h (hostname)
     ), taken AS MATERIALIZED (
-      SELECT DISTINCT b.key, h.hostname FROM budget b, json_array_elements_text(b.hosts) AS h (hostname)
-      WHERE ((b.rollout_id, h.hostname) IN (SELECT rollout_id, hostname FROM flying)) IS TRUE
+      SELECT DISTINCT b.key, b.hostname FROM budgeted b JOIN flying USING (rollout_id, hostname)
     ), full_up AS MATERIALIZED (
-      SELECT b.rollout_id, b.key, b.hosts, b.most, coalesce(t.n, 0) AS n
+      SELECT b.rollout_id, b.key, coalesce(t.n, 0) > b.most AS exceeded
       FROM budget b LEFT JOIN (SELECT key, count(*) AS n FROM taken GROUP BY 1) t USING (key)
-      WHERE coalesce(t.n, 0) >= b.most AND b.rollout_id IN (SELECT rollout_id FROM waiting)
+      WHERE coalesce(t.n, 0) >= b.most
     ), short_of_a_slot AS (
-      SELECT DISTINCT b.rollout_id, h.hostname FROM full_up b, json_array_elements_text(b.hosts) AS h (hostname)
-      WHERE ((b.rollout_id, h.hostname) IN (SELECT rollout_id, hostname FROM waiting)) IS TRUE AND (b.n > b.most
-        OR ((b.key, h.hostname) IN (SELECT key, hostname FROM taken)) IS NOT TRUE)
+      SELECT DISTINCT b.rollout_id, b.hostname
+      FROM budgeted b JOIN waiting USING (rollout_id, hostname) JOIN full_up f USING (rollout_id, key)
+        LEFT JOIN taken t ON t.key = b.key AND t.hostname = b.hostname
+      WHERE f.exceeded OR t.key IS NULL
     )`;
 }
