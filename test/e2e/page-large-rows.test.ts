@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
 import type { RolloutHosts } from '../../src/wire/operator.ts';
 import { makeScratchDir } from '../support/scratch.ts';
-import { CHROMIUM, startBrowser } from './support/browser.ts';
+import { CHROMIUM, signedIn, startBrowser } from './support/browser.ts';
 import { oneWave } from './support/one-wave.ts';
 import { startReplicas, type Replicas } from './support/replicas.ts';
 
@@ -28,11 +28,7 @@ describe.skipIf(CHROMIUM === null)('the page and rows of many hosts', () => {
     await release.sign(Date.now());
     replicas = await startReplicas({ source: release.source, trustFile });
     browser = await startBrowser();
-    page = await browser.newPage();
-    await page.goto(replicas.url);
-    await page.getByLabel('Operator token').fill('operator:ada');
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByText('Live', { exact: true }).waitFor();
+    page = await signedIn(browser, replicas.url);
   }, 120_000);
 
   afterAll(async () => {

@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
 import { makeScratchDir } from '../support/scratch.ts';
-import { CHROMIUM, seriousFindings, startBrowser } from './support/browser.ts';
+import { CHROMIUM, seriousFindings, signedIn, startBrowser } from './support/browser.ts';
 import { oneWave } from './support/one-wave.ts';
 import { startReplicas, type Replicas } from './support/replicas.ts';
 
@@ -33,11 +33,7 @@ describe.skipIf(CHROMIUM === null)('the page and what is long', () => {
     await release.sign(Date.now());
     replicas = await startReplicas({ source: release.source, trustFile });
     browser = await startBrowser();
-    page = await browser.newPage();
-    await page.goto(replicas.url);
-    await page.getByLabel('Operator token').fill('operator:ada');
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByText('Live', { exact: true }).waitFor();
+    page = await signedIn(browser, replicas.url);
     await page
       .getByText(`stable@${REF.slice(0, 8)}`)
       .first()
