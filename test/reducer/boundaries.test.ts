@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import type { ManifestContent } from '../../src/reducer/content.ts';
 import { limitOf } from '../../src/reducer/planner/limit.ts';
 import { selectorKey } from '../../src/reducer/planner/pin.ts';
+import { replayFrom } from '../../src/reducer/read/heartbeat.ts';
 import { reduce } from '../../src/reducer/reduce.ts';
 import { emptyState } from '../../src/reducer/state/state.ts';
 import type { RecordRow } from '../../src/reducer/state/rows.ts';
@@ -253,3 +254,44 @@ it('who is found unchanged converged at that instant, on its target', () => {
     ...{ convergedAt: timeOf(script.now), currentClosure: 'c1' },
   });
 });
+
+describe('a Converged that was refused for what the host had reported', () => {
+  const refused = (): Script =>
+    played(
+      'channel a',
+      'wave a soak=0 h1',
+      'heartbeat h1 c0',
+      'declare 1',
+      'event h1 ack',
+      'event h1 completed',
+      'heartbeat h1 c7',
+      'event h1 converged',
+    );
+  const stated = { 'a@1': 3 };
+
+  it('is asked for again once the host reports its target, and not before', () => {
+    const script = refused();
+    expect(recordOf(script, 'h1').highestRefusedSeq).toBe(3);
+    expect(askedFrom(script, stated)).toBe(null);
+    script.run('heartbeat h1 c1');
+    expect(askedFrom(script, stated)).toBe(2);
+    script.run('event h1 converged');
+    expect(recordOf(script, 'h1').state).toBe('Converged');
+    expect(askedFrom(script, stated)).toBe(null);
+  });
+
+  it('stays refused where the host said something else since', () => {
+    const script = refused();
+    script.run('event h1 completed seq=4');
+    script.run('heartbeat h1 c1');
+    expect(recordOf(script, 'h1').highestRefusedSeq).toBe(4);
+  });
+});
+
+/** From which seq h1's next heartbeat would make its agent post again. */
+function askedFrom(script: Script, lastEventSeqByRollout: Record<string, number>): number | null {
+  const record = { ...recordOf(script, 'h1'), rolloutState: 'Active' as const, newest: true };
+  const host = { reachability: 'reachable' as const, reportedClosure: null, records: [record] };
+  const currentClosure = record.currentClosure;
+  return replayFrom(host, { rolloutId: 'a@1', currentClosure, lastEventSeqByRollout }, []).from;
+}

@@ -13,6 +13,7 @@ import type { HostRow, RecordRow } from '../state/rows.ts';
 import type { RolloutState } from '../state/state.ts';
 import { addMinutes, millisOf, UNDER_WAY_MS, type Time } from '../time.ts';
 import { clearedFailures } from './probe-failures.ts';
+import { withdrawnRefusal } from './refusals.ts';
 
 /** A host shows its target before its switch has succeeded: one heartbeat proves nothing. */
 const SIGHTINGS_NEEDED = 2;
@@ -157,7 +158,9 @@ function sight(
 }
 
 function noteContradiction(pass: Pass, record: RecordRow, contradictedBy: string | null): void {
-  if (record.contradictedBy !== contradictedBy) setRecord(pass, record, { contradictedBy });
+  if (record.contradictedBy === contradictedBy) return;
+  const isOver = contradictedBy === null;
+  setRecord(pass, record, { contradictedBy, ...(isOver ? withdrawnRefusal(record) : {}) });
 }
 
 function setRecord(pass: Pass, record: RecordRow, set: RecordSet): void {

@@ -4,7 +4,7 @@
  */
 import type { RefusalCode, Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
-import type { Change } from '../state/change.ts';
+import type { Change, RecordSet } from '../state/change.ts';
 import type { RecordRow } from '../state/rows.ts';
 
 interface Refused {
@@ -45,6 +45,17 @@ export function noteRefusal(record: RecordRow, refused: Refused): Change {
   const lastRefusal = [...known(record), keyOf(refused)].slice(-REMEMBERED).join(' ');
   const highestRefusedSeq = Math.max(record.highestRefusedSeq, refused.seq);
   return { t: 'record', rolloutId, hostname, set: { lastRefusal, highestRefusedSeq } };
+}
+
+/**
+ * The host no longer reports what its Converged was refused for. Whoever was told "refused" does not say it again by
+ * himself: to count it as never judged makes the host's next heartbeat ask for it.
+ */
+export function withdrawnRefusal(record: RecordRow): RecordSet {
+  const { highestRefusedSeq: seq, lastEventSeq } = record;
+  const refusal = { seq, kind: 'Converged', code: 'invariant-violated' };
+  if (seq <= lastEventSeq || isNews(record, refusal)) return {};
+  return { highestRefusedSeq: lastEventSeq };
 }
 
 function known(record: RecordRow): string[] {
