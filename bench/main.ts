@@ -11,6 +11,8 @@ import { benchReads } from './reads.ts';
 import { benchStreams } from './streams.ts';
 import { readOptions, type BenchOptions } from './options.ts';
 
+const ALL = 'api,leader,workers';
+
 const BENCHES: ReadonlyMap<string, (options: BenchOptions) => void | Promise<void>> = new Map([
   ['core', ({ json }) => benchCore(json)],
   ['e2e', (options) => benchE2e(options)],
@@ -22,6 +24,7 @@ const BENCHES: ReadonlyMap<string, (options: BenchOptions) => void | Promise<voi
   ['streams', benchStreams],
   ['abuse', benchAbuse],
   ['e2e-split', (options) => benchE2e(options, ['api', 'leader,workers'])],
+  ['e2e-replicas', (options) => benchE2e(options, [ALL, ALL])],
 ]);
 
 const USAGE =
