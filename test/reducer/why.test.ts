@@ -90,7 +90,7 @@ describe('a host that waits for a reboot', () => {
     expect(others).toEqual([]);
     expect(why).toMatchObject({ gate: 'reboot-pending', since, hosts: ['a1'], total: 1 });
     expect(why?.because).toMatch(/takes effect with a reboot/);
-    expect(why?.releasedBy).toMatch(/^a reboot of the host/);
+    expect(why?.releasedBy).toMatch(/^the host reboots;/);
     expect(why?.behind[0]?.doing).toBe(`staged, waits for a reboot since ${String(since)}`);
     for (const line of ['event a2 ack', 'event a2 deferred']) script.run(line);
     expect(ofRollout(script, 'reboot-pending')).toMatchObject({
@@ -240,7 +240,7 @@ describe('a host that falls silent on its way', () => {
     const [why, ...others] = blockers(script, 'a1');
     expect(others).toEqual([]);
     expect(why).toMatchObject({ gate: 'unreachable-move', since, hosts: ['a1'] });
-    expect(why?.releasedBy).toBe('its next heartbeat, or a write-off');
+    expect(why?.releasedBy).toBe('its agent is heard again, or an operator writes it off');
     expect(ofRollout(script, 'unreachable-move')).toMatchObject({ count: 1, held: ['a1'] });
     const [wave] = blockers(script, 'a2').filter(({ gate }) => gate === 'wave-promotion');
     expect(wave?.behind[0]?.doing).toMatch(
@@ -274,7 +274,7 @@ describe('a host that falls silent on its way', () => {
     expect(budget()?.behind[0]?.doing).toMatch(new RegExp(`${back} in a@1$`));
     expect(blockers(script, 'a1').find(({ gate }) => gate === 'host-busy')).toMatchObject({
       because: 'it is moving in a@1 (rolling back)',
-      releasedBy: expect.stringMatching(/write-off$/) as string,
+      releasedBy: expect.stringMatching(/writes it off$/) as string,
     });
     script.run('operator write-off a1');
     expect(budget()?.behind[0]?.hostname).not.toBe('a1');

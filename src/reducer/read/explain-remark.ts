@@ -106,31 +106,31 @@ function remarkOn(rollout: RolloutState, record: RecordRow, key: string): Said |
     case 'stuck-move':
       return {
         because: `it is heard, but its agent has said nothing of this move since ${record.lastAcceptedAt ?? 'its dispatch'}`,
-        releasedBy: 'the next event of this move, or a write-off',
+        releasedBy: 'its agent reports the next event of this move, or an operator writes it off',
         hosts,
       };
     case UNREACHABLE_MOVE:
       return {
         because: `its agent fell silent while it ${isRollingBack(record) ? 'rolled back; it keeps its slot in its budgets' : `was ${record.state}; the rollout waits for it`}, and nobody knows what it runs`,
-        releasedBy: 'its next heartbeat, or a write-off',
+        releasedBy: 'its agent is heard again, or an operator writes it off',
         hosts,
       };
     case REBOOT_PENDING:
       return {
         because: 'its release is staged, and takes effect with a reboot',
-        releasedBy: 'a reboot of the host; a new commit, or a write-off, goes on without it',
+        releasedBy: 'the host reboots; a new commit, or a write-off, goes on without it',
         hosts,
       };
     case 'probe-silent':
       return {
         because: `never reported: ${silentProbes(record)}`,
-        releasedBy: 'their results',
+        releasedBy: 'their results come in',
         hosts,
       };
     case 'dispatch-refused':
       return {
         because: `dispatched at ${rollout.dispatches.get(record.hostname)?.enqueuedAt ?? 'an unknown time'}, offered and heard since, but not acknowledged`,
-        releasedBy: 'its acknowledgement; `hold` and then `withdraw` give its slot to others',
+        releasedBy: 'its agent acknowledges it; `hold` and then `withdraw` give its slot to others',
         hosts,
       };
     default:

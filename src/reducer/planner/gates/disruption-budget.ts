@@ -25,14 +25,18 @@ export const disruptionBudget: Gate = {
     const index = Number(subject);
     const budget = rollout.row.plan.budgets[index];
     if (budget === undefined)
-      return { because: 'no such budget', releasedBy: 'nothing', hosts: [] };
+      return {
+        because: 'no such budget',
+        releasedBy: 'a new commit opens the next rollout',
+        hosts: [],
+      };
     const inFlight = [...budgetState(state, rollout, index).inFlight.keys()];
     const limit = limitOf(budget);
     return {
       because: `${String(inFlight.length)} of ${String(limit ?? 'any')} in flight under ${selectorInBrief(budget.selector)}`,
       releasedBy:
         limit === 0
-          ? 'a commit that lets this budget have a host in flight at all'
+          ? 'a commit lets this budget have a host in flight at all'
           : `one of these hosts converges, ends its rollback, fails for good or is closed${silent(state, inFlight)}`,
       hosts: inFlight,
     };

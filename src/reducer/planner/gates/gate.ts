@@ -20,7 +20,7 @@ export interface Explanation {
   readonly gate: GateName;
   /** A sentence with the numbers. */
   readonly because: string;
-  /** What would release it. */
+  /** What would release it: a clause, after "released when". */
   readonly releasedBy: string;
   /** The hosts behind it by name, at most `EXPLAIN_HOSTS` of them. */
   readonly hosts: readonly string[];

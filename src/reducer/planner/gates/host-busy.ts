@@ -8,7 +8,7 @@ export const hostBusy: Gate = {
   keys: (held) => (busyIn(held).length === 0 ? OPEN : ['host-busy']),
   explain: (held) => ({
     because: `it is moving in ${busyIn(held).join(', ') || 'no other rollout'}`,
-    releasedBy: 'the end of that move, an acknowledgement of this rollout, or a write-off',
+    releasedBy: 'that move ends, its agent acknowledges this rollout, or an operator writes it off',
     hosts: [held.record.hostname],
   }),
 };

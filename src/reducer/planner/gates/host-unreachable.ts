@@ -10,7 +10,7 @@ export const hostUnreachable: Gate = {
       host?.row.reachabilityAt == null
         ? 'its agent was never heard'
         : `unreachable since ${host.row.reachabilityAt}`,
-    releasedBy: 'a heartbeat of its agent',
+    releasedBy: 'its agent is heard',
     hosts: [record.hostname],
   }),
 };

@@ -13,8 +13,8 @@ export const hostUnstaged: Gate = {
         ? `channel ${channel} declares waves and ${hostname} is in none of them`
         : `the manifest names ${hostname}, and the fleet declares no such host`,
       releasedBy: isDeclared
-        ? "a commit that puts the host into a wave (its tags, or the wave's selector)"
-        : 'a commit whose fleet declares the host',
+        ? "a commit puts the host into a wave (its tags, or the wave's selector)"
+        : 'a commit declares the host',
       hosts: [hostname],
     };
   },

@@ -17,7 +17,7 @@ export const manifestStale: Gate = {
     if (held.state.content?.channels.has(channel) === false)
       return {
         because: `signed at ${signedAt}; the fleet no longer declares channel ${channel}, so nothing says for how long it is good`,
-        releasedBy: 'a commit that declares the channel again, or an operator cancels the rollout',
+        releasedBy: 'a commit declares the channel again, or an operator cancels the rollout',
         hosts: [],
       };
     return {

@@ -13,7 +13,7 @@ export const quarantine: Gate = {
         found === undefined
           ? 'its target is not quarantined'
           : `${found.closure} was rolled back on ${found.hostname} at ${found.at} in ${found.rolloutId}`,
-      releasedBy: 'a commit with another closure, or an operator clears the quarantine',
+      releasedBy: 'a commit brings another closure, or an operator clears the quarantine',
       hosts: found === undefined ? [] : [found.hostname],
     };
   },
