@@ -1,5 +1,6 @@
 /** Lists longer than a page of the API: whole when they are asked for whole, and never cut without a word. */
 import { afterEach, describe, expect, it } from 'vitest';
+import { idCell, painter, table } from '../../src/cli/operate/show.ts';
 import { runNoun } from '../../src/cli/operate/operate.ts';
 import { fakeServer, type FakeServer } from './fake-server.ts';
 import { run, type Outcome } from './support.ts';
@@ -97,6 +98,7 @@ const seqsIn = ({ stdout }: Outcome): number[] =>
   stdout
     .split('\n')
     .flatMap((line) => (line === '' ? [] : [(JSON.parse(line) as { seq: number }).seq]));
+const ROLLOUT = `stable@${'a1'.repeat(20)}`;
 const upTo = (from: number, to: number, step = 1): number[] =>
   Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, i) => from + i * step);
 
@@ -157,12 +159,32 @@ describe('rows of the log', () => {
 
   it('of a trace are one JSON array, however many', async () => {
     const server = await logOf(1_000);
-    const { stdout, stderr } = await muster(server, 'rollout trace stable@a1 --limit 3000 --json');
+    const { stdout, stderr } = await muster(server, `rollout trace ${ROLLOUT} --limit 3000 --json`);
     const rows = JSON.parse(stdout) as { readonly seq: number }[];
     expect(rows.map(({ seq }) => seq)).toEqual(upTo(2_001, 5_000));
     expect(stderr).toContain('nextCursor');
-    expect((await muster(server, 'rollout trace stable@a1')).stderr).toMatch(
+    expect((await muster(server, `rollout trace ${ROLLOUT}`)).stderr).toMatch(
       /^muster: there are earlier rows: .* --cursor 0b0f\S+:4801\n$/,
     );
+  });
+});
+
+describe('a table', () => {
+  const room = (columns: number | null) => ({ paint: painter(false), columns });
+  const id = `${'big'.repeat(20)}@${'a1'.repeat(20)}`;
+  const row = ['Active', idCell(id)];
+
+  it('shortens the id that has no room, and cuts none', () => {
+    expect(table(['STATE', 'ID'], [row], room(null))).toContain(id);
+    expect(table(['STATE', 'ID'], [row], room(120))).toContain(id);
+    for (const columns of [80, 20]) {
+      const [, line = ''] = table(['STATE', 'ID'], [row], room(columns)).split('\n');
+      expect(line).toBe(`Active  ${'big'.repeat(20)}@a1a1a1a1a1a1`);
+    }
+  });
+
+  it('cuts what names nothing', () => {
+    const text = table(['STATE', 'WHY'], [['Active', 'x'.repeat(90)]], room(40));
+    expect(text.split('\n')[1]).toBe(`Active  ${'x'.repeat(31)}…`);
   });
 });

@@ -92,6 +92,15 @@ describe('a command', () => {
     expect((await muster('rollout --help')).code).toBe(0);
   });
 
+  it('takes the beginning of a ref, where it is of one rollout only', async () => {
+    const [whole, short] = [`rollout show ${EDGE}`, `rollout show ${EDGE.slice(0, 9)}`];
+    const first = (stdout: string): string => stdout.split('  ')[0] ?? '';
+    expect(first((await muster(short)).stdout)).toBe(first((await muster(whole)).stdout));
+    expect(await muster('rollout show edge@ffff')).toMatchObject({
+      ...{ code: 1, stderr: 'muster: there is no rollout edge@ffff\n' },
+    });
+  });
+
   it('tells apart who may not, and what is not there', async () => {
     const away = await muster('status --url http://127.0.0.1:9');
     expect(away.code).toBe(4);

@@ -3,6 +3,7 @@ import { HostListSchema, type HostList } from '../../wire/operator.ts';
 import type { LogEvent } from '../../wire/log-event.ts';
 import { HostDetailSchema, type Blocker, type HostDetail } from '../../wire/why.ts';
 import { EXIT } from '../io.ts';
+import { waitingBehind } from './channels.ts';
 import { printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
 import { commandVerb, type CommandVerb } from './commanding.ts';
 import { eventLine, wholeOf } from './events.ts';
@@ -10,7 +11,7 @@ import { list, listOptions, mostOf } from './listing.ts';
 import { rowOptions, showRows } from './log-rows.ts';
 import { mustBeChannel } from './names.ts';
 import { pathOf } from './paths.ts';
-import { age, table, toneOf, unnamed, type Cell, type Row } from './show.ts';
+import { age, idCell, table, toneOf, unnamed, type Cell, type Row } from './show.ts';
 
 const HOST = ['host'];
 
@@ -143,7 +144,7 @@ async function show(desk: Desk): Promise<number> {
       String(one.wave),
       age(one.dispatchedAt, now()),
       { text: one.blockers.map(({ key }) => key).join(' ') || '-' },
-      one.rolloutId,
+      idCell(one.rolloutId),
     ];
   });
   io.stdout.write(`\n${table(['STATE', 'WAVE', 'DISPATCHED', 'HELD BY', 'ROLLOUT'], rows, desk)}`);
@@ -151,15 +152,25 @@ async function show(desk: Desk): Promise<number> {
 }
 
 async function explain(desk: Desk): Promise<number> {
-  const { blockers, hostname, rollouts, next = [], rollout = [] } = await hostOf(desk);
-  const { io } = desk;
+  const host = await hostOf(desk);
+  const { blockers, next = [], rollout = [] } = host;
   const all = [...blockers, ...rollout, ...next];
   if (desk.json) printObject(desk, all);
-  else {
-    if (blockers.length === 0) io.stdout.write(unheldText(hostname, rollouts[0], next.length > 0));
-    for (const blocker of all) io.stdout.write(blockerText(desk, blocker));
-  }
+  else await printReasons(desk, host, all);
   return all.length === 0 ? EXIT.ok : EXIT.no;
+}
+
+async function printReasons(
+  desk: Desk,
+  { blockers, hostname, rollouts, next = [] }: HostDetail,
+  all: readonly Blocker[],
+): Promise<void> {
+  const { io, client } = desk;
+  const [newest] = rollouts;
+  if (blockers.length === 0) io.stdout.write(unheldText(hostname, newest, next.length > 0));
+  for (const blocker of all) io.stdout.write(blockerText(desk, blocker));
+  const waits = newest === undefined ? null : await waitingBehind(client, newest.rolloutId);
+  if (waits !== null) io.stdout.write(`${waits}\n`);
 }
 
 /** `brakes`: something holds what comes next; it follows. */

@@ -1,8 +1,9 @@
 /** Paths of the API from what people type: encoded, and a channel's name stands for its newest rollout. */
 import { TokenListSchema } from '../../wire/access.ts';
 import { COMMANDS, type CommandName } from '../../wire/command.ts';
+import { RolloutListSchema } from '../../wire/operator.ts';
 import { ChannelDetailSchema } from '../../wire/overview.ts';
-import { EXIT } from '../io.ts';
+import { EXIT, UsageError } from '../io.ts';
 import { OperateError, type Client } from './client.ts';
 
 /** The route of a command, filled in in the order of its parameters. */
@@ -15,12 +16,29 @@ export function pathOf(...parts: readonly string[]): string {
   return `/v1/${parts.map(encodeURIComponent).join('/')}`;
 }
 
-/** A rollout's id as given, or the newest rollout of the channel of that name. */
+/** A rollout's id, whose ref may be its beginning only, or the newest rollout of the channel of that name. */
 export async function rolloutId(client: Client, given: string): Promise<string> {
-  if (given.includes('@')) return given;
+  if (given.includes('@')) return wholeId(client, given);
   const channel = await client.get(ChannelDetailSchema, pathOf('channels', given));
   if (channel.currentRolloutId !== undefined) return channel.currentRolloutId;
   throw new OperateError(`channel ${given} has no rollout yet`, EXIT.no, 'not-found');
+}
+
+/** A git SHA: nothing to look up. */
+const WHOLE_REF = 40;
+
+/** As given where it is one, or the beginning of none: whoever is asked about it says that it does not exist. */
+async function wholeId(client: Client, given: string): Promise<string> {
+  const [channel = '', ref = ''] = given.split('@');
+  if (ref.length >= WHOLE_REF) return given;
+  const query = { channel, hosts: 'false', limit: 1_000 };
+  const { rollouts } = await client.get(RolloutListSchema, '/v1/rollouts', query);
+  const found = rollouts.map((one) => one.rolloutId).filter((id) => id.startsWith(given));
+  const [only = given, ...others] = found;
+  if (found.includes(given)) return given;
+  if (others.length === 0) return only;
+  const some = found.slice(0, 3).join(', ');
+  throw new UsageError(`${given} is the beginning of several rollouts (${some}): give more of it`);
 }
 
 /** A token's id as given, or that of the token of this name. */

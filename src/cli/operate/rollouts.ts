@@ -11,6 +11,7 @@ import type { LogEvent } from '../../wire/log-event.ts';
 import { PlanSchema, RolloutBlockersSchema, type RolloutBlockers } from '../../wire/why.ts';
 import { EXIT } from '../io.ts';
 import { printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
+import { waitingBehind } from './channels.ts';
 import type { Client } from './client.ts';
 import { commandVerb } from './commanding.ts';
 import { jsonList } from './json-list.ts';
@@ -18,7 +19,7 @@ import { list, listOptions, mostOf, walk, type ReadPage } from './listing.ts';
 import { rowOptions, showRows } from './log-rows.ts';
 import { mustBeChannel } from './names.ts';
 import { pathOf, rolloutId } from './paths.ts';
-import { age, counts, some, tableWriter, toneOf, unnamed, type Row } from './show.ts';
+import { age, counts, idCell, some, tableWriter, toneOf, unnamed, type Row } from './show.ts';
 import { eventLine, wholeOf } from './events.ts';
 import { WATCH } from './watch.ts';
 import { waveLines } from './waves.ts';
@@ -30,7 +31,8 @@ const USUAL_ROWS = 200;
 
 export const ROLLOUTS: OperatorNoun = {
   noun: 'rollout',
-  about: 'one channel at one ref. ROLLOUT is its id, or a channel: its newest',
+  about:
+    'one channel at one ref. ROLLOUT is its id (the beginning of its ref will do), or a channel: its newest',
   verbs: [
     {
       verb: 'list',
@@ -106,16 +108,17 @@ function rowOf(one: ListedRollout, now: number): Row {
     { text: one.state, tone: toneOf(one.state) },
     `${String(one.currentWave)} of 0–${String(one.waves - 1)}`,
     age(one.createdAt, now),
-    one.rolloutId,
+    idCell(one.rolloutId),
   ];
 }
 
 async function show(desk: Desk): Promise<number> {
   const { client, options } = desk;
   const id = await rolloutId(client, desk.args['rollout'] ?? '');
-  const [life, why] = await Promise.all([
+  const [life, why, waits] = await Promise.all([
     client.get(LifecycleSchema, pathOf('rollouts', id, 'lifecycle')),
     client.get(RolloutBlockersSchema, pathOf('rollouts', id, 'blockers')),
+    desk.json ? null : waitingBehind(client, id),
   ]);
   const hosts = options['hosts'] === true ? walk(hostsOf(client, id)) : null;
   if (desk.json) {
@@ -128,6 +131,7 @@ async function show(desk: Desk): Promise<number> {
     return EXIT.ok;
   }
   printLife(desk, life);
+  if (waits !== null) desk.io.stdout.write(`${waits}\n`);
   printWhy(desk, why);
   if (hosts !== null) {
     const write = tableWriter(['WAVE', 'STATE', 'HELD', 'HOST'], desk);

@@ -42,6 +42,22 @@ export function toneOf(state: string): Tone {
 export interface Cell {
   readonly text: string;
   readonly tone?: Tone;
+  /** Instead, in the last column, where `text` has no room: what names the same, and is never cut. */
+  readonly short?: string;
+}
+
+/** As much of a ref as people and git use. */
+const REF_DIGITS = 12;
+
+export function shortRef(ref: string): string {
+  return ref.slice(0, REF_DIGITS);
+}
+
+/** A rollout's id; commands take the short one, too. */
+export function idCell(id: string | undefined): Cell {
+  if (id === undefined) return { text: '-' };
+  const [channel = '', ref = ''] = id.split('@');
+  return { text: id, short: `${channel}@${shortRef(ref)}` };
 }
 
 export type Row = readonly (string | Cell)[];
@@ -57,7 +73,7 @@ export function table(heads: readonly string[], rows: readonly Row[], room: Room
 
 /**
  * A table that grows page by page: the heads come with the first rows. Columns are as wide as their widest cell so
- * far; the last one is cut to the width of the terminal.
+ * far; the last one is shortened or cut to the width of the terminal.
  */
 export function tableWriter(
   heads: readonly string[],
@@ -68,9 +84,10 @@ export function tableWriter(
   const line = (row: readonly Cell[]): string => {
     const before = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
     const room = columns === null ? Infinity : Math.max(8, columns - before);
-    const shown = row.map(({ text, tone = 'plain' }, i) =>
-      paint(tone, i === widths.length - 1 ? clip(text, room) : padTo(text, widths[i] ?? 0)),
-    );
+    const shown = row.map((cell, i) => {
+      const text = i === widths.length - 1 ? within(cell, room) : padTo(cell.text, widths[i] ?? 0);
+      return paint(cell.tone ?? 'plain', text);
+    });
     return `${shown.join('  ').trimEnd()}\n`;
   };
   return (rows) => {
@@ -84,6 +101,10 @@ export function tableWriter(
     head = null;
     return lines.join('');
   };
+}
+
+function within({ text, short }: Cell, room: number): string {
+  return widthOf(text) <= room ? text : (short ?? clip(text, room));
 }
 
 /** `1 host`, `2 hosts`. */
