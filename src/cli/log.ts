@@ -131,7 +131,8 @@ function report(io: Io, json: boolean, found: Findings): number {
     });
   else {
     io.stdout.write(`${faultLines(found, found.left)}${checkpointFaults(found)}`);
-    if (ok) io.stdout.write(`rows ${from} to ${seq} are a whole chain; its head is ${hash}\n`);
+    const walked = rows === 1 ? `row ${seq} is` : `rows ${from} to ${seq} are`;
+    if (ok) io.stdout.write(`${walked} a whole chain; its head is ${hash}\n`);
   }
   if (ok) return EXIT.ok;
   return sound ? EXIT.usage : EXIT.no;

@@ -6,6 +6,7 @@ import { stopAt, type Stop } from '../../eventlog/replay.ts';
 import { readHead } from '../../eventlog/state.ts';
 import { openRow, type StoredRow } from '../../eventlog/stored.ts';
 import { EXIT, printJson, type Io } from '../io.ts';
+import { some } from '../operate/show.ts';
 import { begin, type Wishes } from './begin.ts';
 import { databaseOf, withTables, type LogSession } from './connect.ts';
 import { faultLines, isSound } from './pages.ts';
@@ -35,7 +36,7 @@ export async function redecide(wishes: Wishes, io: Io): Promise<number> {
     }
     for (const { seq, why } of told.skipped) io.stdout.write(`input ${seq} not decided: ${why}\n`);
     io.stdout.write(
-      `${inputs} inputs decided again, ${differences.length} otherwise, ${skipped.length} not\n`,
+      `${some(inputs, 'input')} decided again, ${differences.length} otherwise, ${skipped.length} not\n`,
     );
   }
   if (!sound)

@@ -10,6 +10,7 @@ import { dump } from '../../reducer/state/rows-io.ts';
 import type { StateRows } from '../../reducer/state/state.ts';
 import { silent } from '../../telemetry.ts';
 import { EXIT, printJson, UsageError, type Io } from '../io.ts';
+import { some } from '../operate/show.ts';
 import { begin, type Wishes } from './begin.ts';
 import { databaseOf, withTables, type LogSession } from './connect.ts';
 import { faultLines, isSound } from './pages.ts';
@@ -49,7 +50,8 @@ export async function verify(wishes: Wishes, io: Io): Promise<number> {
     io.stdout.write(faultLines(walked, left));
     for (const one of found) io.stdout.write(`${difference(one)}\n`);
     if (ok) {
-      io.stdout.write(`${rows} rows up to ${seq} fold to the tables, in ${seconds.toFixed(1)} s\n`);
+      const fold = `${some(rows, 'row')} up to ${seq} ${rows === 1 ? 'folds' : 'fold'}`;
+      io.stdout.write(`${fold} to the tables, in ${seconds.toFixed(1)} s\n`);
     }
   }
   return ok ? EXIT.ok : EXIT.no;
@@ -99,7 +101,10 @@ export async function rebuild(wishes: Wishes, io: Io): Promise<number> {
       return folded;
     });
     if (wishes.json) printJson(io, { ok: true, rows, head: seq });
-    else io.stdout.write(`the tables are what ${rows} rows up to ${seq} fold to\n`);
+    else {
+      const fold = `${some(rows, 'row')} up to ${seq} ${rows === 1 ? 'folds' : 'fold'} to`;
+      io.stdout.write(`the tables are what ${fold}\n`);
+    }
     return EXIT.ok;
   } finally {
     await lock?.release();
