@@ -6,7 +6,12 @@
 import { type Static, type TObject, type TProperties, Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { OperatorCommand } from '../reducer/input.ts';
-import { HostnameSchema, OPERATOR_NAME_PATTERN, RolloutIdSchema } from './ids.ts';
+import {
+  HostnameSchema,
+  OPERATOR_NAME_PATTERN,
+  OPERATOR_NAME_TEXT,
+  RolloutIdSchema,
+} from './ids.ts';
 import { LogKindSchema, OmittedSchema } from './log-event.ts';
 import { RoleSchema } from './role.ts';
 import { LIFETIME_HOURS, SECRET_HASH_PATTERN, TOKEN_ID_PATTERN } from './token.ts';
@@ -41,7 +46,7 @@ const TOKEN_BODY = {
   tokenId: TokenIdSchema,
   name: Type.String({
     pattern: OPERATOR_NAME_PATTERN,
-    description: 'What the log calls its holder; of one token in force at a time.',
+    description: `What the log calls its holder: ${OPERATOR_NAME_TEXT}; of one token in force at a time.`,
   }),
   role: RoleSchema,
   channels: Type.Union([Type.Array(ChannelSchema, { minItems: 1, maxItems: 100 }), Type.Null()], {

@@ -24,8 +24,9 @@ export const MAX_HOSTNAME = 253;
 export const HOSTNAME_PATTERN = '^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$';
 const HOSTNAME = new RegExp(HOSTNAME_PATTERN);
 
-/** What a person or a pipeline is called; shown in the log as the actor. */
+/** What a person or a pipeline is called; shown in the log as the actor. In words: `OPERATOR_NAME_TEXT`. */
 export const OPERATOR_NAME_PATTERN = '^[A-Za-z0-9_.@+-]{1,128}$';
+export const OPERATOR_NAME_TEXT = '1 to 128 letters, digits or any of _ . @ + -';
 export const OPERATOR_NAME = new RegExp(OPERATOR_NAME_PATTERN);
 
 export const RolloutIdSchema = Type.String({

@@ -92,7 +92,7 @@ async function create(desk: Desk): Promise<number> {
   };
   const schema = commandBodyOf('CreateToken');
   if (!Value.Check(schema, wanted)) {
-    throw new UsageError(explainError(Value.Errors(schema, wanted).First(), 'the token'));
+    throw new UsageError(explainError(Value.Errors(schema, wanted).First(), 'token'));
   }
   const answer = await made(desk, wanted);
   const { secretHash: _hash, reason: _reason, ...about } = wanted;
