@@ -107,18 +107,25 @@ export function CommandDesk({ children }: { readonly children: ComponentChildren
     addEventListener('hashchange', close);
     return () => removeEventListener('hashchange', close);
   }, []);
+  const now = opened === null ? undefined : offers.current.get(opened.path);
   return (
     <DeskContext.Provider value={desk}>
       {children}
       {opened === null ? null : (
         <CommandDialog
-          offer={opened}
-          changed={!isStill(opened, offers.current.get(opened.path))}
+          offer={asOf(opened, now)}
+          changed={!isStill(opened, now)}
           onClose={() => setOpened(null)}
         />
       )}
     </DeskContext.Provider>
   );
+}
+
+/** While its subject stays the same, what is sent expects it as it is shown now. */
+function asOf(opened: Offer, now: Offer | undefined): Offer {
+  const expectedSeq = now?.expectedSeq;
+  return expectedSeq === undefined || !isStill(opened, now) ? opened : { ...opened, expectedSeq };
 }
 
 /** Whether the page offers the same of the same subject. What a brake is put on may change, as long as it is open. */

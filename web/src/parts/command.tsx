@@ -1,7 +1,8 @@
 /**
  * A command: what it does in words, a reason for the log, a preview by the deciding code itself, and a
  * confirmation. The key of the command is made when the dialog opens: pressing twice, or again after an
- * answer that was lost, carries it out once. When the page learns that the subject changed, nothing is sent.
+ * answer that was lost, carries it out once. When the page learns that the subject changed, nothing is sent; when
+ * only the server knew, that is said, and nothing more is sent either.
  */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { CommandAnswer } from '../../../src/wire/command.ts';
@@ -14,11 +15,11 @@ type Outcome =
   | { readonly kind: 'none' }
   | { readonly kind: 'busy' }
   | { readonly kind: 'answer'; readonly answer: CommandAnswer }
-  | { readonly kind: 'refused'; readonly error: string }
+  | { readonly kind: 'refused'; readonly error: string; readonly isStale: boolean }
   /** Nobody knows whether it was carried out. */
   | { readonly kind: 'lost'; readonly error: string };
 
-/** `offer`: as it was when the dialog opened. `changed`: the page no longer offers just this. */
+/** `offer`: of the subject that the dialog was opened for. `changed`: the page no longer offers just this. */
 export function CommandDialog({
   offer,
   changed,
@@ -35,7 +36,8 @@ export function CommandDialog({
   const done = outcome.kind === 'answer' && outcome.answer.status !== 'preview';
   // What was sent may itself be what changed it, and is carried out once, however often it is sent.
   const stale = changed && !done && outcome.kind !== 'busy' && outcome.kind !== 'lost';
-  const mayNot = stale || outcome.kind === 'busy' || reason.trim() === '';
+  const refusedStale = outcome.kind === 'refused' && outcome.isStale;
+  const mayNot = stale || refusedStale || outcome.kind === 'busy' || reason.trim() === '';
   return (
     <dialog ref={dialog} aria-labelledby="command-title" onClose={onClose}>
       <form
@@ -61,10 +63,10 @@ export function CommandDialog({
         )}
         <div aria-live="polite">
           <Told outcome={outcome} />
-          {stale ? (
+          {stale || refusedStale ? (
             <p class="problem">
-              This changed since the dialog opened, and is not sent. Close it, look again, and
-              repeat what is still needed.
+              {stale ? 'This changed since the dialog opened, and is not sent. ' : null}
+              Close it, look again, and repeat what is still needed.
             </p>
           ) : null}
         </div>
@@ -95,10 +97,14 @@ export function CommandDialog({
 
 function useSending(offer: Offer, reason: string) {
   const key = useRef(newKey());
+  const expected = useRef(offer.expectedSeq);
   const [outcome, setOutcome] = useState<Outcome>({ kind: 'none' });
   const send = async (how: 'dryRun' | 'carryOut'): Promise<void> => {
+    // What may have been carried out is asked for again as it was: its key knows it.
+    if (outcome.kind !== 'lost') expected.current = offer.expectedSeq;
     setOutcome({ kind: 'busy' });
-    const { path, expectedSeq } = offer;
+    const { path } = offer;
+    const expectedSeq = expected.current;
     const command = { path, reason, ...(expectedSeq === undefined ? {} : { expectedSeq }) };
     try {
       const answer = await post(command, how === 'dryRun' ? 'dryRun' : key.current);
@@ -108,8 +114,10 @@ function useSending(offer: Offer, reason: string) {
       const refused = error instanceof ApiError && error.status >= 400 && error.status < 500;
       // A refusal is an answer for good under its key; the next try is another command.
       if (refused) key.current = newKey();
-      const kind = refused || how === 'dryRun' ? 'refused' : 'lost';
-      setOutcome({ kind, error: (error as Error).message });
+      const isStale = error instanceof ApiError && error.code === 'stale-expectation';
+      const { message } = error as Error;
+      if (refused || how === 'dryRun') setOutcome({ kind: 'refused', error: message, isStale });
+      else setOutcome({ kind: 'lost', error: message });
     }
   };
   return { outcome, send };

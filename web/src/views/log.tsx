@@ -1,8 +1,10 @@
 /** The event log: its newest rows, as they come, filtered by kind, rollout and host. */
 import { useContext, useEffect, useState } from 'preact/hooks';
 import type { LogEvent, LogPage } from '../../../src/wire/log-event.ts';
+import type { HostList } from '../../../src/wire/operator.ts';
 import { get, type ApiError } from '../api.ts';
 import { LiveContext } from '../live.ts';
+import { useRolloutNamed } from '../rollout-name.ts';
 import { Problem, Waiting } from '../parts/basics.tsx';
 import { EventList } from './event.tsx';
 
@@ -35,11 +37,21 @@ export interface LogFilter {
 
 export function Log({ filter }: { readonly filter: LogFilter }) {
   const [paused, setPaused] = useState(false);
-  const { page, error, waiting } = useTail(filter, paused);
-  const change = (part: Partial<LogFilter>): void => {
+  const addressOf = (part: Partial<LogFilter>): string => {
     const entries = Object.entries({ ...filter, ...part }).filter(([, value]) => value !== '');
-    location.hash = `#/log?${new URLSearchParams(Object.fromEntries(entries))}`;
+    return `#/log?${new URLSearchParams(Object.fromEntries(entries))}`;
   };
+  const change = (part: Partial<LogFilter>): void => {
+    location.hash = addressOf(part);
+  };
+  const named = useRolloutNamed(filter.rollout, (rollout) =>
+    // What was typed is no page to come back to.
+    location.replace(addressOf({ rollout })),
+  );
+  const tail = useTail({ ...filter, rollout: named.rollout }, paused);
+  const { page, waiting } = tail;
+  const error = named.error ?? tail.error;
+  const unknown = useUnknownHost(filter.host, page);
   return (
     <>
       <div class="bar">
@@ -67,7 +79,7 @@ export function Log({ filter }: { readonly filter: LogFilter }) {
           Rollout
           <input
             value={filter.rollout}
-            placeholder="channel@ref"
+            placeholder="channel or channel@ref"
             onChange={(event) => change({ rollout: event.currentTarget.value.trim() })}
           />
         </label>
@@ -80,7 +92,16 @@ export function Log({ filter }: { readonly filter: LogFilter }) {
         </label>
       </div>
       <Problem error={error} />
-      {page === null ? <Waiting /> : <EventList events={page.events} incarnation={page.cursor} />}
+      {unknown ? (
+        <p class="notice" role="status">
+          There is no host {filter.host}, nor was there one in these rows: what is below is about
+          every host.
+        </p>
+      ) : null}
+      {page === null && error === null ? <Waiting /> : null}
+      {page === null || named.rollout === null ? null : (
+        <EventList events={page.events} incarnation={page.cursor} />
+      )}
     </>
   );
 }
@@ -90,17 +111,36 @@ interface Shown {
   readonly cursor: string;
 }
 
+/** A pause of the fleet is about every host, and so about one that does not exist: that must not look like an answer. */
+function useUnknownHost(host: string, page: Shown | null): boolean {
+  const [unknown, setUnknown] = useState('');
+  const isSeen = host === '' || page === null || page.events.some((event) => event.host === host);
+  useEffect(() => {
+    if (isSeen) return undefined;
+    const stop = new AbortController();
+    const query = new URLSearchParams({ prefix: host, limit: '1' });
+    get<HostList>(`/v1/hosts?${query}`, stop.signal).then(
+      ({ hosts }) => setUnknown(hosts[0]?.hostname === host ? '' : host),
+      () => undefined, // the log itself says what is wrong
+    );
+    return () => stop.abort();
+  }, [host, isSeen]);
+  return !isSeen && unknown === host;
+}
+
+type Wanted = Omit<LogFilter, 'rollout'> & { readonly rollout: string | null };
+
 /** Of a row about several hosts the server knows whether one is among them, and whose pause a pause is: `ask` it. */
-function matches(event: LogEvent, { kind, rollout, host }: LogFilter): boolean | 'ask' {
+function matches(event: LogEvent, { kind, rollout, host }: Wanted): boolean | 'ask' {
   if (kind !== '' && event.kind !== kind) return false;
   if (rollout !== '' && event.rolloutId !== rollout) return false;
   if (host === '' || event.host === host) return true;
   return event.host === undefined ? 'ask' : false;
 }
 
-/** Newest first. While paused, new rows are counted and kept back. */
+/** Newest first. While paused, new rows are counted and kept back. Nothing is read while no rollout is known. */
 function useTail(
-  filter: LogFilter,
+  filter: Wanted,
   paused: boolean,
 ): { page: Shown | null; error: ApiError | null; waiting: number } {
   const { subscribe } = useContext(LiveContext);
@@ -109,6 +149,7 @@ function useTail(
   const [waiting, setWaiting] = useState(0);
   const { kind, rollout, host } = filter;
   useEffect(() => {
+    if (rollout === null) return undefined;
     const stop = new AbortController();
     let fresh: LogEvent[] = [];
     let timer: ReturnType<typeof setTimeout> | undefined;
