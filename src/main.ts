@@ -197,6 +197,7 @@ async function startApi(
       },
       enrolment,
       closureSource: config.closureSource,
+      agentFreshnessMinutes: config.agentFreshnessMinutes,
       limits: {
         verdictWaitMs: config.verdictWaitMs,
         requestTimeoutMs: config.requestTimeoutSeconds * 1_000,

@@ -101,5 +101,7 @@ export interface ApiDeps {
   readonly enrolment: EnrolmentOptions | null;
   /** Base URL of the binary cache whose narinfo agents may ask for; null: none. */
   readonly closureSource: string | null;
+  /** Minutes: what agents accept of a signature's age at the most. */
+  readonly agentFreshnessMinutes: number;
   readonly limits: ApiLimits;
 }

@@ -133,6 +133,38 @@ export async function readToldOutcomes(pool: Pool): Promise<readonly ToldOutcome
   );
 }
 
+export interface RefusedArtifact {
+  readonly artifact: string;
+  readonly reason: string;
+  readonly detail: string;
+  /** Since when none of this name passed. */
+  readonly since: string;
+}
+
+/**
+ * What of the source does not pass verification now, by the newest that was told of each artifact. A manifest that
+ * never passed is forgotten with the next fleet that does; one that is rolled out is not.
+ */
+export async function readRefused(sql: Sql): Promise<readonly RefusedArtifact[]> {
+  return sql<RefusedArtifact[]>`
+    WITH told AS MATERIALIZED (
+      SELECT seq, ts, (payload->>'ok')::boolean AS ok, payload->>'artifact' AS artifact,
+        payload->>'reason' AS reason, payload->>'detail' AS detail
+      FROM event_log WHERE kind = 'verify_outcome' ORDER BY seq DESC LIMIT ${TOLD_OUTCOMES}
+    ), passed AS (
+      SELECT artifact, max(seq) AS seq FROM told WHERE ok GROUP BY artifact
+    )
+    SELECT DISTINCT ON (artifact) artifact, reason, detail,
+      min(ts) OVER (PARTITION BY artifact) AS since
+    FROM told t LEFT JOIN passed p USING (artifact)
+    WHERE NOT t.ok AND t.seq > coalesce(p.seq, 0)
+      AND (t.artifact NOT LIKE 'rollouts/%'
+        OR t.seq > coalesce((SELECT seq FROM passed WHERE artifact = 'fleet.resolved'), 0)
+        OR EXISTS (SELECT FROM rollout r WHERE r.rollout_id = substr(t.artifact, 10)
+                   AND r.state NOT IN ('Superseded', 'Cancelled', 'Pruned')))
+    ORDER BY artifact, t.seq DESC`;
+}
+
 /** What is current, without the bytes: the memory that refuses rollbacks and mutations. */
 export async function readAccepted(pool: Pool): Promise<readonly AcceptedArtifact[]> {
   return pool.run(

@@ -23,17 +23,23 @@ export async function readLongestIdle(sql: Sql): Promise<number> {
   return Math.max(0, row?.secs ?? 0);
 }
 
-/**
- * Seconds until the first channel's manifest is too old to be dispatched by; negative: it is already. Null
- * while no channel declares anything. `agentMinutes` is what agents accept at the most.
- */
-export async function readFreshness(sql: Sql, agentMinutes: number): Promise<number | null> {
-  const [row] = await sql<{ secs: number | null }[]>`
-    SELECT min(extract(epoch FROM least(c.signed_at, f.signed_at)
-      + make_interval(secs => (least(c.freshness_window, ${agentMinutes}::float8) + 1) * 60)
-      - clock_timestamp()))::float8 AS secs
-    FROM channel c, fleet f WHERE c.declared_ref IS NOT NULL AND c.signed_at IS NOT NULL`;
-  return row?.secs ?? null;
+export interface Freshness {
+  /** When the first channel's manifest is too old to be dispatched by. */
+  readonly staleAt: string;
+  /** Until then; negative: it is already. */
+  readonly seconds: number;
+}
+
+/** Null while no channel declares anything. `agentMinutes` is what agents accept at the most. */
+export async function readFreshness(sql: Sql, agentMinutes: number): Promise<Freshness | null> {
+  const [row] = await sql<Freshness[]>`
+    SELECT at AS "staleAt", extract(epoch FROM at - clock_timestamp())::float8 AS seconds
+    FROM (
+      SELECT min(least(c.signed_at, f.signed_at)
+        + make_interval(secs => (least(c.freshness_window, ${agentMinutes}::float8) + 1) * 60)) AS at
+      FROM channel c, fleet f WHERE c.declared_ref IS NOT NULL AND c.signed_at IS NOT NULL
+    ) AS first WHERE at IS NOT NULL`;
+  return row ?? null;
 }
 
 /** How many pauses are in force, of the fleet and of channels. */

@@ -85,6 +85,26 @@ export const FleetSchema = Type.Object(
     ),
     quarantines: Count,
     deferrals: Count,
+    refused: Type.Optional(
+      Type.Array(
+        Type.Object({
+          artifact: Type.String({ description: '`fleet.resolved`, `rollouts/{id}`, or a list.' }),
+          reason: Type.String({ description: 'Stable, such as bad-signature.' }),
+          detail: Text,
+          since: Instant,
+        }),
+        {
+          description:
+            'What of the source does not pass verification now; what passed before stays in force. Absent: of an older server.',
+        },
+      ),
+    ),
+    staleAt: Type.Optional(
+      Type.String({
+        description:
+          'When the first manifest is too old to be dispatched by, unless CI signs it again; RFC 3339. Absent: nothing is declared.',
+      }),
+    ),
   },
   {
     examples: [
@@ -96,7 +116,14 @@ export const FleetSchema = Type.Object(
         },
         reachability: { reachable: 9, unreachable: 1 },
         blockers: { 'wave-promotion': 5, 'host-unreachable': 1 },
-        ...{ quarantines: 0, deferrals: 0 },
+        ...{ quarantines: 0, deferrals: 0, staleAt: '2026-05-16T02:01:00.000Z' },
+        refused: [
+          {
+            ...{ artifact: 'fleet.resolved', reason: 'bad-signature' },
+            detail: 'no key of the trust file made this signature',
+            since: '2026-05-16T01:27:01.000Z',
+          },
+        ],
       },
     ],
   },

@@ -25,7 +25,7 @@ import {
 } from '../trust/verify.ts';
 import { runningBeside, verifyRunning, type Running } from './running-manifests.ts';
 import { storedFleet, storedManifest, timeOf } from './content.ts';
-import type { StoredInput } from '../wire/input.ts';
+import { Outcomes, type Hashes } from './outcomes.ts';
 import type { Source } from './source.ts';
 import type { Task, WorkerContext } from './worker.ts';
 
@@ -59,16 +59,11 @@ export function manifestPoll(context: WorkerContext, options: ManifestPollOption
 }
 
 type ListName = 'revocations' | 'bootstrap-nonces';
-type VerifyOutcomeInput = Extract<StoredInput, { kind: 'VerifyOutcome' }>;
-
-/** Of verified artifacts, by their path in the source. */
-type Hashes = ReadonlyMap<string, string>;
 
 class ManifestPoll {
   private readonly context: WorkerContext;
   private readonly options: ManifestPollOptions;
-  /** Last outcome said of each artifact, by whichever process worked then; null until it was read. */
-  private said: Map<string, string> | null = null;
+  private readonly outcomes: Outcomes;
   /** What was accepted last: nothing to verify while it reads the same. */
   private acceptedSet: { readonly print: string; readonly hashes: Hashes } | null = null;
   private lastFleet: { readonly print: string; readonly artifact: Verified<Fleet> } | null = null;
@@ -76,6 +71,7 @@ class ManifestPoll {
   constructor(context: WorkerContext, options: ManifestPollOptions) {
     this.context = context;
     this.options = options;
+    this.outcomes = new Outcomes(() => options.shelf.toldOutcomes(), context.submit);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -135,7 +131,7 @@ class ManifestPoll {
     const print = fingerprint([trustBytes, fleet, ...manifests.values()]);
     if (print === this.acceptedSet?.print) {
       // The source may be back from something that was refused: that is news as well.
-      await this.sayInForce(this.acceptedSet.hashes);
+      await this.outcomes.tellInForce(this.acceptedSet.hashes);
       return;
     }
     const result = verifyManifests(fleetResult.artifact, (id) => manifests.get(id), verify);
@@ -219,7 +215,7 @@ class ManifestPoll {
       ...[...manifests].map(([id, { hash }]) => [`rollouts/${id}`, hash] as const),
     ]);
     this.context.metrics.count('muster_verifications_total', { outcome: 'ok' }, hashes.size);
-    await this.sayInForce(hashes);
+    await this.outcomes.tellInForce(hashes);
     await this.context.submit({
       kind: 'ManifestSetUpdated',
       fleetHash: fleet.hash,
@@ -265,7 +261,7 @@ class ManifestPoll {
     const stored = storable(kind, name, artifact, artifact.value);
     await this.store([stored]);
     this.context.metrics.count('muster_verifications_total', { outcome: 'ok' });
-    await this.sayInForce(new Map([[name, artifact.hash]]));
+    await this.outcomes.tellInForce(new Map([[name, artifact.hash]]));
   }
 
   private async sayMissing(
@@ -293,7 +289,7 @@ class ManifestPoll {
   ): Promise<void> {
     this.context.metrics.count('muster_verifications_total', { outcome: reason });
     const hash = printOf(refused);
-    const news = await this.say({
+    const news = await this.outcomes.tell({
       kind: 'VerifyOutcome',
       artifact,
       ok: false,
@@ -302,32 +298,6 @@ class ManifestPoll {
       hash,
     });
     if (news) this.context.log.warn({ artifact, reason, detail }, 'an artifact was refused');
-  }
-
-  private async sayInForce(hashes: Hashes): Promise<void> {
-    for (const [artifact, hash] of hashes) {
-      await this.say({
-        kind: 'VerifyOutcome',
-        artifact,
-        ok: true,
-        reason: null,
-        detail: 'verified',
-        hash,
-      });
-    }
-  }
-
-  /** False: it was told already. */
-  private async say(input: VerifyOutcomeInput): Promise<boolean> {
-    const said = this.said ?? newestOf(await this.options.shelf.toldOutcomes());
-    this.said = said;
-    const outcome = outcomeOf(input);
-    if (said.get(input.artifact) === outcome) return false;
-    // A submission that fails may have been stored all the same: then look again.
-    this.said = null;
-    await this.context.submit(input);
-    this.said = said.set(input.artifact, outcome);
-    return true;
   }
 }
 
@@ -338,15 +308,6 @@ function idOf(artifact: string): string {
 
 function printOf(signed: SignedBytes | undefined): string | null {
   return signed === undefined ? null : fingerprint([signed]);
-}
-
-/** Two polls with the same reason and bytes have one outcome; the detail may hold an age, which grows. */
-function outcomeOf({ reason, hash }: Pick<ToldOutcome, 'reason' | 'hash'>): string {
-  return `${reason ?? 'ok'} ${hash ?? ''}`;
-}
-
-function newestOf(told: readonly ToldOutcome[]): Map<string, string> {
-  return new Map(told.toReversed().map((one) => [one.artifact, outcomeOf(one)]));
 }
 
 function storable(

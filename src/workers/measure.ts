@@ -30,7 +30,7 @@ export function measure({ metrics }: WorkerContext, options: MeasureOptions): Ta
       metrics.set('muster_rollout_idle_seconds', {}, await pool.run(readLongestIdle));
       const fresh = await pool.run((sql) => readFreshness(sql, agentFreshnessMinutes));
       if (fresh === null) metrics.clear('muster_manifest_fresh_seconds');
-      else metrics.set('muster_manifest_fresh_seconds', {}, fresh);
+      else metrics.set('muster_manifest_fresh_seconds', {}, fresh.seconds);
       const { transactions, seconds } = await pool.run(readHorizon);
       metrics.set('muster_database_oldest_xmin_transactions', {}, transactions);
       metrics.set('muster_database_oldest_transaction_seconds', {}, seconds);

@@ -118,7 +118,7 @@ describe('what is measured', () => {
         await sql`UPDATE fleet SET signed_at = now()`;
         await sql`UPDATE channel SET signed_at = now() - ${ago}::interval, freshness_window = 120`;
       });
-      return (await pool.run((sql) => readFreshness(sql, minutes))) ?? NaN;
+      return (await pool.run((sql) => readFreshness(sql, minutes)))?.seconds ?? NaN;
     };
     expect(Math.round(await signed('10 minutes', 60))).toBeCloseTo(51 * 60, -1);
     expect(Math.round(await signed('90 minutes', 60))).toBeCloseTo(-29 * 60, -1);

@@ -1,16 +1,24 @@
 /** What `muster status` and `muster host explain` say of odd states: a silent mover, no leader, a host at rest that is held. */
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { expect, it } from 'vitest';
 import { runNoun } from '../../src/cli/operate/operate.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { EDGE, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
+import { makeScratchDir } from '../support/scratch.ts';
+import { fakeServer } from './fake-server.ts';
 import { run, type Outcome } from './support.ts';
 
+const FIXTURES = path.join(import.meta.dirname, '..', 'fixtures');
 const HOST = 'canary-01';
 const AT = new Date().toISOString();
 
-async function begun(url: string): Promise<HttpServer> {
-  const server = await startHttpServer(url);
+async function begun(
+  url: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<HttpServer> {
+  const server = await startHttpServer(url, settings);
   await until(
     async () =>
       (await server.call('GET', `/v1/rollouts/${EDGE}/lifecycle`, { as: 'operator:ada' })).status,
@@ -137,3 +145,89 @@ it('tells what holds whatever comes next, of a host that nothing holds now', asy
   expect(await muster(server, 'host explain web-01')).toMatchObject({ code: 0 });
   await server.stop();
 }, 30_000);
+
+it('says that a commit waits its turn, behind what, wherever somebody asks for it', async () => {
+  const { url } = await createTestDatabase();
+  const server = await begun(url);
+  const pool = createPool(
+    { url, schema: 'muster', name: 'test' },
+    { role: 'test', max: 1, statementMs: 5_000 },
+  );
+  const next = 'cafe'.padEnd(40, '0');
+  await pool.run((sql) => sql`UPDATE channel SET waiting_ref = ${next} WHERE channel = 'edge'`);
+  const said = async (line: string) => (await muster(server, line)).stdout;
+  const waits = `${next} opens once ${EDGE} is through, or is cancelled (onNewRef: finish-first)`;
+  const brief = new RegExp(`^edge .* ${next.slice(0, 12)} waits its turn .*${EDGE}$`, 'm');
+  expect(await said('status')).toMatch(brief);
+  expect(await said('channel list')).toMatch(brief);
+  const shown = await said('channel show edge');
+  expect(shown).toMatch(new RegExp(`^rollout +${EDGE} {2}\\w+$`, 'm'));
+  expect(shown).toContain(`waits     ${waits}\n`);
+  expect(await said('rollout show edge')).toContain(`${waits}\n`);
+  expect(await said(`host explain ${HOST}`)).toContain(`${waits}\n`);
+  expect(await said('rollout show stable')).not.toContain('finish-first');
+  expect(await said('channel show stable')).not.toContain('waits');
+  await pool.end();
+  await server.stop();
+}, 30_000);
+
+it('alarms about signed files that do not pass, until they do', async () => {
+  const { url } = await createTestDatabase();
+  const source = makeScratchDir('status-source');
+  await cp(path.join(FIXTURES, 'good'), source, { recursive: true });
+  const server = await begun(url, { MUSTER_SOURCE: source });
+  let isForged = false;
+  const alarms = () =>
+    until(
+      async () => (await status(server)).alarms,
+      (all) => all.some((one) => one.includes('of the source')) === isForged,
+    );
+  const signature = path.join(source, 'fleet.resolved.json.sig');
+  const good = await readFile(signature);
+  await writeFile(signature, Buffer.alloc(64));
+  isForged = true;
+  expect(await alarms()).toContainEqual(
+    expect.stringMatching(/^fleet\.resolved of the source is refused since \d+s: bad-signature, /),
+  );
+  expect((await muster(server, 'status --check')).code).toBe(1);
+  await writeFile(signature, good);
+  isForged = false;
+  await alarms();
+  await server.stop();
+}, 30_000);
+
+it('alarms about manifests that age, ten minutes before nobody may be dispatched by them', async () => {
+  const fleet = {
+    ...{ seq: 1, headSeq: 1, rollouts: {}, hosts: {}, reachability: {}, blockers: {} },
+    ...{ quarantines: 0, deferrals: 0 },
+  };
+  const answers = (staleAt: string | undefined): Record<string, object> => ({
+    '/v1/fleet': { ...fleet, ...(staleAt === undefined ? {} : { staleAt }) },
+    '/v1/leader': {
+      ...{ epoch: 1, holder: 'a', address: 'a', version: '1', since: AT, incarnation: 'a' },
+      headSeq: 1,
+    },
+    '/v1/queue': { rows: 0, oldestSeconds: 0, dead: 0, latestDead: [] },
+    '/v1/channels': { channels: [] },
+    '/v1/rollouts': { rollouts: [] },
+  });
+  const told = async (minutes: number | null) => {
+    const at = minutes === null ? undefined : new Date(Date.now() + minutes * 60_000).toISOString();
+    const server = await fakeServer(({ pathname }) => answers(at)[pathname]);
+    const found = await run(
+      (rest, io) => runNoun('status', rest, io, { MUSTER_URL: server.url }),
+      ...['--check', '--json'],
+    );
+    server.close();
+    return { code: found.code, alarms: (JSON.parse(found.stdout) as { alarms: string[] }).alarms };
+  };
+  expect(await told(null)).toEqual({ code: 0, alarms: [] });
+  expect(await told(11)).toEqual({ code: 0, alarms: [] });
+  expect(await told(7.5)).toEqual({
+    code: 1,
+    alarms: ['the first manifest goes stale in 8 min: CI has to sign again'],
+  });
+  expect((await told(-3)).alarms).toEqual([
+    'the first manifest is stale since 3m: CI has to sign again',
+  ]);
+});

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import {
   readAccepted,
+  readRefused,
   readToldOutcomes,
   storeArtifacts,
   type StoredArtifact,
@@ -73,6 +74,45 @@ it('knows the outcomes that wait for the leader, and those of the log, newest fi
   await tell('c', 0);
   const told = await readToldOutcomes(pool);
   expect(told.map(({ hash }) => hash)).toEqual(['c', 'b', 'a']);
+});
+
+it('knows what does not pass now, and since when', async () => {
+  const names = async () => (await pool.run(readRefused)).map(({ artifact }) => artifact);
+  const tell = (artifact: string, reason: 'stale' | 'bad-signature' | null, hash = 'x') => {
+    const outcome = {
+      artifact,
+      ok: reason === null,
+      reason,
+      hash,
+      detail: `${hash} of ${artifact}`,
+    };
+    return replica.submitter.submit({ kind: 'VerifyOutcome', ...outcome }, { waitMs: 10_000 });
+  };
+  await replica.lead();
+  await putRollout(pool, 'lab@2', 3);
+  await tell('fleet.resolved', null);
+  expect(await names()).toEqual([]);
+  await tell('fleet.resolved', 'stale', 'a');
+  await tell('revocations', 'bad-signature');
+  const [first] = await pool.run(readRefused);
+  await tell('fleet.resolved', 'bad-signature', 'b');
+  const [now] = await pool.run(readRefused);
+  expect(now).toEqual({
+    ...{ artifact: 'fleet.resolved', reason: 'bad-signature', detail: 'b of fleet.resolved' },
+    since: first?.since,
+  });
+  await tell('rollouts/lab@2', 'bad-signature');
+  await tell('rollouts/lab@9', 'bad-signature');
+  expect(await names()).toEqual([
+    ...['fleet.resolved', 'revocations', 'rollouts/lab@2', 'rollouts/lab@9'],
+  ]);
+  await tell('fleet.resolved', null);
+  // What runs is dispatched by its manifest still; a release that never passed is history.
+  expect(await names()).toEqual(['revocations', 'rollouts/lab@2']);
+  await tell('rollouts/lab@2', null);
+  await tell('revocations', null);
+  expect(await names()).toEqual([]);
+  await replica.resign();
 });
 
 it('knows which manifests are of rollouts that go on', async () => {

@@ -15,6 +15,12 @@ type Files = ReadonlyMap<string, Uint8Array>;
 
 const GOOD = setFiles({});
 const STALE = setFiles({ signedAt: '2026-11-01T02:00:00Z' });
+const NEXT = 'b1b2c3d4';
+/** A release of which one manifest was not signed by CI. */
+const FORGED_NEXT = new Map([
+  ...setFiles({ signedAt: '2026-11-01T12:05:00Z', ref: NEXT }),
+  [`rollouts/edge@${NEXT}.json.sig`, new Uint8Array(64)],
+]);
 const signal = new AbortController().signal;
 
 let files: Files;
@@ -130,6 +136,17 @@ describe('a poll', () => {
     expect(await polled(STALE)).toEqual(['fleet.resolved stale']);
     expect(await polled(STALE)).toEqual([]);
     expect(refusalsLogged()).toHaveLength(1);
+  });
+
+  it('tells that the source is back from a release whose manifest was refused', async () => {
+    await polled(GOOD);
+    for (const afresh of [false, true]) {
+      expect(await polled(FORGED_NEXT)).toEqual([`rollouts/edge@${NEXT} bad-signature`]);
+      expect(await polled(FORGED_NEXT)).toEqual([]);
+      if (afresh) poll = newPoll();
+      expect(await polled(GOOD)).toEqual(['fleet.resolved ok']);
+      expect(await polled(GOOD)).toEqual([]);
+    }
   });
 
   it('tells that the source is sound again, and the same fault when it returns', async () => {

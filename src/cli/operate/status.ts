@@ -11,10 +11,11 @@ import {
   type Queue,
 } from '../../wire/overview.ts';
 import { EXIT } from '../io.ts';
+import { notesOf } from './channels.ts';
 import type { Client } from './client.ts';
 import { printObject, type Desk, type OperatorNoun } from './command.ts';
 import { walk } from './listing.ts';
-import { age, counts, some, table, toneOf, type Cell } from './show.ts';
+import { age, counts, idCell, some, table, toneOf, type Cell } from './show.ts';
 
 export const STATUS: OperatorNoun = {
   noun: 'status',
@@ -47,6 +48,10 @@ const ALARMING = [
   ['manifest-stale', 'held by a manifest that is too old'],
   ['manifest-rejected', 'held by a manifest that the trust file rejects'],
 ] as const;
+/** As the alert MusterManifestStale. */
+const STALE_SOON_SECS = 600;
+/** Where one manifest is refused, so are all of its set, most often. */
+const MOST_NAMED = 3;
 /** As the alert MusterHostsUnreachable. */
 const MANY_SILENT = 0.1;
 
@@ -59,7 +64,7 @@ async function status(desk: Desk): Promise<number> {
     everyChannel(client),
     client.get(RolloutListSchema, '/v1/rollouts', { hosts: 'false', limit: 50 }),
   ]);
-  const alarms = alarmsOf(fleet, leader, queue, channels);
+  const alarms = alarmsOf(fleet, leader, queue, channels, desk.now());
   if (desk.json) printObject(desk, { alarms, fleet, leader, queue, channels, ...live });
   else print(desk, { fleet, leader, queue, channels, alarms });
   return options['check'] === true && alarms.length > 0 ? EXIT.no : EXIT.ok;
@@ -82,6 +87,7 @@ function alarmsOf(
   leader: Leader,
   queue: Queue,
   channels: readonly ChannelDetail[],
+  now: number,
 ): string[] {
   const alarms: string[] = [];
   const silent = leader.lastCommitAgeSeconds ?? 0;
@@ -113,6 +119,7 @@ function alarmsOf(
     const n = fleet.blockers[gate] ?? 0;
     if (n > 0) alarms.push(`${text}: ${String(n)} (${gate}); see muster rollout show`);
   }
+  alarms.push(...sourceAlarms(fleet, now));
   const { unreachable = 0, ...others } = fleet.reachability;
   const all = Object.values(others).reduce((sum, n) => sum + n, unreachable);
   if (unreachable > MANY_SILENT * all)
@@ -122,6 +129,25 @@ function alarmsOf(
     alarms.push(`${some(fleet.quarantines, 'closure')} ${are} quarantined`);
   }
   return alarms;
+}
+
+/** Of signed artifacts: those that are refused, and those that nobody may be dispatched by any more. */
+function sourceAlarms({ refused = [], staleAt }: Fleet, now: number): string[] {
+  const alarms = refused
+    .slice(0, MOST_NAMED)
+    .map(
+      ({ artifact, reason, detail, since }) =>
+        `${artifact} of the source is refused since ${age(since, now)}: ${reason}, ${detail}`,
+    );
+  const more = refused.length - alarms.length;
+  if (more > 0) alarms.push(`${some(more, 'more artifact')} of the source refused`);
+  const left = staleAt === undefined ? Infinity : (Date.parse(staleAt) - now) / 1_000;
+  if (left > STALE_SOON_SECS) return alarms;
+  const when =
+    left > 0
+      ? `goes stale in ${String(Math.ceil(left / 60))} min`
+      : `is stale since ${age(staleAt, now)}`;
+  return [...alarms, `the first manifest ${when}: CI has to sign again`];
 }
 
 /** A name alone would be read as one that leads, be it dead. */
@@ -147,6 +173,11 @@ interface Screen {
   readonly alarms: readonly string[];
 }
 
+function noteCell(channel: ChannelDetail): Cell {
+  const notes = [...(channel.pause === undefined ? [] : ['paused']), ...notesOf(channel)];
+  return notes.length === 0 ? { text: '-' } : { text: notes.join('; '), tone: 'warn' };
+}
+
 function print(desk: Desk, { fleet, leader, queue, channels, alarms }: Screen): void {
   const { io, paint, now } = desk;
   const line = (name: string, text: string): void => {
@@ -165,10 +196,10 @@ function print(desk: Desk, { fleet, leader, queue, channels, alarms }: Screen): 
   const rows = channels.map((channel): (string | Cell)[] => [
     channel.name,
     { text: channel.rolloutState ?? '-', tone: toneOf(channel.rolloutState ?? '') },
-    channel.pause === undefined ? '-' : { text: 'paused', tone: 'warn' },
     String(channel.hosts),
-    channel.currentRolloutId ?? '-',
+    noteCell(channel),
+    idCell(channel.currentRolloutId),
   ]);
-  io.stdout.write(table(['CHANNEL', 'ROLLOUT', 'PAUSE', 'HOSTS', 'ID'], rows, desk));
+  io.stdout.write(table(['CHANNEL', 'ROLLOUT', 'HOSTS', 'NOTE', 'ID'], rows, desk));
   for (const alarm of alarms) io.stdout.write(`${paint('bad', '!')} ${alarm}\n`);
 }

@@ -160,6 +160,7 @@ export async function startReplica(
       certificates: { ...WITHOUT_CERTIFICATES, ...certificates },
       enrolment: null,
       closureSource: null,
+      agentFreshnessMinutes: 60,
       ...more,
       limits: {
         verdictWaitMs: 2_000,

@@ -14,11 +14,15 @@ import {
   Section,
   some,
   State,
+  useNow,
   Waiting,
   When,
 } from '../parts/basics.tsx';
 import { CommandButton } from '../parts/command-button.tsx';
 import { Deferrals, Quarantines } from './set-aside.tsx';
+
+/** Where one manifest is refused, so are all of its set, most often. */
+const MOST_REFUSED = 3;
 
 export function Overview() {
   const fleet = useLive<Fleet>('/v1/fleet', { everyMs: 15_000 });
@@ -75,6 +79,7 @@ function Glance({ fleet }: { readonly fleet: Fleet }) {
           {fleet.pause.reason}
         </p>
       )}
+      <Source fleet={fleet} />
       <Counts counts={fleet.hosts} />
       <dl class="facts">
         <Fact name="Release">
@@ -109,6 +114,37 @@ function Glance({ fleet }: { readonly fleet: Fleet }) {
           {some(n, 'rollout')} held as a whole by <strong>{reason}</strong>.
         </p>
       ))}
+    </>
+  );
+}
+
+/** As the alert MusterManifestStale. */
+const STALE_SOON_SECONDS = 600;
+
+/** What is wrong with the signed files: nothing new is rolled out, whatever CI publishes. */
+function Source({ fleet: { refused = [], staleAt } }: { readonly fleet: Fleet }) {
+  const now = useNow(15_000);
+  const left = staleAt === undefined ? Infinity : (Date.parse(staleAt) - now) / 1_000;
+  return (
+    <>
+      {refused.slice(0, MOST_REFUSED).map(({ artifact, reason, detail, since }) => (
+        <p class="problem" key={artifact}>
+          <strong>{artifact}</strong> of the source is refused since <When at={since} />: {reason},{' '}
+          {detail}
+        </p>
+      ))}
+      {refused.length > MOST_REFUSED ? (
+        <p class="problem">
+          And {some(refused.length - MOST_REFUSED, 'more artifact')} of it:{' '}
+          <a href={links.log({ kind: 'verify_outcome' })}>the log has all</a>.
+        </p>
+      ) : null}
+      {staleAt === undefined || left > STALE_SOON_SECONDS ? null : (
+        <p class={left > 0 ? 'notice' : 'problem'}>
+          The first manifest {left > 0 ? 'goes' : 'went'} stale <When at={staleAt} />, and no host
+          is dispatched by a stale one: CI has to sign again.
+        </p>
+      )}
     </>
   );
 }

@@ -1,5 +1,6 @@
 /** The fleet at a glance, its channels, and what is set aside: quarantines and hosts that wait for a reboot. */
 import { Type } from '@sinclair/typebox';
+import { readRefused } from '../../../db/artifacts.ts';
 import { countBlockers, countRolloutBlockers } from '../../../db/blocked.ts';
 import {
   countHosts,
@@ -7,6 +8,7 @@ import {
   countRollouts,
   readFleetOverview,
 } from '../../../db/overview.ts';
+import { readFreshness } from '../../../db/measure.ts';
 import {
   listChannels,
   listDeferrals,
@@ -120,9 +122,15 @@ export function addOverview(scope: Scope, deps: ApiDeps): void {
   );
 }
 
-async function fleet({ pool }: ApiDeps): Promise<Fleet> {
-  const [row, rollouts, hosts, reachability, blockers, rolloutBlockers] = await Promise.all([
-    pool.run(readFleetOverview),
+async function fleet({ pool, agentFreshnessMinutes }: ApiDeps): Promise<Fleet> {
+  const [row, refused, fresh] = await pool.run((sql) =>
+    Promise.all([
+      readFleetOverview(sql),
+      readRefused(sql),
+      readFreshness(sql, agentFreshnessMinutes),
+    ]),
+  );
+  const [rollouts, hosts, reachability, blockers, rolloutBlockers] = await Promise.all([
     pool.run(countRollouts),
     pool.run(countHosts),
     pool.run(countReachability),
@@ -134,7 +142,8 @@ async function fleet({ pool }: ApiDeps): Promise<Fleet> {
   return {
     ...numbers,
     ...{ rollouts, hosts: hosts.states, deferrals: hosts.deferrals, reachability, blockers },
-    rolloutBlockers,
+    ...{ rolloutBlockers, refused: [...refused] },
+    ...present({ staleAt: fresh?.staleAt ?? null }),
     ...present({ ref, signedAt, fleetHash, rejectBefore, pause: stopOf(pause) }),
   };
 }
