@@ -3,6 +3,7 @@
  * after the host step and before any grant, so that a pass grants by where the rollout now stands.
  */
 import type { Pass } from '../pass.ts';
+import { dispatches } from '../rollout/states.ts';
 import { stepRollout, type RolloutEvent, isUnderway } from '../rollout/step-rollout.ts';
 import { budgetState, highest } from '../state/flight.ts';
 import { limitOf } from './limit.ts';
@@ -152,14 +153,14 @@ function waveBlockers(pass: Pass, rollout: RolloutState): string[] {
 // Only what the planner cannot prevent gets here: a late acknowledgement, a reboot, a lowered limit. Rollouts
 // that share a budget may limit it differently (a share of more hosts is more): what one may grant is no alarm.
 function exceededBudgets(pass: Pass, rollout: RolloutState): string[] {
-  // Those that pinned their limits: whoever is through or halted grants nothing, and is told of nothing.
-  if (!isUnderway(rollout.row.state)) return [];
+  // Whoever may grant must not until it is gone, one that is through included: hosts return to it.
+  if (!dispatches(rollout.row.state)) return [];
   const keys: string[] = [];
   rollout.row.plan.budgets.forEach((budget, index) => {
     // A budget that selects none of this rollout's hosts has no say here: its share would be of nobody.
     const limit = budget.hosts.length === 0 ? null : limitOf(budget);
-    const { inFlight, limits } = budgetState(pass.state, rollout, index);
-    if (limit !== null && inFlight.size > Math.max(limit, highest(limits)))
+    const shared = budgetState(pass.state, rollout, index);
+    if (limit !== null && shared.inFlight.size > Math.max(limit, highest(pass.state, shared)))
       keys.push(`budget-exceeded:${String(index)}`);
   });
   return keys;

@@ -5,7 +5,6 @@
 import { limitOf } from '../planner/limit.ts';
 import { isMoving } from '../planner/moving.ts';
 import { dispatches } from '../rollout/states.ts';
-import { isUnderway } from '../rollout/step-rollout.ts';
 import type { BlockerRow, RolloutRow } from './rows.ts';
 import type { BudgetState, FleetState, RolloutState } from './state.ts';
 import type { WaiterQueue } from './waiters.ts';
@@ -21,44 +20,50 @@ export function budgetState(state: FleetState, rollout: RolloutState, index: num
   }
   const known = state.budgets.get(key);
   if (known !== undefined) return known;
-  const made: BudgetState = {
-    ...{ key, inFlight: new Map(), queues: new Set() },
-    ...{ limits: new Map(), granting: new Map() },
-  };
+  const made: BudgetState = { key, inFlight: new Map(), queues: new Set(), granting: new Map() };
   state.budgets.set(key, made);
   return made;
 }
 
-/** The most that any live rollout may have in flight under a budget; 0 when none limits it. */
-export function highest(limits: BudgetState['limits']): number {
-  return Math.max(0, ...limits.keys());
+/**
+ * The most that anybody may yet grant under a budget; 0 when nothing limits it. A rollout whose channel is gone stays as
+ * it ended and grants nothing, for its signatures went stale with it: what it allowed is no measure for others.
+ */
+export function highest(state: FleetState, { granting }: BudgetState): number {
+  let most = 0;
+  for (const [limit, ids] of granting) if (limit > most && isAnyDeclared(state, ids)) most = limit;
+  return most;
 }
 
-/** Enters the limits that a rollout pinned where its new state counts them, and takes them out where it no longer does. */
+function isAnyDeclared({ content, rollouts }: FleetState, ids: ReadonlySet<string>): boolean {
+  if (content === null) return true;
+  for (const id of ids) {
+    const channel = rollouts.get(id)?.row.channel;
+    if (channel !== undefined && content.channels.has(channel)) return true;
+  }
+  return false;
+}
+
+/** Enters the limits that a rollout pinned when it may grant, and takes them out when it no longer may. */
 export function pinLimits(
   state: FleetState,
   rollout: RolloutState,
   before: RolloutRow['state'] | null,
   after: RolloutRow['state'] | null,
 ): void {
-  const underway = after !== null && isUnderway(after);
-  const granting = after !== null && dispatches(after);
-  const wasUnderway = before !== null && isUnderway(before);
-  const wasGranting = before !== null && dispatches(before);
-  if (underway === wasUnderway && granting === wasGranting) return;
+  const enters = after !== null && dispatches(after);
+  if (enters === (before !== null && dispatches(before))) return;
   rollout.row.plan.budgets.forEach((budget, index) => {
     const limit = limitOf(budget);
     if (limit === null) return;
-    const { limits, granting: ofGranting } = budgetState(state, rollout, index);
-    const { rolloutId } = rollout.row;
-    const most = highest(limits);
-    if (underway !== wasUnderway) pin(limits, limit, rolloutId, underway);
-    if (granting !== wasGranting) pin(ofGranting, limit, rolloutId, granting);
-    if (highest(limits) !== most) noteLimits(state, limits);
+    const shared = budgetState(state, rollout, index);
+    const most = highest(state, shared);
+    pin(shared.granting, limit, rollout.row.rolloutId, enters);
+    if (highest(state, shared) !== most) noteLimits(state, shared);
   });
 }
 
-function pin(pinned: BudgetState['limits'], limit: number, id: string, enters: boolean): void {
+function pin(pinned: BudgetState['granting'], limit: number, id: string, enters: boolean): void {
   const ids = pinned.get(limit) ?? new Set<string>();
   if (enters) ids.add(id);
   else ids.delete(id);
@@ -100,17 +105,16 @@ function countHost(state: FleetState, budget: BudgetState, hostname: string, by:
   else budget.inFlight.set(hostname, count);
   const after = budget.inFlight.size;
   if (after < before) state.dirty.budgets.add(budget.key);
-  // A limit is exceeded from here on, or no longer: whoever pinned it must say so.
+  // A limit is exceeded from here on, or no longer: whoever may grant must say so.
   const crossed = Math.min(before, after);
   if (after === before || !budget.granting.has(crossed)) return;
-  if (budget.limits.has(crossed) && crossed === highest(budget.limits))
-    noteLimits(state, budget.limits);
+  if (crossed >= highest(state, budget)) noteLimits(state, budget);
   if (after < before) state.dirty.eased.add(budget.key);
 }
 
 /** Whoever pinned a limit looks again at whether it is exceeded. */
-function noteLimits(state: FleetState, limits: BudgetState['limits']): void {
-  for (const ids of limits.values()) for (const id of ids) state.dirty.progress.add(id);
+function noteLimits(state: FleetState, { granting }: BudgetState): void {
+  for (const ids of granting.values()) for (const id of ids) state.dirty.progress.add(id);
 }
 
 /** Enters a host into the queue of the budget that alone holds it, or takes it out. */

@@ -56,9 +56,7 @@ export interface BudgetState {
   readonly inFlight: Map<string, number>;
   /** The queues, one a rollout, in which somebody waits for a slot of this budget. */
   readonly queues: Set<WaiterQueue>;
-  /** Rollouts under way that pinned this budget, by the limit that they pinned: what counts as exceeded. */
-  readonly limits: Map<number, Set<string>>;
-  /** The same with those that are through: hosts that return to one share its slots. */
+  /** Rollouts that pinned this budget and may grant, by the limit that they pinned: hosts return to one that is through. */
   readonly granting: Map<number, Set<string>>;
 }
 

@@ -26,6 +26,9 @@ export class ScriptFleet {
       case 'channel':
         this.channels.set(name, { waves: [], unstaged: new Map(), options: optionsOf(rest) });
         return true;
+      case 'drop':
+        this.channels.delete(name);
+        return true;
       case 'wave':
         this.channel(name).waves.push({
           hosts: rest.filter((word) => !word.includes('=')),

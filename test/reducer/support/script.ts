@@ -7,7 +7,7 @@
  *     budget all max=1                      · budget web pct=50 web1 web2 · budget all max=2 again (from the next ref on)
  *     edge web2 after web1                  · channel-edge apps after infra
  *     declare 1 web1=c0                     · resign · late 1 minute=2 (signed then, read just now)
- *     forget (the set lacks the manifest)
+ *     forget stable (the set lacks its manifest) · drop stable (the fleet has no such channel from the next ref on)
  *     heartbeat web1 c0 names states=2 minute=1 (said then) · silent web1 · offer web1
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
  *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · trust reject · retire stable@1
@@ -161,6 +161,11 @@ export class Script extends Desk {
           kind: 'ManifestSetUpdated',
           ...this.fleet.content(this.ref, this.overrides, this.now),
         };
+      case 'forget': {
+        const { fleet, manifests } = this.fleet.content(this.ref, this.overrides, this.now);
+        const others = manifests.filter(({ channel }) => channel !== subject);
+        return { kind: 'ManifestSetUpdated', fleet, manifests: others };
+      }
       case 'heartbeat':
         return this.heartbeat(subject, words, options);
       case 'event': {
