@@ -19,7 +19,7 @@ const EVENTS: Readonly<Record<string, RolloutEvent>> = {
   WaveFromElsewhere: { kind: 'WaveAdvanced', at, fromWave: 0, toWave: 2 },
   WaveBack: { kind: 'WaveAdvanced', at, fromWave: 1, toWave: 0 },
   LastWaveSoaking: { kind: 'LastWaveSoaking', at },
-  AllSettled: { kind: 'AllSettled', at },
+  AllSettled: { kind: 'AllSettled', at, exceptions: { absent: 1 } },
   SuccessorOpened: { kind: 'SuccessorOpened', at, successor: 'a@2' },
   OperatorClearance: { kind: 'OperatorClearance', at },
   Cancelled: { kind: 'Cancelled', at },
@@ -57,7 +57,7 @@ const TABLE: Readonly<Record<string, Partial<Record<RolloutState, RolloutState>>
 
 const cursor = (state: RolloutState): RolloutCursor => ({
   ...{ state, currentWave: 1, supersededAt: null, supersededBy: null },
-  ...{ terminalAt: null, failedAt: null, endedAt: null },
+  ...{ terminalAt: null, exceptions: null, failedAt: null, endedAt: null },
 });
 
 describe.each(ROLLOUT_STATES)('a rollout that is %s', (state) => {
@@ -79,5 +79,12 @@ it('a clearance forgets when it failed: it may fail again', () => {
   const failed = { ...cursor('Failed'), failedAt: at };
   expect(stepRollout(failed, { kind: 'OperatorClearance', at })).toEqual({
     ...{ state: 'Active', failedAt: null },
+  });
+});
+
+it('what fails after all is through no more: when it was, and whom it tolerated, is forgotten', () => {
+  const through = { ...cursor('Terminal'), terminalAt: at, exceptions: { absent: 1 } };
+  expect(stepRollout(through, failing)).toEqual({
+    ...{ state: 'Failed', failedAt: at, terminalAt: null, exceptions: null },
   });
 });

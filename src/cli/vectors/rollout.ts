@@ -59,7 +59,7 @@ export const ROLLOUT_RULES: readonly Rule[] = [
     applies: (found) =>
       found.before.state === 'Terminal' && isHostChange(found) && isAnyFailed(found.hosts),
     original: stays,
-    ours: (found) => ({ state: hasReverted(found) ? 'Reverted' : 'Failed' }),
+    ours: (found) => ({ state: hasReverted(found) ? 'Reverted' : 'Failed', terminalAt: null }),
   },
   {
     name: 'opening-skips-empty-waves',
@@ -163,6 +163,7 @@ function outcome({ before, event, hosts }: Case): Outcome {
     supersededAt: recordedTime(before.supersededAt),
     supersededBy: null,
     terminalAt: recordedTime(before.terminalAt),
+    exceptions: null,
     failedAt: null,
     endedAt: null,
   };
@@ -184,7 +185,7 @@ function eventOf(event: Recorded['event'], hosts: readonly string[]): RolloutEve
     case 'OperatorClearance':
       return { kind: event.kind, at };
     case 'RolloutTerminal':
-      return { kind: 'AllSettled', at };
+      return { kind: 'AllSettled', at, exceptions: {} };
     case 'HostStateChanged':
       return { kind: 'HostStateChanged', at, failures, reverted, maxFailures: 0 };
     case 'WaveAdvanced':

@@ -96,24 +96,20 @@ function checkConverging(pass: Pass, rollout: RolloutState): void {
 }
 
 /**
- * Through when the cursor has come to the last wave and nobody is waited for. Without the cursor a host that
- * returns to a later wave would wait for a promotion that no longer comes.
+ * Through when nobody is waited for. An earlier wave may soak on then, but not while somebody is absent from a wave that
+ * the cursor has not reached: that host would return to wait for a promotion that no longer comes, and is told of it
+ * meanwhile (`wave-promotion`).
  */
 function checkTerminal(pass: Pass, rollout: RolloutState): void {
   if (!isUnderway(rollout.row.state) || count(rollout, 'deferred') > 0) return;
-  if (rollout.row.currentWave < rollout.waves.length - 1) return;
+  if (isAnyoneUnpromoted(rollout)) return;
   if (!isEveryWaveSettled(pass.state, rollout, pass.now)) return;
-  const { rolloutId, channel, state } = rollout.row;
   const exceptions = countExceptions(rollout);
-  const set = stepRollout(rollout.row, { kind: 'AllSettled', at: pass.at });
-  if (set === null) return;
-  pass.emit({
-    kind: 'rollout_event',
-    rolloutId,
-    channel,
-    payload: { event: 'AllSettled', from: state, to: 'Terminal', exceptions },
-    changes: [{ t: 'rollout', rolloutId, set: { ...set, exceptions } }],
-  });
+  apply(pass, rollout, { kind: 'AllSettled', at: pass.at, exceptions }, { exceptions });
+}
+
+function isAnyoneUnpromoted({ row, waves }: RolloutState): boolean {
+  return waves.some(({ pending }, index) => index > row.currentWave && pending.size > 0);
 }
 
 const EXCEPTIONS: readonly Bucket[] = ['pendingAbsent', 'failed', 'reverted', 'cleared', 'closed'];

@@ -15,9 +15,13 @@ export interface RolloutCursor {
   readonly supersededAt: Time | null;
   readonly supersededBy: string | null;
   readonly terminalAt: Time | null;
+  /** On Terminal: how many hosts were tolerated, by reason. */
+  readonly exceptions: Exceptions | null;
   readonly failedAt: Time | null;
   readonly endedAt: Time | null;
 }
+
+export type Exceptions = Readonly<Record<string, number>>;
 
 export type RolloutEvent =
   | { readonly kind: 'HostJoined'; readonly at: Time }
@@ -37,7 +41,7 @@ export type RolloutEvent =
       readonly toWave: number;
     }
   | { readonly kind: 'LastWaveSoaking'; readonly at: Time }
-  | { readonly kind: 'AllSettled'; readonly at: Time }
+  | { readonly kind: 'AllSettled'; readonly at: Time; readonly exceptions: Exceptions }
   | { readonly kind: 'SuccessorOpened'; readonly at: Time; readonly successor: string }
   | { readonly kind: 'OperatorClearance'; readonly at: Time }
   | { readonly kind: 'Cancelled'; readonly at: Time }
@@ -61,7 +65,9 @@ export function stepRollout(rollout: RolloutCursor, event: RolloutEvent): Rollou
     case 'LastWaveSoaking':
       return state === 'Active' ? { state: 'Converging' } : UNCHANGED;
     case 'AllSettled':
-      return isUnderway(state) ? { state: 'Terminal', terminalAt: event.at } : UNCHANGED;
+      return isUnderway(state)
+        ? { state: 'Terminal', terminalAt: event.at, exceptions: event.exceptions }
+        : UNCHANGED;
     case 'SuccessorOpened':
       if (state === 'Superseded') return UNCHANGED;
       return {
@@ -98,7 +104,9 @@ function hostStateChanged(
   const allReverted = event.failures > 0 && event.reverted === event.failures;
   if (isHalted(state)) return state === 'Failed' && allReverted ? { state: 'Reverted' } : UNCHANGED;
   if (event.failures <= event.maxFailures) return UNCHANGED;
-  return { state: allReverted ? 'Reverted' : 'Failed', failedAt: event.at };
+  const halted: RolloutPatch = { state: allReverted ? 'Reverted' : 'Failed', failedAt: event.at };
+  // It is not through any more: who was absent then may be who failed now.
+  return state === 'Terminal' ? { ...halted, terminalAt: null, exceptions: null } : halted;
 }
 
 // Forward only, and from where it is: anything else is a late echo. In Opening only empty waves are passed

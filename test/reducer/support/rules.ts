@@ -20,6 +20,7 @@ export function broken(
 ): string[] {
   return [
     ...brokenRecords(before, state),
+    ...brokenEnds(state),
     ...brokenGrants(state, step.entries),
     ...brokenRefusal(before, state, step),
   ];
@@ -44,6 +45,18 @@ function brokenRecords(before: ReadonlyMap<string, RecordRow>, state: FleetState
       found.push(`${key} forgot a seq`);
   }
   return found;
+}
+
+/** A host that returns to a rollout that is through is dispatched: no promotion comes any more. */
+function brokenEnds({ rollouts }: FleetState): string[] {
+  return [...rollouts.values()].flatMap(({ row, records }) =>
+    [...records.values()]
+      .filter(({ state, closed }) => state === 'Pending' && closed === null)
+      .filter(({ wave }) => row.state === 'Terminal' && wave > row.currentWave)
+      .map(
+        ({ hostname }) => `${hostname} waits in ${row.rolloutId} for a promotion that never comes`,
+      ),
+  );
 }
 
 function fails({ mode, status }: { readonly mode: string; readonly status: string }): boolean {
