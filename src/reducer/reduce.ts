@@ -151,15 +151,14 @@ function hasDispatch(state: FleetState, hostname: string): boolean {
   return false;
 }
 
-/** Dispatches old enough for a grace, and moves past theirs. */
+/** Dispatches old enough for a grace, and moves past theirs. None is offered, or heard of, before it is queued. */
 function tickNeeds(state: FleetState, now: Millis): ObservationNeeds | null {
-  const { refusedAfterMinutes } = state.settings;
+  const { deliveredGraceMinutes, refusedAfterMinutes } = state.settings;
+  const grace = Math.min(deliveredGraceMinutes, refusedAfterMinutes) * MINUTE;
   const hosts = new Set<string>();
   for (const rollout of state.live.values()) {
     for (const [hostname, dispatch] of rollout.dispatches) {
-      const due =
-        dispatch.suspended || now - millisOf(dispatch.enqueuedAt) >= refusedAfterMinutes * MINUTE;
-      if (due) hosts.add(hostname);
+      if (now - millisOf(dispatch.enqueuedAt) >= grace) hosts.add(hostname);
     }
     for (const hostname of rollout.moving) {
       const record = rollout.records.get(hostname);

@@ -4,10 +4,12 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { ManifestContent } from '../../src/reducer/content.ts';
+import type { Input } from '../../src/reducer/input.ts';
 import { limitOf } from '../../src/reducer/planner/limit.ts';
 import { selectorKey } from '../../src/reducer/planner/pin.ts';
 import { replayFrom } from '../../src/reducer/read/heartbeat.ts';
 import { reduce } from '../../src/reducer/reduce.ts';
+import { DEFAULT_SETTINGS } from '../../src/reducer/settings.ts';
 import { emptyState } from '../../src/reducer/state/state.ts';
 import type { RecordRow } from '../../src/reducer/state/rows.ts';
 import { MINUTE, millisOf, timeOf, UNDER_WAY_MS } from '../../src/reducer/time.ts';
@@ -119,6 +121,27 @@ it('a dispatch that was offered is taken back when its grace is over, and not be
   expect(isGranted()).toBe(true);
   tickAt(script, heard + grace + 1);
   expect(isGranted()).toBe(false);
+});
+
+describe('a grace shorter than the time after which silence is a refusal', () => {
+  const GRACE = 2;
+
+  /** a1 was offered its dispatch and fell silent; how long after it was last heard it has it still, in minutes. */
+  const given = (minutes: number, ...then: readonly string[]) => {
+    const script = new Script();
+    script.state = emptyState({ ...DEFAULT_SETTINGS, deliveredGraceMinutes: GRACE });
+    for (const line of ['channel a', 'wave a a1', 'heartbeat a1 c0', 'declare 1', 'offer a1'])
+      script.run(line);
+    const heard = script.now;
+    for (const line of ['silent a1', ...then]) script.run(line);
+    tickAt(script, heard + minutes * MINUTE);
+    return script.state.rollouts.get('a@1')?.dispatches.has('a1');
+  };
+
+  it.each([['as it is'], ['suspended', 'operator pause']])('is kept to, %s', (_, ...then) => {
+    expect(given(GRACE, ...then)).toBe(true);
+    expect(given(GRACE + 0.1, ...then)).toBe(false);
+  });
 });
 
 it('who was cleared is counted among the exceptions', () => {
@@ -295,3 +318,35 @@ function askedFrom(script: Script, lastEventSeqByRollout: Record<string, number>
   const currentClosure = record.currentClosure;
   return replayFrom(host, { rolloutId: 'a@1', currentClosure, lastEventSeqByRollout }, []).from;
 }
+
+describe('a fleet that was signed before its manifests', () => {
+  const AGE = 20 * MINUTE;
+
+  /** a1 was never heard, and the fleet's signature is older than its manifest's. */
+  const declared = () => {
+    const fleet = new ScriptFleet();
+    fleet.declare('channel', ['a', 'window=30']);
+    fleet.declare('wave', ['a', 'a1']);
+    const content = fleet.content('1', new Map(), EPOCH);
+    const state = emptyState();
+    const older = { ...content.fleet, signedAt: timeOf(EPOCH - AGE) };
+    reduce(state, { ...content, kind: 'ManifestSetUpdated', fleet: older }, EPOCH);
+    return (input: Input, now: number) => {
+      reduce(state, input, now);
+      return state.rollouts.get('a@1')?.blockers.get('a1')?.gates;
+    };
+  };
+
+  it('is stale as the older of the two', () => {
+    const gatesAfter = declared();
+    const due = EPOCH - AGE + 31 * MINUTE;
+    expect(gatesAfter({ kind: 'Tick' }, due - SECOND)).toEqual(['host-unreachable']);
+    expect(gatesAfter({ kind: 'Tick' }, due)).toEqual(['host-unreachable', 'manifest-stale']);
+  });
+
+  it('is rejected for the older of the two', () => {
+    const gatesAfter = declared();
+    const input: Input = { kind: 'TrustChanged', rejectBefore: timeOf(EPOCH - AGE + 1) };
+    expect(gatesAfter(input, EPOCH)).toEqual(['host-unreachable', 'manifest-rejected']);
+  });
+});

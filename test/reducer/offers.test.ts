@@ -86,3 +86,10 @@ describe('a dispatch that is taken back and granted anew', () => {
     expect(leader.state.rollouts.get(DISPATCH.rolloutId)?.dispatches.size).toBe(0);
   });
 });
+
+it('of a host that is written off, what it was offered is looked up and logged like any other', () => {
+  const command = { command: 'WriteOffHost', hostname: 'a0' } as const;
+  const desk = offered();
+  const { entries } = desk.feed({ ...operator, command });
+  expect(entries[0]?.payload['observed']).toMatchObject({ offers: [DISPATCH] });
+});

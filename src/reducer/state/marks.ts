@@ -62,7 +62,6 @@ export function markRecord(
   // A rollout that opens is looked at whole.
   if (before === null && row?.state === 'Pending' && dirty.rollouts.has(rolloutId)) return;
   markHost(dirty, rolloutId, hostname);
-  if (before?.cleared !== row?.cleared) dirty.progress.add(rolloutId);
   if (
     before?.state === row?.state &&
     before?.closed === row?.closed &&
