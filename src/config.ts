@@ -155,6 +155,10 @@ const needsSource = (config: Config): boolean => config.roles.includes('workers'
 /** Limits that only make sense together. */
 const RULES: readonly Rule[] = [
   [
+    (c) => c.schema.endsWith('_v1'),
+    'MUSTER_SCHEMA must not end in _v1; an installation NAME has its views in the schema NAME_v1: choose another name',
+  ],
+  [
     (c) => c.devIdentity && !isLoopback(c.listenHost),
     'MUSTER_DEV_IDENTITY believes any caller, so it works only on loopback; set MUSTER_LISTEN_HOST=127.0.0.1 or drop it',
   ],

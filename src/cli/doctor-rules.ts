@@ -71,6 +71,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           'the role may not use the schema: grant it with muster migrate --roles, or GRANT USAGE ON SCHEMA',
         ),
   ({ schemaProblem }) => (schemaProblem === null ? null : wrong('schema', schemaProblem)),
+  ({ logProblem }) => (logProblem === null ? null : wrong('append-only', logProblem)),
   ({ rights }) =>
     rights?.serves === true && rights.lacksToServe.length > 0
       ? wrong('rights', `to serve, the role lacks ${named(rights.lacksToServe)}: ${GRANT}`)

@@ -1,4 +1,5 @@
 /** `muster log verify`: is the hash chain whole, and does it still hold a checkpoint that was kept elsewhere? */
+import { readUnguarded, unguardedProblem } from '../db/append-only.ts';
 import type { Sql } from '../db/driver.ts';
 import { databaseProblem } from '../db/errors.ts';
 import { readLeft, type Left } from '../eventlog/detached.ts';
@@ -13,12 +14,14 @@ export const logHelp = `muster log verify [--checkpoint LINE] [--archive FILE â€
 
 Walks the whole event log and recomputes its hash chain: a row that was changed, removed or put in between shows.
 A log that was rewritten from end to end has a whole chain too; only a checkpoint that was kept elsewhere tells.
+It also says where triggers that keep rows from being changed are off or missing, and what puts them back.
+With roles, give a reader's login, the leader's or the owner's.
 
   --checkpoint TEXT   incarnation:seq:hash, as the process log and MUSTER_CHECKPOINT_TO hold them; may be repeated
   --archive FILE      exported partitions whose tables are no longer in the database, in order; may be repeated
   --json              one line of JSON
 
-Exit code: 0 whole, 1 not, 2 could not look.
+Exit code: 0 whole, and the database refuses to change it; 1 not; 2 could not look.
 `;
 
 const OPTIONS = {
@@ -45,7 +48,8 @@ export async function log(args: string[], io: Io): Promise<number> {
     if (verb !== 'verify') throw new UsageError(`there is no "log ${verb}"; see muster log --help`);
     return await verify(rest, io);
   } catch (error) {
-    const problem = error instanceof UsageError ? error.message : databaseProblem(error);
+    const problem =
+      error instanceof UsageError ? error.message : databaseProblem(error, 'reads the log');
     return fail(io, { command: 'log', json: args.includes('--json') }, EXIT.usage, problem);
   }
 }
@@ -57,7 +61,8 @@ async function verify(args: string[], io: Io): Promise<number> {
     return EXIT.ok;
   }
   const checkpoints = values.checkpoint.map(parseCheckpoint);
-  const found = await withSession(databaseOf(values), async ({ run }) => {
+  const database = databaseOf(values);
+  const found = await withSession(database, async ({ run }) => {
     const left = await run(readLeft);
     const archives = values.archive;
     const base = archives.length > 0 ? null : left.base;
@@ -71,7 +76,8 @@ async function verify(args: string[], io: Io): Promise<number> {
     const ends = (await run(readHead)).seq;
     const incarnation = await run(readIncarnation);
     const endsBefore = walked.seq > ends ? ends : null;
-    return { ...walked, left, from: after + 1, endsBefore, kept, incarnation };
+    const changeable = unguardedProblem(database.schema, await run(readUnguarded));
+    return { ...walked, left, from: after + 1, endsBefore, kept, incarnation, changeable };
   });
   const { kept, from } = found;
   const unseen = checkpoints.filter(({ seq }) => seq < from && !kept.has(seq));
@@ -113,6 +119,8 @@ interface Findings extends Replayed {
   readonly endsBefore: number | null;
   /** In force; null before the first leader. */
   readonly incarnation: string | null;
+  /** What lets rows be changed; null when nothing does. */
+  readonly changeable: string | null;
   readonly broken: readonly Checkpoint[];
   /** Of rows that were detached, and that no archive gives. */
   readonly unseen: readonly Checkpoint[];
@@ -120,22 +128,25 @@ interface Findings extends Replayed {
 
 function report(io: Io, json: boolean, found: Findings): number {
   const { rows, from, seq, missing, brokenAt, endsBefore, broken, unseen } = found;
+  const { changeable } = found;
   const whole = isSound(found) && endsBefore === null;
   const sound = whole && broken.length === 0;
-  const ok = sound && unseen.length === 0;
+  const chained = sound && unseen.length === 0;
+  const ok = chained && changeable === null;
   const hash = Buffer.from(found.hash).toString('hex');
   if (json)
     printJson(io, {
       ...{ ok, rows, from, head: seq, hash, missing, brokenAt, endsBefore },
-      ...{ checkpoints: broken, unseen },
+      ...{ checkpoints: broken, unseen, changeable },
     });
   else {
     io.stdout.write(`${faultLines(found, found.left)}${checkpointFaults(found)}`);
     const walked = rows === 1 ? `row ${seq} is` : `rows ${from} to ${seq} are`;
-    if (ok) io.stdout.write(`${walked} a whole chain; its head is ${hash}\n`);
+    if (chained) io.stdout.write(`${walked} a whole chain; its head is ${hash}\n`);
+    if (changeable !== null) io.stdout.write(`${changeable}\n`);
   }
   if (ok) return EXIT.ok;
-  return sound ? EXIT.usage : EXIT.no;
+  return sound && changeable === null ? EXIT.usage : EXIT.no;
 }
 
 function checkpointFaults(found: Findings): string {

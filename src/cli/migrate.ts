@@ -1,5 +1,6 @@
 /** `muster migrate`: brings the installation's schema to this version. Safe when several run at once. */
 import { loadDatabaseConfig } from '../config.ts';
+import { readUnguarded, unguardedProblem } from '../db/append-only.ts';
 import { backoffMs, pause } from '../db/backoff.ts';
 import type { DatabaseOptions, Sql } from '../db/driver.ts';
 import { databaseProblem, isAway, isContended } from '../db/errors.ts';
@@ -29,7 +30,9 @@ Later runs renew the grants by themselves. What somebody else made in the schema
 and owners too, with what it needs around it: psql runs it as it stands. With roles, ask as the login that migrates or as
 a superuser. Where grants are all that differs, a plan is printed, and --check is content.
 
-Exit codes: 0 the schema is at this version; 1 it could not be brought there, or (--check) is not; 2 wrong
+--check and --plan also say where the event log's append-only triggers are off or missing, and what puts them back.
+
+Exit codes: 0 the schema is at this version; 1 it could not be brought there, or (--check) is not as it should be; 2 wrong
 settings, or (--check, --plan) nobody could be asked.
 `;
 
@@ -83,12 +86,11 @@ async function answer(
       askDatabase(database, 'check', async (sql) => ({
         standing: await schemaStanding(sql),
         owner: await tableOwner(sql, schema),
+        log: unguardedProblem(schema, await readUnguarded(sql)),
         roles: ask === '--plan' ? await rolesOf(sql, schema, rolePrefix) : null,
       })),
     );
-    return ask === '--check'
-      ? check(io, json, schema, found.standing)
-      : plan(io, json, schema, found);
+    return ask === '--check' ? check(io, json, schema, found) : plan(io, json, schema, found);
   } catch (error) {
     return fail(io, { command: 'migrate', json }, EXIT.usage, databaseProblem(error));
   }
@@ -99,13 +101,19 @@ async function rolesOf(sql: Sql, schema: string, wanted: string | null): Promise
   return prefix === null ? null : readRoleStep(sql, schema, prefix);
 }
 
-function check(io: Io, json: boolean, schema: string, standing: Standing): number {
+function check(
+  io: Io,
+  json: boolean,
+  schema: string,
+  { standing, log }: Pick<Plan, 'standing' | 'log'>,
+): number {
   const { version, known, changed, tooNew } = standing;
   const pending = standing.pending.map(({ name }) => name);
   const edited = changed.length === 0 ? null : `${changed.join(', ')} changed after it was applied`;
-  const problem = edited ?? schemaProblem(standing);
+  const problem = edited ?? schemaProblem(standing) ?? log;
   if (json) {
-    printJson(io, { ok: problem === null, schema, version, known, pending, changed, tooNew });
+    const state = { version, known, pending, changed, tooNew, appendOnly: log === null };
+    printJson(io, { ok: problem === null, schema, ...state });
   } else {
     const fine = `the schema is at version ${String(version)}, and has what this Muster's ${String(known)} wants`;
     io.stdout.write(`schema ${schema}: ${problem ?? fine}\n`);
@@ -116,10 +124,13 @@ function check(io: Io, json: boolean, schema: string, standing: Standing): numbe
 interface Plan {
   readonly standing: Standing;
   readonly owner: string | null;
+  /** What lets the event log be changed: no migration mends that. */
+  readonly log: string | null;
   readonly roles: RoleStep | null;
 }
 
-function plan(io: Io, json: boolean, schema: string, { standing, owner, roles }: Plan): number {
+function plan(io: Io, json: boolean, schema: string, found: Plan): number {
+  const { standing, owner, log, roles } = found;
   const { version, pending } = standing;
   const script = scriptOf(schema, { pending, owner, roles });
   const strangers = roles?.strangers ?? [];
@@ -130,14 +141,17 @@ function plan(io: Io, json: boolean, schema: string, { standing, owner, roles }:
       oldestCode: migration.oldestCode,
     }));
     const grants = roles?.differences ?? [];
-    printJson(io, { ok: true, schema, version, pending: steps, grants, strangers, script });
+    printJson(io, { ok: true, schema, version, pending: steps, grants, strangers, log, script });
   } else {
-    const left = leftAlone(strangers);
-    io.stdout.write(
-      `${left === '' ? '' : `-- ${left}\n`}${script ?? `-- schema ${schema}: nothing to do`}\n`,
-    );
+    const remarks = [log ?? '', leftAlone(strangers)].filter((text) => text !== '');
+    const lines = [...remarks.map((text) => `-- ${text}`), script ?? `-- ${nothing(schema, log)}`];
+    io.stdout.write(`${lines.join('\n')}\n`);
   }
   return EXIT.ok;
+}
+
+function nothing(schema: string, log: string | null): string {
+  return `schema ${schema}: nothing to ${log === null ? 'do' : 'migrate'}`;
 }
 
 /** A sentence; empty where there is nothing to say. */

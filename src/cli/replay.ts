@@ -22,6 +22,8 @@ export const replayHelp = `muster replay --verify | --at SEQ|TIME | --redecide |
   --json            one line of JSON
   --database-url URL, --schema NAME   as MUSTER_DATABASE_URL and MUSTER_SCHEMA
 
+With roles, give a reader's login, the leader's or the owner's; for --rebuild one of the last two.
+
 Exit code: 0 equal (or done), 1 differences, or a log that is not whole up to there, 2 could not look.
 `;
 
@@ -54,7 +56,8 @@ export async function replay(args: string[], io: Io): Promise<number> {
     };
     return await chosen(values)(wishes, io);
   } catch (error) {
-    const problem = error instanceof UsageError ? error.message : databaseProblem(error);
+    const who = args.includes('--rebuild') ? 'leads' : 'reads the log';
+    const problem = error instanceof UsageError ? error.message : databaseProblem(error, who);
     return fail(io, { command: 'replay', json: args.includes('--json') }, EXIT.usage, problem);
   }
 }

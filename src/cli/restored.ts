@@ -13,7 +13,7 @@ export const restoredHelp = `muster restored [--database-url URL] [--schema NAME
 Say it after a database was restored from a disk or volume snapshot, before any process starts. A restore to a point
 in time, another cluster and a promoted standby are noticed without it; a snapshot looks like an ordinary restart.
 Cursors of the event log that were given before are then refused (409), so that a reader who kept a copy notices.
-The role needs what a leader needs. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too.
+With roles, give the leader's login or the owner's. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too.
 
 Exit codes: 0 done, or nobody ever led here; 1 the database refused; 2 wrong settings.
 `;
@@ -37,7 +37,7 @@ export async function restored(args: string[], io: Io): Promise<number> {
     else io.stdout.write(`schema ${schema}: ${sentence(term)}\n`);
     return EXIT.ok;
   } catch (error) {
-    return fail(io, { command: 'restored', json }, EXIT.no, databaseProblem(error));
+    return fail(io, { command: 'restored', json }, EXIT.no, databaseProblem(error, 'leads'));
   }
 }
 

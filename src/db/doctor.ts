@@ -1,4 +1,5 @@
 /** What `muster doctor` asks a database, in a few statements that change nothing. */
+import { readUnguarded, unguardedProblem } from './append-only.ts';
 import type { Sql } from './driver.ts';
 import { leaderLockHolder, type LockHolder } from './lock.ts';
 import { readHorizon, type Horizon } from './measure.ts';
@@ -31,6 +32,8 @@ export interface Facts {
   readonly schemaUsable: boolean;
   /** Why this Muster may not work on the schema; null when it may, or when the role may not look. */
   readonly schemaProblem: string | null;
+  /** What lets the event log be changed; null when nothing does, or there is none. */
+  readonly logProblem: string | null;
   /** Of the schema's tables; null while it is not there, or may not be used. */
   readonly rights: Rights | null;
   readonly leaderLock: LockHolder | null;
@@ -44,15 +47,21 @@ export async function readFacts(sql: Sql, schema: string, now: () => number): Pr
   return { ...server, ...clock, horizon, ...(await readSchema(sql, schema)) };
 }
 
-type OfSchema = Pick<Facts, 'schemaUsable' | 'schemaProblem' | 'rights' | 'leaderLock'>;
+type OfSchema = Pick<
+  Facts,
+  'schemaUsable' | 'schemaProblem' | 'logProblem' | 'rights' | 'leaderLock'
+>;
 
 async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
   const schemaUsable = !(await isHidden(sql));
-  if (!schemaUsable) return { schemaUsable, schemaProblem: null, rights: null, leaderLock: null };
+  const logProblem = unguardedProblem(schema, await readUnguarded(sql));
+  if (!schemaUsable)
+    return { schemaUsable, schemaProblem: null, logProblem, rights: null, leaderLock: null };
   const rights = await readRights(sql, schema);
   const blind = rights?.lacksToServe.includes('SELECT on schema_migration') === true;
   const problem = blind ? null : schemaProblem(await schemaStanding(sql));
-  return { schemaUsable, schemaProblem: problem, rights, leaderLock: await leaderLockHolder(sql) };
+  const leaderLock = await leaderLockHolder(sql);
+  return { schemaUsable, schemaProblem: problem, logProblem, rights, leaderLock };
 }
 
 /** What a session gets that asks for nothing: the processes' sessions are so. */

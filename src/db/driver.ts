@@ -12,7 +12,7 @@
  */
 import net from 'node:net';
 import postgres from 'postgres';
-import { tlsTarget } from './tls.ts';
+import { placeOf, tlsTarget } from './tls.ts';
 import { wholeRows } from './whole-rows.ts';
 
 export interface DatabaseOptions {
@@ -55,14 +55,15 @@ export interface ClientOptions {
 const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,39}$/;
 
 export function assertSchemaName(schema: string): void {
-  if (SCHEMA_NAME.test(schema) && !schema.startsWith('pg_')) return;
+  // NAME_v1 is another installation's, for the views of NAME.
+  if (SCHEMA_NAME.test(schema) && !/^pg_|_v1$/.test(schema)) return;
   throw new Error(
-    `MUSTER_SCHEMA ${JSON.stringify(schema)} is not usable: lower-case letters, digits and _, at most 40, not pg_…`,
+    `MUSTER_SCHEMA ${JSON.stringify(schema)} is not usable: lower-case letters, digits and _, at most 40, not pg_… and not …_v1`,
   );
 }
 
 /** A connection that takes longer is as good as none: local ones take milliseconds. */
-const CONNECT_TIMEOUT_SECS = 5;
+export const CONNECT_TIMEOUT_SECS = 5;
 
 /** A cut cable is noticed by the server in about 5 + 3·2 s; defaults hold a dead client's locks for 2 h. */
 const TCP_SETTINGS = {
@@ -119,7 +120,14 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
     types: VALUE_TYPES,
   };
   const { url, ssl } = tlsTarget(database.url);
-  const client = postgres(url, ssl === null ? settings : { ...settings, ssl });
+  const place = placeOf(database.url);
+  const client = postgres(url, {
+    ...settings,
+    ...(ssl === null ? {} : { ssl }),
+    // The driver connects by it where it makes the sockets; here it only calls the server so in its errors, which else
+    // name the one of a TLS socket: `undefined:undefined`.
+    ...(place === null ? {} : { path: place }),
+  });
   const end = client.end.bind(client);
   client.end = async (how) => {
     try {
@@ -171,7 +179,7 @@ function createSockets(once: boolean): Sockets {
 }
 
 function connect({ host: hosts, port: ports, path }: Target, attempt: number): net.Socket {
-  if (typeof path === 'string' && path !== '') return net.connect(path);
+  if (typeof path === 'string' && path.startsWith('/')) return net.connect(path);
   const index = attempt % hosts.length;
   const host = hosts[index] ?? 'localhost';
   const port = ports[index] ?? 5432;

@@ -1,6 +1,7 @@
 /** What a database error means to those who have to decide whether to retry, refuse or step down. */
 import postgres from 'postgres';
 import { DeadlineError } from './deadline.ts';
+import { CONNECT_TIMEOUT_SECS } from './driver.ts';
 
 /** The SQLSTATE of a server's error, else null. */
 export function sqlState(error: unknown): string | null {
@@ -95,38 +96,111 @@ export function isContended(error: unknown): boolean {
   return ['55P03', '40P01'].includes(sqlState(error) ?? '');
 }
 
+/** The schema lacks what a statement names, or hides it from this login: `standing.ts` can say which. */
+export function isOfSchema(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== null && (['42P01', '42883'].includes(state) || state.startsWith('3F'));
+}
+
 /** What whoever runs us can do about it, by SQLSTATE (its class where the class is enough) or socket error. */
 const ADVICE: ReadonlyMap<string, string> = new Map([
   ['42P01', 'the schema lacks Muster\'s tables; run "muster migrate" on it'],
   ['42883', 'the schema lacks Muster\'s functions; run "muster migrate" on it'],
   ['3F000', 'the schema is not there; run "muster migrate"'],
   ['3D000', 'create the database, or correct its name in MUSTER_DATABASE_URL'],
+  [
+    '25006',
+    'it is a standby, or read only by a setting ("muster doctor" tells which): give the URL of the primary, or reset default_transaction_read_only',
+  ],
   ['28', 'check user and password in MUSTER_DATABASE_URL, and pg_hba.conf'],
-  ['42501', 'the login lacks a right; ask with a login whose role has it (docs/database-roles.md)'],
+  [
+    '42501',
+    'the login lacks a right, which "muster doctor" names; use one whose role has it (docs/database-roles.md)',
+  ],
   ['55P03', 'another session holds the table; "muster doctor" lists transactions that stay open'],
   ['53300', 'PostgreSQL has no connection left; raise max_connections or run fewer processes'],
   ['ECONNREFUSED', 'nothing listens there; start PostgreSQL, or correct MUSTER_DATABASE_URL'],
   ['ENOTFOUND', 'there is no such host; correct MUSTER_DATABASE_URL'],
   ['08P01', 'a pooler in between refuses our settings; give the URL of PostgreSQL itself'],
   ...DISTRUST,
-  ['CONNECT_TIMEOUT', 'no answer; is the host of MUSTER_DATABASE_URL reachable from here?'],
+  ['CONNECT_TIMEOUT', 'is the host of MUSTER_DATABASE_URL reachable from here?'],
 ]);
 
-function adviceFor(code: string | null): string | null {
+/** By SQLSTATE, or its class. */
+function found(texts: ReadonlyMap<string, string>, code: string | null): string | null {
   if (code === null) return null;
-  return ADVICE.get(code) ?? ADVICE.get(code.slice(0, 2)) ?? null;
+  return texts.get(code) ?? texts.get(code.slice(0, 2)) ?? null;
+}
+
+const UNFIT = 'the schema does not fit';
+const REFUSED = 'the database refuses the login';
+
+/** Which trouble it is, by SQLSTATE or its class; of a database that does not answer the error says so itself. */
+const TROUBLES: ReadonlyMap<string, string> = new Map([
+  ['42P01', UNFIT],
+  ['42883', UNFIT],
+  ['3F000', UNFIT],
+  ['28', REFUSED],
+  ['3D000', REFUSED],
+  ['42501', 'the database refuses a statement'],
+  ['25006', 'the database takes no writes'],
+]);
+
+/**
+ * For whoever may ask without saying who they are: which trouble, and what to do about it. No host, login or table is
+ * named, as the server's and the driver's own words do: those are in the log.
+ */
+export function databaseTrouble(error: unknown): string {
+  const code = sqlState(error) ?? (error instanceof Error ? socketCode(error) : null);
+  if (isAway(error)) return trouble('the database does not answer', code);
+  if (isDistrust(error)) return trouble('the database does not prove who it is', code);
+  return stateTrouble(code);
+}
+
+/** The same of what the server would say, did one ask. */
+export function stateTrouble(state: string | null): string {
+  return trouble(found(TROUBLES, state) ?? 'the database fails', state);
+}
+
+function trouble(which: string, code: string | null): string {
+  const named = code === null ? which : `${which} (${code})`;
+  const advice = found(ADVICE, code);
+  return advice === null ? named : `${named}: ${advice}`;
 }
 
 function socketCode(error: Error): string | null {
   return 'code' in error && typeof error.code === 'string' ? error.code : null;
 }
 
-/** For a log line: never with SQL or parameters, which may hold what agents sent. */
-export function databaseProblem(error: unknown): string {
+/** What the driver and TLS say of a connection that did not come about is about their code. */
+function socketProblem(error: Error): string {
+  if (socketCode(error) === 'CONNECT_TIMEOUT') {
+    const place = 'address' in error ? String(error.address) : 'the database';
+    return `no connection to ${place} within ${String(CONNECT_TIMEOUT_SECS)} s`;
+  }
+  return error.message.startsWith('Client network socket disconnected')
+    ? 'no connection: it ended before TLS was agreed on; is it PostgreSQL that listens there?'
+    : error.message;
+}
+
+/** The logins of docs/database-roles.md that may do what a command does. */
+export type MayDo = 'reads the log' | 'leads';
+
+const WHO: Readonly<Record<MayDo, string>> = {
+  'reads the log': "ask as a reader's login, the leader's or the owner's (docs/database-roles.md)",
+  leads: "ask as the leader's login or the owner's (docs/database-roles.md)",
+};
+
+/**
+ * For a log line: never with SQL or parameters, which may hold what agents sent. Where a right is missing, `who` says which
+ * logins have it.
+ */
+export function databaseProblem(error: unknown, who?: MayDo): string {
   if (error instanceof DeadlineError || error instanceof SessionClosedError) return error.message;
   if (!(error instanceof Error)) return String(error);
   const state = sqlState(error);
-  const said = state === null ? error.message : `${state}: ${error.message}`;
-  const advice = adviceFor(state ?? socketCode(error));
+  const said = state === null ? socketProblem(error) : `${state}: ${error.message}`;
+  const whom = state === '42501' && who !== undefined ? WHO[who] : null;
+  const advice = whom ?? found(ADVICE, state ?? socketCode(error));
   return advice === null ? said : `${said}: ${advice}`;
 }

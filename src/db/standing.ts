@@ -85,6 +85,10 @@ export async function mayWriteLog(sql: Sql): Promise<boolean> {
   return row?.may === true;
 }
 
+/** What a login needs that may not use the schema: a schema that was made anew without roles hides itself from all of them. */
+export const SHOW =
+  'run "muster migrate --roles" as the schema\'s login, or put this one into its role (docs/database-roles.md)';
+
 /** Why this code may not work on that schema, with what to do; null when it may. */
 export function schemaProblem(standing: Standing): string | null {
   const { hidden, version, pending, tooNew, known } = standing;
@@ -92,7 +96,7 @@ export function schemaProblem(standing: Standing): string | null {
     return `the schema is at version ${String(version)}, and ${tooNew.join(', ')} left this Muster's ${String(known)} behind: upgrade it`;
   }
   if (hidden) {
-    return 'the login of MUSTER_DATABASE_URL may not use the schema: run "muster migrate --roles" as the schema\'s login, or put this one into its role (docs/database-roles.md)';
+    return `the login of MUSTER_DATABASE_URL may not use the schema: ${SHOW}`;
   }
   if (version === null) return 'the schema is at version none: run "muster migrate"';
   if (pending.length === 0) return null;

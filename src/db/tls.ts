@@ -58,9 +58,17 @@ function readRoot(file: string): string {
 
 /** Without ports and brackets; a socket's folder is percent-encoded here. */
 function hostsOf(url: string): readonly string[] {
+  return placesOf(url).map((one) => one.replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1'));
+}
+
+function placesOf(url: string): readonly string[] {
   const [, authority = ''] = /^\w+:\/\/([^/?]*)/.exec(url) ?? [];
-  return authority
-    .replace(/^.*@/s, '')
-    .split(',')
-    .map((one) => one.replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1'));
+  return authority.replace(/^.*@/s, '').split(',');
+}
+
+/** `db.example.net:5432`, for people; null for a socket in the file system, and where the URL names no host. */
+export function placeOf(url: string): string | null {
+  const places = placesOf(url);
+  if (places.some((one) => one === '' || one.includes('%'))) return null;
+  return places.map((one) => (/:\d+$/.test(one) ? one : `${one}:5432`)).join(', ');
 }

@@ -11,7 +11,7 @@ import { databaseProblem, isDenied } from '../db/errors.ts';
 import type { Pool } from '../db/pool.ts';
 import { mayReadControl, named, readRights } from '../db/rights.ts';
 import { openSession } from '../db/session.ts';
-import { mayWriteLog, schemaStanding } from '../db/standing.ts';
+import { mayWriteLog, schemaStanding, SHOW } from '../db/standing.ts';
 
 /** A start waits no longer for a database that does not answer: then it is asked until it does. */
 const WITHIN_MS = 2_000;
@@ -64,7 +64,7 @@ async function askLeader({ config, leaderDatabase }: Logins): Promise<Answer> {
 const GIVE = 'give it the role of the leader (docs/database-roles.md)';
 
 async function whyNotLead(sql: Sql, schema: string): Promise<string | null> {
-  if ((await schemaStanding(sql)).hidden) return `it may not use the schema; ${GIVE}`;
+  if ((await schemaStanding(sql)).hidden) return `it may not use the schema: ${SHOW}`;
   const rights = await readRights(sql, schema);
   const control = (await mayReadControl(sql)) ? [] : ['EXECUTE on pg_control_system()'];
   const lacks = [...(rights?.lacksToLead ?? []), ...control];

@@ -1,8 +1,9 @@
 /** Whether this process should be sent requests, and why not. A follower is as ready as a leader. */
 import type { Readiness } from '../api/deps.ts';
-import { databaseProblem } from '../db/errors.ts';
+import { databaseTrouble, isOfSchema, stateTrouble } from '../db/errors.ts';
 import { hasFleet } from '../db/reads.ts';
 import { schemaProblem, schemaStanding } from '../db/standing.ts';
+import { ROW_BYTES, type Obstacle } from '../queue/gate.ts';
 import type { Submitter } from '../queue/submitter.ts';
 import { apiLoginProblem, leaderLoginProblem, type Logins } from './login.ts';
 
@@ -24,19 +25,44 @@ export async function readiness(asked: Asked): Promise<Readiness> {
 async function whyNotReady(asked: Asked): Promise<string | null> {
   const { submitter, pool, state } = asked;
   if (state.draining) return 'draining';
-  if (!(await submitter.ready())) return 'the queue cannot take inputs';
-  const schema = await pool
-    .run(schemaStanding)
-    .then(
-      schemaProblem,
-      (error: unknown) => `the schema cannot be read: ${databaseProblem(error)}`,
-    );
+  const obstacle = await submitter.obstacle();
+  // What a statement misses is the schema's to explain.
+  const explained = obstacle?.why === 'database' && isOfSchema(obstacle.error);
+  if (obstacle !== null && !explained) return sentence(obstacle);
+  const schema = await pool.run(schemaStanding).then(schemaProblem, databaseTrouble);
   if (schema !== null) return schema;
+  if (obstacle !== null) return sentence(obstacle);
   // A leader that failed is asked for its rights; whoever waits for its turn is not.
   const login =
     (await apiLoginProblem(asked)) ??
     (state.leader?.ails === true ? await leaderLoginProblem(asked) : null);
   if (login !== null) return login;
-  const primed = await pool.run(hasFleet).catch(() => false);
-  return primed ? null : 'no manifest set has been verified yet';
+  return pool
+    .run(hasFleet)
+    .then((primed) => (primed ? null : 'no manifest set has been verified yet'), databaseTrouble);
+}
+
+/** Anybody may read it: it names no host and no login. docs/guides/troubleshooting.md has each text. */
+function sentence(obstacle: Obstacle): string {
+  switch (obstacle.why) {
+    case 'draining':
+      return 'draining';
+    case 'database':
+      return databaseTrouble(obstacle.error);
+    case 'refused':
+      return stateTrouble(obstacle.state);
+    case 'full':
+      return `the queue is full: ${full(obstacle)}`;
+  }
+}
+
+function full({ by, most }: Extract<Obstacle, { readonly why: 'full' }>): string {
+  switch (by) {
+    case 'rows':
+      return `${String(most)} inputs wait (MUSTER_QUEUE_MAX_ROWS)`;
+    case 'bytes':
+      return `the inputs that wait hold ${String(most)} bytes (${String(ROW_BYTES)} for each of MUSTER_QUEUE_MAX_ROWS)`;
+    case 'age':
+      return `the oldest input has waited for ${String(most / 1_000)} s (MUSTER_QUEUE_MAX_AGE_SECONDS)`;
+  }
 }

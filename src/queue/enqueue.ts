@@ -60,15 +60,22 @@ export interface QueueGauge {
   readonly bytes: number;
   /** Milliseconds since the oldest was stored; 0 when empty. */
   readonly oldestMs: number;
+  /** Nothing can be stored: a standby, or a setting. */
+  readonly readOnly: boolean;
+  /** By this login. */
+  readonly mayStore: boolean;
 }
 
 /** How much waits, looking at `most` rows at the most. */
 export async function readGauge(sql: Sql, most: number): Promise<QueueGauge> {
-  const [row] = await sql<{ rows: number; bytes: number; oldest: number | null }[]>`
+  const [row] = await sql<(Omit<QueueGauge, 'oldestMs'> & { oldest: number | null })[]>`
     SELECT count(*)::int AS rows, coalesce(sum(pg_column_size(payload)), 0)::bigint AS bytes,
+      current_setting('transaction_read_only')::boolean AS "readOnly",
+      has_table_privilege('input_queue', 'INSERT') AS "mayStore",
       (SELECT extract(epoch FROM clock_timestamp() - enqueued_at)::float8 * 1000
        FROM input_queue ORDER BY id LIMIT 1) AS oldest
     FROM (SELECT payload FROM input_queue LIMIT ${most}) AS few`;
-  const { rows = 0, bytes = 0, oldest = null } = row ?? {};
-  return { rows, bytes, oldestMs: Math.max(0, oldest ?? 0) };
+  if (row === undefined) throw new Error('the server answered nothing');
+  const { oldest, ...gauge } = row;
+  return { ...gauge, oldestMs: Math.max(0, oldest ?? 0) };
 }

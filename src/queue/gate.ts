@@ -5,7 +5,7 @@
 import { databaseProblem } from '../db/errors.ts';
 import type { Pool } from '../db/pool.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
-import { readGauge } from './enqueue.ts';
+import { readGauge, type QueueGauge } from './enqueue.ts';
 
 export interface QueueLimits {
   /** Rows that may wait for the leader, of all replicas together; as many times `ROW_BYTES` of payload. */
@@ -18,12 +18,21 @@ export interface QueueLimits {
   readonly batchRows: number;
 }
 
+/** Why no input could be taken just now. */
+export type Obstacle =
+  | { readonly why: 'draining' }
+  | { readonly why: 'database'; readonly error: unknown }
+  /** It answers, and would store nothing: the SQLSTATE of a standby or a read-only session, or of a login without the right. */
+  | { readonly why: 'refused'; readonly state: '25006' | '42501' }
+  /** `most`: of rows, bytes or milliseconds. */
+  | { readonly why: 'full'; readonly by: 'rows' | 'bytes' | 'age'; readonly most: number };
+
 export interface QueueGate {
   isFull(): boolean;
   /** The database just failed: the next look must say whether it is back. */
-  failed(): void;
-  /** Looks unless it did lately; true: reachable and not full. */
-  look(): Promise<boolean>;
+  failed(error: unknown): void;
+  /** Looks unless it did lately; null: reachable and not full. */
+  look(): Promise<Obstacle | null>;
 }
 
 interface GateOptions {
@@ -38,10 +47,27 @@ const LOOK_EVERY_MS = 500;
 /** What a row of the queue may hold on average: ordinary ones have some 300 bytes, the largest 256 KiB. */
 export const ROW_BYTES = 4_096;
 
+type Full = Extract<Obstacle, { readonly why: 'full' }>;
+
+function refusal({ readOnly, mayStore }: QueueGauge): Obstacle | null {
+  if (readOnly) return { why: 'refused', state: '25006' };
+  return mayStore ? null : { why: 'refused', state: '42501' };
+}
+
+/** Which limit is reached. */
+function fullBy({ rows, bytes, oldestMs }: QueueGauge, limits: QueueLimits): Full | null {
+  const { queueRows, queueAgeMs } = limits;
+  if (rows >= queueRows) return { why: 'full', by: 'rows', most: queueRows };
+  const most = queueRows * ROW_BYTES;
+  if (bytes >= most) return { why: 'full', by: 'bytes', most };
+  return oldestMs >= queueAgeMs ? { why: 'full', by: 'age', most: queueAgeMs } : null;
+}
+
 export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOptions): QueueGate {
-  let full = false;
-  let reachable = false;
-  let looked = false;
+  let full: Full | null = null;
+  let trouble: Obstacle | null = null;
+  /** What was logged last of a database that does not answer. */
+  let told: string | null = null;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | null = null;
 
@@ -49,22 +75,20 @@ export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOp
     try {
       const gauge = await pool.run((sql) => readGauge(sql, limits.queueRows));
       const was = full;
-      full =
-        gauge.rows >= limits.queueRows ||
-        gauge.bytes >= limits.queueRows * ROW_BYTES ||
-        gauge.oldestMs >= limits.queueAgeMs;
-      reachable = true;
+      full = fullBy(gauge, limits);
+      trouble = refusal(gauge);
+      told = null;
       metrics.set('muster_queue_rows', {}, gauge.rows);
       metrics.set('muster_queue_bytes', {}, gauge.bytes);
       metrics.set('muster_queue_oldest_seconds', {}, gauge.oldestMs / 1_000);
-      if (full && !was) logger.warn({ ...gauge, ...limits }, 'the queue is full: inputs get 503');
+      if (full !== null && was === null)
+        logger.warn({ ...gauge, ...limits }, 'the queue is full: inputs get 503');
     } catch (error) {
-      if (reachable || !looked) {
-        logger.warn({ problem: databaseProblem(error) }, 'the queue cannot be looked at');
-      }
-      reachable = false;
+      const problem = databaseProblem(error);
+      if (problem !== told) logger.warn({ problem }, 'the queue cannot be looked at');
+      told = problem;
+      trouble = { why: 'database', error };
     } finally {
-      looked = true;
       lookedAt = clock.monotonic();
       looking = null;
     }
@@ -76,14 +100,14 @@ export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOp
   return {
     isFull() {
       void lookIfDue();
-      return full;
+      return full !== null;
     },
-    failed() {
-      reachable = false;
+    failed(error) {
+      trouble = { why: 'database', error };
     },
     async look() {
       await lookIfDue();
-      return reachable && !full;
+      return trouble ?? full;
     },
   };
 }

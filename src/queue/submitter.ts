@@ -17,7 +17,7 @@ import type { StoredInput } from '../wire/input.ts';
 import { encodeInput, insertInputs, type GatheredInput } from './enqueue.ts';
 import { createGatherer, type Gatherer } from './gather.ts';
 import { createKeyedEntrance, type KeyedRequest, type KeyedResult } from './keyed.ts';
-import { createQueueGate, type QueueGate, type QueueLimits } from './gate.ts';
+import { createQueueGate, type Obstacle, type QueueGate, type QueueLimits } from './gate.ts';
 import { createVerdictReader, type Judged, type VerdictReader } from './verdicts.ts';
 
 export type Unavailable = 'queue-full' | 'database-away' | 'draining';
@@ -42,8 +42,8 @@ export interface Submitter {
   submit(input: StoredInput, options: SubmitOptions): Promise<SubmitResult>;
   /** A command under its key: carried out once, and answered alike however often it is sent. */
   submitKeyed(request: KeyedRequest, options: SubmitOptions): Promise<CommandResult>;
-  /** Could an input be taken now? For readiness; looks at the database if it has not lately. */
-  ready(): Promise<boolean>;
+  /** Why no input could be taken now; null: it could. For readiness; looks at the database if it has not lately. */
+  obstacle(): Promise<Obstacle | null>;
   /** Takes nothing more; resolves when what it holds is stored and answered. */
   drain(): Promise<void>;
   /** After `drain`: ends its connections. */
@@ -108,7 +108,7 @@ export function createSubmitter(options: SubmitterOptions): Submitter {
       noteCommand(entrance, result, clock.monotonic() - started);
       return result;
     },
-    ready: async () => !entrance.draining && (await gate.look()),
+    obstacle: async () => (entrance.draining ? { why: 'draining' } : gate.look()),
     async drain() {
       entrance.draining = true;
       await gatherer.idle();
@@ -188,7 +188,7 @@ async function store(
       metrics.count('muster_queue_inputs_total', { outcome: 'invalid' });
       return { status: 'invalid', detail: databaseProblem(error) };
     }
-    gate.failed();
+    gate.failed(error);
     logger.warn({ problem: databaseProblem(error), kind: input.kind }, 'an input was not stored');
     return refuse(entrance, 'database-away');
   }

@@ -14,6 +14,7 @@ const WELL: Found = {
   ...{ clockAheadMs: 20, roundTripMs: 1, horizon: { transactions: 1, seconds: 0 } },
   ...{ fsync: true, synchronousCommit: 'on', synchronousStandbys: 'b', maxConnections: 100 },
   ...{ connections: 10, seesControl: true, seesOthers: true, schemaProblem: null },
+  logProblem: null,
   ...{ confirmingStandbys: 1, schemaUsable: true, rights: ALL, leaderLock: null, readOnly: false },
   ...{ keepsSession: true, hears: true },
 };
@@ -34,6 +35,7 @@ describe('what the doctor says', () => {
     ['wrong standby', { recovering: true }],
     ['wrong version', { version: 140_012 }],
     ['wrong schema', { schemaProblem: 'run "muster migrate"' }],
+    ['wrong append-only', { logProblem: 'the event log can be changed' }],
     ['wrong read-only', { readOnly: true }],
     ['wrong rights', { schemaUsable: false, rights: null }],
     ['wrong rights', { rights: { ...ALL, lacksToServe: ['INSERT on presence'] } }],

@@ -106,7 +106,10 @@ describe('with roles', () => {
     ])
       expect(plan).toContain(`--   ${text}\n`);
     await runScript(url, plan);
-    expect(await planOf(url, 'muster')).toBe('-- schema muster: nothing to do\n');
+    // The table was not detached by us, and has not what keeps rows from being changed: no migration gives it that.
+    expect(await planOf(url, 'muster')).toMatch(
+      /^-- the event log can be changed: .*event_log_detached_p000007.*\n-- schema muster: nothing to migrate\n$/,
+    );
     await sql.end();
     await database.drop();
   });

@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest';
+import { log } from '../../src/cli/log.ts';
+import { replay } from '../../src/cli/replay.ts';
 import { restored } from '../../src/cli/restored.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { fence, takeEpoch } from '../../src/leader/election.ts';
@@ -41,8 +43,23 @@ it('tells the login of an API to be another, never to be given more', async () =
   const asked = await run(restored, '--database-url', database.as('api'));
   expect([asked.code, asked.stderr]).toEqual([
     1,
-    expect.stringMatching(/ask with a login whose role has it \(docs\/database-roles\.md\)/),
+    expect.stringMatching(/ask as the leader's login or the owner's \(docs\/database-roles\.md\)/),
   ]);
   expect((await run(restored, '--database-url', database.as('leader'))).code).toBe(0);
+  for (const [command, ...words] of [
+    [log, 'verify'],
+    [replay, '--verify'],
+    [replay, '--redecide'],
+  ] as const) {
+    const denied = await run(command, ...words, '--database-url', database.as('api'));
+    expect([denied.code, denied.stderr]).toEqual([
+      2,
+      expect.stringMatching(/ask as a reader's login, the leader's or the owner's \(docs/),
+    ]);
+    const read = await run(command, ...words, '--database-url', database.as('readonly'));
+    expect([words, read.code, read.stderr]).toEqual([words, 0, '']);
+  }
+  const rebuilt = await run(replay, '--rebuild', '--database-url', database.as('readonly'));
+  expect(rebuilt.stderr).toMatch(/ask as the leader's login or the owner's/);
   await database.drop();
 });

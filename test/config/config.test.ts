@@ -105,6 +105,7 @@ describe('loadConfig', () => {
     [['--offline-grace-minutes', '1'], 'MUSTER_OFFLINE_GRACE_MINUTES'],
     [['--delivered-grace-minutes', '1'], 'MUSTER_DELIVERED_GRACE_MINUTES'],
     [['--queue-max-age-seconds', '1'], 'MUSTER_QUEUE_MAX_AGE_SECONDS'],
+    [['--schema', 'fleet_east_v1'], 'MUSTER_SCHEMA must not end in _v1'],
     [['--source-token', 'x'], 'MUSTER_SOURCE_TOKEN'],
     [['--tls-cert-file', 'c'], 'MUSTER_TLS_KEY_FILE'],
     [['--client-ca-file', 'c'], 'MUSTER_CLIENT_CA_FILE'],

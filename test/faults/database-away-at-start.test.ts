@@ -16,7 +16,7 @@ test('the database comes after the process', async () => {
   expect((await server.call('GET', '/healthz')).status).toBe(200);
   const ready = await server.call('GET', '/readyz');
   expect(ready.status).toBe(503);
-  expect(await ready.text()).toContain('queue cannot take inputs');
+  expect(await ready.text()).toContain('the database does not answer (ECONNREFUSED): ');
   await until(
     () => Promise.resolve(server.lines.join('\n')),
     (lines) => /cannot ask for the lock; trying on .*ECONNREFUSED/.test(lines),

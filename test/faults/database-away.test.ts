@@ -49,7 +49,7 @@ test('the database is killed and returns', async () => {
   undo.push(() => again.stop());
   await travelling;
 
-  await eventually(() => a.submitter.ready()).toBe(true);
+  await eventually(() => a.submitter.obstacle()).toBeNull();
   const [row] = await a.pool.run(
     (sql) => sql<{ done: number; events: number }[]>`SELECT
       (SELECT count(*)::int FROM host_rollout WHERE state = 'Converged') AS done,

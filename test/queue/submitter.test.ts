@@ -108,7 +108,7 @@ describe('submitter', () => {
       (sql) => sql`INSERT INTO input_queue (kind, payload)
         SELECT 'Tick', '{"kind":"Tick"}' FROM generate_series(1, 5)`,
     );
-    expect(await a.submitter.ready()).toBe(false);
+    expect(await a.submitter.obstacle()).toEqual({ why: 'full', by: 'rows', most: 3 });
     const result = await a.submitter.submit(TICK, { waitMs: 0 });
     expect(result).toMatchObject({ status: 'unavailable', why: 'queue-full' });
     expect(result).toHaveProperty('retryAfterSecs', 6);
@@ -121,9 +121,9 @@ describe('submitter', () => {
       SELECT 'Tick', json_build_object('kind', 'Tick', 'pad', repeat('x', 50000))
       FROM generate_series(1, ${rows})`;
     await a.pool.run(fill(7));
-    expect(await a.submitter.ready()).toBe(true);
+    expect(await a.submitter.obstacle()).toBeNull();
     await a.pool.run(fill(2));
-    await eventually(() => a.submitter.ready()).toBe(false);
+    await eventually(() => a.submitter.obstacle()).toMatchObject({ why: 'full', by: 'bytes' });
     expect(await a.submitter.submit(TICK, { waitMs: 0 })).toMatchObject({ why: 'queue-full' });
   });
 
@@ -133,7 +133,7 @@ describe('submitter', () => {
       (sql) => sql`INSERT INTO input_queue (kind, payload, enqueued_at)
         VALUES ('Tick', '{"kind":"Tick"}', now() - interval '2 minutes')`,
     );
-    expect(await a.submitter.ready()).toBe(false);
+    expect(await a.submitter.obstacle()).toEqual({ why: 'full', by: 'age', most: 60_000 });
     expect(await a.submitter.submit(TICK, { waitMs: 0 })).toMatchObject({ why: 'queue-full' });
   });
 
@@ -259,6 +259,6 @@ describe('a database that is away', () => {
       status: 'unavailable',
       why: 'database-away',
     });
-    expect(await a.submitter.ready()).toBe(false);
+    expect(await a.submitter.obstacle()).toMatchObject({ why: 'database' });
   });
 });

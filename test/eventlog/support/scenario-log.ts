@@ -26,9 +26,13 @@ export async function openScenario(name: string): Promise<ScenarioLog> {
   return { url, pool, headSeq: state.headSeq };
 }
 
-/** As someone who owns the database and switches the triggers off. */
+const ON = ['event_log_no_change', 'event_log_no_truncate']
+  .map((name) => `ALTER TABLE event_log ENABLE ALWAYS TRIGGER ${name}`)
+  .join('; ');
+
+/** As someone who owns the database, switches the triggers off, and on again, lest it shows. */
 export function tamperWith(pool: Pool, text: string): Promise<unknown> {
-  return pool.run((sql) => sql.unsafe(`ALTER TABLE event_log DISABLE TRIGGER ALL; ${text}`));
+  return pool.run((sql) => sql.unsafe(`ALTER TABLE event_log DISABLE TRIGGER ALL; ${text}; ${ON}`));
 }
 
 export async function callOn(
