@@ -3,7 +3,7 @@ What a schema of single values cannot say. Everything that is wrong is said at o
 ConfigMap includes it, since every release has one.
 */}}
 {{- define "muster.checks" -}}
-{{- $problems := concat (include "muster.checks.together" . | fromYamlArray) (include "muster.checks.taken" . | fromYamlArray) (include "muster.checks.settings" . | fromYamlArray) -}}
+{{- $problems := concat (include "muster.checks.together" . | fromYamlArray) (include "muster.checks.taken" . | fromYamlArray) (include "muster.checks.settings" . | fromYamlArray) (include "muster.checks.reach" . | fromYamlArray) (include "muster.checks.extras" . | fromYamlArray) -}}
 {{- if not (eq (toString .Values.settings.strict) "false") -}}
 {{- $missing := include "muster.checks.strict" . | fromYamlArray -}}
 {{- if $missing -}}
@@ -30,6 +30,25 @@ ConfigMap includes it, since every release has one.
 {{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) }}
 - "ingress.host is required: the name that operators call"
+{{- end }}
+{{- if hasSuffix "_v1" .Values.database.schema }}
+- "database.schema must not end in _v1: an installation NAME has its views in the schema NAME_v1"
+{{- end }}
+{{- if regexMatch "^(127[.]|[0:]*:0*1$)" .Values.listenHost }}
+- "listenHost {{ .Values.listenHost }} is a pod's own loopback, where neither probes nor callers come: 0.0.0.0, or :: for IPv6"
+{{- end }}
+{{- if and .Values.trust.json (not .Values.trust.existingConfigMap) }}
+{{- $trust := fromJson .Values.trust.json }}
+{{- if not (and (eq (toString $trust.schemaVersion) "1") (kindIs "map" $trust.ciReleaseKey)) }}
+- "trust.json is no trust file: JSON with schemaVersion 1 and ciReleaseKey, as muster keygen writes it"
+{{- end }}
+{{- end }}
+{{- range $matcher := regexFindAll "(=~|!~)\"([^\"\\\\]|\\\\.)*\"" .Values.prometheusRule.selector -1 }}
+{{- $expression := regexReplaceAll "^..\"|\"$" $matcher "" | replace "\\\\" "\\" }}
+{{- /* What does not compile matches nothing, not even this. */}}
+{{- if not (regexMatch (printf "|%s" $expression) "") }}
+- {{ printf "prometheusRule.selector has %s, which is no regular expression" $expression | quote }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -76,13 +95,56 @@ ConfigMap includes it, since every release has one.
 - "{{ $authority }}.existingConfigMap needs tls.existingSecret: clients present their certificates in TLS"
 {{- end }}
 {{- end }}
-{{- if and .Values.networkPolicy.enabled (hasPrefix "http" .Values.source.url) }}
-{{- $named := regexFind ":[0-9]+$" (regexFind "^https?://[^/?#]+" .Values.source.url) | trimPrefix ":" }}
-{{- $port := $named | default (ternary "443" "80" (hasPrefix "https:" .Values.source.url)) }}
+{{- end -}}
+
+{{/* URLs that pods call: what a policy would keep from them, and what should not be in values. */}}
+{{- define "muster.checks.reach" -}}
 {{- $open := list }}
 {{- range .Values.networkPolicy.egressPorts }}{{ $open = append $open (toString .) }}{{ end }}
-{{- if not (has $port $open) }}
-- "networkPolicy.egressPorts lacks {{ $port }}, the port of source.url: pods could not reach it"
+{{- range $name, $url := dict "source.url" .Values.source.url "settings.closureSource" .Values.settings.closureSource "settings.checkpointTo" .Values.settings.checkpointTo }}
+{{- if hasPrefix "http" (toString $url) }}
+{{- $named := regexFind ":[0-9]+$" (regexFind "^https?://[^/?#]+" $url) | trimPrefix ":" }}
+{{- $port := $named | default (ternary "443" "80" (hasPrefix "https:" $url)) }}
+{{- if and $.Values.networkPolicy.enabled (not (has $port $open)) }}
+- "networkPolicy.egressPorts lacks {{ $port }}, the port of {{ $name }}: pods could not reach it"
+{{- end }}
+{{- if regexMatch "[?#]" $url }}
+- "{{ $name }} must have no query: a token there would be in plain sight, in values and in logs{{ ternary "; give one by source.existingSecret" "" (eq $name "source.url") }}"
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Arguments, variables and volumes that values add to what the chart has. */}}
+{{- define "muster.checks.extras" -}}
+{{- range .Values.migrations.args }}
+{{- if and (hasPrefix "-" .) (not (has . (list "--roles" "--role-prefix" "--json"))) }}
+- {{ printf "migrations.args must not have %s: the job is there to migrate, with --roles and --role-prefix NAME at the most" (regexFind "^[^=]*" .) | quote }}
+{{- end }}
+{{- end }}
+{{- $names := list }}
+{{- range .Values.extraEnv }}
+{{- if eq .name "POD_IP" }}
+- "extraEnv must not have POD_IP, which the chart sets"
+{{- end }}
+{{- if has .name $names }}
+- "extraEnv has {{ .name }} twice"
+{{- end }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- $volumes := list }}
+{{- range .Values.extraVolumes }}
+{{- if has .name (list "trust" "tls" "client-ca" "operator-ca") }}
+- extraVolumes must not have {{ .name }}, which the chart has
+{{- end }}
+{{- if has .name $volumes }}
+- extraVolumes has {{ .name }} twice
+{{- end }}
+{{- $volumes = append $volumes .name }}
+{{- end }}
+{{- range .Values.extraVolumeMounts }}
+{{- if not (has .name $volumes) }}
+- {{ printf "extraVolumeMounts has %s, and extraVolumes has no such volume" .name | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -98,13 +160,8 @@ ConfigMap includes it, since every release has one.
 {{- end }}
 {{- end }}
 {{- end }}
-{{- range .Values.extraVolumes }}
-{{- if has .name (list "trust" "tls" "client-ca" "operator-ca") }}
-- extraVolumes must not have {{ .name }}, which the chart has
-{{- end }}
-{{- end }}
-{{- if regexMatch "^[0-9]" (include "muster.fullname" .) }}
-- "fullnameOverride is required: {{ include "muster.fullname" . }} begins with a digit, as no Service may"
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" (include "muster.fullname" .)) }}
+- "fullnameOverride is required: no Service may be called {{ include "muster.fullname" . }}, only what begins with a letter and has no dot"
 {{- end }}
 {{- if hasKey .Values.podAnnotations "checksum/config" }}
 - podAnnotations must not set checksum/config, which the chart sets

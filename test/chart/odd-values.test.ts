@@ -1,0 +1,107 @@
+/** Values that make sense one by one and would break in a cluster, where it is late: the chart says so, and why. */
+import { describe, expect, it } from 'vitest';
+import { CHART, helm, HELM, refusal } from './support/helm.ts';
+
+const rules = ['prometheusRule.enabled=true'];
+const selector = (text: string): string =>
+  refusal(...rules, `prometheusRule.selector=${JSON.stringify(text)}`);
+const json = (name: string, value: unknown): string => `${name}=${JSON.stringify(value)}`;
+const trust = (text: string): string =>
+  refusal('trust.existingConfigMap=""', json('trust.json', text));
+
+describe.skipIf(HELM === null)('odd values', () => {
+  it.each([
+    ['listenHost="127.0.0.1"', 'loopback'],
+    ['listenHost="::1"', 'loopback'],
+    ['database.schema="fleet_east_v1"', 'database.schema must not end in _v1'],
+    ['migrations.args=["--plan"]', 'migrations.args must not have --plan'],
+    ['migrations.args=["--check"]', 'migrations.args must not have --check'],
+    [
+      'migrations.args=["--database-url=postgres://o:secret@h/d"]',
+      'migrations.args must not have --database-url',
+    ],
+    ['extraEnv=[{"name":"POD_IP","value":"10.0.0.1"}]', 'extraEnv must not have POD_IP'],
+    ['extraEnv=[{"name":"TZ","value":"UTC"},{"name":"TZ","value":"CET"}]', 'extraEnv has TZ twice'],
+    [
+      'extraVolumeMounts=[{"name":"bundle","mountPath":"/bundle"}]',
+      'extraVolumeMounts has bundle, and extraVolumes has no such volume',
+    ],
+    [
+      'extraVolumes=[{"name":"a","emptyDir":{}},{"name":"a","emptyDir":{}}]',
+      'extraVolumes has a twice',
+    ],
+    [
+      json('settings', { closureSource: 'https://cache:5000' }),
+      'lacks 5000, the port of settings.closureSource',
+    ],
+    [
+      json('settings', { checkpointTo: 'https://notary:8443/' }),
+      'lacks 8443, the port of settings.checkpointTo',
+    ],
+    ['source.url="https://h/fleet?token=abc"', 'source.url must have no query'],
+    [
+      json('settings', { checkpointTo: 'https://h/?token=abc' }),
+      'settings.checkpointTo must have no query',
+    ],
+  ])('refuses --set %s', (set, reason) => {
+    const said = refusal(set);
+    expect(said).toContain(reason);
+    expect(said).not.toMatch(/secret@|token=abc/);
+  });
+
+  it('takes what looks like these and is well', () => {
+    const volume = 'extraVolumes=[{"name":"bundle","emptyDir":{}}]';
+    const mount = 'extraVolumeMounts=[{"name":"bundle","mountPath":"/bundle"}]';
+    for (const sets of [
+      [volume, mount],
+      ['migrations.args=["--roles","--role-prefix","fleet"]'],
+      [
+        'networkPolicy.egressPorts=[443,5000]',
+        json('settings', { closureSource: 'http://cache:5000' }),
+      ],
+      ['networkPolicy.enabled=false', json('settings', { closureSource: 'http://cache:5000' })],
+      [json('settings', { checkpointTo: '/checkpoints/log' })],
+    ])
+      expect([sets, refusal(...sets)]).toEqual([sets, 'rendered']);
+  });
+
+  it('refuses a name that no Service may have', () => {
+    const named = (name: string, ...more: readonly string[]): string => {
+      try {
+        return helm(
+          'template',
+          name,
+          CHART,
+          '--values',
+          `${CHART}/ci/default-values.yaml`,
+          ...more,
+        );
+      } catch (error) {
+        return String((error as { stderr?: unknown }).stderr);
+      }
+    };
+    expect(named('a.b')).toContain('no Service may be called a.b-muster');
+    expect(named('1a')).toContain('no Service may be called 1a-muster');
+    expect(named('a.b', '--set', 'fullnameOverride=fleet')).toContain('kind: Deployment');
+  });
+
+  it('refuses a trust file that is none', () => {
+    for (const text of ['garbage', '[]', '{}', '{"schemaVersion":2,"ciReleaseKey":{}}'])
+      expect(trust(text)).toContain('trust.json is no trust file');
+    expect(trust('{"schemaVersion":1,"ciReleaseKey":{}}')).toBe('rendered');
+  });
+
+  it('refuses matchers that Prometheus would not read', () => {
+    for (const text of ['job="a" or vector(1) #"', 'job="a"}', 'job="a",', 'job=a', 'job="a\\"'])
+      expect(selector(text)).toContain('/prometheusRule/selector');
+    for (const text of ['job=~"("', 'job="a",pod!~"a)(b"', 'job=~"a\\\\\\\\("'])
+      expect(selector(text)).toContain('no regular expression');
+    for (const text of [
+      'job="a"',
+      'job="a",namespace=~"fleet-.*"',
+      'job=~"a\\\\.b\\\\(|c"',
+      'job!="(", pod="\\""',
+    ])
+      expect(selector(text)).toBe('rendered');
+  });
+});
