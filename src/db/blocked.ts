@@ -11,19 +11,20 @@ import type { Sql } from './driver.ts';
 import { toCounts, type Counted, type Counts } from './counts.ts';
 
 /**
- * In the newest rollout of their channel, as `countHosts` counts states: what a superseded rollout noted of its hosts
- * holds nobody.
+ * In the newest rollout of the channel that declares them, as `countHosts` counts states: what a superseded rollout noted
+ * of its hosts holds nobody, and who moved to another channel waits there.
  */
 export async function countBlockers(sql: Sql): Promise<Counts> {
   const [, counted] = await sql.begin((one) => [
     one`SET LOCAL enable_nestloop = off`,
     one<Counted[]>`
       WITH newest AS MATERIALIZED (
-        SELECT o.rollout_id, o.state, o.signed_at, c.pause
+        SELECT c.channel, o.rollout_id, o.state, o.signed_at, c.pause
         FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id
       ), noted AS MATERIALIZED (
         SELECT b.rollout_id, b.gates::text AS gates, count(*) AS n, array_agg(b.hostname) AS hostnames
-        FROM newest JOIN host_blocker b USING (rollout_id) GROUP BY 1, 2
+        FROM newest JOIN host_blocker b USING (rollout_id)
+          JOIN declared_host USING (channel, hostname) GROUP BY 1, 2
       ), ${grantedRows(sql)}, ${budgetRows(sql)}
       SELECT name, sum(n)::int AS n FROM (
         SELECT gate AS name, n
@@ -31,7 +32,8 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
           FROM json_array_elements_text(noted.gates::json) AS key) gates
         UNION ALL
         SELECT CASE r.state WHEN 'Deferred' THEN 'reboot-pending' ELSE 'unreachable-move' END, count(*)
-          FROM newest JOIN host_rollout r USING (rollout_id) LEFT JOIN host h USING (hostname)
+          FROM newest JOIN host_rollout r USING (rollout_id, channel)
+            JOIN declared_host USING (channel, hostname) LEFT JOIN host h USING (hostname)
           WHERE ${isHeldByItsRow(sql)} GROUP BY 1
         UNION ALL SELECT gate, count(*) FROM granted, unnest(gates) AS gate GROUP BY 1
         UNION ALL SELECT 'disruption-budget', count(*) FROM short_of_a_slot
@@ -51,6 +53,21 @@ export async function countRolloutBlockers(sql: Sql): Promise<Counts> {
   );
 }
 
+/** Probes may fail for some minutes after a switch, and recover: ten are no trifle any more. */
+const LATE_MINUTES = 10;
+
+/** How many hosts do not get out of their soak, for so long that a person should look. */
+export async function countLateSoaks(sql: Sql): Promise<number> {
+  const [row] = await sql<{ n: number }[]>`
+    SELECT count(*)::int AS n
+    FROM channel c JOIN host_blocker b ON b.rollout_id = c.current_rollout_id
+      JOIN declared_host d ON d.channel = c.channel AND d.hostname = b.hostname
+    WHERE b.gates::text LIKE '%"soak-overdue"%'
+      AND coalesce((b.earlier->>'soak-overdue')::timestamptz, b.since)
+        <= clock_timestamp() - make_interval(mins => ${LATE_MINUTES})`;
+  return row?.n ?? 0;
+}
+
 /** Of `host_rollout r` and its `host h`: waits for a reboot, or is not heard on its way. */
 function isHeldByItsRow(sql: Sql) {
   return sql`
@@ -68,7 +85,7 @@ export function isHeld(sql: Sql) {
 }
 
 /** Of `host_rollout r`, as the core's `isBusy` says of one that failed. */
-function isRollingBack(sql: Sql) {
+export function isRollingBack(sql: Sql) {
   return sql`
     (r.state = 'Failed' AND r.policy_applied = 'rollback-and-halt' AND NOT r.rollback_failed AND NOT r.stuck)`;
 }
@@ -87,7 +104,8 @@ function grantedRows(sql: Sql) {
         CASE WHEN d.suspended AND least(n.signed_at, f.signed_at) < f.reject_before
           THEN 'manifest-rejected' END,
         CASE WHEN d.suspended AND q.closure IS NOT NULL THEN 'quarantine' END] AS gates
-      FROM newest n JOIN dispatch d USING (rollout_id)
+      FROM newest n JOIN dispatch d USING (rollout_id, channel)
+      JOIN declared_host USING (channel, hostname)
       LEFT JOIN host_blocker b USING (rollout_id, hostname) LEFT JOIN host h USING (hostname)
       LEFT JOIN quarantine q ON q.channel = d.channel AND q.closure = d.target_closure
       LEFT JOIN fleet f ON true
@@ -108,7 +126,8 @@ function budgetRows(sql: Sql) {
       SELECT s.rollout_id, w.hostname
       FROM newest n JOIN noted s USING (rollout_id), unnest(s.hostnames) AS w (hostname)
       WHERE n.state NOT IN ('Superseded', 'Cancelled', 'Pruned') AND s.gates NOT LIKE '%"disruption-budget:%'
-        AND NOT s.gates::jsonb ?| ARRAY['dispatch-refused', 'probe-silent', 'rollback-failed', 'stuck-move']
+        AND NOT s.gates::jsonb ?| ARRAY['dispatch-refused', 'probe-silent', 'rollback-failed', 'soak-overdue',
+          'stuck-move']
     ), flying AS MATERIALIZED (
       SELECT rollout_id, hostname FROM host_rollout r
       WHERE closed IS NULL AND NOT stuck AND (r.state IN ('Activating', 'Soaking')

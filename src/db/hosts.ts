@@ -4,6 +4,7 @@ import { isListedAs, word } from './states.ts';
 
 export interface HostListRow {
   hostname: string;
+  /** That declares it now; empty: none does. */
   channel: string;
   declared: string | null;
   reported_closure: string | null;
@@ -14,6 +15,8 @@ export interface HostListRow {
   rollout_id: string | null;
   state: string | null;
   closed: string | null;
+  /** These are of the newest rollout of that channel: what `countHosts` counts it by. */
+  is_counted: boolean;
   target_closure: string | null;
   last_event_seq: number | null;
   probe_failures: number;
@@ -43,17 +46,19 @@ export interface HostFilter {
 export async function listHosts(sql: Sql, filter: HostFilter): Promise<HostListRow[]> {
   return sql<HostListRow[]>`
     WITH ${pageOf(sql, filter)}, newest AS (
-      SELECT DISTINCT ON (hr.hostname) hr.* FROM host_rollout hr
+      SELECT DISTINCT ON (hr.hostname) hr.*, c.channel IS NOT NULL AS is_counted FROM host_rollout hr
       JOIN page USING (hostname) JOIN rollout o USING (rollout_id)
-      ORDER BY hr.hostname, o.ordinal DESC
+      LEFT JOIN channel c ON c.channel = page.channel AND c.current_rollout_id = hr.rollout_id
+      ORDER BY hr.hostname, c.channel IS NULL, o.ordinal DESC
     ), failing AS (
       SELECT f.hostname, count(*) FILTER (WHERE f.control_id = '') AS probes,
         count(*) FILTER (WHERE f.control_id <> '') AS controls
       FROM probe_failure f JOIN page USING (hostname) GROUP BY 1
     )
-    SELECT n.hostname, coalesce(n.channel, r.channel, '') AS channel, n.closure AS declared,
+    SELECT n.hostname, coalesce(n.channel, '') AS channel, n.closure AS declared,
       h.reported_closure, h.reachability, h.hold IS NOT NULL AS held, p.heard_at, p.uptime_secs,
       r.rollout_id, r.state, r.closed, r.target_closure, r.last_event_seq,
+      coalesce(r.is_counted, false) AS is_counted,
       coalesce(f.probes, 0) AS probe_failures, coalesce(f.controls, 0) AS control_failures,
       q.closure IS NOT NULL AS quarantined
     FROM page n

@@ -23,7 +23,9 @@ export async function listChannels(
   return sql<ChannelListRow[]>`
     SELECT c.channel, c.seq, c.declared_ref AS "declaredRef", c.signed_at AS "signedAt",
       c.freshness_window AS "freshnessWindow", c.current_rollout_id AS "currentRolloutId",
-      r.state AS "rolloutState", c.waiting_ref AS "waitingRef", c.pause, c.note,
+      r.state AS "rolloutState", c.waiting_ref AS "waitingRef", c.pause,
+      coalesce(c.note, CASE WHEN c.declared_ref IS NULL AND r.state IN ('Opening', 'Active', 'Converging')
+        THEN 'not-declared' END) AS note,
       (SELECT count(*)::int FROM declared_host d WHERE d.channel = c.channel) AS hosts
     FROM channel c LEFT JOIN rollout r ON r.rollout_id = c.current_rollout_id
     WHERE c.channel > ${above} AND (${only}::text IS NULL OR c.channel = ${only})

@@ -15,21 +15,22 @@ export async function countRollouts(sql: Sql): Promise<Counts> {
 }
 
 export interface HostCounts {
-  /** By state, in the newest rollout of their channel. */
+  /** By state, in the newest rollout of the channel that declares them now. */
   readonly states: Counts;
   /** Staged anywhere, and waiting for a reboot. */
   readonly deferrals: number;
 }
 
-/** Both in one walk over all records, which is what it costs. */
+/**
+ * Both in one walk over all records, which is what it costs. A host that is declared nowhere is no host of the fleet; one
+ * that moved to another channel is counted there. So does `listHosts` for a state.
+ */
 export async function countHosts(sql: Sql): Promise<HostCounts> {
   const rows = await sql<(Counted & { readonly all: number })[]>`
-    SELECT r.name, sum(r.n)::int AS all,
-      coalesce(sum(r.n) FILTER (WHERE c.channel IS NOT NULL), 0)::int AS n
-    FROM (
-      SELECT rollout_id, CASE WHEN closed IS NULL THEN state ELSE 'closed' END AS name, count(*) AS n
-      FROM host_rollout GROUP BY 1, 2
-    ) r LEFT JOIN channel c ON c.current_rollout_id = r.rollout_id
+    SELECT CASE WHEN r.closed IS NULL THEN r.state ELSE 'closed' END AS name, count(*)::int AS all,
+      count(c.channel)::int AS n
+    FROM host_rollout r LEFT JOIN declared_host d USING (hostname, channel)
+      LEFT JOIN channel c ON c.current_rollout_id = r.rollout_id AND c.channel = d.channel
     GROUP BY 1 ORDER BY 1`;
   return {
     states: toCounts(rows.filter(({ n }) => n > 0)),

@@ -198,7 +198,9 @@ export const HostListSchema = Type.Object(
     hosts: Type.Array(
       Type.Object({
         hostname: Text,
-        channel: Text,
+        channel: Type.String({
+          description: 'The channel that declares it now; empty: the fleet declares no such host.',
+        }),
         declaredClosureHash: Type.Optional(Text),
         currentClosureHash: Type.Optional(Text),
         pendingClosureHash: Type.Optional(Text),
@@ -209,7 +211,12 @@ export const HostListSchema = Type.Object(
         outstandingRuntimeGateErrors: Count,
         verifiedEventCount: Count,
         lastUptimeSecs: Type.Optional(Type.Number()),
-        rolloutState: Type.Optional(Text),
+        rolloutState: Type.Optional(
+          Type.String({
+            description:
+              'In the newest rollout of its channel, as `hosts` of /v1/fleet counts it; absent: it is not in it.',
+          }),
+        ),
         closed: Closed,
         pendingReboot: Type.Boolean(),
         quarantinedClosure: Type.Optional(Text),

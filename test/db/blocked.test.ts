@@ -4,7 +4,10 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { countBlockers, countRolloutBlockers } from '../../src/db/blocked.ts';
+import { countBlockers, countLateSoaks, countRolloutBlockers } from '../../src/db/blocked.ts';
+import { countHosts } from '../../src/db/overview.ts';
+import { listHosts } from '../../src/db/hosts.ts';
+import { listChannels } from '../../src/db/lists.ts';
 import { listRolloutHosts } from '../../src/db/rollouts.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { rebuildTables } from '../../src/eventlog/rebuild.ts';
@@ -32,7 +35,32 @@ afterAll(() => pool.end());
 async function counted(state: FleetState) {
   const rows = dump(state);
   await pool.run((sql) => rebuildTables(sql, rows));
+  const declared = [...(state.content?.hosts ?? [])].map(([hostname, { channel }]) => ({
+    ...{ hostname, channel },
+  }));
+  await pool.run(async (sql) => {
+    await sql`DELETE FROM declared_host`;
+    if (declared.length > 0) await sql`INSERT INTO declared_host ${sql(declared)}`;
+  });
   return pool.run(countBlockers);
+}
+
+/** Declared now on this rollout's channel, of which it is the newest: a host of the fleet. */
+function isOfFleet({ content, channels, live }: FleetState, rolloutId: string, hostname: string) {
+  const channel = live.get(rolloutId)?.row.channel ?? '';
+  const declared = content?.hosts.get(hostname)?.channel === channel;
+  return declared && channels.get(channel)?.currentRolloutId === rolloutId;
+}
+
+function byState(state: FleetState): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const [id, { records }] of state.live) {
+    for (const { hostname, closed, state: stands } of records.values()) {
+      const name = closed === null ? stands : 'closed';
+      if (isOfFleet(state, id, hostname)) counts[name] = (counts[name] ?? 0) + 1;
+    }
+  }
+  return counts;
 }
 
 /** `rollout host` → what holds it there. */
@@ -86,10 +114,10 @@ function heldIn(hosts: ReadonlyMap<string, readonly Why[]>, rolloutId: string): 
 }
 
 function perGate(state: FleetState, hosts: ReadonlyMap<string, readonly Why[]>) {
-  const newest = new Set([...state.channels.values()].map((row) => row.currentRolloutId));
   const counts: Record<string, number> = {};
   for (const [at, blockers] of hosts) {
-    if (!newest.has(at.split(' ')[0] ?? '')) continue;
+    const [id = '', hostname = ''] = at.split(' ');
+    if (!isOfFleet(state, id, hostname)) continue;
     for (const gate of new Set(blockers.map((blocker) => blocker.gate)))
       counts[gate] = (counts[gate] ?? 0) + 1;
   }
@@ -103,7 +131,10 @@ function checkPlan(state: FleetState, hosts: ReadonlyMap<string, readonly Why[]>
     const rollout = state.live.get(rolloutId);
     // What waits in a rollout that ended waits for nothing, and nobody looks at it again.
     if (rollout === undefined || hasEnded(rollout.row.state)) continue;
-    const told = (hosts.get(`${rolloutId} ${hostname}`) ?? []).map(({ key }) => key);
+    // Of one that was granted before, the gates that suspend it: that it is awaited is no gate.
+    const told = (hosts.get(`${rolloutId} ${hostname}`) ?? [])
+      .map(({ key }) => key)
+      .filter((key) => key !== 'dispatch-unacknowledged' && key !== 'dispatch-refused');
     expect([hostname, told]).toEqual([hostname, gates]);
   }
 }
@@ -122,6 +153,7 @@ describe('what holds hosts', () => {
           expect(rolloutByRollout(state, rolloutId, now)).toEqual(together(hosts, rolloutId));
         checkPlan(state, hosts, now);
         expect(await counted(state)).toEqual(perGate(state, hosts));
+        expect((await pool.run(countHosts)).states).toEqual(byState(state));
         for (const rolloutId of state.live.keys())
           expect((await listedAsBlocked(rolloutId)).sort()).toEqual(
             heldIn(hosts, rolloutId).sort(),
@@ -161,6 +193,63 @@ describe('what holds hosts', () => {
     expect(await rollouts()).toEqual({ 'fleet-silent': 2 });
     script.run('declare 2');
     expect(await rollouts()).toEqual({ 'fleet-silent': 1 });
+  });
+
+  it('counts no host twice that moved to another channel, and none that is declared nowhere', async () => {
+    const script = played(
+      ...['channel a', 'wave a soak=0 a1 a2', 'channel b', 'wave b soak=0 b1', 'heartbeat * c0'],
+      ...['declare 1', 'event a1 ack', 'event a1 completed', 'event a1 converged'],
+    );
+    const { content } = script.state;
+    if (content === null) throw new Error('nothing is declared');
+    const [a1, b1] = [content.hosts.get('a1'), content.hosts.get('b1')];
+    if (a1 === undefined || b1 === undefined) throw new Error('they are declared');
+    const hosts = new Map([
+      ['b1', b1],
+      ['a1', { ...a1, channel: 'b' }],
+    ] as const);
+    script.state.content = { ...content, hosts };
+    expect(await counted(script.state)).toEqual({ 'dispatch-unacknowledged': 1 });
+    expect(await pool.run(countHosts)).toEqual({ states: { Pending: 1 }, deferrals: 0 });
+    const every = { above: '', limit: 9, channel: null, prefix: null, reachability: null };
+    const listed = await pool.run((sql) => listHosts(sql, { ...every, state: null }));
+    expect(
+      listed.map(({ hostname, channel, is_counted }) => [hostname, channel, is_counted]),
+    ).toEqual([
+      ['a1', 'b', false], // the rollout of b is older than its move
+      ['a2', '', false],
+      ['b1', 'b', true],
+    ]);
+    const pending = await pool.run((sql) => listHosts(sql, { ...every, state: 'Pending' }));
+    expect(pending.map(({ hostname }) => hostname)).toEqual(['b1']);
+  });
+
+  it('names the rollout that a channel left unfinished when it was declared no more', async () => {
+    const script = played('channel a', 'wave a soak=0 a1', 'heartbeat * c0', 'declare 1');
+    await counted(script.state);
+    const note = async () => {
+      const all = { above: '', only: null, limit: 9 };
+      return (await pool.run((sql) => listChannels(sql, all)))[0]?.note;
+    };
+    expect(await note()).toBeNull();
+    await pool.run((sql) => sql`UPDATE channel SET declared_ref = NULL`);
+    expect(await note()).toBe('not-declared');
+    await pool.run((sql) => sql`UPDATE rollout SET state = 'Cancelled'`);
+    expect(await note()).toBeNull();
+  });
+
+  it('counts whose soak is over, and for how many it is long', async () => {
+    const script = played(
+      ...['channel a', 'wave a soak=5 a1', 'heartbeat * c0', 'declare 1', 'event a1 ack'],
+      ...['event a1 completed', 'event a1 probe http fail', 'wait 6m'],
+    );
+    const late = async (ago: string) => {
+      expect(await counted(script.state)).toEqual({ 'soak-overdue': 1 });
+      await pool.run((sql) => sql`UPDATE host_blocker SET since = now() - ${ago}::interval`);
+      return pool.run(countLateSoaks);
+    };
+    expect(await late('9 minutes')).toBe(0);
+    expect(await late('11 minutes')).toBe(1);
   });
 
   it('counts who waits for a reboot, and what keeps a granted dispatch back', async () => {

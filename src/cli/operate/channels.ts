@@ -101,6 +101,8 @@ function nothing(error: unknown): null {
 const NOTES: Readonly<Record<string, string>> = {
   'ref-already-ended':
     'the ref that it declares was rolled out before and has ended; it opens again by a new commit only',
+  'not-declared':
+    'the fleet declares it no more, and its last rollout is unfinished: nothing is dispatched there; `muster rollout cancel` ends it',
 };
 
 async function show(desk: Desk): Promise<number> {

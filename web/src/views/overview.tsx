@@ -149,6 +149,13 @@ function Source({ fleet: { refused = [], staleAt } }: { readonly fleet: Fleet })
   );
 }
 
+const NOTES: Readonly<Record<string, string>> = {
+  'ref-already-ended':
+    'Its rollout of this commit has ended, and does not open again: push a new commit.',
+  'not-declared':
+    'The fleet declares it no more, and its last rollout is unfinished: nothing is dispatched there. Cancel it.',
+};
+
 function Channels() {
   const { data, error, reload } = useLive<ChannelList>('/v1/channels', {
     concerns: ({ kind }) => kind !== 'agent_event' && kind !== 'host_report',
@@ -174,7 +181,9 @@ function Channels() {
             {channel.waitingRef === undefined ? null : (
               <p>{channel.waitingRef.slice(0, 8)} waits its turn</p>
             )}
-            {channel.note === undefined ? null : <p class="notice">{channel.note}</p>}
+            {channel.note === undefined ? null : (
+              <p class="notice">{NOTES[channel.note] ?? channel.note}</p>
+            )}
             {channel.pause === undefined ? (
               <CommandButton
                 label={`Pause ${channel.name}`}

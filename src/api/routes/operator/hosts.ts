@@ -97,8 +97,9 @@ function hostOf(row: HostListRow): HostList['hosts'][number] {
       lastCheckinAt: row.heard_at,
       lastRolloutId: row.rollout_id,
       lastUptimeSecs: row.uptime_secs,
-      rolloutState: row.state,
-      closed: row.closed,
+      // Of a rollout that it left, or whose channel is gone, it is no host any more.
+      rolloutState: row.is_counted ? row.state : null,
+      closed: row.is_counted ? row.closed : null,
       quarantinedClosure: row.quarantined ? row.declared : null,
     }),
   };
