@@ -1,26 +1,67 @@
 /** What one process measures for all: how rollouts get on, how fresh their manifests are, what holds back vacuum. */
+import { isRollingBack } from './blocked.ts';
 import type { Sql } from './driver.ts';
 
 /**
- * Seconds since anything moved in a rollout that is under way, is not paused and has nobody switching or
- * soaking who is heard, beyond the soak of its wave; the longest of them. 0: all get on.
+ * Seconds since anything moved in a rollout that is under way and should move by itself, beyond the soak of its wave;
+ * the longest of them. 0: all get on.
+ *
+ * Told by its rows, not by the log: an agent whose probe flaps fills the log, and nothing moves.
  */
 export async function readLongestIdle(sql: Sql): Promise<number> {
   const [row] = await sql<{ secs: number | null }[]>`
-    SELECT max(extract(epoch FROM clock_timestamp() - coalesce(moved.ts, r.opened_at))
-      - coalesce((r.plan->'soakMinutes'->>r.current_wave)::float8, 0) * 60)::float8 AS secs
-    FROM rollout r JOIN channel c ON c.channel = r.channel
-    LEFT JOIN LATERAL (
-      SELECT ts FROM event_log l WHERE l.rollout_id = r.rollout_id
-        AND l.kind IN ('agent_event', 'transition', 'rollout_event', 'plan_action')
-      ORDER BY seq >> 12 DESC, seq DESC LIMIT 1 -- as its index stands (migration 0010)
-    ) moved ON true
-    WHERE r.state IN ('Opening', 'Active', 'Converging') AND c.pause IS NULL
-      AND NOT EXISTS (SELECT FROM fleet WHERE pause IS NOT NULL)
-      AND NOT EXISTS (SELECT FROM host_rollout h JOIN host USING (hostname)
-        WHERE h.rollout_id = r.rollout_id AND h.closed IS NULL
-          AND h.state IN ('Activating', 'Soaking') AND host.reachability <> 'unreachable')`;
+    WITH underway AS MATERIALIZED (
+      SELECT r.rollout_id, r.opened_at, r.blockers::text AS blockers,
+        coalesce((r.plan->'soakMinutes'->>r.current_wave)::float8, 0) AS soak
+      FROM rollout r JOIN channel c ON c.channel = r.channel
+      WHERE r.state IN ('Opening', 'Active', 'Converging') AND c.pause IS NULL
+        AND NOT EXISTS (SELECT FROM fleet WHERE pause IS NOT NULL)
+    ), still AS MATERIALIZED (
+      SELECT * FROM underway o WHERE NOT ${isMoving(sql)} AND NOT ${isBehindAnother(sql)}
+    )
+    SELECT max(extract(epoch FROM clock_timestamp() - greatest(o.opened_at, moved.at, waits.since))
+      - o.soak * 60)::float8 AS secs
+    FROM still o
+    LEFT JOIN LATERAL (SELECT max(${lastMoved(sql)}) AS at
+      FROM host_rollout r WHERE r.rollout_id = o.rollout_id) moved ON true
+    -- Nobody has waited for longer for what he waits for now: what held a rollout before was another matter.
+    LEFT JOIN LATERAL (SELECT min(since) AS since
+      FROM host_blocker b WHERE b.rollout_id = o.rollout_id) waits ON true`;
   return Math.max(0, row?.secs ?? 0);
+}
+
+/** Of a rollout `o`: somebody in it who is heard switches or soaks, and may get out of it by himself. */
+function isMoving(sql: Sql) {
+  return sql`
+    EXISTS (SELECT FROM host_rollout r JOIN host h USING (hostname)
+      WHERE r.rollout_id = o.rollout_id AND r.closed IS NULL AND h.reachability <> 'unreachable'
+        AND (r.state = 'Activating' OR r.state = 'Soaking' AND NOT EXISTS (
+          SELECT FROM host_blocker b WHERE b.rollout_id = r.rollout_id AND b.hostname = r.hostname
+            AND b.gates::jsonb ? 'soak-overdue')))`;
+}
+
+/**
+ * Of the same: it waits for nothing but another channel's rollout, by a channel edge. That one is under way, and is
+ * measured itself, or is paused. Edges make no circle: such a set is refused.
+ */
+function isBehindAnother(sql: Sql) {
+  return sql`
+    (o.blockers = '[]'
+      AND EXISTS (SELECT FROM host_blocker b, json_array_elements_text(b.gates) AS gate (key)
+        JOIN channel g ON gate.key = 'channel-edges:' || g.channel
+        JOIN rollout u ON u.rollout_id = g.current_rollout_id
+        WHERE b.rollout_id = o.rollout_id AND b.gates::text LIKE '%"channel-edges:%'
+          AND u.state IN ('Opening', 'Active', 'Converging'))
+      AND NOT EXISTS (SELECT FROM dispatch d WHERE d.rollout_id = o.rollout_id)
+      AND NOT EXISTS (SELECT FROM host_rollout r WHERE r.rollout_id = o.rollout_id
+        AND r.closed IS NULL AND (r.state IN ('Activating', 'Soaking') OR ${isRollingBack(sql)})))`;
+}
+
+/** Of `host_rollout r`, by the control plane's clock. While a host soaks, its agent's word is no move. */
+function lastMoved(sql: Sql) {
+  return sql`
+    greatest(r.dispatched_at, r.synthesised_at, CASE WHEN r.unchanged THEN r.converged_at END,
+      CASE r.state WHEN 'Soaking' THEN r.completed_applied_at ELSE r.last_accepted_at END)`;
 }
 
 export interface Freshness {

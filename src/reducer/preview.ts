@@ -4,22 +4,28 @@
  */
 import type { Input, ObservationNeeds, Observed } from './input.ts';
 import type { LogEntry, ReduceResult } from './log.ts';
-import { everyGate, gatesHolding, heldAt } from './planner/gates.ts';
+import { everyGate, gatesHolding, gatesOnGranted, heldAt } from './planner/gates.ts';
 import { byChannel } from './planner/plan.ts';
+import { reasonsIn } from './read/reasons.ts';
 import { observationNeeds, reduce } from './reduce.ts';
 import { copyDirty } from './state/dirty.ts';
-import type { FleetState } from './state/state.ts';
+import type { FleetState, RolloutState } from './state/state.ts';
 import type { Millis } from './time.ts';
 
 export interface PlanPreview {
   /** Hosts that would be dispatched now, in order. */
   readonly dispatched: readonly { readonly rolloutId: string; readonly hostname: string }[];
-  /** Every other Pending host, in the planner's order, with the gates that would hold it after these grants. */
-  readonly blocked: readonly {
-    readonly rolloutId: string;
-    readonly hostname: string;
-    readonly gates: readonly string[];
-  }[];
+  /**
+   * By rollout, in the planner's order: every other Pending host, with the gates that would hold it after these grants,
+   * those that were granted before as far as their dispatch is suspended; then who is on its way and does not get on.
+   */
+  readonly blocked: readonly Blocked[];
+}
+
+interface Blocked {
+  readonly rolloutId: string;
+  readonly hostname: string;
+  readonly gates: readonly string[];
 }
 
 /** What must be looked up and given to `input` as `observed`, that its preview is what the leader would decide. */
@@ -56,19 +62,34 @@ function grantOf(entry: LogEntry): { rolloutId: string; hostname: string }[] {
 }
 
 function blockedHosts(state: FleetState, now: Millis): PlanPreview['blocked'] {
-  const blocked: { rolloutId: string; hostname: string; gates: readonly string[] }[] = [];
-  for (const rollout of [...state.live.values()].sort(byChannel)) {
-    const { rolloutId } = rollout.row;
-    for (const wave of rollout.waves) {
-      for (const hostname of [...wave.pending].sort()) {
-        if (rollout.dispatches.has(hostname)) continue;
-        const held = heldAt(state, rolloutId, hostname, now);
-        if (held === null) continue;
-        blocked.push({ rolloutId, hostname, gates: everyGate(held, gatesHolding(held)) });
-      }
+  const rollouts = [...state.live.values()].sort(byChannel);
+  return rollouts.flatMap((rollout) => [
+    ...waitingIn(state, rollout, now),
+    ...heldOnTheirWay(state, rollout, now),
+  ]);
+}
+
+function* waitingIn(state: FleetState, rollout: RolloutState, now: Millis): Iterable<Blocked> {
+  const { rolloutId } = rollout.row;
+  for (const wave of rollout.waves) {
+    for (const hostname of [...wave.pending].sort()) {
+      const dispatch = rollout.dispatches.get(hostname);
+      const held = heldAt(state, rolloutId, hostname, now);
+      if (held === null || dispatch?.suspended === false) continue;
+      const gates =
+        dispatch === undefined ? everyGate(held, gatesHolding(held)) : gatesOnGranted(held);
+      yield { rolloutId, hostname, gates };
     }
   }
-  return blocked;
+}
+
+function* heldOnTheirWay(state: FleetState, rollout: RolloutState, now: Millis): Iterable<Blocked> {
+  const reasonsOf = reasonsIn(state, rollout, now);
+  for (const hostname of [...rollout.moving].sort()) {
+    const record = rollout.records.get(hostname);
+    const gates = record === undefined ? [] : reasonsOf(record).map(({ key }) => key);
+    if (gates.length > 0) yield { rolloutId: rollout.row.rolloutId, hostname, gates };
+  }
 }
 
 /** Reduces for good when `keep` likes what `input` became; else the state is as before. */

@@ -11,13 +11,13 @@ export const FLEET_METRICS = {
   muster_rollout_idle_seconds: {
     type: 'gauge',
     labels: [],
-    help: 'Longest time since anything moved in a rollout that is under way, not paused, and has nobody switching or soaking who is heard, beyond the soak of its wave.',
+    help: 'Longest time since anything moved in a rollout that is under way, not paused, and has nobody switching or soaking who is heard, beyond the soak of its wave. Who does not get out of the soak (`soak-overdue`) does not move; what waits for another channel by an edge alone is measured there.',
     measured: true,
   },
   muster_hosts: {
     type: 'gauge',
     labels: ['state'],
-    help: 'Hosts by their state in the newest rollout of their channel; `closed` were written off or moved on.',
+    help: 'Declared hosts by their state in the newest rollout of their channel; `closed` were written off or moved on.',
     measured: true,
   },
   muster_hosts_heard: {
@@ -29,7 +29,13 @@ export const FLEET_METRICS = {
   muster_hosts_blocked: {
     type: 'gauge',
     labels: ['gate'],
-    help: 'Hosts that each gate or remark holds in the newest rollout of their channel; one host may be held by several.',
+    help: 'Declared hosts that each gate or remark holds in the newest rollout of their channel; one host may be held by several.',
+    measured: true,
+  },
+  muster_late_soaks: {
+    type: 'gauge',
+    labels: [],
+    help: 'Declared hosts that `soak-overdue` has held for ten minutes in the newest rollout of their channel: their soak is over, and they do not get out of it.',
     measured: true,
   },
   muster_rollouts_blocked: {

@@ -20,7 +20,10 @@ export const ChannelDetailSchema = Type.Object(
     ),
     pause: Type.Optional(StopSchema),
     note: Type.Optional(
-      Type.String({ description: 'A standing remark, such as ref-already-ended.' }),
+      Type.String({
+        description:
+          'A standing remark: ref-already-ended, or not-declared, of a channel that the fleet declares no more and whose rollout is unfinished.',
+      }),
     ),
     hosts: Count,
   },
@@ -73,10 +76,19 @@ export const FleetSchema = Type.Object(
     rejectBefore: Type.Optional(Instant),
     pause: Type.Optional(StopSchema),
     rollouts: Counts('Rollouts by state.'),
-    hosts: Counts('Hosts by their state in the newest rollout of their channel.'),
+    hosts: Counts(
+      'Declared hosts by their state in the newest rollout of their channel; `closed`: nobody waits for them.',
+    ),
     reachability: Counts('Declared hosts by whether they are heard.'),
     blockers: Counts(
-      'Hosts that each gate holds in the newest rollout of their channel; one host may be held by several.',
+      'Declared hosts that each gate or remark holds in the newest rollout of their channel; one host may be held by several.',
+    ),
+    lateSoaks: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description:
+          'Of those that `soak-overdue` holds, how many it has held for ten minutes. Absent: of an older server.',
+      }),
     ),
     rolloutBlockers: Type.Optional(
       Counts(

@@ -2,7 +2,7 @@
  * Counts the fleet for metrics. Only the process that works does it, so that many replicas do not count the
  * same rows; when it stops working its numbers go, and another process's take their place.
  */
-import { countBlockers, countRolloutBlockers } from '../db/blocked.ts';
+import { countBlockers, countLateSoaks, countRolloutBlockers } from '../db/blocked.ts';
 import type { Counts } from '../db/counts.ts';
 import { isStranger, leaderLockHolder } from '../db/lock.ts';
 import { countHosts, countReachability, countRollouts } from '../db/overview.ts';
@@ -56,6 +56,7 @@ async function countFleet(metrics: Metrics, pool: Pool): Promise<void> {
   replace(metrics, 'muster_hosts_blocked', await pool.run(countBlockers), (gate, n) => {
     metrics.set('muster_hosts_blocked', { gate }, n);
   });
+  metrics.set('muster_late_soaks', {}, await pool.run(countLateSoaks));
   replace(metrics, 'muster_rollouts_blocked', await pool.run(countRolloutBlockers), (reason, n) => {
     metrics.set('muster_rollouts_blocked', { reason }, n);
   });

@@ -112,6 +112,61 @@ describe('what is measured', () => {
     await pool.run((sql) => sql`DELETE FROM rollout WHERE rollout_id = 'edge@1dle'`);
   });
 
+  /** `edge@1dle` is two hours old; its one host is heard, and was in this state for as long. */
+  const withHost = async (state: string, gates: string, since: string): Promise<void> => {
+    await withRollout(0, '2 hours');
+    await pool.run(async (sql) => {
+      await sql`UPDATE channel SET pause = NULL`;
+      await sql`DELETE FROM host_rollout WHERE rollout_id = 'edge@1dle'`;
+      await sql`DELETE FROM host_blocker WHERE rollout_id = 'edge@1dle'`;
+      await sql`INSERT INTO host (hostname, seq, reachability) VALUES ('idler-01', 1, 'reachable') ON CONFLICT DO NOTHING`;
+      await sql`INSERT INTO host_rollout (rollout_id, hostname, seq, channel, wave, state, target_closure, probes,
+          last_event_seq, highest_refused_seq, unchanged, cleared, was_offered, target_sightings, stuck,
+          rollback_failed, completed_applied_at, last_accepted_at)
+        VALUES ('edge@1dle', 'idler-01', 1, 'edge', 0, ${state}, 'x', '{}', 0, 0, false, false, false, 0, false, false,
+          CASE WHEN ${state}::text = 'Soaking' THEN now() - interval '2 hours' END,
+          CASE WHEN ${state}::text = 'Soaking' THEN now() END)`;
+      if (gates !== '[]')
+        await sql`INSERT INTO host_blocker (rollout_id, hostname, seq, gates, since)
+          VALUES ('edge@1dle', 'idler-01', 1, ${gates}::text::json, now() - ${since}::interval)`;
+    });
+  };
+
+  it('is idle whose last hosts do not get out of their soak, whatever their agents say', async () => {
+    await withHost('Soaking', '[]', '0 s');
+    expect(await pool.run(readLongestIdle)).toBeLessThan(60);
+    await withHost('Soaking', '["soak-overdue"]', '110 minutes');
+    const idle = await pool.run(readLongestIdle);
+    expect(idle).toBeGreaterThan(109 * 60);
+    expect(idle).toBeLessThan(111 * 60);
+  });
+
+  it('is not idle what waits for another channel alone, which is measured itself', async () => {
+    const gates = '["channel-edges:stable","wave-promotion:1"]';
+    const gating = (state: string) =>
+      pool.run(
+        (sql) => sql`UPDATE rollout SET state = ${state}, opened_at = now() FROM channel c
+          WHERE c.channel = 'stable' AND rollout.rollout_id = c.current_rollout_id`,
+      );
+    await gating('Active');
+    await withHost('Pending', gates, '2 hours');
+    expect(await pool.run(readLongestIdle)).toBeLessThan(60);
+    await gating('Failed');
+    expect(await pool.run(readLongestIdle)).toBeGreaterThan(7_100);
+    // Once it opened, what it waited for is no reason any more.
+    await withHost('Pending', '["host-hold"]', '5 s');
+    expect(await pool.run(readLongestIdle)).toBeLessThan(60);
+    await withHost('Activating', gates, '2 hours');
+    await pool.run((sql) => sql`UPDATE host SET reachability = 'unreachable'`);
+    await gating('Active');
+    expect(await pool.run(readLongestIdle)).toBeGreaterThan(7_100);
+    await pool.run(async (sql) => {
+      await sql`DELETE FROM host_rollout WHERE rollout_id = 'edge@1dle'`;
+      await sql`DELETE FROM host_blocker WHERE rollout_id = 'edge@1dle'`;
+      await sql`DELETE FROM rollout WHERE rollout_id = 'edge@1dle'`;
+    });
+  });
+
   it('is fresh what agents and channels still accept', async () => {
     const signed = async (ago: string, minutes: number): Promise<number> => {
       await pool.run(async (sql) => {

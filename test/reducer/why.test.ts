@@ -1,5 +1,6 @@
 /** What is said of a group of hosts, and of the hosts behind a gate, is what each of them says of itself. */
 import { describe, expect, it } from 'vitest';
+import { planPreview } from '../../src/reducer/preview.ts';
 import { whyHost, whyRollout } from '../../src/reducer/read/why.ts';
 import { Script } from './support/script.ts';
 
@@ -194,6 +195,8 @@ describe('a dispatch that its host has not acknowledged', () => {
     const [awaits, paused] = blockers(script, 'a1');
     expect(awaits?.because).toMatch(/not acknowledged yet; not offered now$/);
     expect(paused).toMatchObject({ gate: 'paused', releasedBy: 'an operator resumes channel a' });
+    const { blocked } = planPreview(script.state, script.now);
+    expect(blocked).toEqual([{ rolloutId: 'a@1', hostname: 'a1', gates: ['paused:channel'] }]);
   });
 
   it('is said once when it was refused', () => {
@@ -220,6 +223,77 @@ describe('a rollout that does not get on as a whole', () => {
     expect(ofHost(script, 'a1')).toEqual([]);
     script.run('operator write-off a2');
     expect(ofHost(script, 'a2')).toEqual([]);
+  });
+});
+
+describe('a host whose soak is over, and that is not through', () => {
+  const SOAKING = [
+    ...['channel a', 'wave a soak=5 a1', 'wave a soak=5 a2', 'heartbeat * c0', 'declare 1'],
+    ...['event a1 ack', 'event a1 completed', 'event a1 probe http pass'],
+  ];
+  const ofWave = (script: Script) =>
+    blockers(script, 'a2').find(({ gate }) => gate === 'wave-promotion')?.behind[0]?.doing;
+  const keys = (script: Script) => blockers(script, 'a1').map(({ key }) => key);
+
+  it('is held by the probe that fails, and by one that passes now and then, until it is through', () => {
+    const script = played(...SOAKING, 'event a1 probe http fail');
+    expect(keys(script)).toEqual([]);
+    expect(ofWave(script)).toMatch(/^soaking until/);
+    script.run('wait 6m');
+    const due = String(script.state.live.get('a@1')?.records.get('a1')?.soakDueAt);
+    const [why, ...others] = blockers(script, 'a1');
+    expect(others).toEqual([]);
+    expect(why).toMatchObject({ gate: 'soak-overdue', hosts: ['a1'] });
+    expect(why?.because).toMatch(
+      /^its soak is over, and its enforced probe http fails, from 20\S+ on$/,
+    );
+    expect(why?.releasedBy).toMatch(
+      /probes pass and its agent says Converged, or Failed; a write-off/,
+    );
+    expect(ofRollout(script, 'soak-overdue')).toMatchObject({ count: 1, held: ['a1'] });
+    expect(ofWave(script)).toBe(`soak over since ${due}, probe http fails`);
+    expect(planPreview(script.state, script.now).blocked).toContainEqual({
+      ...{ rolloutId: 'a@1', hostname: 'a1', gates: ['soak-overdue'] },
+    });
+    const { since } = why ?? {};
+    for (const outcome of ['pass', 'fail', 'pass']) script.run(`event a1 probe http ${outcome}`);
+    expect(blockers(script, 'a1')).toMatchObject([{ key: 'soak-overdue', since }]);
+    expect(ofWave(script)).toBe(`soak over since ${due}`);
+    script.run('event a1 converged');
+    expect(keys(script)).toEqual([]);
+  });
+
+  it('is held by what its heartbeat reports', () => {
+    const script = played(...SOAKING, 'heartbeat a1 c9', 'wait 6m');
+    expect(blockers(script, 'a1')[0]?.because).toBe(
+      'its soak is over, and its heartbeat reports c9, not the target c1',
+    );
+    expect(ofWave(script)).toMatch(/, reports c9, not its target$/);
+  });
+
+  it('is held where its Converged was not believed', () => {
+    const script = played(...SOAKING, 'event a1 converged closure=c9', 'wait 6m');
+    expect(blockers(script, 'a1')[0]?.because).toMatch(
+      /, and its Converged was refused, as its log/,
+    );
+    expect(ofWave(script)).toMatch(/, its Converged was refused$/);
+  });
+
+  it('is held after some minutes where nobody says why, unless it is silent', () => {
+    const script = played(...SOAKING, 'wait 6m');
+    expect(keys(script)).toEqual([]);
+    expect(ofWave(script)).toMatch(/^soak over since \S+$/);
+    script.run('wait 4m');
+    expect(blockers(script, 'a1')[0]?.because).toMatch(/its agent has not said that it converged$/);
+    expect(keys(played(...SOAKING, 'silent a1', 'wait 20m'))).toEqual(['unreachable-move']);
+  });
+
+  it('has a soak no shorter than its switch was long', () => {
+    const script = played(
+      ...['channel a', 'wave a soak=5 a1', 'heartbeat * c0', 'declare 1', 'event a1 ack'],
+      ...['wait 20m', 'event a1 completed', 'event a1 probe http pass', 'wait 1m'],
+    );
+    expect(keys(script)).toEqual([]);
   });
 });
 

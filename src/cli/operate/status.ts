@@ -119,6 +119,11 @@ function alarmsOf(
     const n = fleet.blockers[gate] ?? 0;
     if (n > 0) alarms.push(`${text}: ${String(n)} (${gate}); see muster rollout show`);
   }
+  const late = fleet.lateSoaks ?? 0;
+  if (late > 0)
+    alarms.push(
+      `${some(late, 'host')} ${late === 1 ? 'does' : 'do'} not get out of ${late === 1 ? 'its' : 'their'} soak (soak-overdue); see muster rollout show`,
+    );
   alarms.push(...sourceAlarms(fleet, now));
   const { unreachable = 0, ...others } = fleet.reachability;
   const all = Object.values(others).reduce((sum, n) => sum + n, unreachable);

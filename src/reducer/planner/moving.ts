@@ -26,6 +26,17 @@ export function soakedBy({ row }: RolloutState, record: RecordRow): Time | null 
   return addMinutes(dispatchedAt, row.plan.soakMinutes[wave] ?? 0);
 }
 
+/** Since when the soak of a host that still soaks is over; null while it is not, and of whoever soaks no more. */
+export function soakOverSince(rollout: RolloutState, record: RecordRow, now: Millis): Time | null {
+  if (record.closed !== null || record.state !== 'Soaking') return null;
+  const due = soakedBy(rollout, record);
+  if (due === null) return null;
+  // A switch may take longer than the soak that was granted with it.
+  const { completedAppliedAt: began } = record;
+  const over = began !== null && began > due ? began : due;
+  return millisOf(over) <= now ? over : null;
+}
+
 /**
  * Since when a move has been silent: its last sign of life here, or when its soak was due if that is later.
  * Null for what does not move, or never gave a sign.

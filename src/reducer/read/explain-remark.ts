@@ -5,12 +5,14 @@
 import { limitOf } from '../planner/limit.ts';
 import { isBusy, isRollingBack } from '../planner/moving.ts';
 import { selectorInBrief } from '../planner/pin.ts';
+import { SOAK_OVERDUE } from '../planner/remarks.ts';
 import { silentWave } from '../planner/settle.ts';
 import { listed, type Explanation, type Said } from '../planner/gates/gate.ts';
 import { budgetState } from '../state/flight.ts';
 import { waveOf, type FleetState, type RolloutState } from '../state/state.ts';
 import type { DispatchRow, RecordRow } from '../state/rows.ts';
 import { millisOf, MINUTE, timeOf, type Time } from '../time.ts';
+import { overdue } from './overdue.ts';
 
 /** A host that may move, and has not said that it knows. No row of the log says so: it is read off its dispatch. */
 export const UNACKNOWLEDGED = 'dispatch-unacknowledged';
@@ -127,6 +129,8 @@ function remarkOn(rollout: RolloutState, record: RecordRow, key: string): Said |
         releasedBy: 'their results come in',
         hosts,
       };
+    case SOAK_OVERDUE:
+      return overdue(rollout, record);
     case 'dispatch-refused':
       return {
         because: `dispatched at ${rollout.dispatches.get(record.hostname)?.enqueuedAt ?? 'an unknown time'}, offered and heard since, but not acknowledged`,

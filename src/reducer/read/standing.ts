@@ -2,8 +2,10 @@
 import { countsInFlight } from '../state/flight.ts';
 import type { RecordRow } from '../state/rows.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
+import type { Millis } from '../time.ts';
 import { isRollingBack } from '../planner/moving.ts';
 import { givenUp, rebootPendingSince, unreachableSince } from './explain-remark.ts';
+import { soakingDoing } from './overdue.ts';
 
 /** A host and what it does in a rollout. */
 export interface Standing {
@@ -15,7 +17,12 @@ export interface Standing {
 }
 
 /** Where it moves, if it does; else where the question is about; else in its newest rollout. */
-export function standingOf(state: FleetState, rollout: RolloutState, hostname: string): Standing {
+export function standingOf(
+  state: FleetState,
+  rollout: RolloutState,
+  hostname: string,
+  now: Millis,
+): Standing {
   const others = [...(state.hosts.get(hostname)?.rollouts ?? [])]
     .flatMap((id) => state.live.get(id) ?? [])
     .sort((a, b) => b.row.ordinal - a.row.ordinal);
@@ -25,12 +32,12 @@ export function standingOf(state: FleetState, rollout: RolloutState, hostname: s
   if (place === undefined || record === undefined)
     return { hostname, state: null, doing: 'not in this rollout' };
   const silent = unreachableSince(state, record);
-  const doing = `${doingIn(state, place, record)}${silent === null ? '' : `, unreachable since ${silent}`}`;
+  const doing = `${doingIn(state, place, record, now)}${silent === null ? '' : `, unreachable since ${silent}`}`;
   const where = place === rollout ? '' : ` in ${place.row.rolloutId}`;
   return { hostname, state: record.state, doing: `${doing}${where}` };
 }
 
-function doingIn(state: FleetState, rollout: RolloutState, record: RecordRow): string {
+function doingIn(state: FleetState, rollout: RolloutState, record: RecordRow, now: Millis): string {
   if (record.closed !== null) return record.closed;
   switch (record.state) {
     case 'Pending':
@@ -40,7 +47,7 @@ function doingIn(state: FleetState, rollout: RolloutState, record: RecordRow): s
     case 'Deferred':
       return `staged, waits for a reboot since ${rebootPendingSince(record) ?? 'an unknown time'}`;
     case 'Soaking':
-      return `soaking until ${record.soakDueAt ?? 'its agent says'}`;
+      return soakingDoing(rollout, record, now);
     case 'Failed':
       return isRollingBack(record)
         ? `rolling back since ${record.failedAt ?? 'an unknown time'}`

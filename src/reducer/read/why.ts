@@ -78,15 +78,19 @@ export function whyHost(
     host: entry === undefined || entry.row.seq === 0 ? null : entry.row,
     rollouts: found,
     next: whatHoldsNext(state, found[0], now),
-    rollout: waitsWith(state, found[0]),
+    rollout: waitsWith(state, found[0], now),
   };
 }
 
-function waitsWith(state: FleetState, newest: HostInRollout | undefined): readonly Why[] {
+function waitsWith(
+  state: FleetState,
+  newest: HostInRollout | undefined,
+  now: Millis,
+): readonly Why[] {
   const rollout = newest === undefined ? undefined : state.live.get(newest.rollout.rolloutId);
   if (newest === undefined || rollout === undefined) return [];
   const { state: stands, closed } = newest.record;
-  return stands === 'Pending' && closed === null ? whyWhole(state, rollout) : [];
+  return stands === 'Pending' && closed === null ? whyWhole(state, rollout, now) : [];
 }
 
 /** What would hold its next dispatch, and is not among what holds it now: the brakes of operators. */
@@ -145,19 +149,18 @@ function whyKey(
 ): Why | null {
   const said =
     explain(state, record, key, now) ?? explainRemark(state, rollout, record, { key, offeredAt });
-  return said === null ? null : withStandings(state, rollout, key, since, said);
+  return said === null ? null : withStandings(state, rollout, { key, since, now }, said);
 }
 
 function withStandings(
   state: FleetState,
   rollout: RolloutState,
-  key: string,
-  since: Time | null,
+  { key, since, now }: Noted,
   { because, releasedBy, hosts, total }: Remark,
 ): Why {
   return {
     ...{ gate: key.split(':')[0] ?? key, key, since, because, releasedBy, hosts, total },
-    behind: hosts.map((hostname) => standingOf(state, rollout, hostname)),
+    behind: hosts.map((hostname) => standingOf(state, rollout, hostname, now)),
   };
 }
 
@@ -186,14 +189,14 @@ export function whyRollout(state: FleetState, rolloutId: string, now: Millis): R
     return why === null ? [] : [{ why, count: held.length, held: held.slice(0, EXPLAIN_HOSTS) }];
   });
   hosts.sort((a, b) => b.count - a.count || (a.why.key < b.why.key ? -1 : 1));
-  return { rollout: whyWhole(state, rollout), hosts };
+  return { rollout: whyWhole(state, rollout, now), hosts };
 }
 
-function whyWhole(state: FleetState, rollout: RolloutState): readonly Why[] {
+function whyWhole(state: FleetState, rollout: RolloutState, now: Millis): readonly Why[] {
   return rollout.row.blockers.flatMap((key) => {
     const said = explainRolloutBlocker(state, rollout, key);
     const since = rollout.row.blockersSince?.[key] ?? null;
-    return said === null ? [] : [withStandings(state, rollout, key, since, said)];
+    return said === null ? [] : [withStandings(state, rollout, { key, since, now }, said)];
   });
 }
 
@@ -251,7 +254,7 @@ function whyMany(
   const releasedBy = [...new Set(each.map(({ why }) => why.releasedBy))].join('; or, of others, ');
   const hosts = all.sort().slice(0, EXPLAIN_HOSTS);
   const said = { because, releasedBy, hosts, total };
-  return withStandings(state, rollout, noted.key, noted.since, said);
+  return withStandings(state, rollout, noted, said);
 }
 
 function toldOfEach(

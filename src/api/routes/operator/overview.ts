@@ -1,7 +1,7 @@
 /** The fleet at a glance, its channels, and what is set aside: quarantines and hosts that wait for a reboot. */
 import { Type } from '@sinclair/typebox';
 import { readRefused } from '../../../db/artifacts.ts';
-import { countBlockers, countRolloutBlockers } from '../../../db/blocked.ts';
+import { countBlockers, countLateSoaks, countRolloutBlockers } from '../../../db/blocked.ts';
 import {
   countHosts,
   countReachability,
@@ -130,19 +130,20 @@ async function fleet({ pool, agentFreshnessMinutes }: ApiDeps): Promise<Fleet> {
       readFreshness(sql, agentFreshnessMinutes),
     ]),
   );
-  const [rollouts, hosts, reachability, blockers, rolloutBlockers] = await Promise.all([
+  const [rollouts, hosts, reachability, blockers, rolloutBlockers, lateSoaks] = await Promise.all([
     pool.run(countRollouts),
     pool.run(countHosts),
     pool.run(countReachability),
     pool.run(countBlockers),
     pool.run(countRolloutBlockers),
+    pool.run(countLateSoaks),
   ]);
   if (row === null) throw new Refusal('not-ready', 'no leader has begun the log yet');
   const { ref, signedAt, fleetHash, rejectBefore, pause, ...numbers } = row;
   return {
     ...numbers,
     ...{ rollouts, hosts: hosts.states, deferrals: hosts.deferrals, reachability, blockers },
-    ...{ rolloutBlockers, refused: [...refused] },
+    ...{ rolloutBlockers, lateSoaks, refused: [...refused] },
     ...present({ staleAt: fresh?.staleAt ?? null }),
     ...present({ ref, signedAt, fleetHash, rejectBefore, pause: stopOf(pause) }),
   };

@@ -9,7 +9,7 @@ export const hostUnreachable: Gate = {
     because:
       host?.row.reachabilityAt == null
         ? 'its agent was never heard'
-        : `unreachable since ${host.row.reachabilityAt}`,
+        : `its agent fell silent: unreachable from ${host.row.reachabilityAt} on`,
     releasedBy: 'its agent is heard',
     hosts: [record.hostname],
   }),
