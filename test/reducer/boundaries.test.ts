@@ -319,34 +319,64 @@ function askedFrom(script: Script, lastEventSeqByRollout: Record<string, number>
   return replayFrom(host, { rolloutId: 'a@1', currentClosure, lastEventSeqByRollout }, []).from;
 }
 
-describe('a fleet that was signed before its manifests', () => {
+describe('where a fleet and its manifest were signed at different times', () => {
   const AGE = 20 * MINUTE;
 
-  /** a1 was never heard, and the fleet's signature is older than its manifest's. */
-  const declared = () => {
-    const fleet = new ScriptFleet();
-    fleet.declare('channel', ['a', 'window=30']);
-    fleet.declare('wave', ['a', 'a1']);
-    const content = fleet.content('1', new Map(), EPOCH);
+  /** a1 was never heard; the signature of one of the two is older. */
+  const declared = (older: 'fleet' | 'manifest') => {
+    const script = new ScriptFleet();
+    script.declare('channel', ['a', 'window=30']);
+    script.declare('wave', ['a', 'a1']);
+    const { fleet, manifests } = script.content('1', new Map(), EPOCH);
+    const signedAt = timeOf(EPOCH - AGE);
     const state = emptyState();
-    const older = { ...content.fleet, signedAt: timeOf(EPOCH - AGE) };
-    reduce(state, { ...content, kind: 'ManifestSetUpdated', fleet: older }, EPOCH);
-    return (input: Input, now: number) => {
-      reduce(state, input, now);
+    const input: Input = {
+      kind: 'ManifestSetUpdated',
+      fleet: older === 'fleet' ? { ...fleet, signedAt } : fleet,
+      manifests: older === 'fleet' ? manifests : manifests.map((one) => ({ ...one, signedAt })),
+    };
+    reduce(state, input, EPOCH);
+    return (next: Input, now: number) => {
+      reduce(state, next, now);
       return state.rollouts.get('a@1')?.blockers.get('a1')?.gates;
     };
   };
 
-  it('is stale as the older of the two', () => {
-    const gatesAfter = declared();
+  it.each(['fleet', 'manifest'] as const)('the older counts: the %s', (older) => {
+    const gatesAfter = declared(older);
     const due = EPOCH - AGE + 31 * MINUTE;
     expect(gatesAfter({ kind: 'Tick' }, due - SECOND)).toEqual(['host-unreachable']);
     expect(gatesAfter({ kind: 'Tick' }, due)).toEqual(['host-unreachable', 'manifest-stale']);
+    const rejecting: Input = { kind: 'TrustChanged', rejectBefore: timeOf(EPOCH - AGE + 1) };
+    expect(gatesAfter(rejecting, due)).toContain('manifest-rejected');
   });
+});
 
-  it('is rejected for the older of the two', () => {
-    const gatesAfter = declared();
-    const input: Input = { kind: 'TrustChanged', rejectBefore: timeOf(EPOCH - AGE + 1) };
-    expect(gatesAfter(input, EPOCH)).toEqual(['host-unreachable', 'manifest-rejected']);
-  });
+it('a wave is left at the instant its soak is over', () => {
+  const script = played(
+    'channel a',
+    'wave a soak=5 a1',
+    'wave a a2',
+    'heartbeat * c0',
+    'declare 1',
+  );
+  for (const line of ['event a1 ack', 'event a1 completed']) script.run(line);
+  const applied = millisOf(recordOf(script, 'a1').completedAppliedAt ?? '');
+  script.run('event a1 converged');
+  const wave = () => script.state.rollouts.get('a@1')?.row.currentWave;
+  tickAt(script, applied + 5 * MINUTE - 1);
+  expect(wave()).toBe(0);
+  tickAt(script, applied + 5 * MINUTE);
+  expect(wave()).toBe(1);
+});
+
+it('a dispatch counts as refused at the instant its time is over', () => {
+  const script = played('channel a', 'wave a a1', 'heartbeat a1 c0', 'declare 1', 'offer a1');
+  const offered = script.now;
+  script.run('heartbeat a1 c0');
+  const after = script.state.settings.refusedAfterMinutes * MINUTE;
+  tickAt(script, offered + after - 1);
+  expect(gatesOf(script, 'a1')).toEqual([]);
+  tickAt(script, offered + after);
+  expect(gatesOf(script, 'a1')).toEqual(['dispatch-refused']);
 });

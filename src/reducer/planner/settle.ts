@@ -116,9 +116,7 @@ function areAbsencesOver(
 ): boolean {
   const grace = state.settings.offlineGraceMinutes * MINUTE;
   for (const hostname of wave.pending) {
-    const host = state.hosts.get(hostname)?.row;
-    if (host?.reachability === 'reachable') continue;
-    const since = host?.reachabilityAt ?? rollout.row.openedAt;
+    const since = state.hosts.get(hostname)?.row.reachabilityAt ?? rollout.row.openedAt;
     if (now - millisOf(since) <= grace) return false;
   }
   return true;
