@@ -7,13 +7,13 @@
  * the same certificate. `identity.pem` holds key and certificate together, so that they always fit.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { makeRequest, type NewRequest } from '../trust/request.ts';
 import { readObject, textOf } from './answers.ts';
 import { ended, jittered, retryDelay, type Clock, type Random } from './clock.ts';
 import type { Trouble } from './control-plane.ts';
-import { readIfThere } from './files.ts';
+import { makeFolder, readIfThere, syncFolder } from './files.ts';
 import type { AgentLog } from './hooks.ts';
 import { problemOf, type Carrier, type Reply } from './http-control-plane.ts';
 
@@ -64,7 +64,7 @@ export async function pendingRequest({
   );
   if (csrPem && keyPem && keyFingerprint) return { csrPem, keyPem, keyFingerprint };
   const request = await makeRequest(name);
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await makeFolder(dir, 0o700);
   await replace(join(dir, PENDING), JSON.stringify(request));
   return request;
 }
@@ -222,4 +222,5 @@ async function replace(file: string, text: string): Promise<void> {
     await handle.close();
   }
   await rename(fresh, file);
+  await syncFolder(dirname(file));
 }

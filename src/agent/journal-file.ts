@@ -7,16 +7,13 @@
  * an error, because silently forgetting events is worse than not starting. So nothing is written behind torn
  * text: a write that fails is cut off again, and until that succeeds no other is tried.
  *
- * The file is rewritten without what no longer matters, whole or not at all (a sibling, then a rename),
- * when it is opened and whenever it has doubled.
+ * The file is rewritten without what no longer matters, whole or not at all (a sibling, then a rename, then the
+ * folder, without whose sync a power cut may bring the old file back), when it is opened and whenever it has doubled.
  */
-import { mkdir, open, rename, type FileHandle } from 'node:fs/promises';
+import { open, rename, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { HealthPolicy } from '../reducer/host/events.ts';
-import { decodeHostEvent } from '../wire/event.ts';
-import { isJsonObject } from '../wire/text.ts';
-import { readObject, readSnapshot, textOf } from './answers.ts';
-import { readIfThere } from './files.ts';
+import { makeFolder, readIfThere, syncFolder } from './files.ts';
+import { linesOf, textOfLine } from './journal-text.ts';
 import { retained, type JournalLine, type JournalStore } from './journal.ts';
 
 /** A rollout is some 12 lines of 200 bytes, so one host rewrites its file every hundred rollouts. */
@@ -36,6 +33,8 @@ export class JournalFile {
   private rewriteAt = REWRITE_ABOVE_BYTES;
   /** The file may go on beyond `size`: what a failed write left of itself. */
   private isTorn = false;
+  /** The folder on disk may name another file than this one: no line counts before it does. */
+  private isMoved = false;
   private queue: Waiting[] = [];
   private flushing: Promise<void> | null = null;
 
@@ -47,11 +46,12 @@ export class JournalFile {
   }
 
   static async open(path: string): Promise<JournalFile> {
-    await mkdir(dirname(path), { recursive: true });
-    const lines = parse((await readIfThere(path)) ?? '', path);
+    await makeFolder(dirname(path));
+    const lines = linesOf((await readIfThere(path)) ?? '', path);
     const journal = new JournalFile(path, lines, await open(path, 'a'));
     try {
       await journal.rewrite();
+      await journal.settleMove();
     } catch (error) {
       await journal.file.close();
       throw error;
@@ -104,6 +104,7 @@ export class JournalFile {
     try {
       await this.cutTorn();
       if (this.size > this.rewriteAt) await this.rewrite();
+      await this.settleMove();
       const text = batch.map((waiting) => waiting.text).join('');
       this.isTorn = true;
       await this.file.appendFile(text);
@@ -136,9 +137,16 @@ export class JournalFile {
     const text = texts.join('');
     const former = this.file;
     this.file = await this.replacedBy(text);
+    this.isMoved = true;
     this.size = Buffer.byteLength(text);
     this.rewriteAt = Math.max(REWRITE_ABOVE_BYTES, 2 * this.size);
     await former.close();
+  }
+
+  private async settleMove(): Promise<void> {
+    if (!this.isMoved) return;
+    await syncFolder(dirname(this.path));
+    this.isMoved = false;
   }
 
   /** The file that took the old one's place; the old one stays, and in use, if that fails. */
@@ -156,60 +164,4 @@ export class JournalFile {
       throw error;
     }
   }
-}
-
-function textOfLine(hostname: string, line: JournalLine): string {
-  return `${JSON.stringify({ host: hostname, ...line })}\n`;
-}
-
-function parse(text: string, path: string): Map<string, JournalLine[]> {
-  const lines = new Map<string, JournalLine[]>();
-  const texts = text.split('\n');
-  texts.pop(); // empty after a whole line; else the torn one
-  for (const [index, written] of texts.entries()) {
-    const read = readLine(written);
-    if (read === null) throw new Error(`${path}:${index + 1} is no line of an agent's journal`);
-    const of = lines.get(read.hostname) ?? [];
-    of.push(read.line);
-    lines.set(read.hostname, of);
-  }
-  return lines;
-}
-
-function readLine(text: string): { readonly hostname: string; readonly line: JournalLine } | null {
-  const body = readObject(text);
-  const hostname = textOf(body?.['host']);
-  if (body === null || hostname === null) return null;
-  const line = lineOf(body);
-  return line === null ? null : { hostname, line };
-}
-
-function lineOf(body: Readonly<Record<string, unknown>>): JournalLine | null {
-  const rolloutId = textOf(body['rolloutId']);
-  const { wave, seq } = body;
-  switch (body['t']) {
-    case 'open': {
-      const snapshot = isJsonObject(body['snapshot']) ? readSnapshot(body['snapshot']) : null;
-      const policy = policyOf(body['policy']);
-      if (snapshot === null || policy === null || typeof wave !== 'number') return null;
-      return { t: 'open', snapshot, wave, policy };
-    }
-    case 'event': {
-      const decoded = decodeHostEvent(body['event']);
-      return rolloutId === null || !decoded.ok
-        ? null
-        : { t: 'event', rolloutId, event: decoded.event };
-    }
-    case 'settled': {
-      const outcome = textOf(body['outcome']);
-      if (rolloutId === null || outcome === null || typeof seq !== 'number') return null;
-      return { t: 'settled', rolloutId, seq, outcome };
-    }
-    default:
-      return null;
-  }
-}
-
-function policyOf(value: unknown): HealthPolicy | null {
-  return value === 'halt' || value === 'rollback-and-halt' ? value : null;
 }

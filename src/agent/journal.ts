@@ -285,7 +285,8 @@ export function memoryStore(lines: JournalLine[] = []): JournalStore {
   };
 }
 
-function recordOf(snapshot: Snapshot, wave: number): HostRecord {
+/** What a rollout begins with. */
+export function recordOf(snapshot: Snapshot, wave: number): HostRecord {
   const { rolloutId, hostname, channel, targetClosure } = snapshot;
   return {
     ...pendingRecord({ rolloutId, hostname, channel, wave, targetClosure }),

@@ -159,15 +159,50 @@ test('a rollout that was opened again counts once, from there on', async () => {
   expect(await read()).toEqual([opened('stable@a1'), ack('stable@a1'), opened('stable@b2')]);
 });
 
-describe('on a full disk', () => {
+/** What all open files do. */
+async function files(): Promise<FileHandle> {
+  const some = await open(file);
+  await some.close();
+  return Object.getPrototypeOf(some) as FileHandle;
+}
+
+describe('in a power cut', () => {
   afterEach(() => vi.restoreAllMocks());
 
-  /** What all open files do. */
-  async function files(): Promise<FileHandle> {
-    const some = await open(file);
-    await some.close();
-    return Object.getPrototypeOf(some) as FileHandle;
-  }
+  /** More than makes a rewrite due, and less of it worth keeping. */
+  const many = Array.from({ length: 2_000 }, (_, i) => opened(`stable@${i.toString(16)}`));
+
+  test('what was renamed stays: the folder is synced, and not once more for each line', async () => {
+    await write([]);
+    const sync = vi.spyOn(await files(), 'sync');
+    const journal = await JournalFile.open(file);
+    expect(sync).toHaveBeenCalledTimes(1);
+    const store = journal.storeOf('web-01');
+    await Promise.all(many.map((line) => store.append(line, false)));
+    expect(sync).toHaveBeenCalledTimes(1);
+    for (const id of ['stable@a1', 'stable@b2']) await store.append(opened(id), true);
+    expect(sync).toHaveBeenCalledTimes(2);
+    await journal.close();
+  });
+
+  test('no line counts while the folder may still name the old file', async () => {
+    const journal = await JournalFile.open(file);
+    const store = journal.storeOf('web-01');
+    await Promise.all(many.map((line) => store.append(line, false)));
+    const trouble = new Error('EIO');
+    const sync = vi.spyOn(await files(), 'sync');
+    sync.mockRejectedValueOnce(trouble).mockRejectedValueOnce(trouble);
+    await expect(store.append(opened('stable@a1'), true)).rejects.toThrow('cannot write');
+    await expect(store.append(opened('stable@a1'), true)).rejects.toThrow('cannot write');
+    await store.append(opened('stable@b2'), true);
+    await journal.close();
+    expect((await read()).at(-1)).toEqual(opened('stable@b2'));
+    expect(readFileSync(file, 'utf8')).not.toContain('stable@a1');
+  });
+});
+
+describe('on a full disk', () => {
+  afterEach(() => vi.restoreAllMocks());
 
   /** Of the next write, or of the one after it, only this share gets there. */
   async function tearWrite(share: number, after = 0): Promise<void> {
