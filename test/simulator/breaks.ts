@@ -7,6 +7,7 @@ export const BREAKS = {
   'reply-before-commit': 'an event is answered with 2xx before it is stored',
   'delete-later': 'inputs leave the queue after the commit that applied them, in another one',
   'tables-apart': 'now and then a commit holds the log rows without the rows that follow from them',
+  'command-lost': 'every second command of an operator leaves the queue and nobody decided it',
   'commit-void': 'a batch is committed that was reduced onto one which the database refused',
 } as const;
 

@@ -17,7 +17,9 @@ import type { NewRow } from '../../src/eventlog/append.ts';
 import { decodePayload } from '../../src/wire/log.ts';
 import { payloadProblem } from '../../src/wire/log-payload.ts';
 import { broken, isWaveDone, recordsOf } from '../reducer/support/rules.ts';
-import type { Batch, Database } from './database.ts';
+import type { Batch, Database, QueuedInput } from './database.ts';
+import { undecided } from './decided.ts';
+import { Mirror } from './mirror.ts';
 import { keyOf } from './tables.ts';
 
 /** The whole of the tables is compared with the fold after so many commits, and at the end. */
@@ -32,12 +34,16 @@ export class Checker {
   private lastHash: Uint8Array = GENESIS;
   private epoch = 0;
   private commits = 0;
+  readonly mirror = new Mirror();
+  /** Inputs that are in the queue for good, less those that were decided. */
+  private waiting = new Set<number>();
   private decided = new Set<number>();
   private applied = new Set<string>();
 
   constructor(db: Database) {
     this.db = db;
-    db.onCommit = (batch, offered) => this.committed(batch, offered);
+    db.onCommit = (batch, taken, offered) => this.committed(batch, taken, offered);
+    db.onInsert = (id) => this.waiting.add(id);
     db.onPoison = (error) => this.note(`thrown: ${error}`);
   }
 
@@ -45,7 +51,7 @@ export class Checker {
     this.violations.push(what);
   }
 
-  private committed(batch: Batch, offered: readonly string[]): void {
+  private committed(batch: Batch, taken: readonly QueuedInput[], offered: readonly string[]): void {
     this.commits += 1;
     const { epoch } = this.db.data.epoch;
     if (batch.epoch !== epoch)
@@ -53,7 +59,9 @@ export class Checker {
     for (const id of batch.ids) {
       if (this.decided.has(id)) this.note(`once: input ${String(id)} was applied twice`);
       this.decided.add(id);
+      this.waiting.delete(id);
     }
+    for (const what of undecided(batch, taken)) this.note(`lost: ${what}`);
     const entries = batch.rows.map((row) => this.read(row));
     for (const group of inputsOf(entries)) this.foldInput(group, batch);
     this.compareTouched(batch, entries);
@@ -130,6 +138,8 @@ export class Checker {
     const was = before.get(key);
     const is = this.fold.rollouts.get(root.rolloutId)?.records.get(root.hostname);
     if (was === undefined || is === undefined) return;
+    for (const field of this.mirror.differences(once, event, is))
+      this.note(`mirror: ${once} left another ${field} than its agent has`);
     if (was.closed !== null)
       this.note(`rule: ${key} is ${was.closed} and took ${String(event.kind)}`);
     if (event.kind !== 'ActivationCompleted') return;
@@ -150,9 +160,12 @@ export class Checker {
       this.note('fold: a commit wrote other rows than its log says');
   }
 
-  /** Every table, field for field. */
+  /** Every table, field for field, and every input that ever was in the queue. */
   compareAll(): void {
     const { db } = this;
+    for (const id of this.waiting)
+      if (!db.data.queue.has(id))
+        this.note(`lost: input ${String(id)} is gone and was never decided`);
     const tables = dump(restore(db.data.tables.rows(db.headSeq, db.lastTs)));
     const unequal = differences(dump(this.fold), tables);
     if (unequal.length > 0)
@@ -202,7 +215,9 @@ export class Checker {
     this.lastHash = GENESIS;
     this.epoch = 0;
     this.decided = new Set();
+    this.waiting = new Set(this.db.data.queue.keys());
     this.applied = new Set();
+    this.mirror.restored();
     for (const row of this.db.data.log) {
       const entry = this.read(row);
       foldEntry(this.fold, entry);
@@ -210,7 +225,9 @@ export class Checker {
       const { event, verdict } = entry.payload;
       if (verdict !== 'applied' || typeof event !== 'object' || event === null || !('seq' in event))
         continue;
-      this.applied.add(`${entry.rolloutId ?? ''} ${entry.hostname ?? ''} ${String(event.seq)}`);
+      const once = `${entry.rolloutId ?? ''} ${entry.hostname ?? ''} ${String(event.seq)}`;
+      this.applied.add(once);
+      this.mirror.applied(once, event);
     }
   }
 }

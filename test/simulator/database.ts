@@ -33,13 +33,13 @@ export interface Presence {
   said: string;
 }
 
-/** What one commit of the leader holds. */
-/** A row of the queue. */
+/** A row of the queue. Somebody waits for every verdict here, so that what was never decided shows. */
 export interface QueuedInput extends ClaimedInput {
   readonly hostname: string | null;
   readonly rolloutId: string | null;
 }
 
+/** What one commit of the leader holds. */
 export interface Batch {
   readonly epoch: number;
   readonly rows: readonly NewRow[];
@@ -121,8 +121,11 @@ export class Database {
   readonly listeners = new Set<Listener>();
   readonly scheduler: Scheduler;
   readonly breaks: ReadonlySet<BreakName>;
-  /** Told of every commit that takes effect, after it did, and of the offers that it ended. */
-  onCommit: (batch: Batch, offered: readonly string[]) => void = () => undefined;
+  /** Told of every input that is in the queue for good. */
+  onInsert: (id: number) => void = () => undefined;
+  /** Told of every commit that takes effect, after it did, of what it took from the queue, and of the offers it ended. */
+  onCommit: (batch: Batch, taken: readonly QueuedInput[], offered: readonly string[]) => void =
+    () => undefined;
   /** Told when the reducer threw: it never may. */
   onPoison: (error: string) => void = () => undefined;
   private readonly faults: Faults;
@@ -147,7 +150,7 @@ export class Database {
 
   // ── the queue ──
 
-  async insert(input: EncodedInput, replica: string | null): Promise<number> {
+  async insert(input: EncodedInput, replica: string): Promise<number> {
     const { data } = this;
     const id = data.nextId;
     data.nextId += 1;
@@ -156,6 +159,7 @@ export class Database {
       await this.scheduler.sleep(5 + 500 * this.faults.chance('insert-late'));
     if (data !== this.data) throw new AwayError('the database went away in the middle');
     this.data.queue.set(id, { id, ...input, replica, together: false });
+    this.onInsert(id);
     this.notify('in');
     return id;
   }
@@ -270,8 +274,9 @@ export class Database {
     for (const verdict of batch.verdicts) data.verdicts.set(verdict.inputId, verdict);
     data.dead.push(...batch.dead);
     data.nextDueAt = batch.nextDueAt;
+    const taken = batch.ids.flatMap((id) => data.queue.get(id) ?? []);
     this.remove(batch.ids);
-    this.onCommit(batch, offered);
+    this.onCommit(batch, taken, offered);
     this.notify('out');
   }
 

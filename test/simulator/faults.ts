@@ -22,7 +22,8 @@ const BY_CHANCE = {
   'commit-refused': 0.1,
   'dispatch-tampered': 0.05,
   'heartbeat-lies': 0.08,
-  'journal-torn': 0.5,
+  // Of each durable line: a rollout is some ten of them.
+  'journal-torn': 0.02,
   'switch-fails': 0.15,
   'rollback-fails': 0.3,
   'switch-deferred': 0.15,

@@ -12,6 +12,7 @@ import type { JournalLine, JournalStore } from '../../src/agent/journal.ts';
 import { Manifests } from '../../src/agent/manifests.ts';
 import type { DeclaredProbe, HostEvent } from '../../src/reducer/host/events.ts';
 import { millisOf, timeOf, type Millis } from '../../src/reducer/time.ts';
+import { Disk } from './disk.ts';
 import type { Network } from './network.ts';
 import { runOldAgent } from './old-agent.ts';
 import type { World } from './process.ts';
@@ -59,13 +60,14 @@ export class Machine {
   clockOffset: Millis = 0;
   /** Told of each closure that this host is about to run. */
   onSwitch: (closure: string) => void = () => undefined;
+  /** Told of each line that is in its journal for good. */
+  onLine: (line: JournalLine) => void = () => undefined;
   private readonly world: World;
   private readonly network: Network;
   private readonly original: string;
   private readonly random: Random;
   private readonly ran = new Set<string>();
-  private lines: JournalLine[] = [];
-  private unsynced = 0;
+  private disk: Disk;
   private unit: Unit | null = null;
   private staged: string | null = null;
   private life: Life | null = null;
@@ -77,6 +79,7 @@ export class Machine {
     this.world = world;
     this.network = network;
     this.hostname = hostname;
+    this.disk = new Disk(hostname);
     this.original = release.before(hostname);
     this.closure = this.original;
     this.committed = this.closure;
@@ -120,7 +123,7 @@ export class Machine {
     });
   }
 
-  /** The agent dies, and is started again a little later. Its disk may hold half a line: that is nothing. */
+  /** The agent dies, and is started again a little later. */
   crashAgent(downMs: Millis): void {
     if (this.life === null) return;
     this.world.trace.say(this.hostname, 'agent crashes');
@@ -135,9 +138,7 @@ export class Machine {
   reboot(downMs: Millis): void {
     this.crashAgent(downMs);
     this.world.trace.say(this.hostname, 'reboots');
-    // What was not synced may be gone.
-    if (this.unsynced > 0) this.lines.splice(-this.unsynced);
-    this.unsynced = 0;
+    this.disk.losePower();
     this.unit = null;
     this.boots += 1;
     // What was half switched comes up as it was before.
@@ -149,8 +150,7 @@ export class Machine {
   loseJournal(downMs: Millis): void {
     this.crashAgent(downMs);
     this.world.trace.say(this.hostname, 'loses its journal');
-    this.lines = [];
-    this.unsynced = 0;
+    this.disk = new Disk(this.hostname);
   }
 
   /** Not in the middle of a later switch: a v0.2 agent would never speak of that one again. */
@@ -207,8 +207,7 @@ export class Machine {
   }
 
   private get target(): string {
-    const last = this.lines.findLast((line) => line.t === 'open');
-    return last?.t === 'open' ? last.snapshot.targetClosure : 'junk';
+    return this.disk.opened?.targetClosure ?? 'junk';
   }
 
   /**
@@ -225,31 +224,56 @@ export class Machine {
   }
 
   private storeOf(life: Life): JournalStore {
-    const { scheduler, faults } = this.world;
+    // Another one is no business of what this life still has under way.
+    const { disk } = this;
     return {
-      load: () => life.guard(Promise.resolve([...this.lines])),
+      load: () => life.guard(Promise.resolve(disk.load())),
       append: (line, durable) => {
-        const lines = this.lines;
-        const write = (): void => {
-          lines.push(line);
-          this.unsynced = durable ? 0 : this.unsynced + 1;
-        };
-        if (!durable) {
-          write();
-          return life.guard(Promise.resolve());
-        }
-        return life.guard(
-          new Promise((resolve) => {
-            scheduler.after(2, () => {
-              // The machine may have got it on disk although nobody was told any more.
-              if (life.isOver && !faults.strikes('journal-torn')) return;
-              write();
-              resolve();
-            });
-          }),
-        );
+        if (durable) return life.guard(this.appendDurably(life, disk, line));
+        this.write(disk, line, false);
+        return life.guard(Promise.resolve());
       },
     };
+  }
+
+  private write(disk: Disk, line: JournalLine, durable: boolean): void {
+    disk.write(line, durable);
+    this.onLine(line);
+  }
+
+  /** Now and then its host dies in the middle, with some bytes or all of the line on disk, or right after it. */
+  private appendDurably(life: Life, disk: Disk, line: JournalLine): Promise<void> {
+    const { scheduler, faults } = this.world;
+    const kind = 'journal-torn';
+    const tears = faults.strikes(kind)
+      ? { at: faults.chance(kind), share: faults.chance(kind) }
+      : null;
+    return new Promise((resolve) => {
+      if (tears !== null && tears.at < 0.6) {
+        scheduler.after(1, () => {
+          if (life.isOver) return;
+          if (tears.at < 0.3) disk.tear(line, tears.share);
+          else this.write(disk, line, true);
+          this.die(life);
+        });
+        return;
+      }
+      scheduler.after(2, () => {
+        if (life.isOver) return;
+        this.write(disk, line, true);
+        resolve();
+        // What follows is begun, written or on its way.
+        if (tears !== null) scheduler.after(1 + 30 * tears.share ** 2, () => this.die(life));
+      });
+    });
+  }
+
+  private die(life: Life): void {
+    const { faults } = this.world;
+    if (life !== this.life || !faults.isOn) return;
+    const downMs = 2_000 + 60_000 * faults.chance('journal-torn') ** 2;
+    if (faults.chance('journal-torn') < 0.3) this.reboot(downMs);
+    else this.crashAgent(downMs);
   }
 
   private switcherOf(life: Life): Switcher {

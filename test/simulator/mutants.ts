@@ -69,6 +69,12 @@ const CHANGES: readonly (Change & { readonly name: string })[] = [
     to: 'if (false)',
   },
   {
+    name: 'mirror-without-stamps',
+    file: 'host/step.js',
+    from: 'dispatchAckedAt: event.receivedAt,',
+    to: "...(side === 'local' ? { dispatchAckedAt: event.receivedAt } : {}),",
+  },
+  {
     name: 'change-not-logged',
     file: 'planner/withdraw.js',
     from: "changes: hosts.map((hostname) => ({ t: 'dispatch', rolloutId, hostname, set: { suspended } })),",

@@ -69,6 +69,13 @@ export function setRight({ data: { tables } }: Database): OperatorCommand[] {
     if (blockers.includes('wave-unproven') && isOlder(rolloutId))
       found.push({ command: 'CancelRollout', rolloutId });
   }
+  // A closure that once failed, and that the last commit goes back to all the same.
+  for (const { rolloutId, hostname, gates } of tables.blockers.values()) {
+    const record = tables.records.get(keyOf({ rolloutId, hostname }));
+    if (record === undefined || isOlder(rolloutId) || !gates.includes('quarantine')) continue;
+    const { channel, targetClosure } = record;
+    found.push({ command: 'ClearQuarantine', channel, closure: targetClosure });
+  }
   // One that cannot finish; then what it had handed out, whose slot stays with a host that is heard and may be
   // running it.
   const isForGood = (rolloutId: string, gate: string): boolean => {

@@ -20,6 +20,10 @@ interface Channel {
   readonly isUniform: boolean;
 }
 
+/** The share of hosts that a commit does not touch, and of commits, by channel, that bring an earlier one back. */
+const KEEPS = 0.2;
+const REVERTS = 0.25;
+
 // One for the whole process: nothing that is traced depends on it.
 const { key } = generateKey('ed25519');
 
@@ -42,23 +46,25 @@ export class Release {
     read: () => Promise.resolve(Buffer.from(this.trustText)),
   };
   number = 0;
-  /** The last ref changes every closure: every host has somewhere to go. */
-  private isFresh = false;
   private readonly files = new Map<string, Uint8Array>();
   private readonly signed = new Map<string, Set<string>>();
   private readonly edges: readonly JsonObject[];
   private readonly channelEdges: readonly JsonObject[];
   private readonly budgets: readonly JsonObject[];
   private readonly keeps: Random;
+  private readonly reverts: Random;
   /** What each ref's manifests say, less when and beside which fleet they are signed; by ref, then by rollout. */
   private readonly manifests = new Map<string, ReadonlyMap<string, JsonObject>>();
   /** Whether CI signs the manifests of earlier refs again too, for what is let finish first. */
   private readonly signsEarlier: boolean;
   private trustText = trustFileFor(key);
-  private closures = new Map<string, string>();
+  private closures: ReadonlyMap<string, string> = new Map();
+  /** What each ref declared, and before them all what hosts ran. */
+  private readonly earlier: ReadonlyMap<string, string>[] = [];
 
-  constructor(random: Random, keeps: Random, ci: Random) {
+  constructor(random: Random, keeps: Random, reverts: Random, ci: Random) {
     this.keeps = keeps;
+    this.reverts = reverts;
     this.signsEarlier = ci() < 0.5;
     const count = 1 + Math.floor(random() * 2.6);
     this.channels = ['edge', 'lab', 'main'].slice(0, count).map((name) => channelOf(name, random));
@@ -70,6 +76,7 @@ export class Release {
         ? [{ gated: second.name, gates: first.name }]
         : [];
     this.budgets = budgetsOf(this.channels, this.hosts, random);
+    this.earlier.push(new Map(this.hosts.map((name) => [name, this.before(name)])));
   }
 
   /** What a host ran before there was any release. */
@@ -90,21 +97,29 @@ export class Release {
     return (0xa1b20000 + this.number).toString(16);
   }
 
-  /** Declares the next ref and signs it. */
-  next(now: Millis, isFresh = false): void {
+  /** Declares the next ref and signs it. The last one moves every host, or goes back to where it was before. */
+  next(now: Millis, isLast = false): void {
     this.number += 1;
-    this.isFresh = isFresh;
     const closures = new Map<string, string>();
     for (const channel of this.channels) {
+      const reverted = this.revertedTo();
       for (const hostname of channel.waves.flat()) {
         const kept = this.closures.get(hostname);
-        const keeps = !this.isFresh && kept !== undefined && this.keeps() < 0.2;
+        const keeps = !isLast && kept !== undefined && this.keeps() < KEEPS;
         const fresh = `${this.ref}-${channel.isUniform ? channel.name : hostname}`;
-        closures.set(hostname, keeps ? kept : fresh);
+        closures.set(hostname, reverted?.get(hostname) ?? (keeps ? kept : fresh));
       }
     }
+    this.earlier.push(closures);
     this.closures = closures;
     this.sign(now);
+  }
+
+  /** The ref whose commit comes back for a channel, as after `git revert`; null: none. */
+  private revertedTo(): ReadonlyMap<string, string> | null {
+    if (this.reverts() >= REVERTS) return null;
+    const others = this.earlier.filter((closures) => closures !== this.closures);
+    return others[Math.floor(this.reverts() * others.length)] ?? null;
   }
 
   /** Dates everything anew, as CI does at intervals. */

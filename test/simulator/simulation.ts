@@ -73,6 +73,7 @@ class Simulation implements World {
     this.release = new Release(
       this.faults.random('fleet'),
       this.faults.random('kept closures'),
+      this.faults.random('reverted commits'),
       this.faults.random('ci'),
     );
     const network = new Network(this, () => this.servers);
@@ -109,6 +110,7 @@ class Simulation implements World {
     for (const name of ['a', 'b']) this.startProcess(name);
     for (const machine of this.machines) {
       machine.onSwitch = (closure) => this.checkSwitch(machine, closure);
+      machine.onLine = (line) => this.checker.mirror.written(machine.hostname, line);
       machine.start();
     }
     for (const kind of TIMED) {
@@ -273,7 +275,7 @@ class Simulation implements World {
       rolloutId: null,
     };
     this.trace.say('fault', `sends ${JSON.stringify(payload)}`);
-    db.insert({ ...row, payload: JSON.stringify(payload) }, null).catch(() => undefined);
+    db.insert({ ...row, payload: JSON.stringify(payload) }, 'cli').catch(() => undefined);
   }
 
   private command(hostname: string, rolloutId: string): OperatorCommand {
@@ -292,7 +294,7 @@ class Simulation implements World {
     );
   }
 
-  /** From here on nothing goes wrong, and a new commit gives everybody somewhere to go. */
+  /** From here on nothing goes wrong, and a last commit says where everybody is to end. */
   private endFaults(): void {
     this.trace.say('fault', 'no more');
     this.faults.isOn = false;
@@ -326,7 +328,7 @@ class Simulation implements World {
         };
         const row = { kind: payload.kind, hostname: null, rolloutId: null };
         this.trace.say('operator', JSON.stringify(command));
-        this.db.insert({ ...row, payload: JSON.stringify(payload) }, null).catch(() => undefined);
+        this.db.insert({ ...row, payload: JSON.stringify(payload) }, 'cli').catch(() => undefined);
       }
       this.look();
     });

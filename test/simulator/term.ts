@@ -142,6 +142,10 @@ export class Term {
     const work = emptyWork();
     try {
       for (const claimed of batch) {
+        if (this.isLost(claimed)) {
+          work.ids.push(claimed.id);
+          continue;
+        }
         await decide(desk, work, claimed);
         process.world.trace.say(process.name, `reduced ${described(work)}`);
       }
@@ -153,6 +157,10 @@ export class Term {
     }
     await this.between(this.isCommitting ? 'reduce, with the commit before under way' : 'reduce');
     return work;
+  }
+
+  private isLost({ id, kind }: ClaimedInput): boolean {
+    return this.db.breaks.has('command-lost') && kind === 'OperatorCommand' && id % 2 === 0;
   }
 
   private async setAside({ inputId, message }: PoisonError): Promise<void> {
