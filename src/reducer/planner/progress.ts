@@ -9,7 +9,13 @@ import { budgetState, highest } from '../state/flight.ts';
 import { limitOf } from './limit.ts';
 import type { RolloutState } from '../state/state.ts';
 import type { Bucket } from '../state/tally.ts';
-import { blockerOf, isEveryWaveSettled, soakEnd, standingOf } from './settle.ts';
+import {
+  blockerOf,
+  isAnyoneUnpromoted,
+  isEveryWaveSettled,
+  soakEnd,
+  standingOf,
+} from './settle.ts';
 
 /** Advances one rollout as far as it will go. */
 export function advanceRollout(pass: Pass, rollout: RolloutState): void {
@@ -106,10 +112,6 @@ function checkTerminal(pass: Pass, rollout: RolloutState): void {
   if (!isEveryWaveSettled(pass.state, rollout, pass.now)) return;
   const exceptions = countExceptions(rollout);
   apply(pass, rollout, { kind: 'AllSettled', at: pass.at, exceptions }, { exceptions });
-}
-
-function isAnyoneUnpromoted({ row, waves }: RolloutState): boolean {
-  return waves.some(({ pending }, index) => index > row.currentWave && pending.size > 0);
 }
 
 const EXCEPTIONS: readonly Bucket[] = ['pendingAbsent', 'failed', 'reverted', 'cleared', 'closed'];

@@ -62,12 +62,17 @@ function standingAt(
     : standing;
 }
 
+/** Somebody has yet to be let into a later wave. */
+export function isAnyoneUnpromoted({ row, waves }: RolloutState): boolean {
+  return waves.some(({ pending }, index) => index > row.currentWave && pending.size > 0);
+}
+
 /** What keeps a rollout in which nobody present is left: its current wave first, and before its end any other. */
 export function blockerOf(state: FleetState, rollout: RolloutState, now: Millis) {
   const { currentWave } = rollout.row;
   const current = standingAt(state, rollout, currentWave, now);
   if (current.kind === 'blocked') return current.blocker;
-  if (current.kind === 'waiting' || currentWave < rollout.waves.length - 1) return null;
+  if (current.kind === 'waiting' || isAnyoneUnpromoted(rollout)) return null;
   if (rollout.waves.some((wave) => isSomeoneOnTheWay(wave) || wave.counts.deferred > 0))
     return null;
   for (let index = 0; index < currentWave; index += 1) {
