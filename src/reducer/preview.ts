@@ -87,7 +87,8 @@ function* heldOnTheirWay(state: FleetState, rollout: RolloutState, now: Millis):
   const reasonsOf = reasonsIn(state, rollout, now);
   for (const hostname of [...rollout.moving].sort()) {
     const record = rollout.records.get(hostname);
-    const gates = record === undefined ? [] : reasonsOf(record).map(({ key }) => key);
+    const noted = rollout.blockers.get(hostname);
+    const gates = record === undefined ? [] : reasonsOf(record, noted).map(({ key }) => key);
     if (gates.length > 0) yield { rolloutId: rollout.row.rolloutId, hostname, gates };
   }
 }

@@ -8,7 +8,7 @@ import type { Held } from '../planner/gates/gate.ts';
 import { BUDGET_GATE, budgetState } from '../state/flight.ts';
 import { sinceOf } from '../state/blocker-since.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
-import type { RecordRow } from '../state/rows.ts';
+import type { BlockerRow, RecordRow } from '../state/rows.ts';
 import type { Millis, Time } from '../time.ts';
 import {
   REBOOT_PENDING,
@@ -24,12 +24,21 @@ export interface Reason {
   readonly since: Time | null;
 }
 
-/** Of the hosts of one rollout, one after the other. */
-export function reasonsIn(
-  state: FleetState,
-  rollout: RolloutState,
-  now: Millis,
-): (record: RecordRow) => readonly Reason[] {
+/** Of a host of one rollout, whose row of `blockers` is `noted`. */
+export type ReasonsOf = (record: RecordRow, noted: BlockerRow | undefined) => readonly Reason[];
+
+/** Of the hosts of one rollout, one after the other. Those that are held alike share one answer. */
+export function reasonsIn(state: FleetState, rollout: RolloutState, now: Millis): ReasonsOf {
+  const since = sinceIn(state, rollout);
+  const reasonsOf = (record: RecordRow): readonly Reason[] => {
+    const host = state.hosts.get(record.hostname);
+    const held: Held = { state, rollout, record, host, now };
+    return keysOf(held).map((key) => ({ key, since: since(held, key) }));
+  };
+  return sharing(state, rollout, reasonsOf);
+}
+
+function sinceIn(state: FleetState, rollout: RolloutState) {
   const others = new Map<string, Time | null>();
   const inFlightToo = new Map<string, Time | null>();
   const byRows = (held: Held, key: string): Time | null => {
@@ -42,24 +51,74 @@ export function reasonsIn(
     if (since === undefined) full.set(key, (since = sinceByRows(held, key)));
     return since;
   };
-  return (record) => {
-    const host = state.hosts.get(record.hostname);
-    const held: Held = { state, rollout, record, host, now };
-    return keysOf(held).map((key) => ({ key, since: sinceWhen(held, key, byRows) }));
+  return (held: Held, key: string): Time | null => sinceWhen(held, key, byRows);
+}
+
+interface Alike {
+  readonly noted: BlockerRow;
+  readonly budgets: readonly number[] | undefined;
+  readonly reasons: readonly Reason[];
+}
+
+/** Sets of gates and times that are remembered at once: hosts differ in a few ways, however many there are. */
+const MOST_ALIKE = 16;
+
+/**
+ * What holds a host that waits without a dispatch depends on what was noted of it and on its budgets alone, unless it is in
+ * flight elsewhere: a hundred thousand of them need not be judged one by one.
+ */
+function sharing(
+  state: FleetState,
+  rollout: RolloutState,
+  reasonsOf: (record: RecordRow) => readonly Reason[],
+): ReasonsOf {
+  const { budgets: pinned } = rollout.row.plan;
+  const inFlight = new Set(
+    pinned.flatMap((_, i) => [...budgetState(state, rollout, i).inFlight.keys()]),
+  );
+  const known: Alike[] = [];
+  return (record, noted) => {
+    const { hostname, closed, state: stands } = record;
+    const isOwn =
+      closed !== null ||
+      stands !== 'Pending' ||
+      rollout.dispatches.has(hostname) ||
+      inFlight.has(hostname);
+    if (isOwn || noted === undefined) return reasonsOf(record);
+    const budgets = rollout.hostBudgets.get(hostname);
+    const found = known.find((one) => one.budgets === budgets && isNotedAlike(one.noted, noted));
+    if (found !== undefined) return found.reasons;
+    const reasons = reasonsOf(record);
+    known.unshift({ noted, budgets, reasons });
+    known.length = Math.min(known.length, MOST_ALIKE);
+    return reasons;
   };
 }
 
+/** Rows that were loaded share nothing but what they say. */
+function isNotedAlike(a: BlockerRow, b: BlockerRow): boolean {
+  if (a.since !== b.since || (a.earlier === null) !== (b.earlier === null)) return false;
+  if (a.gates !== b.gates) {
+    if (a.gates.length !== b.gates.length) return false;
+    for (let i = 0; i < a.gates.length; i += 1) if (a.gates[i] !== b.gates[i]) return false;
+  }
+  return a.earlier === b.earlier || a.gates.every((gate) => sinceOf(a, gate) === sinceOf(b, gate));
+}
+
 /** Everybody of whom there may be a reason: who is noted, has a dispatch, or is on its way. */
-export function* inQuestion(rollout: RolloutState): Iterable<RecordRow> {
-  const { blockers, dispatches, moving, records } = rollout;
-  const names = function* () {
-    yield* blockers.keys();
-    for (const hostname of dispatches.keys()) if (!blockers.has(hostname)) yield hostname;
-    for (const hostname of moving) if (!blockers.has(hostname)) yield hostname;
-  };
-  for (const hostname of names()) {
+export function visitInQuestion(
+  { blockers, dispatches, moving, records }: RolloutState,
+  visit: (record: RecordRow, noted: BlockerRow | undefined) => void,
+): void {
+  for (const [hostname, noted] of blockers) {
     const record = records.get(hostname);
-    if (record !== undefined) yield record;
+    if (record !== undefined) visit(record, noted);
+  }
+  for (const names of [dispatches.keys(), moving]) {
+    for (const hostname of names) {
+      const record = blockers.has(hostname) ? undefined : records.get(hostname);
+      if (record !== undefined) visit(record, undefined);
+    }
   }
 }
 

@@ -3,7 +3,7 @@
  * and logged; what is behind them is said by the gates' own `explain`. Nothing is judged here.
  */
 import { brakesOn, explain, heldAt, isShared, sinceByRows } from '../planner/gates.ts';
-import { EXPLAIN_HOSTS } from '../planner/gates/gate.ts';
+import { EXPLAIN_HOSTS, noteFirst } from '../planner/gates/gate.ts';
 import { lastChangeOfHost } from '../state/last-change.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
 import type { DispatchRow, HostRow, RecordRow, RolloutRow } from '../state/rows.ts';
@@ -14,7 +14,7 @@ import {
   type OfferedAt,
   type Remark,
 } from './explain-remark.ts';
-import { inQuestion, reasonsIn } from './reasons.ts';
+import { reasonsIn, visitInQuestion, type Reason } from './reasons.ts';
 import { standingOf, type Standing } from './standing.ts';
 
 export interface Why extends Remark {
@@ -119,7 +119,7 @@ function inRollout(
   asked: Asked,
 ): HostInRollout {
   const { hostname } = record;
-  const reasons = reasonsIn(state, rollout, asked.now)(record);
+  const reasons = reasonsIn(state, rollout, asked.now)(record, rollout.blockers.get(hostname));
   return {
     rollout: rollout.row,
     record,
@@ -184,9 +184,9 @@ export interface RolloutWhy {
 export function whyRollout(state: FleetState, rolloutId: string, now: Millis): RolloutWhy | null {
   const rollout = state.live.get(rolloutId);
   if (rollout === undefined) return null;
-  const hosts = [...groupsOf(state, rollout, now)].flatMap(([key, { since, held }]) => {
-    const why = whyMany(state, rollout, held.sort(), { key, since, now });
-    return why === null ? [] : [{ why, count: held.length, held: held.slice(0, EXPLAIN_HOSTS) }];
+  const hosts = [...groupsOf(state, rollout, now)].flatMap(([key, { since, count, first }]) => {
+    const why = whyMany(state, rollout, { count, first }, { key, since, now });
+    return why === null ? [] : [{ why, count, held: first }];
   });
   hosts.sort((a, b) => b.count - a.count || (a.why.key < b.why.key ? -1 : 1));
   return { rollout: whyWhole(state, rollout, now), hosts };
@@ -200,9 +200,11 @@ function whyWhole(state: FleetState, rollout: RolloutState, now: Millis): readon
   });
 }
 
-interface Collected {
+interface Held {
   since: Time | null;
-  readonly held: string[];
+  count: number;
+  /** By name, the first of them. */
+  readonly first: string[];
 }
 
 /** By key: whom it holds, and since when the longest of them. */
@@ -210,20 +212,32 @@ function groupsOf(
   state: FleetState,
   rollout: RolloutState,
   now: Millis,
-): ReadonlyMap<string, Collected> {
-  const groups = new Map<string, Collected>();
-  const reasonsOf = reasonsIn(state, rollout, now);
-  for (const record of inQuestion(rollout)) {
-    for (const { key, since } of reasonsOf(record)) {
-      const group = groups.get(key);
-      if (group === undefined) groups.set(key, { since, held: [record.hostname] });
-      else {
-        group.held.push(record.hostname);
-        if (group.since === null || (since !== null && since < group.since)) group.since = since;
-      }
+): ReadonlyMap<string, Held> {
+  const groups = new Map<string, Held>();
+  for (const [reasons, { count, first }] of heldAlike(state, rollout, now)) {
+    for (const { key, since } of reasons) {
+      const group = groups.get(key) ?? { since, count: 0, first: [] };
+      groups.set(key, group);
+      group.count += count;
+      for (const hostname of first) noteFirst(group.first, hostname);
+      if (group.since === null || (since !== null && since < group.since)) group.since = since;
     }
   }
   return groups;
+}
+
+/** By what holds them, which those that are held alike share. */
+function heldAlike(state: FleetState, rollout: RolloutState, now: Millis) {
+  const found = new Map<readonly Reason[], Pick<Held, 'count' | 'first'>>();
+  const reasonsOf = reasonsIn(state, rollout, now);
+  visitInQuestion(rollout, (record, noted) => {
+    const reasons = reasonsOf(record, noted);
+    let alike = found.get(reasons);
+    if (alike === undefined) found.set(reasons, (alike = { count: 0, first: [] }));
+    alike.count += 1;
+    noteFirst(alike.first, record.hostname);
+  });
+  return found;
 }
 
 /** Reasons of their own that are told of a group, before it says how many more there are. */
@@ -233,11 +247,11 @@ const TOLD = 5;
 function whyMany(
   state: FleetState,
   rollout: RolloutState,
-  held: readonly string[],
+  { count, first: held }: Pick<Held, 'count' | 'first'>,
   noted: Noted,
 ): Why | null {
   // A wave of thousands is looked through for each: once, where the answer is the same.
-  const asked = held.slice(0, isShared(noted.key) ? 1 : EXPLAIN_HOSTS);
+  const asked = held.slice(0, isShared(noted.key) ? 1 : held.length);
   const each = asked.flatMap((hostname) => {
     const record = rollout.records.get(hostname);
     const why = record === undefined ? null : whyKey(state, rollout, record, noted);
@@ -247,10 +261,10 @@ function whyMany(
   if (first === undefined || each.length === 1) return first?.why ?? null;
   const all = [...new Set(each.flatMap(({ why }) => why.hosts))];
   // Each is behind its own reason: as many as are held, asked or not.
-  const total = all.length === each.length ? held.length : all.length;
+  const total = all.length === each.length ? count : all.length;
   const because = each.every(({ why }) => why.because === first.why.because)
     ? first.why.because
-    : toldOfEach(each, held.length);
+    : toldOfEach(each, count);
   const releasedBy = [...new Set(each.map(({ why }) => why.releasedBy))].join('; or, of others, ');
   const hosts = all.sort().slice(0, EXPLAIN_HOSTS);
   const said = { because, releasedBy, hosts, total };
