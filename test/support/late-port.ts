@@ -17,6 +17,8 @@ function lead(inside: net.Socket, { port, hostname }: URL): void {
   inside.pipe(outside).pipe(inside);
   inside.on('error', () => outside.destroy());
   outside.on('error', () => inside.destroy());
+  // Nobody takes what is said to a server that is gone: not even the end of it would be heard.
+  outside.on('close', () => inside.destroySoon());
 }
 
 export interface Door {
