@@ -5,6 +5,7 @@ import { createPool, type Pool } from '../../src/db/pool.ts';
 import { claimInputs, deleteInputs } from '../../src/queue/claim.ts';
 import { rotate, slotOf, SLOTS, type Rotated } from '../../src/queue/ring.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 
 const SLOT_IDS = 32_768;
 /** Some 75 pages of rows with this much payload: more than a slot must have to be worth emptying. */
@@ -50,6 +51,35 @@ async function pages(): Promise<number[]> {
 }
 
 const turn = (): Promise<Rotated> => pool.run(rotate);
+
+const LOCK = "EXECUTE format('LOCK TABLE";
+/** Says that it pauses, by a lock, until the slot that it found empty is not. */
+const pauseAt = (slot: number): string =>
+  `PERFORM pg_advisory_xact_lock(4711);
+   WHILE NOT EXISTS (SELECT FROM input_queue_s${slot}) LOOP PERFORM pg_sleep(0.01); END LOOP;`;
+
+/** With the function as it is, but for a pause between its look at the slot and the slot's lock. */
+async function withPauseBeforeLock(slot: number, use: () => Promise<void>): Promise<void> {
+  const [found] = await pool.run(
+    (sql) => sql<{ text: string }[]>`
+      SELECT pg_get_functiondef('input_queue_rotate()'::regprocedure) AS text`,
+  );
+  const { text } = found ?? { text: '' };
+  expect(text.split(LOCK)).toHaveLength(2);
+  await pool.run((sql) => sql.unsafe(text.replace(LOCK, `${pauseAt(slot)} ${LOCK}`)));
+  try {
+    await use();
+  } finally {
+    await pool.run((sql) => sql.unsafe(text));
+  }
+}
+
+async function isPausing(): Promise<boolean> {
+  const held = await pool.run(
+    (sql) => sql`SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND granted`,
+  );
+  return held.length > 0;
+}
 
 describe('the ring', () => {
   it('has each row in the slot that its id says, and claims them all in order', async () => {
@@ -163,6 +193,20 @@ describe('a drained slot', () => {
     expect(await turn()).toEqual({ emptied: 0, locked: 1, waiting: 0 });
     await stranger`COMMIT`;
     expect(await turn()).toEqual({ emptied: 0, locked: 0, waiting: 1 });
+    const claimed = await pool.run((sql) => claimInputs(sql, 10, []));
+    expect(claimed.map(({ id }) => id)).toContain(Number(late?.id));
+  });
+
+  it('keeps what is stored in it between the look and the lock', async () => {
+    await drain(1);
+    const [late] = await stranger<{ id: string }[]>`SELECT nextval('input_queue_ids') AS id`;
+    await fill(2, 1);
+    await withPauseBeforeLock(1, async () => {
+      const turned = turn();
+      await eventually(isPausing).toBe(true);
+      await stranger`INSERT INTO input_queue (id, kind, payload) VALUES (${late?.id ?? ''}, 'Tick', '{}')`;
+      expect(await turned).toEqual({ emptied: 0, locked: 1, waiting: 0 });
+    });
     const claimed = await pool.run((sql) => claimInputs(sql, 10, []));
     expect(claimed.map(({ id }) => id)).toContain(Number(late?.id));
   });
