@@ -2,8 +2,9 @@
 import type { Sql } from '../db/driver.ts';
 import { hexArray, jsonList, plainArray, textArray } from '../db/literals.ts';
 import type { LogEntry, LogKind } from '../reducer/log.ts';
+import { finish, type Sliced } from '../reducer/slices.ts';
 import type { Time } from '../reducer/time.ts';
-import { encodePayload } from '../wire/log.ts';
+import { encoding } from '../wire/log.ts';
 import { chainHash, type ChainRow } from './chain.ts';
 
 export interface NewRow extends ChainRow {
@@ -18,15 +19,31 @@ export function chainEntries(
   epoch: number,
   previous: Uint8Array,
 ): NewRow[] {
+  return finish(chaining(entries, ts, epoch, previous));
+}
+
+/** Rows hashed in one step: some milliseconds. */
+const STEP_ROWS = 256;
+
+/** The same in short steps. */
+export function* chaining(
+  entries: readonly LogEntry[],
+  ts: Time,
+  epoch: number,
+  previous: Uint8Array,
+): Sliced<NewRow[]> {
+  const rows: NewRow[] = [];
   let last = previous;
-  return entries.map((entry) => {
+  for (const entry of entries) {
     const { seq, kind, hostname, rolloutId, channel, actor, causedBy } = entry;
-    const payload = encodePayload(entry, { ts, hostname, rolloutId, channel });
+    const payload = yield* encoding(entry, { ts, hostname, rolloutId, channel });
     const row = { seq, ts, epoch, kind, hostname, rolloutId, channel, actor, causedBy, payload };
     const hash = chainHash(last, row);
     last = hash;
-    return { ...row, hash };
-  });
+    rows.push({ ...row, hash });
+    if (rows.length % STEP_ROWS === 0) yield;
+  }
+  return rows;
 }
 
 export function insertRows(sql: Sql, rows: readonly NewRow[]): Promise<unknown> {

@@ -1,6 +1,6 @@
 /** Writing the derived tables anew from a folded state: for the day when they are in doubt and the log is not. */
 import type { Sql } from '../db/driver.ts';
-import type { TouchedRows } from '../reducer/state/rows-io.ts';
+import type { TouchedRows } from '../reducer/state/touched.ts';
 import type { StateRows } from '../reducer/state/state.ts';
 import { FAMILIES, writeTouched } from './tables.ts';
 

@@ -6,7 +6,7 @@
  * touched, never per row.
  */
 import type { Sql } from '../db/driver.ts';
-import { REPORTED, type TouchedRows } from '../reducer/state/rows-io.ts';
+import { REPORTED, type TouchedRows } from '../reducer/state/touched.ts';
 import type {
   BlockerRow,
   ChannelRow,
@@ -295,9 +295,15 @@ export function pieces<T>(items: readonly T[], size: number): (readonly T[])[] {
   return found;
 }
 
-function each(sql: Sql, text: () => string, items: readonly unknown[]): Statement[] {
+function each<T>(
+  sql: Sql,
+  text: () => string,
+  items: readonly T[],
+  written: (item: T) => unknown = (item) => item,
+): Statement[] {
   return pieces(items, ROWS_PER_STATEMENT).map(
-    (piece) => () => sql.unsafe(text(), [JSON.stringify(piece)], { prepare: true }).execute(),
+    (piece) => () =>
+      sql.unsafe(text(), [JSON.stringify(piece.map(written))], { prepare: true }).execute(),
   );
 }
 
@@ -319,7 +325,7 @@ function narrow(row: RecordRow): object {
 }
 
 function updateReported(sql: Sql, rows: readonly RecordRow[]): Statement[] {
-  return each(sql, () => UPDATE_REPORTED, rows.map(narrow));
+  return each(sql, () => UPDATE_REPORTED, rows, narrow);
 }
 
 const REMOVE_OFFERS = removeText('dispatch_offer', DISPATCH);

@@ -9,7 +9,7 @@ import { commit } from '../db/transaction.ts';
 import { insertRows } from '../eventlog/append.ts';
 import { pieces, writeTouched, type Statement } from '../eventlog/tables.ts';
 import { deleteInputs, insertDead, insertSingleVerdicts, insertVerdicts } from '../queue/claim.ts';
-import type { TouchedRows } from '../reducer/state/rows-io.ts';
+import type { TouchedRows } from '../reducer/state/touched.ts';
 import type { Time } from '../reducer/time.ts';
 import type { Work } from './work.ts';
 

@@ -18,7 +18,7 @@ import { claimInputs, type ClaimedInput } from '../queue/claim.ts';
 import type { Input } from '../reducer/input.ts';
 import { nextDueAt } from '../reducer/reduce.ts';
 import type { Settings } from '../reducer/settings.ts';
-import { touched } from '../reducer/state/rows-io.ts';
+import { touching, type TouchedRows } from '../reducer/state/touched.ts';
 import { timeOf } from '../reducer/time.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import { AmbiguousCommitError, commitWork, didCommit, type Progress } from './commit.ts';
@@ -26,7 +26,7 @@ import { takeEpoch, type Candidate, type TakenTerm, type Term } from './election
 import { load, type Loaded } from './load.ts';
 import { observe } from './observe.ts';
 import { Rotation } from './rotation.ts';
-import { Turns } from './turns.ts';
+import { inTurns, Turns } from './turns.ts';
 import { WriterTransaction } from './writer-transaction.ts';
 import { decide, decideInput, emptyWork, PoisonError, type Desk, type Work } from './work.ts';
 
@@ -144,7 +144,9 @@ export class LeaderTerm {
       }
       next = this.claim(work.ids);
       next.inputs.catch(() => undefined); // heard above
-      this.committing = this.commit(work);
+      // Before the next batch changes the state: rows as these inputs left them.
+      const rows = await this.rowsOf(work);
+      this.committing = this.commit(work, rows);
       this.committing.catch(() => undefined); // heard above
     }
     await Promise.all([this.committing, next.inputs]);
@@ -204,12 +206,15 @@ export class LeaderTerm {
     await this.reload();
   }
 
+  private rowsOf({ entries }: Work): Promise<TouchedRows> {
+    const { state, monotonic } = this.desk;
+    return inTurns(touching(state, entries), new Turns(monotonic));
+  }
+
   /** When the database refuses the data, the state is reloaded and the inputs are claimed again. */
-  private async commit(work: Work): Promise<void> {
+  private async commit(work: Work, rows: TouchedRows): Promise<void> {
     const started = performance.now();
     const progress = this.nextProgress();
-    // At once, before the next batch changes the state: rows as these inputs left them.
-    const rows = touched(this.desk.state, work.entries);
     const { unconfirmed } = this.writer;
     try {
       await this.transaction.begin();
@@ -314,7 +319,7 @@ export class LeaderTerm {
     const { holder, version } = this.options.candidate;
     const input: Input = { kind: 'LeaderStarted', ...this.term, holder, version };
     await decideInput(this.desk, work, input, OWN_INPUT);
-    await this.commit(work);
+    await this.commit(work, await this.rowsOf(work));
   }
 
   private measure(work: Work, commitMs: number): void {

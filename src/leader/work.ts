@@ -2,7 +2,7 @@
  * Reducing a batch in memory: inputs one by one, each with its own `now`, into everything that one
  * transaction must hold. Nothing is durable here; whatever is not committed is dropped with the state.
  */
-import { chainEntries, type NewRow } from '../eventlog/append.ts';
+import { chaining, type NewRow } from '../eventlog/append.ts';
 import type { ClaimedInput, NewVerdict } from '../queue/claim.ts';
 import { openInput, type Opened } from '../queue/open-input.ts';
 import type { Input, Observed, ObservationNeeds } from '../reducer/input.ts';
@@ -76,8 +76,6 @@ export class PoisonError extends Error {
   }
 }
 
-/** Log rows hashed at once: some milliseconds. */
-const ROWS_AT_ONCE = 256;
 /** Log rows of one input that its verdict names; a manifest set may lead to thousands. */
 const SEQS_IN_VERDICT = 1_000;
 
@@ -127,10 +125,8 @@ export async function decideInput(
     inputId,
     inTurns(reduceSliced(state, seen, now), turns),
   );
-  for (let at = 0; at < entries.length; at += ROWS_AT_ONCE) {
-    if (at > 0) await turns.giveWhenDue();
-    addRows(desk, work, entries.slice(at, at + ROWS_AT_ONCE), now);
-  }
+  const rows = chaining(entries, timeOf(now), desk.epoch, desk.headHash);
+  addRows(desk, work, entries, await inTurns(rows, turns));
   if (input.kind === 'Tick' || input.kind === 'LeaderStarted') desk.tickedAt = now;
   return { entries, verdict };
 }
@@ -152,8 +148,12 @@ function dispatchKey(of: { readonly rolloutId: string; readonly hostname: string
   return `${of.rolloutId}\u0000${of.hostname}`;
 }
 
-function addRows(desk: Desk, work: Work, entries: readonly LogEntry[], now: Millis): void {
-  const rows = chainEntries(entries, timeOf(now), desk.epoch, desk.headHash);
+function addRows(
+  desk: Desk,
+  work: Work,
+  entries: readonly LogEntry[],
+  rows: readonly NewRow[],
+): void {
   for (const row of rows) work.rows.push(row);
   for (const entry of entries) work.entries.push(entry);
   noteTakenBack(work, entries);

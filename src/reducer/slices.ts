@@ -18,3 +18,8 @@ export function finish<T>(work: Sliced<T>): T {
     if (slice.done === true) return slice.value;
   }
 }
+
+/** A list, by what is looked at between two pauses. */
+export function* parts<T>(items: readonly T[]): Iterable<readonly T[]> {
+  for (let at = 0; at < items.length; at += SLICE_HOSTS) yield items.slice(at, at + SLICE_HOSTS);
+}

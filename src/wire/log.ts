@@ -8,6 +8,7 @@
  * rollout.
  */
 import type { LogEntry } from '../reducer/log.ts';
+import type { Sliced } from '../reducer/slices.ts';
 import type { Change } from '../reducer/state/change.ts';
 import {
   brief,
@@ -42,6 +43,25 @@ export function encodePayload(
     text['changes'] = changes.map((change) => brief(change, row, payload));
   }
   return JSON.stringify(text);
+}
+
+/** Changes put into text at once: a few milliseconds. */
+const CHANGES_AT_ONCE = 1_000;
+
+/** The same text in short steps: one row takes back the dispatches of a whole fleet. */
+export function* encoding(
+  { payload, changes }: Pick<LogEntry, 'payload' | 'changes'>,
+  row: PayloadRow,
+): Sliced<string> {
+  if (changes.length <= CHANGES_AT_ONCE) return encodePayload({ payload, changes }, row);
+  const facts = encodePayload({ payload, changes: [] }, row);
+  const texts: string[] = [];
+  for (let at = 0; at < changes.length; at += CHANGES_AT_ONCE) {
+    const some = changes.slice(at, at + CHANGES_AT_ONCE);
+    texts.push(JSON.stringify(some.map((change) => brief(change, row, payload))).slice(1, -1));
+    yield;
+  }
+  return `${facts.slice(0, -1)},"changes":[${texts.join(',')}]}`;
 }
 
 function isOwnRecord(change: Change, row: PayloadRow): change is Change & { t: 'record' } {

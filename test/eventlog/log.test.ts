@@ -13,7 +13,7 @@ import {
 import type { LogEntry } from '../../src/reducer/log.ts';
 import type { Change, RecordSet } from '../../src/reducer/state/change.ts';
 import { dump, restore } from '../../src/reducer/state/rows-io.ts';
-import { decodePayload, encodePayload } from '../../src/wire/log.ts';
+import { decodePayload, encodePayload, encoding } from '../../src/wire/log.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { startReplica, type Replica } from '../support/installation.ts';
 import { declareFleet, heartbeat, journey, type SmallFleet } from '../support/small-fleet.ts';
@@ -200,6 +200,24 @@ describe('payloads', () => {
     );
     expect(said({ event: passed }, record({ probes }))).toContain('"set":{"probes":"="}');
     expect(encodePayload({ payload: {}, changes: [] }, row)).toBe('{"v":2}');
+  });
+
+  it('are written in steps where there is much to write, and say the same', () => {
+    const hosts = Array.from({ length: 3_000 }, (_, i) => `h${String(i)}`);
+    const changes: Change[] = [
+      { t: 'blocker', rolloutId: 'r@1', hosts, gates: [], since: null },
+      ...hosts.map((hostname): Change => ({ t: 'host', hostname, set: { reachabilityAt: ts } })),
+      ...hosts.map((hostname): Change => {
+        return { t: 'record', rolloutId: 'r@1', hostname, set: { stuck: true } };
+      }),
+    ];
+    const many = { payload: { action: 'WithdrawDispatch', hosts }, changes };
+    const work = encoding(many, row);
+    let pauses = 0;
+    let step = work.next();
+    for (; step.done !== true; step = work.next()) pauses += 1;
+    expect(pauses).toBeGreaterThan(5);
+    expect(step.value).toBe(encodePayload(many, row));
   });
 
   it('of the first format say nothing by reference', () => {

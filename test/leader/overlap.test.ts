@@ -1,5 +1,7 @@
 /** One batch is reduced while the one before commits: when that one is refused, it never happened. */
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { systemClock } from '../../src/telemetry.ts';
+import { STRETCH_MS } from '../../src/leader/turns.ts';
 import { audit } from '../../src/eventlog/audit.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { startReplica, type Replica } from '../support/installation.ts';
@@ -8,12 +10,20 @@ import type { StoredInput } from '../../src/wire/input.ts';
 
 const SOUND = { gapless: true, brokenAt: null, unequal: [] };
 
+/** By which every stretch of work has been long enough: whatever can give way does, each time. */
+let stretches = 0;
+const monotonic = (): number => (stretches += STRETCH_MS);
+
 let replica: Replica;
 beforeEach(async () => {
   // One input in a batch: with two in the queue, the second is reduced while the first commits.
-  replica = startReplica((await createTestDatabase()).url, 'a', { batchRows: 1 });
+  const { url } = await createTestDatabase();
+  replica = startReplica(url, 'a', { batchRows: 1 }, { ...systemClock, monotonic });
 });
-afterEach(() => replica.stop());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  return replica.stop();
+});
 
 const submit = (input: StoredInput, waitMs = 10_000) => replica.submitter.submit(input, { waitMs });
 
@@ -52,6 +62,19 @@ it('drops what was reduced onto a refused batch, and reduces it again', async ()
   await replica.lead();
   expect(await submit({ kind: 'Tick' })).toMatchObject({ verdict: { status: 'applied' } });
   expect((await deadInputs()).map(({ hostname }) => hostname)).toEqual(['spoilt']);
+  expect(await audit((read) => replica.pool.run(read))).toMatchObject(SOUND);
+});
+
+it('takes no row of the next batch into a commit whose rows it collects while others run', async () => {
+  const fleet = await declareFleet(replica.pool, 1_500, 'abc3');
+  const [host = ''] = fleet.hosts;
+  await queue([fleet.input, heartbeat(host)]);
+  await spoilReport(host);
+  // Whoever gives way does so for long enough for the next batch to come.
+  vi.stubGlobal('setImmediate', (task: () => void) => setTimeout(task, 2));
+  await replica.lead();
+  expect(await submit({ kind: 'Tick' })).toMatchObject({ verdict: { status: 'applied' } });
+  expect((await deadInputs()).map(({ kind }) => kind)).toEqual(['HostReport']);
   expect(await audit((read) => replica.pool.run(read))).toMatchObject(SOUND);
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { decideInput, emptyWork, type Desk as LeaderDesk } from '../../src/leader/work.ts';
 import { GENESIS } from '../../src/eventlog/chain.ts';
 import type { Input } from '../../src/reducer/input.ts';
-import { touched } from '../../src/reducer/state/rows-io.ts';
+import { touched } from '../../src/reducer/state/touched.ts';
 import { MINUTE, timeOf } from '../../src/reducer/time.ts';
 import { Desk } from './support/desk.ts';
 import { contentOf, EPOCH, type FleetSpec } from './support/fleet-spec.ts';

@@ -3,8 +3,10 @@ import { expect, it } from 'vitest';
 import type { Input } from '../../src/reducer/input.ts';
 import type { ReduceResult } from '../../src/reducer/log.ts';
 import { reduce, reduceSliced } from '../../src/reducer/reduce.ts';
+import type { Sliced } from '../../src/reducer/slices.ts';
 import { dump } from '../../src/reducer/state/rows-io.ts';
 import { emptyState, type FleetState } from '../../src/reducer/state/state.ts';
+import { touched, touching } from '../../src/reducer/state/touched.ts';
 import { timeOf } from '../../src/reducer/time.ts';
 import { EPOCH } from './support/fleet-spec.ts';
 import { ScriptFleet } from './support/script-fleet.ts';
@@ -48,12 +50,22 @@ function none() {
   return { offers: [], heard: [] };
 }
 
-function sliced(state: FleetState, input: Input): ReduceResult & { readonly pauses: number } {
-  const work = reduceSliced(state, input, EPOCH);
+function run<T>(work: Sliced<T>): { readonly value: T; readonly pauses: number } {
   for (let pauses = 0; ; pauses += 1) {
     const slice = work.next();
-    if (slice.done === true) return { ...slice.value, pauses };
+    if (slice.done === true) return { value: slice.value, pauses };
   }
+}
+
+function sliced(state: FleetState, input: Input): ReduceResult & { readonly pauses: number } {
+  const { value, pauses } = run(reduceSliced(state, input, EPOCH));
+  return { ...value, pauses };
+}
+
+/** Of how many hosts its changes speak. */
+function concerned({ entries }: Pick<ReduceResult, 'entries'>): number {
+  const changes = entries.flatMap((entry) => entry.changes);
+  return changes.reduce((sum, one) => sum + ('hosts' in one ? one.hosts.length : 1), 0);
 }
 
 it('gives way many times within an input that concerns every host', () => {
@@ -64,6 +76,13 @@ it('gives way many times within an input that concerns every host', () => {
     const { pauses, ...result } = sliced(parts, input);
     expect(result).toEqual(reduce(whole, input, EPOCH));
     expect([input.kind, pauses >= 20]).toEqual([input.kind, true]);
+    // One row of a log may take back the dispatches of a whole fleet: the rows to write are found in steps, too.
+    const found = run(touching(parts, result.entries));
+    expect([input.kind, found.pauses >= 2]).toEqual([
+      input.kind,
+      concerned(result) >= HOSTS.length,
+    ]);
+    expect(found.value).toEqual(touched(whole, result.entries));
   }
   expect(dump(parts)).toEqual(dump(whole));
 });

@@ -4,7 +4,8 @@ import type { CreateToken, OperatorCommand } from '../../src/reducer/input.ts';
 import { MOST_TOKENS } from '../../src/reducer/inputs/tokens.ts';
 import { reduce } from '../../src/reducer/reduce.ts';
 import { foldEntry } from '../../src/reducer/state/apply.ts';
-import { dump, touched } from '../../src/reducer/state/rows-io.ts';
+import { dump } from '../../src/reducer/state/rows-io.ts';
+import { touched } from '../../src/reducer/state/touched.ts';
 import { emptyState } from '../../src/reducer/state/state.ts';
 
 const HOUR = 3_600_000;

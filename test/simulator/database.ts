@@ -10,7 +10,7 @@ import type { NewRow } from '../../src/eventlog/append.ts';
 import type { ClaimedInput, NewVerdict } from '../../src/queue/claim.ts';
 import type { EncodedInput } from '../../src/queue/enqueue.ts';
 import type { ObservationNeeds, Observed } from '../../src/reducer/input.ts';
-import type { TouchedRows } from '../../src/reducer/state/rows-io.ts';
+import type { TouchedRows } from '../../src/reducer/state/touched.ts';
 import { millisOf, timeOf, type Millis, type Time } from '../../src/reducer/time.ts';
 import type { BreakName } from './breaks.ts';
 import type { Faults } from './faults.ts';

@@ -11,7 +11,7 @@ import type {
   RolloutRow,
   TokenRow,
 } from '../../src/reducer/state/rows.ts';
-import { REPORTED, type TouchedRows } from '../../src/reducer/state/rows-io.ts';
+import { REPORTED, type TouchedRows } from '../../src/reducer/state/touched.ts';
 import { emptyFleetRow, type StateRows } from '../../src/reducer/state/state.ts';
 
 interface OfHost {

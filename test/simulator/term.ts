@@ -12,7 +12,7 @@ import {
   type Work,
 } from '../../src/leader/work.ts';
 import { nextDueAt } from '../../src/reducer/reduce.ts';
-import { touched } from '../../src/reducer/state/rows-io.ts';
+import { touched } from '../../src/reducer/state/touched.ts';
 import { timeOf } from '../../src/reducer/time.ts';
 import type { ClaimedInput } from '../../src/queue/claim.ts';
 import {

@@ -9,6 +9,7 @@ import { DEFAULT_SETTINGS } from '../../src/reducer/settings.ts';
 import {
   createMetrics,
   systemClock,
+  type Clock,
   type Logger,
   type MetricsRegistry,
 } from '../../src/telemetry.ts';
@@ -47,13 +48,14 @@ export function startReplica(
   url: string,
   name: string,
   limits: Partial<typeof LIMITS> = {},
+  clock: Clock = systemClock,
 ): Replica {
   const database: DatabaseOptions = { url, schema: 'muster', name };
   const log: string[] = [];
   const common = {
     logger: silentLogger(log),
     metrics: createMetrics(),
-    clock: systemClock,
+    clock,
     random: () => 0.5,
   };
   const listener = startListener(database, common);

@@ -3,7 +3,7 @@
  */
 import { pendingRecord } from '../host/record.ts';
 import { patchRecord } from '../host/step.ts';
-import { finish, SLICE_HOSTS, type Sliced } from '../slices.ts';
+import { finish, parts, type Sliced } from '../slices.ts';
 import type { LogEntry } from '../log.ts';
 import { earlierTimes } from './blocker-since.ts';
 import type { Change, PlannedHost, RecordSet } from './change.ts';
@@ -59,10 +59,6 @@ export function* applyInParts(state: FleetState, change: Change, seq: number): S
     default:
       applyChange(state, change, seq);
   }
-}
-
-function* parts<T>(items: readonly T[]): Iterable<readonly T[]> {
-  for (let at = 0; at < items.length; at += SLICE_HOSTS) yield items.slice(at, at + SLICE_HOSTS);
 }
 
 export function applyChange(state: FleetState, change: Change, seq: number): void {

@@ -11,7 +11,7 @@ import type { HostEvent } from '../../../src/reducer/host/events.ts';
 import type { Input } from '../../../src/reducer/input.ts';
 import type { LogEntry } from '../../../src/reducer/log.ts';
 import { observationNeeds, reduce } from '../../../src/reducer/reduce.ts';
-import { touched } from '../../../src/reducer/state/rows-io.ts';
+import { touched } from '../../../src/reducer/state/touched.ts';
 import { emptyState, type FleetState } from '../../../src/reducer/state/state.ts';
 import { timeOf, type Millis } from '../../../src/reducer/time.ts';
 

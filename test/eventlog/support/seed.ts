@@ -4,7 +4,7 @@ import { chainEntries, insertRows } from '../../../src/eventlog/append.ts';
 import { GENESIS } from '../../../src/eventlog/chain.ts';
 import { writeTouched } from '../../../src/eventlog/tables.ts';
 import type { FleetContent, ManifestContent } from '../../../src/reducer/content.ts';
-import { touched } from '../../../src/reducer/state/rows-io.ts';
+import { touched } from '../../../src/reducer/state/touched.ts';
 import { timeOf } from '../../../src/reducer/time.ts';
 import { Script } from '../../reducer/support/script.ts';
 

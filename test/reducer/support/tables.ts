@@ -1,5 +1,5 @@
 /** The derived tables as a commit writes them: whole rows by key, and removals. */
-import { REPORTED, type TouchedRows } from '../../../src/reducer/state/rows-io.ts';
+import { REPORTED, type TouchedRows } from '../../../src/reducer/state/touched.ts';
 import { emptyFleetRow, type StateRows } from '../../../src/reducer/state/state.ts';
 
 class Table<Row extends object> {
