@@ -4,7 +4,7 @@
  * big-endian length and its UTF-8 text (length ffffffff: null), in the order of `columnsOf`, `ts` as integer
  * microseconds. Plain enough to be recomputed in SQL with int4send and sha256.
  */
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { millisOf } from '../reducer/time.ts';
 
 /** What is hashed of a row. */
@@ -34,6 +34,9 @@ function columnsOf(row: ChainRow): readonly (string | number | null)[] {
 /** Reused for every row: gathering what is hashed in one place halves the cost of the chain. */
 let scratch = Buffer.alloc(64 * 1_024);
 
+/** A row that names a whole fleet has megabytes: room for it would stay for ever, and takes longer to make than to hash. */
+const MOST_SCRATCH = 1024 * 1024;
+
 const NULL_LENGTH = 0xffff_ffff;
 /** A length, and at most three bytes for each unit of a text. */
 const most = (text: string): number => 4 + 3 * text.length;
@@ -50,9 +53,21 @@ export function chainHash(previous: Uint8Array, row: ChainRow): Buffer {
   const columns = columnsOf(row);
   let room = previous.length;
   for (const value of columns) room += typeof value === 'string' ? most(value) : 24;
+  if (room > MOST_SCRATCH) return hashOfLarge(previous, columns);
   if (room > scratch.length) scratch = Buffer.alloc(room * 2);
   scratch.set(previous);
   let end = previous.length;
   for (const value of columns) end = put(end, value);
   return hash('sha256', scratch.subarray(0, end), 'buffer');
+}
+
+function hashOfLarge(previous: Uint8Array, columns: readonly (string | number | null)[]): Buffer {
+  const sum = createHash('sha256').update(previous);
+  for (const value of columns) {
+    const text = Buffer.from(value === null ? '' : String(value));
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(value === null ? NULL_LENGTH : text.length);
+    sum.update(length).update(text);
+  }
+  return sum.digest();
 }

@@ -58,7 +58,15 @@ describe('the event log', () => {
     expect(await audit(run)).toMatchObject({ gapless: false, brokenAt: 6 });
   });
 
-  it('can be chained in plain SQL', async () => {
+  it('can be chained in plain SQL, and so can a row of a megabyte', async () => {
+    await a.lead();
+    const reason = 'é'.repeat(500_000);
+    const command = { command: 'PauseFleet' } as const;
+    await a.submitter.submit(
+      { kind: 'OperatorCommand', actor: 'cert:ada', reason, expectedSeq: null, command },
+      { waitMs: 5_000 },
+    );
+    await a.resign();
     const column = (text: string): string =>
       `coalesce(int4send(octet_length(${text})) || convert_to(${text}, 'UTF8'), '\\xffffffff')`;
     const columns = [
@@ -68,13 +76,14 @@ describe('the event log', () => {
       'payload::text',
     ];
     const [row] = await a.pool.run((sql) =>
-      sql.unsafe<{ broken: number }[]>(`
-        SELECT count(*)::int AS broken FROM (
+      sql.unsafe<{ broken: number; largest: number }[]>(`
+        SELECT count(*) FILTER (WHERE hash <> expected)::int AS broken, max(bytes) AS largest FROM (
           SELECT hash, sha256(coalesce(lag(hash) OVER (ORDER BY seq), decode(repeat('00', 32), 'hex'))
             || ${columns.map(column).join(' || ')}) AS expected
-          FROM event_log) AS chain WHERE hash <> expected`),
+          , octet_length(payload::text) AS bytes FROM event_log) AS chain`),
     );
     expect(row?.broken).toBe(0);
+    expect(row?.largest).toBeGreaterThan(reason.length);
   });
 
   it('is read by rollout, by host and by page, in order', async () => {
