@@ -72,6 +72,16 @@ test('takes turns, and leaves out who is not ready', async () => {
   expect([await ask(port), await ask(port), await ask(port)]).toEqual(['two', 'two', 'two']);
 });
 
+test('sends to those who are not ready when nobody is: on a busy machine that is said late', async () => {
+  const [one, two] = [await backend('one'), await backend('two')];
+  const balancer = await balancerOver(one, two);
+  one.ready = false;
+  two.ready = false;
+  await until(() => !balancer.isReady());
+  const answers = [await ask(balancer.port), await ask(balancer.port)];
+  expect(answers.sort()).toEqual(['one', 'two']);
+});
+
 test('a replica that just died is passed over, and nobody is left waiting with none', async () => {
   const [one, two] = [await backend('one'), await backend('two')];
   const { port } = await balancerOver(one, two);

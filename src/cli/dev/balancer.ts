@@ -3,7 +3,8 @@
  * knows nothing of HTTP beyond that, as a cloud's network balancer would not.
  *
  * A replica that does not answer the connect is passed over for the next; with none left the client is cut
- * off and has to come again, which agents do. Each side may close its half first: what the other still has
+ * off and has to come again, which agents do. Those that are not ready come last, and are better than none: on a
+ * machine that is too busy a replica says too late that it is, and one that is not says itself when to come again. Each side may close its half first: what the other still has
  * to say gets through.
  */
 import http from 'node:http';
@@ -72,11 +73,16 @@ async function listen(server: net.Server, port: number): Promise<void> {
   }
 }
 
-/** The ready ones first, beginning with the one whose turn it is. */
+/** The ready ones first, then the others, each beginning with the one whose turn it is. */
 function inTurn(backends: readonly Backend[], turn: number): Backend[] {
   const ready = backends.filter((backend) => backend.ready);
-  const at = ready.length === 0 ? 0 : turn % ready.length;
-  return [...ready.slice(at), ...ready.slice(0, at)];
+  const others = backends.filter((backend) => !backend.ready);
+  return [...beginningAt(ready, turn), ...beginningAt(others, turn)];
+}
+
+function beginningAt(backends: readonly Backend[], turn: number): Backend[] {
+  const at = backends.length === 0 ? 0 : turn % backends.length;
+  return [...backends.slice(at), ...backends.slice(0, at)];
 }
 
 function connect(client: net.Socket, candidates: readonly Backend[], open: Set<net.Socket>): void {

@@ -72,9 +72,10 @@ export function only<K extends Attempt['of']>(
   );
 }
 
-/** For those who read of a failure. */
+/** For those who read of a failure: a connection that was cut is one thing, a sender that gave up waiting another. */
 export function describe(attempt: Attempt): string {
-  const answer = String(attempt.status ?? 'no answer');
+  const { sentAt, answeredAt, status } = attempt;
+  const answer = String(status ?? `no answer after ${Math.round(answeredAt - sentAt)} ms`);
   switch (attempt.of) {
     case 'event':
       return `${attempt.hostname} ${attempt.kind} ${attempt.seq}: ${answer}`;
