@@ -39,13 +39,13 @@ const TIMEOUT_MS = 5_000;
 /** One request in so many closes its connection, so that a process that came back gets its share again. */
 const CLOSE_EVERY = 25;
 
-export function createCaller(port: number): Caller {
+export function createCaller(port: number, timeoutMs = TIMEOUT_MS): Caller {
   const agent = new http.Agent({ keepAlive: true });
   let calls = 0;
   return {
     call: (request) => {
       calls += 1;
-      return send(agent, port, request, calls % CLOSE_EVERY === 0);
+      return send(agent, port, { timeoutMs, ...request }, calls % CLOSE_EVERY === 0);
     },
     close: () => {
       agent.destroy();

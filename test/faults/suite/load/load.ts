@@ -28,6 +28,8 @@ export interface LoadOptions {
   readonly waiting?: readonly string[];
   /** No reports, commands or polls beside the events: for what does not come back by itself. */
   readonly eventsOnly?: boolean;
+  /** After which a sender gives up. */
+  readonly timeoutMs?: number;
 }
 
 /** In no fleet: what they say is logged, and nothing else follows from it. */
@@ -57,9 +59,9 @@ async function startOthers(
 export async function startLoad(
   port: number,
   hosts: readonly string[],
-  { waiting = [], eventsOnly = false }: LoadOptions = {},
+  { waiting = [], eventsOnly = false, timeoutMs }: LoadOptions = {},
 ): Promise<Load> {
-  const wire = { caller: createCaller(port), history: new History() };
+  const wire = { caller: createCaller(port, timeoutMs), history: new History() };
   const { caller, history } = wire;
   const ending = new AbortController();
   const end = ending.signal;
