@@ -1,5 +1,6 @@
 /** Lists longer than a page of the API: whole when they are asked for whole, and never cut without a word. */
 import { afterEach, describe, expect, it } from 'vitest';
+import { eventLine } from '../../src/cli/operate/events.ts';
 import { idCell, painter, table } from '../../src/cli/operate/show.ts';
 import { runNoun } from '../../src/cli/operate/operate.ts';
 import { fakeServer, type FakeServer } from './fake-server.ts';
@@ -177,6 +178,8 @@ describe('a table', () => {
   it('shortens the id that has no room, and cuts none', () => {
     expect(table(['STATE', 'ID'], [row], room(null))).toContain(id);
     expect(table(['STATE', 'ID'], [row], room(120))).toContain(id);
+    const both = table(['STATE', 'ID'], [row, ['Active', idCell('a@0')]], room(80));
+    expect(both).toContain('  a@0\n');
     for (const columns of [80, 20]) {
       const [, line = ''] = table(['STATE', 'ID'], [row], room(columns)).split('\n');
       expect(line).toBe(`Active  ${'big'.repeat(20)}@a1a1a1a1a1a1`);
@@ -186,5 +189,32 @@ describe('a table', () => {
   it('cuts what names nothing', () => {
     const text = table(['STATE', 'WHY'], [['Active', 'x'.repeat(90)]], room(40));
     expect(text.split('\n')[1]).toBe(`Active  ${'x'.repeat(31)}…`);
+  });
+});
+
+describe('a row of the log', () => {
+  const event = {
+    ...{
+      seq: 459,
+      epoch: 1,
+      ts: '2026-11-29T13:17:26.583Z',
+      kind: 'transition' as const,
+      causedBy: 458,
+    },
+    ...{ rolloutId: ROLLOUT, channel: 'stable', host: 'web-12' },
+    payload: { v: 2, from: 'Failed', to: 'Reverted' },
+  };
+  const line = (columns: number | null) => eventLine({ paint: painter(false), columns }, event, 1);
+
+  it('begins with what matters most where it is cut, and is whole elsewhere', () => {
+    expect(line(80)).toBe(
+      '    459  13:17:26    transition  Failed → Reverted  web-12 stable@a1a1a1a1a1a1 …\n',
+    );
+    expect(line(200)).toBe(
+      '    459  2026-11-29 13:17:26    transition  Failed → Reverted  web-12 stable@a1a1a1a1a1a1 ←458  {"from":"Failed","to":"Reverted"}\n',
+    );
+    expect(line(null)).toBe(
+      `    459  2026-11-29 13:17:26    transition  ${ROLLOUT} web-12 ←458  {"from":"Failed","to":"Reverted"}\n`,
+    );
   });
 });

@@ -43,10 +43,10 @@ export const CHANNELS: OperatorNoun = {
 const HEADS = ['CHANNEL', 'ROLLOUT', 'PAUSED', 'SIGNED', 'NOTE', 'ID'];
 
 function channels(desk: Desk): Promise<number> {
-  const { client, now } = desk;
+  const { client } = desk;
   return list<ChannelDetail>(desk, {
     ...{ name: 'channels', usual: 'all', none: 'no channel is declared', heads: HEADS },
-    row: (one) => rowOf(one, now()),
+    row: (one) => rowOf(one, desk),
     async read(page) {
       const found = await client.get(ChannelListSchema, '/v1/channels', { ...page });
       return { rows: found.channels, nextCursor: found.nextCursor };
@@ -55,17 +55,20 @@ function channels(desk: Desk): Promise<number> {
 }
 
 /** A reason may be a thousand characters: here its beginning, the whole in `channel show`. */
-const PAUSE_WIDTH = 40;
+const PAUSE_WIDTH = { usual: 40, narrow: 24 } as const;
+const NARROW_COLUMNS = 100;
 
-function rowOf(one: ChannelDetail, now: number): Row {
+function rowOf(one: ChannelDetail, { now, columns }: Desk): Row {
+  const width =
+    columns !== null && columns < NARROW_COLUMNS ? PAUSE_WIDTH.narrow : PAUSE_WIDTH.usual;
   const { rolloutState: state = '-', pause } = one;
   return [
     one.name,
     { text: state, tone: toneOf(state) },
     pause === undefined
       ? '-'
-      : { text: clip(`by ${pause.actor}: ${pause.reason}`, PAUSE_WIDTH), tone: 'warn' },
-    age(one.signed_at, now),
+      : { text: clip(`by ${pause.actor}: ${pause.reason}`, width), tone: 'warn' },
+    age(one.signed_at, now()),
     notesOf(one).join('; ') || '-',
     idCell(one.currentRolloutId),
   ];

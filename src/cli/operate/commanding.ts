@@ -6,16 +6,20 @@ import {
   type CommandAnswer,
   type CommandName,
 } from '../../wire/command.ts';
+import { hostsTold, summary } from '../../wire/log-summary.ts';
 import { EXIT, UsageError } from '../io.ts';
+import { clip } from '../text-width.ts';
 import { printObject, type Desk, type Options, type OperatorVerb } from './command.ts';
 import { OperateError, pause, type Client } from './client.ts';
 import { factsOf } from './events.ts';
-import { some } from './show.ts';
+import { shortId, some } from './show.ts';
 import { commandPath, rolloutId, tokenId } from './paths.ts';
 
 export const REASON: Options = {
   reason: { value: 'TEXT', short: 'r', about: 'why, for whoever reads the log (required)' },
 };
+
+type PreviewRow = NonNullable<CommandAnswer['rows']>[number];
 
 const OPTIONS: Options = {
   ...REASON,
@@ -142,10 +146,21 @@ function preview(desk: Desk, answer: CommandAnswer): number {
   io.stdout.write(
     `${paint('bold', 'dry run')}: nothing happened; it would write ${some(answer.total ?? rows.length, 'log row')}:\n`,
   );
-  for (const row of rows) {
-    const { kind, host, rolloutId: rollout, channel } = row;
-    const where = [rollout ?? channel, host].filter((part) => part !== undefined).join(' ');
-    io.stdout.write(`  ${kind}  ${where}  ${paint('dim', factsOf(row))}\n`);
-  }
+  for (const row of rows) io.stdout.write(previewLine(desk, row));
   return EXIT.ok;
+}
+
+/** As `eventLine`: what matters most on a terminal, the whole elsewhere. */
+function previewLine({ paint, columns }: Desk, row: PreviewRow): string {
+  const { kind, host, rolloutId: rollout, channel } = row;
+  const about = (...parts: (string | undefined)[]): string =>
+    parts.filter((part) => part !== undefined).join(' ');
+  if (columns === null)
+    return `  ${kind}  ${about(rollout ?? channel, host)}  ${paint('dim', factsOf(row))}\n`;
+  const { names, total } = hostsTold(row);
+  const hosts = total > names.length ? [...names, '…'] : names;
+  const where = rollout === undefined ? channel : shortId(rollout);
+  const rest = about(host ?? (hosts.length > 0 ? hosts.join(', ') : undefined), where);
+  const text = rest === '' ? '' : `  ${paint('dim', rest)}`;
+  return `${clip(`  ${summary(row)}${text}`, columns)}\n`;
 }

@@ -1,6 +1,7 @@
 /** `muster events tail`: the log, as it grows. */
 import { LogEventSchema, type LogEvent } from '../../wire/log-event.ts';
 import { Value } from '@sinclair/typebox/value';
+import { summary } from '../../wire/log-summary.ts';
 import { isJsonObject } from '../../wire/text.ts';
 import { EXIT, UsageError } from '../io.ts';
 import { clip, widthOf } from '../text-width.ts';
@@ -9,6 +10,7 @@ import { OperateError, pause } from './client.ts';
 import { mostOf } from './listing.ts';
 import { rowOptions, rowsOf, sayEarlier } from './log-rows.ts';
 import { rolloutId } from './paths.ts';
+import { shortId } from './show.ts';
 
 export function wholeOf({ options }: Pick<Desk, 'options'>): { readonly whole?: 'true' } {
   return options['whole'] === true ? { whole: 'true' } : {};
@@ -107,16 +109,37 @@ function printData(desk: Desk, text: string): void {
   else desk.io.stderr.write(`muster: the stream says ${text}\n`);
 }
 
-/** One row as one line; `depth` steps below what caused it. */
-export function eventLine({ paint, columns }: Desk, event: LogEvent, depth: number): string {
+/** Below this width the date goes: most rows that people look at are of today. */
+const DATE_FROM_COLUMNS = 120;
+
+/**
+ * One row as one line; `depth` steps below what caused it. On a terminal, where a line is cut at its end, it begins with
+ * what matters most; elsewhere it is whole.
+ */
+export function eventLine(
+  { paint, columns }: Pick<Desk, 'paint' | 'columns'>,
+  event: LogEvent,
+  depth: number,
+): string {
   const { seq, ts, kind, rolloutId, channel, host, actor, causedBy } = event;
-  const who = [rolloutId ?? channel, host].filter((part) => part !== undefined).join(' ');
-  const head = `${String(seq).padStart(7)}  ${ts.slice(0, 19).replace('T', ' ')}  ${'  '.repeat(depth)}${kind}`;
+  const indent = '  '.repeat(depth);
   const by = actor !== undefined && actor !== host ? ` by ${actor}` : '';
   const cause = causedBy === undefined ? '' : ` ←${String(causedBy)}`;
-  const text = `${who}${by}${cause}  ${factsOf(event)}`;
-  const room = columns === null ? Infinity : Math.max(20, columns - widthOf(head) - 2);
-  return `${head}  ${paint('dim', clip(text, room))}\n`;
+  const about = (...parts: (string | undefined)[]): string =>
+    `${parts.filter((part) => part !== undefined).join(' ')}${by}${cause}`;
+  const time = ts.slice(0, 19).replace('T', ' ');
+  if (columns === null)
+    return `${numbered(seq)}  ${time}  ${indent}${kind}  ${about(rolloutId ?? channel, host)}  ${factsOf(event)}\n`;
+  const when = columns < DATE_FROM_COLUMNS ? time.slice(11) : time;
+  const head = `${numbered(seq)}  ${when}  ${indent}${kind}`;
+  const where = rolloutId === undefined ? channel : shortId(rolloutId);
+  const rest = paint('dim', `  ${about(host, where)}  ${factsOf(event)}`);
+  const room = Math.max(20, columns - widthOf(head) - 2);
+  return `${head}  ${clip(`${summary(event)}${rest}`, room)}\n`;
+}
+
+function numbered(seq: number): string {
+  return String(seq).padStart(7);
 }
 
 /** What the row says, without what it assigned. */

@@ -53,11 +53,14 @@ export function shortRef(ref: string): string {
   return ref.slice(0, REF_DIGITS);
 }
 
-/** A rollout's id; commands take the short one, too. */
-export function idCell(id: string | undefined): Cell {
-  if (id === undefined) return { text: '-' };
+/** Of a rollout; commands take it, too. */
+export function shortId(id: string): string {
   const [channel = '', ref = ''] = id.split('@');
-  return { text: id, short: `${channel}@${shortRef(ref)}` };
+  return `${channel}@${shortRef(ref)}`;
+}
+
+export function idCell(id: string | undefined): Cell {
+  return id === undefined ? { text: '-' } : { text: id, short: shortId(id) };
 }
 
 export type Row = readonly (string | Cell)[];
@@ -81,13 +84,10 @@ export function tableWriter(
 ): (rows: readonly Row[]) => string {
   const widths = heads.map(widthOf);
   let head: readonly Cell[] | null = heads.map((text) => ({ text, tone: 'dim' }));
-  const line = (row: readonly Cell[]): string => {
-    const before = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
-    const room = columns === null ? Infinity : Math.max(8, columns - before);
-    const shown = row.map((cell, i) => {
-      const text = i === widths.length - 1 ? within(cell, room) : padTo(cell.text, widths[i] ?? 0);
-      return paint(cell.tone ?? 'plain', text);
-    });
+  const line = (row: readonly Cell[], last: string): string => {
+    const shown = row.map(({ text, tone = 'plain' }, i) =>
+      paint(tone, i === widths.length - 1 ? last : padTo(text, widths[i] ?? 0)),
+    );
     return `${shown.join('  ').trimEnd()}\n`;
   };
   return (rows) => {
@@ -97,14 +97,22 @@ export function tableWriter(
     for (const row of cells) {
       row.forEach(({ text }, i) => (widths[i] = Math.max(widths[i] ?? 0, widthOf(text))));
     }
-    const lines = [...(head === null ? [] : [head]), ...cells].map(line);
+    const before = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
+    const room = columns === null ? Infinity : Math.max(8, columns - before);
+    const shown = [...(head === null ? [] : [head]), ...cells];
+    const last = within(
+      shown.map((row) => row.at(-1) ?? { text: '' }),
+      room,
+    );
     head = null;
-    return lines.join('');
+    return shown.map((row, i) => line(row, last[i] ?? '')).join('');
   };
 }
 
-function within({ text, short }: Cell, room: number): string {
-  return widthOf(text) <= room ? text : (short ?? clip(text, room));
+/** Where one has no room, all are short: a short one between long ones looks like something else. */
+function within(cells: readonly Cell[], room: number): string[] {
+  const isWide = cells.some(({ text }) => widthOf(text) > room);
+  return cells.map(({ text, short }) => (isWide && short !== undefined ? short : clip(text, room)));
 }
 
 /** `1 host`, `2 hosts`. */

@@ -9,7 +9,7 @@ import type { CommandAnswer } from '../../../src/wire/command.ts';
 import { ApiError, newKey, post } from '../api.ts';
 import { shortId } from './basics.tsx';
 import type { Offer } from './command-button.tsx';
-import { hostsTold, summary, type HostsTold } from './summary.ts';
+import { hostsTold, summary, type HostsTold } from '../../../src/wire/log-summary.ts';
 
 type Outcome =
   | { readonly kind: 'none' }

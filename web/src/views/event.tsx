@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { LogEvent, LogPage } from '../../../src/wire/log-event.ts';
 import { get, type ApiError } from '../api.ts';
 import { links, Problem, shortId, When } from '../parts/basics.tsx';
-import { summary } from '../parts/summary.ts';
+import { summary } from '../../../src/wire/log-summary.ts';
 
 export function EventList({
   events,

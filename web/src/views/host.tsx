@@ -115,7 +115,7 @@ function HostCommands({
         <CommandButton
           {...common}
           label="Withdraw its dispatch"
-          about="Takes back what it may do next. If it already fetched it, it may still go on."
+          about={`Takes back what ${name} may do next. If it already fetched it, it may still go on.`}
           command="WithdrawDispatch"
           path={path`/v1/hosts/${name}/withdraw`}
         />
@@ -124,7 +124,7 @@ function HostCommands({
         <CommandButton
           {...common}
           label="Write it off"
-          about="For a machine that is dead, went back or moved on: closes its records, so that no rollout waits for it."
+          about={`For a machine that is dead, went back or moved on: closes the records of ${name}, so that no rollout waits for it.`}
           command="WriteOffHost"
           path={path`/v1/hosts/${name}/write-off`}
           danger

@@ -94,8 +94,8 @@ export function Log({ filter }: { readonly filter: LogFilter }) {
       <Problem error={error} />
       {unknown ? (
         <p class="notice" role="status">
-          There is no host {filter.host}, nor was there one in these rows: what is below is about
-          every host.
+          There is no host {filter.host}
+          {page?.events.length === 0 ? '.' : ': these rows are about every host.'}
         </p>
       ) : null}
       {page === null && error === null ? <Waiting /> : null}

@@ -70,7 +70,7 @@ function RolloutCommands({
       {HALTED.includes(rollout.state) ? (
         <CommandButton
           label="Clear the failures"
-          about="Sets the failures of this halted rollout aside and lets it go on. Nobody who failed is tried again."
+          about={`Sets the failures of ${shortId(id)} aside and lets it go on. Nobody who failed is tried again.`}
           command="ClearRollout"
           reaches={[rollout.channel]}
           path={path`/v1/rollouts/${id}/clear`}
@@ -81,7 +81,7 @@ function RolloutCommands({
       ) : null}
       <CommandButton
         label="Cancel the rollout"
-        about="Ends this rollout for good. Hosts that are under way finish by themselves; nobody else begins."
+        about={`Ends ${shortId(id)} for good. Hosts that are under way finish by themselves; nobody else begins.`}
         command="CancelRollout"
         subject={`${rollout.state} ${rollout.currentWave}`}
         reaches={[rollout.channel]}

@@ -1,5 +1,5 @@
-/** A row of the log in a few words. */
-import type { LogEvent } from '../../../src/wire/log-event.ts';
+/** A row of the log in a few words, for people: on the page and on terminals. */
+import type { LogEvent } from './log-event.ts';
 
 /** Names that fit into a line. */
 const MOST_NAMES = 5;
