@@ -126,6 +126,37 @@ describe.skipIf(CHROMIUM === null)('the page and what is long', () => {
     await dialog.getByRole('button', { name: 'Close' }).click();
   });
 
+  it('says which signed file does not pass, and that a manifest goes stale', async () => {
+    await page.route('**/v1/fleet', async (route) => {
+      const response = await route.fetch();
+      const refused = { artifact: 'fleet.resolved', reason: 'bad-signature', detail: 'no key' };
+      const more = { refused: [{ ...refused, since: AT }], staleAt: AT };
+      await route.fulfill({ response, json: { ...((await response.json()) as object), ...more } });
+    });
+    await overview();
+    await page
+      .getByText(/^fleet\.resolved of the source is refused .*: bad-signature, no key$/)
+      .waitFor();
+    await page.getByText(/^The first manifest went stale .* ago/).waitFor();
+    expect(await seriousFindings(page)).toEqual([]);
+  });
+
+  it('takes a channel or the beginning of a ref for a rollout of the log, and says what is not there', async () => {
+    const log = `${replicas.url}/#/log`;
+    for (const given of ['stable', `stable@${REF.slice(0, 8)}`]) {
+      await page.goto(`${log}?rollout=${given}`);
+      await page.waitForURL(`${log}?rollout=stable%40${REF}`);
+      await page.getByText('RolloutOpened', { exact: true }).waitFor();
+    }
+    await page.goto(`${log}?rollout=nosuch`);
+    await page.getByRole('alert').getByText('there is no channel nosuch').waitFor();
+    expect(await page.getByText('Loading…').count()).toBe(0);
+    await page.goto(`${log}?host=nosuch`);
+    await page.getByText('There is no host nosuch').waitFor();
+    await page.goto(`${log}?host=a1`);
+    await page.getByText('There is no host').waitFor({ state: 'detached' });
+  });
+
   it('has room for the longest host name on a phone, in its dialogs too', async () => {
     await page.setViewportSize({ width: 390, height: 900 });
     await page.goto(`${replicas.url}/#/hosts/${LONG}`);
