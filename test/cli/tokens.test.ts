@@ -61,7 +61,10 @@ describe('the first token', () => {
     const attempts = [
       [['token', 'create', 'x', '-r', 'y'], /--role/],
       [['token', 'create', 'x', '--role', 'viewer'], /reason/],
-      [['token', 'create', 'x y', '--role', 'viewer', '-r', 'y'], /^muster: token\.name: .* 1 to 128 letters, digits/],
+      [
+        ['token', 'create', 'x y', '--role', 'viewer', '-r', 'y'],
+        /^muster: token\.name: .* 1 to 128 letters, digits/,
+      ],
       [['token', 'create', 'x', '--role', 'viewer', '-r', 'y', '--expires', '999d'], /366d/],
       [['token', 'create', 'x', '--role', 'viewer', '-r', 'y', '--channels', 'A B'], /channels/],
     ] as const;
