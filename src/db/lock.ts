@@ -178,9 +178,12 @@ export interface LockHolder {
   readonly application: string;
 }
 
+/** How the application name of every connection of ours begins. */
+export const OWN_APPLICATIONS = 'muster-';
+
 /** Any login may take an advisory lock: that delays the product, and never makes it commit wrongly. */
 export function isStranger(holder: LockHolder | null): boolean {
-  return holder !== null && !holder.application.startsWith('muster-');
+  return holder !== null && !holder.application.startsWith(OWN_APPLICATIONS);
 }
 
 /** What holds the leader's lock, be it a Muster or not; null: nobody does, or there is no installation. */

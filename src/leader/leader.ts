@@ -54,6 +54,7 @@ function beginAtZero(metrics: Metrics): void {
   }
   for (const fate of FATES) metrics.count('muster_leader_doubtful_commits_total', { fate }, 0);
   metrics.count('muster_database_unconfirmed_commits_total', { by: 'leader' }, 0);
+  metrics.count('muster_leader_evictions_total', {}, 0);
   for (const why of ENDS) metrics.count('muster_leader_terms_ended_total', { why }, 0);
   for (const outcome of ROTATIONS) metrics.count('muster_queue_rotations_total', { outcome }, 0);
 }

@@ -22,10 +22,11 @@ import { touching, type TouchedRows } from '../reducer/state/touched.ts';
 import { timeOf } from '../reducer/time.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import { AmbiguousCommitError, commitWork, didCommit, type Progress } from './commit.ts';
-import { takeEpoch, type Candidate, type TakenTerm, type Term } from './election.ts';
+import type { Candidate, TakenTerm, Term } from './election.ts';
 import { load, type Loaded } from './load.ts';
 import { observe } from './observe.ts';
 import { Rotation } from './rotation.ts';
+import { takeOver } from './take-over.ts';
 import { inTurns, Turns } from './turns.ts';
 import { WriterTransaction } from './writer-transaction.ts';
 import { decide, decideInput, emptyWork, PoisonError, type Desk, type Work } from './work.ts';
@@ -43,8 +44,6 @@ export interface TermOptions {
   readonly metrics: Metrics;
 }
 
-/** The bump waits for the previous leader's transaction; the server ends that one after 5 s at the latest. */
-const TAKE_DEADLINE_MS = 20_000;
 /** The safety net beneath notifications. */
 const POLL_MS = 500;
 /** A batch ends early when it has taken this long, or led to this many rows (some 20 MB). */
@@ -98,7 +97,7 @@ export class LeaderTerm {
     const since = timeOf(options.clock.now());
     // In this order on the one session, in one go: what is loaded is what the new epoch begins with.
     const [{ before, ...taken }, loaded] = await Promise.all([
-      writer.run((sql) => takeEpoch(sql, options.candidate, since), TAKE_DEADLINE_MS),
+      takeOver(options, writer, since),
       load(writer, options.settings),
     ]);
     tellOfNewDatabase(options, { ...taken, before });

@@ -17,6 +17,11 @@ export const LEADER_METRICS = {
     labels: ['why'],
     help: 'Terms of this process by how they ended: stopped, lock-lost, fenced, failed.',
   },
+  muster_leader_evictions_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Transactions of a frozen former leader that held the epoch, and that this process ended as it took over.',
+  },
   muster_leader_new_databases_total: {
     type: 'counter',
     labels: [],

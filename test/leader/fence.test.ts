@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startListener, type Listener } from '../../src/db/listen.ts';
 import { isFenced } from '../../src/db/errors.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
-import type { Session } from '../../src/db/session.ts';
+import { openSession, type Session } from '../../src/db/session.ts';
 import type { DatabaseOptions } from '../../src/db/driver.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { fence, takeEpoch } from '../../src/leader/election.ts';
@@ -11,6 +11,7 @@ import { LeaderTerm, type TermOptions } from '../../src/leader/term.ts';
 import { openWriter } from '../../src/leader/writer.ts';
 import { DEFAULT_SETTINGS } from '../../src/reducer/settings.ts';
 import { createMetrics, systemClock } from '../../src/telemetry.ts';
+import { startProxy } from '../faults/suite/wire/proxy.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { silentLogger } from '../support/installation.ts';
@@ -19,21 +20,26 @@ let database: DatabaseOptions;
 let listener: Listener;
 let pool: Pool;
 const writers: Session[] = [];
+const undo: (() => Promise<void>)[] = [];
+
+const CANDIDATE = { holder: 'x', address: '', version: 'test' };
+const DBA = { role: 'psql', settings: {}, deadlineMs: 10_000 };
 
 beforeEach(async () => {
   const { url } = await createTestDatabase();
-  database = { url, schema: 'muster', name: 'fence' };
+  database = { url, schema: 'muster', name: 'muster-fence' };
   listener = startListener(database, { logger: silentLogger(), random: () => 0 });
   pool = createPool(database, { role: 'test', max: 3, statementMs: 10_000 });
 });
 afterEach(async () => {
   for (const writer of writers.splice(0)) await writer.end();
+  for (const step of undo.splice(0)) await step();
   await listener.stop();
   await pool.end();
 });
 
-async function nextWriter(): Promise<Session> {
-  const writer = await openWriter(database);
+async function nextWriter(to = database): Promise<Session> {
+  const writer = await openWriter(to);
   writers.push(writer);
   return writer;
 }
@@ -99,7 +105,7 @@ describe('fence', () => {
   it('the next leader waits for a transaction of the previous one, and then fences it', async () => {
     const old = await nextWriter();
     const next = await nextWriter();
-    const candidate = { holder: 'x', address: '', version: 'test' };
+    const candidate = CANDIDATE;
     const since = new Date().toISOString();
     const first = await old.run((sql) => takeEpoch(sql, candidate, since));
     await old.run(async (sql) => {
@@ -117,6 +123,46 @@ describe('fence', () => {
     await old.run((sql) => sql`COMMIT`);
     expect((await second).epoch).toBe(first.epoch + 1);
     await expect(old.run((sql) => fence(sql, first.epoch))).rejects.toSatisfy(isFenced);
+  });
+
+  it('ends the transaction of a leader that was frozen where no timeout of the server ends it', async () => {
+    const server = new URL(database.url);
+    const proxy = await startProxy(Number(server.port));
+    undo.push(() => proxy.close());
+    server.port = String(proxy.port);
+    const old = await nextWriter({ ...database, url: server.href });
+    const first = await old.run((sql) => takeEpoch(sql, CANDIDATE, new Date().toISOString()));
+    await old.run(async (sql) => {
+      await sql`BEGIN`;
+      await fence(sql, first.epoch);
+    });
+    const frozen = proxy.trap('writer', /new_to_it/, 'described');
+    const late = old.run((sql) => sql`SELECT ${1}::int AS new_to_it`.execute());
+    late.catch(() => undefined);
+    await frozen;
+    const lines: string[] = [];
+    const next = await begin('next', silentLogger(lines));
+    expect(next.term.epoch).toBe(first.epoch + 1);
+    expect(lines.filter((line) => line.includes('that is frozen'))).toHaveLength(1);
+    proxy.heal();
+    await expect(late).rejects.toThrow();
+  });
+
+  it('leaves to itself whoever else holds the epoch, and says who it is', async () => {
+    const lines: string[] = [];
+    const dba = await openSession({ ...database, name: 'dba' }, DBA);
+    undo.push(() => dba.end());
+    await dba.run(async (sql) => {
+      await sql`BEGIN`;
+      await sql`LOCK TABLE epoch IN EXCLUSIVE MODE`;
+    });
+    const next = begin('next', silentLogger(lines));
+    await eventually(() =>
+      lines.filter((line) => line.includes('not ended from here')),
+    ).not.toEqual([]);
+    expect(lines.join('\n')).toContain(String(dba.pid));
+    await dba.run((sql) => sql`COMMIT`);
+    expect((await next).term.epoch).toBe(1);
   });
 
   it('keeps the incarnation from leader to leader; renews it in a restored database, and says so', async () => {

@@ -28,6 +28,31 @@ async function freeze(bench: Bench, at: At | null): Promise<void> {
   await delay(AWAKE_MS);
 }
 
+/**
+ * Frozen before a statement that its session did not know is executed. No timeout of the server's ends such a
+ * transaction: the next leader has to. A session knows its statements soon, so each gets a new writer first.
+ */
+async function freezeBeforeExecution(bench: Bench): Promise<void> {
+  const trapped = bench.members.map(async (member) => ({
+    member,
+    session: await member.proxy.trap('writer', /DELETE FROM input_queue/, 'described'),
+  }));
+  for (const trap of trapped) trap.catch(() => undefined); // one of them is never sprung
+  await endWriters(bench);
+  const { member, session } = await Promise.race(trapped);
+  for (const { proxy } of bench.members) proxy.line.traps.clear();
+  const { epoch } = await bench.epoch();
+  await member.signal('SIGSTOP');
+  session.release();
+  await bench.untilEpochAbove(epoch);
+  await member.signal('SIGCONT');
+  await delay(AWAKE_MS);
+}
+
+async function endWriters({ database: { sql } }: Bench): Promise<void> {
+  await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%:writer'`;
+}
+
 export const FREEZES: readonly Fault[] = [
   {
     name: 'freeze-leader',
@@ -43,9 +68,15 @@ export const FREEZES: readonly Fault[] = [
     run: (bench) => freeze(bench, { role: 'writer', sql: /INSERT INTO event_log/ }),
   },
   {
+    name: 'freeze-before-execution',
+    what: 'SIGSTOP of the leader in a transaction, before a statement that is new to its session, then SIGCONT',
+    limitMs: FROZEN_LIMIT_MS,
+    run: freezeBeforeExecution,
+  },
+  {
     name: 'freeze-mid-batch',
     what: 'SIGSTOP of the leader with a batch claimed and not yet decided, then SIGCONT',
     limitMs: FROZEN_LIMIT_MS,
-    run: (bench) => freeze(bench, { role: 'leader', sql: /FROM input_queue WHERE NOT/ }),
+    run: (bench) => freeze(bench, { role: 'leader', sql: /FROM input_queue WHERE id NOT IN/ }),
   },
 ];

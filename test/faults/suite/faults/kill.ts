@@ -19,7 +19,7 @@ interface Point {
 export const TAKEOVER_LIMIT_MS = 2_000;
 
 const ENQUEUE = /INSERT INTO input_queue/;
-const CLAIM = /FROM input_queue WHERE NOT/;
+const CLAIM = /FROM input_queue WHERE id NOT IN/;
 const LOG = /INSERT INTO event_log/;
 const COMMIT = /^COMMIT/;
 const VERDICTS = /FROM commit_verdicts/;

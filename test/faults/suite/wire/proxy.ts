@@ -14,7 +14,10 @@ export interface DatabaseProxy {
   /** New sessions are accepted, and nothing is forwarded. */
   swallow: boolean;
   readonly line: Line;
-  /** Resolves when a session of `role` has run into the statement; it is held then. */
+  /**
+   * Resolves when a session of `role` has run into the statement; it is held then. Rejects when none does: a statement
+   * that was written otherwise since must not leave its fault waiting.
+   */
   trap(role: string, sql: RegExp, moment: Moment): Promise<Session>;
   /** As if the cable were cut: nothing gets through, nobody is told. */
   holdAll(): void;
@@ -23,6 +26,9 @@ export interface DatabaseProxy {
   cutAll(): void;
   close(): Promise<void>;
 }
+
+/** Under load each of them is said many times a second. */
+const TRAP_MS = 60_000;
 
 export async function startProxy(target: number): Promise<DatabaseProxy> {
   const sessions = new Set<Session>();
@@ -60,7 +66,13 @@ export async function startProxy(target: number): Promise<DatabaseProxy> {
     sessions,
     line,
     trap: (role: string, sql: RegExp, moment: Moment) =>
-      new Promise<Session>((spring) => line.traps.add({ role, sql, moment, spring })),
+      new Promise<Session>((spring, reject) => {
+        const trap = { role, sql, moment, spring };
+        line.traps.add(trap);
+        setTimeout(() => {
+          if (line.traps.delete(trap)) reject(new Error(`no ${role} said ${String(sql)} (${moment})`));
+        }, TRAP_MS).unref();
+      }),
     holdAll() {
       for (const session of sessions) session.hold();
     },

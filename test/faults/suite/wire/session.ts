@@ -7,8 +7,11 @@ import type net from 'node:net';
 import { CONTENTS, Framer, startupParameter, strings, type Message } from './messages.ts';
 import { reset } from './reset.ts';
 
-/** Where to stop a statement: not yet forwarded, forwarded but unanswered, answered but not told. */
-export type Moment = 'before' | 'sent' | 'answered';
+/**
+ * Where to stop a statement: not yet forwarded, forwarded but unanswered, answered but not told. `described`: new to its
+ * session, which has asked what it takes and not been told, so that it is not executed yet.
+ */
+export type Moment = 'before' | 'sent' | 'answered' | 'described';
 
 export interface Trap {
   /** The role that is appended to the application name: `writer`, `leader-lock`, `enqueue`, … */
@@ -128,6 +131,9 @@ export class Session {
     }
     this.pass(this.server, message);
     if (message.type === 'S' || message.type === 'Q') this.ended();
+    if (trap?.moment !== 'described') return;
+    this.hold();
+    trap.spring(this);
   }
 
   /** Notes what the message means; the trap that its statement runs into. */
@@ -139,23 +145,27 @@ export class Session {
       case 'P': {
         const [name = '', sql = ''] = strings(message, CONTENTS, 2);
         this.statements.set(name, sql);
+        this.sql = sql;
         return null;
       }
+      case 'H':
+        return this.trapped(true);
       case 'B':
         this.sql = this.statements.get(strings(message, CONTENTS, 2)[1] ?? '') ?? '';
         return null;
       case 'Q':
         this.sql = strings(message, CONTENTS, 1)[0] ?? '';
-        return this.trapped();
+        return this.trapped(false);
       case 'E':
-        return this.trapped();
+        return this.trapped(false);
       default:
         return null;
     }
   }
 
-  private trapped(): Trap | null {
+  private trapped(isDescribed: boolean): Trap | null {
     for (const trap of this.line.traps) {
+      if ((trap.moment === 'described') !== isDescribed) continue;
       if (trap.role !== this.role || !trap.sql.test(this.sql)) continue;
       this.line.traps.delete(trap);
       if (trap.moment === 'answered') this.answered = trap;

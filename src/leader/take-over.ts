@@ -1,0 +1,58 @@
+/**
+ * Taking the epoch from a leader that is frozen. Its lock is gone after five seconds without a ping; its transaction may
+ * still hold the epoch row, and the server ends that by itself only where it counts as idle. We hold the lock: whoever
+ * stands in the way leads no more.
+ */
+import { pause } from '../db/backoff.ts';
+import { databaseProblem } from '../db/errors.ts';
+import { endSilent } from '../db/in-the-way.ts';
+import type { Pool } from '../db/pool.ts';
+import type { Session } from '../db/session.ts';
+import type { Logger, Metrics } from '../telemetry.ts';
+import { takeEpoch, type Candidate, type TakenTerm } from './election.ts';
+
+export interface TakeOverParts {
+  readonly candidate: Candidate;
+  /** Beside the writer, which waits. */
+  readonly pool: Pool;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** A transaction that is not frozen is over by then; with the lock's five seconds it stays below ten. */
+const LOOK_EVERY_MS = 1_000;
+/** Only a transaction that works, or somebody else's, is waited for so long. */
+const TAKE_DEADLINE_MS = 20_000;
+
+/** `takeEpoch` on the writer; ends what stands in its way. */
+export function takeOver(parts: TakeOverParts, writer: Session, since: string): Promise<TakenTerm> {
+  const over = new AbortController();
+  void clearTheWay(parts, writer.pid, over.signal);
+  return writer
+    .run((sql) => takeEpoch(sql, parts.candidate, since), TAKE_DEADLINE_MS)
+    .finally(() => {
+      over.abort();
+    });
+}
+
+async function clearTheWay(
+  { pool, logger, metrics }: TakeOverParts,
+  pid: number,
+  over: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    await pause(LOOK_EVERY_MS, over);
+    if (over.aborted) return;
+    try {
+      for (const { ended, ...session } of await pool.run((sql) => endSilent(sql, pid))) {
+        if (ended) {
+          metrics.count('muster_leader_evictions_total', {});
+          logger.warn(session, 'ended the transaction of a former leader that is frozen');
+        } else
+          logger.warn(session, 'the epoch is held by a transaction that is not ended from here');
+      }
+    } catch (error) {
+      logger.warn({ problem: databaseProblem(error) }, 'cannot see what holds the epoch');
+    }
+  }
+}
