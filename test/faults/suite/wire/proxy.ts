@@ -70,7 +70,8 @@ export async function startProxy(target: number): Promise<DatabaseProxy> {
         const trap = { role, sql, moment, spring };
         line.traps.add(trap);
         setTimeout(() => {
-          if (line.traps.delete(trap)) reject(new Error(`no ${role} said ${String(sql)} (${moment})`));
+          if (line.traps.delete(trap))
+            reject(new Error(`no ${role} said ${String(sql)} (${moment})`));
         }, TRAP_MS).unref();
       }),
     holdAll() {
