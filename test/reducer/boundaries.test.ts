@@ -303,6 +303,17 @@ describe('a Converged that was refused for what the host had reported', () => {
     expect(askedFrom(script, stated)).toBe(null);
   });
 
+  it('is asked for once: refused again for another contradiction, it is refused, and told', () => {
+    const script = refused();
+    script.run('heartbeat h1 c1');
+    script.run('heartbeat h1 c7');
+    const rows = script.state.headSeq;
+    script.run('event h1 converged');
+    expect(script.state.headSeq).toBe(rows + 1);
+    expect(recordOf(script, 'h1').highestRefusedSeq).toBe(3);
+    expect(askedFrom(script, stated)).toBe(null);
+  });
+
   it('stays refused where the host said something else since', () => {
     const script = refused();
     script.run('event h1 completed seq=4');

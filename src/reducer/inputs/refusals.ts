@@ -49,13 +49,17 @@ export function noteRefusal(record: RecordRow, refused: Refused): Change {
 
 /**
  * The host no longer reports what its Converged was refused for. Whoever was told "refused" does not say it again by
- * himself: to count it as never judged makes the host's next heartbeat ask for it.
+ * himself: it counts as never judged, so that the host's next heartbeat asks for it, once. Refused again, it is news.
  */
 export function withdrawnRefusal(record: RecordRow): RecordSet {
   const { highestRefusedSeq: seq, lastEventSeq } = record;
   const refusal = { seq, kind: 'Converged', code: 'invariant-violated' };
   if (seq <= lastEventSeq || isNews(record, refusal)) return {};
-  return { highestRefusedSeq: lastEventSeq };
+  const others = known(record).filter((key) => key !== keyOf(refusal));
+  return {
+    highestRefusedSeq: lastEventSeq,
+    lastRefusal: others.length === 0 ? null : others.join(' '),
+  };
 }
 
 function known(record: RecordRow): string[] {
