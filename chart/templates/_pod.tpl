@@ -101,12 +101,13 @@ livenessProbe:
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 3
-# Two probes fit into the drain delay (5 s), so that a pod leaves the Service while it still serves.
+# Two probes fit into the drain delay (5 s), so that a pod leaves the Service while it still serves; one slow answer of a
+# busy database takes nobody out.
 readinessProbe:
   httpGet: { path: /readyz, port: http, scheme: {{ include "muster.scheme" . | upper }} }
   periodSeconds: 2
   timeoutSeconds: 2
-  failureThreshold: 1
+  failureThreshold: 2
 {{- end -}}
 
 {{- define "muster.podCommon" -}}
