@@ -15,7 +15,10 @@ export interface ChannelListRow {
   readonly hosts: number;
 }
 
-/** By name, above a name; `only` is one of them. */
+/**
+ * By name, above a name; `only` is one of them. A window of 0 is that of a channel which the set in force does not have:
+ * of those that it has each is longer.
+ */
 export async function listChannels(
   sql: Sql,
   { above, only, limit }: { above: string; only: string | null; limit: number },
@@ -25,7 +28,7 @@ export async function listChannels(
       c.freshness_window AS "freshnessWindow", c.current_rollout_id AS "currentRolloutId",
       r.state AS "rolloutState", c.waiting_ref AS "waitingRef", c.pause,
       coalesce(c.note, CASE WHEN c.declared_ref IS NULL AND r.state IN ('Opening', 'Active', 'Converging')
-        THEN 'not-declared' END) AS note,
+        THEN CASE WHEN c.freshness_window > 0 THEN 'no-release' ELSE 'not-declared' END END) AS note,
       (SELECT count(*)::int FROM declared_host d WHERE d.channel = c.channel) AS hosts
     FROM channel c LEFT JOIN rollout r ON r.rollout_id = c.current_rollout_id
     WHERE c.channel > ${above} AND (${only}::text IS NULL OR c.channel = ${only})

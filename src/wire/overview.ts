@@ -22,7 +22,7 @@ export const ChannelDetailSchema = Type.Object(
     note: Type.Optional(
       Type.String({
         description:
-          'A standing remark: ref-already-ended, or not-declared, of a channel that the fleet declares no more and whose rollout is unfinished.',
+          'A standing remark: ref-already-ended; or, of a channel whose rollout is unfinished, not-declared (the fleet declares it no more) or no-release (none of its hosts has a closure: its last rollout goes on).',
       }),
     ),
     hosts: Count,

@@ -233,6 +233,8 @@ describe('what holds hosts', () => {
     };
     expect(await note()).toBeNull();
     await pool.run((sql) => sql`UPDATE channel SET declared_ref = NULL`);
+    expect(await note()).toBe('no-release');
+    await pool.run((sql) => sql`UPDATE channel SET freshness_window = 0`);
     expect(await note()).toBe('not-declared');
     await pool.run((sql) => sql`UPDATE rollout SET state = 'Cancelled'`);
     expect(await note()).toBeNull();

@@ -106,6 +106,8 @@ const NOTES: Readonly<Record<string, string>> = {
     'the ref that it declares was rolled out before and has ended; it opens again by a new commit only',
   'not-declared':
     'the fleet declares it no more, and its last rollout is unfinished: nothing is dispatched there; `muster rollout cancel` ends it',
+  'no-release':
+    'none of its hosts has a closure, so it declares no release; its last rollout goes on',
 };
 
 async function show(desk: Desk): Promise<number> {

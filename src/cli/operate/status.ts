@@ -108,7 +108,7 @@ function alarmsOf(
         `rollout ${currentRolloutId ?? name} is ${rolloutState}; see muster rollout show ${name}`,
       );
     }
-    if (note !== undefined) alarms.push(`channel ${name}: ${note}`);
+    if (note !== undefined && note !== 'no-release') alarms.push(`channel ${name}: ${note}`);
   }
   for (const reason of ['fleet-silent', 'wave-unproven']) {
     const n = fleet.rolloutBlockers?.[reason] ?? 0;

@@ -154,6 +154,8 @@ const NOTES: Readonly<Record<string, string>> = {
     'Its rollout of this commit has ended, and does not open again: push a new commit.',
   'not-declared':
     'The fleet declares it no more, and its last rollout is unfinished: nothing is dispatched there. Cancel it.',
+  'no-release':
+    'None of its hosts has a closure, so it declares no release. Its last rollout goes on.',
 };
 
 function Channels() {
