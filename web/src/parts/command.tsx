@@ -2,7 +2,7 @@
  * A command: what it does in words, a reason for the log, a preview by the deciding code itself, and a
  * confirmation. The key of the command is made when the dialog opens: pressing twice, or again after an
  * answer that was lost, carries it out once. When the page learns that the subject changed, nothing is sent; when
- * only the server knew, that is said, and nothing more is sent either.
+ * only the server knew, that is said, and nothing more is sent until the page knows too, and finds the subject the same.
  */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { CommandAnswer } from '../../../src/wire/command.ts';
@@ -15,7 +15,8 @@ type Outcome =
   | { readonly kind: 'none' }
   | { readonly kind: 'busy' }
   | { readonly kind: 'answer'; readonly answer: CommandAnswer }
-  | { readonly kind: 'refused'; readonly error: string; readonly isStale: boolean }
+  /** `stale`: what was expected, where that was the reason. */
+  | { readonly kind: 'refused'; readonly error: string; readonly stale: number | null }
   /** Nobody knows whether it was carried out. */
   | { readonly kind: 'lost'; readonly error: string };
 
@@ -36,7 +37,9 @@ export function CommandDialog({
   const done = outcome.kind === 'answer' && outcome.answer.status !== 'preview';
   // What was sent may itself be what changed it, and is carried out once, however often it is sent.
   const stale = changed && !done && outcome.kind !== 'busy' && outcome.kind !== 'lost';
-  const refusedStale = outcome.kind === 'refused' && outcome.isStale;
+  // Until the page has caught up with the server, and shows the same subject still.
+  const refusedStale =
+    outcome.kind === 'refused' && outcome.stale !== null && outcome.stale === offer.expectedSeq;
   const mayNot = stale || refusedStale || outcome.kind === 'busy' || reason.trim() === '';
   return (
     <dialog ref={dialog} aria-labelledby="command-title" onClose={onClose}>
@@ -115,8 +118,9 @@ function useSending(offer: Offer, reason: string) {
       // A refusal is an answer for good under its key; the next try is another command.
       if (refused) key.current = newKey();
       const isStale = error instanceof ApiError && error.code === 'stale-expectation';
+      const stale = isStale ? (expectedSeq ?? null) : null;
       const { message } = error as Error;
-      if (refused || how === 'dryRun') setOutcome({ kind: 'refused', error: message, isStale });
+      if (refused || how === 'dryRun') setOutcome({ kind: 'refused', error: message, stale });
       else setOutcome({ kind: 'lost', error: message });
     }
   };

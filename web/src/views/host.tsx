@@ -79,6 +79,21 @@ function mayBeWrittenOff({ state, closed, rolloutState, failures }: InRollout): 
     : closed === 'abandoned' && ['Opening', 'Active', 'Converging'].includes(rolloutState);
 }
 
+/**
+ * What taking a dispatch back and writing a host off are about: its records' states, closings and dispatches. An agent
+ * that reports its probes again and again changes none of them, and must not keep a person from either.
+ */
+function standingOf({ rollouts }: HostDetail): string {
+  return JSON.stringify(
+    rollouts.map(({ rolloutId, state, closed, dispatch }) => [
+      rolloutId,
+      state,
+      closed,
+      dispatch?.enqueuedAt,
+    ]),
+  );
+}
+
 function HostCommands({
   host,
   reload,
@@ -117,6 +132,7 @@ function HostCommands({
           label="Withdraw its dispatch"
           about={`Takes back what ${name} may do next. If it already fetched it, it may still go on.`}
           command="WithdrawDispatch"
+          subject={standingOf(host)}
           path={path`/v1/hosts/${name}/withdraw`}
         />
       ) : null}
@@ -126,6 +142,7 @@ function HostCommands({
           label="Write it off"
           about={`For a machine that is dead, went back or moved on: closes the records of ${name}, so that no rollout waits for it.`}
           command="WriteOffHost"
+          subject={standingOf(host)}
           path={path`/v1/hosts/${name}/write-off`}
           danger
         />
