@@ -11,20 +11,21 @@ import type { Sql } from './driver.ts';
 import { toCounts, type Counted, type Counts } from './counts.ts';
 
 /**
- * In the newest rollout of the channel that declares them, as `countHosts` counts states: what a superseded rollout noted
- * of its hosts holds nobody, and who moved to another channel waits there.
+ * In the newest rollout of each channel: what a superseded one noted of its hosts holds nobody. While it is under way
+ * whoever is in it holds it up, those too that are declared elsewhere or nowhere by now; once it is not, it matters to
+ * the hosts of its channel alone. So a host may be held in two rollouts, while `countHosts` counts its state once.
  */
 export async function countBlockers(sql: Sql): Promise<Counts> {
   const [, counted] = await sql.begin((one) => [
     one`SET LOCAL enable_nestloop = off`,
     one<Counted[]>`
       WITH newest AS MATERIALIZED (
-        SELECT c.channel, o.rollout_id, o.state, o.signed_at, c.pause
+        SELECT c.channel, o.rollout_id, o.state, o.signed_at, c.pause, ${isUnderWay(sql)} AS under_way
         FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id
       ), noted AS MATERIALIZED (
         SELECT b.rollout_id, b.gates::text AS gates, count(*) AS n, array_agg(b.hostname) AS hostnames
-        FROM newest JOIN host_blocker b USING (rollout_id)
-          JOIN declared_host USING (channel, hostname) GROUP BY 1, 2
+        FROM newest n JOIN host_blocker b USING (rollout_id)
+          LEFT JOIN declared_host here USING (channel, hostname) WHERE ${matters(sql)} GROUP BY 1, 2
       ), ${grantedRows(sql)}, ${budgetRows(sql)}
       SELECT name, sum(n)::int AS n FROM (
         SELECT gate AS name, n
@@ -32,9 +33,9 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
           FROM json_array_elements_text(noted.gates::json) AS key) gates
         UNION ALL
         SELECT CASE r.state WHEN 'Deferred' THEN 'reboot-pending' ELSE 'unreachable-move' END, count(*)
-          FROM newest JOIN host_rollout r USING (rollout_id, channel)
-            JOIN declared_host USING (channel, hostname) LEFT JOIN host h USING (hostname)
-          WHERE ${isHeldByItsRow(sql)} GROUP BY 1
+          FROM newest n JOIN host_rollout r USING (rollout_id, channel)
+            LEFT JOIN declared_host here USING (channel, hostname) LEFT JOIN host h USING (hostname)
+          WHERE ${isHeldByItsRow(sql)} AND ${matters(sql)} GROUP BY 1
         UNION ALL SELECT gate, count(*) FROM granted, unnest(gates) AS gate GROUP BY 1
         UNION ALL SELECT 'disruption-budget', count(*) FROM short_of_a_slot
       ) each WHERE name IS NOT NULL AND n > 0 GROUP BY 1 ORDER BY 1`,
@@ -60,12 +61,23 @@ const LATE_MINUTES = 10;
 export async function countLateSoaks(sql: Sql): Promise<number> {
   const [row] = await sql<{ n: number }[]>`
     SELECT count(*)::int AS n
-    FROM channel c JOIN host_blocker b ON b.rollout_id = c.current_rollout_id
-      JOIN declared_host d ON d.channel = c.channel AND d.hostname = b.hostname
-    WHERE b.gates::text LIKE '%"soak-overdue"%'
+    FROM (SELECT c.channel, o.rollout_id, ${isUnderWay(sql)} AS under_way
+        FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id) n
+      JOIN host_blocker b USING (rollout_id) LEFT JOIN declared_host here USING (channel, hostname)
+    WHERE b.gates::text LIKE '%"soak-overdue"%' AND ${matters(sql)}
       AND coalesce((b.earlier->>'soak-overdue')::timestamptz, b.since)
         <= clock_timestamp() - make_interval(mins => ${LATE_MINUTES})`;
   return row?.n ?? 0;
+}
+
+/** Of `rollout o`. */
+function isUnderWay(sql: Sql) {
+  return sql`o.state IN ('Opening', 'Active', 'Converging')`;
+}
+
+/** Of a newest rollout `n`, and of its host's row `here` of `declared_host`, where its channel declares it: somebody waits. */
+function matters(sql: Sql) {
+  return sql`(n.under_way OR here.hostname IS NOT NULL)`;
 }
 
 /** Of `host_rollout r` and its `host h`: waits for a reboot, or is not heard on its way. */
@@ -105,10 +117,10 @@ function grantedRows(sql: Sql) {
           THEN 'manifest-rejected' END,
         CASE WHEN d.suspended AND q.closure IS NOT NULL THEN 'quarantine' END] AS gates
       FROM newest n JOIN dispatch d USING (rollout_id, channel)
-      JOIN declared_host USING (channel, hostname)
+      LEFT JOIN declared_host here USING (channel, hostname)
       LEFT JOIN host_blocker b USING (rollout_id, hostname) LEFT JOIN host h USING (hostname)
       LEFT JOIN quarantine q ON q.channel = d.channel AND q.closure = d.target_closure
-      LEFT JOIN fleet f ON true
+      LEFT JOIN fleet f ON true WHERE ${matters(sql)}
     )`;
 }
 

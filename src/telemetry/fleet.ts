@@ -29,13 +29,13 @@ export const FLEET_METRICS = {
   muster_hosts_blocked: {
     type: 'gauge',
     labels: ['gate'],
-    help: 'Declared hosts that each gate or remark holds in the newest rollout of their channel; one host may be held by several.',
+    help: 'Hosts that each gate or remark holds in the newest rollout of a channel; one host may be held by several. Of a rollout under way all its hosts, of others those that the channel declares still.',
     measured: true,
   },
   muster_late_soaks: {
     type: 'gauge',
     labels: [],
-    help: 'Declared hosts that `soak-overdue` has held for ten minutes in the newest rollout of their channel: their soak is over, and they do not get out of it.',
+    help: 'Hosts that `soak-overdue` has held for ten minutes in the newest rollout of a channel: their soak is over, and they do not get out of it.',
     measured: true,
   },
   muster_rollouts_blocked: {

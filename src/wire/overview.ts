@@ -81,7 +81,7 @@ export const FleetSchema = Type.Object(
     ),
     reachability: Counts('Declared hosts by whether they are heard.'),
     blockers: Counts(
-      'Declared hosts that each gate or remark holds in the newest rollout of their channel; one host may be held by several.',
+      'Hosts that each gate or remark holds in the newest rollout of a channel; one host may be held by several. Of a rollout under way all its hosts, of others those that the channel declares still.',
     ),
     lateSoaks: Type.Optional(
       Type.Integer({

@@ -14,6 +14,7 @@ import { rebuildTables } from '../../src/eventlog/rebuild.ts';
 import { planPreview } from '../../src/reducer/preview.ts';
 import { whyHost, whyRollout, type Why } from '../../src/reducer/read/why.ts';
 import { hasEnded } from '../../src/reducer/rollout/states.ts';
+import { isUnderway } from '../../src/reducer/rollout/step-rollout.ts';
 import { dump } from '../../src/reducer/state/rows-io.ts';
 import type { FleetState } from '../../src/reducer/state/state.ts';
 import type { Millis } from '../../src/reducer/time.ts';
@@ -50,6 +51,13 @@ function isOfFleet({ content, channels, live }: FleetState, rolloutId: string, h
   const channel = live.get(rolloutId)?.row.channel ?? '';
   const declared = content?.hosts.get(hostname)?.channel === channel;
   return declared && channels.get(channel)?.currentRolloutId === rolloutId;
+}
+
+/** Somebody waits for what this rollout's hosts do. */
+function matters(state: FleetState, rolloutId: string, hostname: string) {
+  const row = state.live.get(rolloutId)?.row;
+  const isNewest = state.channels.get(row?.channel ?? '')?.currentRolloutId === rolloutId;
+  return isOfFleet(state, rolloutId, hostname) || (isNewest && isUnderway(row?.state ?? 'Pruned'));
 }
 
 function byState(state: FleetState): Record<string, number> {
@@ -117,7 +125,7 @@ function perGate(state: FleetState, hosts: ReadonlyMap<string, readonly Why[]>) 
   const counts: Record<string, number> = {};
   for (const [at, blockers] of hosts) {
     const [id = '', hostname = ''] = at.split(' ');
-    if (!isOfFleet(state, id, hostname)) continue;
+    if (!matters(state, id, hostname)) continue;
     for (const gate of new Set(blockers.map((blocker) => blocker.gate)))
       counts[gate] = (counts[gate] ?? 0) + 1;
   }
@@ -209,7 +217,8 @@ describe('what holds hosts', () => {
       ['a1', { ...a1, channel: 'b' }],
     ] as const);
     script.state.content = { ...content, hosts };
-    expect(await counted(script.state)).toEqual({ 'dispatch-unacknowledged': 1 });
+    // a2 holds up its rollout still.
+    expect(await counted(script.state)).toEqual({ 'dispatch-unacknowledged': 2 });
     expect(await pool.run(countHosts)).toEqual({ states: { Pending: 1 }, deferrals: 0 });
     const every = { above: '', limit: 9, channel: null, prefix: null, reachability: null };
     const listed = await pool.run((sql) => listHosts(sql, { ...every, state: null }));
@@ -222,6 +231,35 @@ describe('what holds hosts', () => {
     ]);
     const pending = await pool.run((sql) => listHosts(sql, { ...every, state: 'Pending' }));
     expect(pending.map(({ hostname }) => hostname)).toEqual(['b1']);
+  });
+
+  it('counts who holds up a rollout under way, wherever it is declared by now', async () => {
+    const script = played(
+      ...['budget all max=3', 'channel a finish-first', 'wave a soak=5 a1 a2 a3 a4'],
+      ...['wave a soak=5 a5', 'channel b'],
+      ...['heartbeat * c0', 'declare 1', 'event a1 ack', 'event a1 completed'],
+      ...['event a1 probe http fail', 'event a2 ack', 'event a3 ack', 'event a3 deferred'],
+      ...['silent a2', 'wait 6m'],
+    );
+    const held = {
+      ...{ 'disruption-budget': 1, 'dispatch-unacknowledged': 1, 'reboot-pending': 1 },
+      ...{ 'soak-overdue': 1, 'unreachable-move': 1, 'wave-promotion': 1 },
+    };
+    expect(await counted(script.state)).toMatchObject(held);
+    const before = await pool.run(countBlockers);
+    const { content } = script.state;
+    if (content === null) throw new Error('nothing is declared');
+    const hosts = new Map(
+      [...content.hosts].map(([name, host]) => [name, { ...host, channel: 'b' }]),
+    );
+    script.state.content = { ...content, hosts };
+    expect(await counted(script.state)).toEqual(before);
+    await pool.run((sql) => sql`UPDATE host_blocker SET since = now() - interval '1 hour'`);
+    expect(await pool.run(countLateSoaks)).toBe(1);
+    expect((await pool.run(countHosts)).states).toEqual({});
+    // What is not under way any more concerns the hosts of its channel only.
+    await pool.run((sql) => sql`UPDATE rollout SET state = 'Terminal'`);
+    expect([await pool.run(countBlockers), await pool.run(countLateSoaks)]).toEqual([{}, 0]);
   });
 
   it('names the rollout that a channel left unfinished when it was declared no more', async () => {
