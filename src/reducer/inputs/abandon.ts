@@ -22,6 +22,7 @@ export function closeRecord(
 ): number {
   const { rolloutId, hostname, channel, state } = record;
   const changes: Change[] = [{ t: 'record', rolloutId, hostname, set: { closed } }];
+  if (closed === 'written-off') changes.push(...unsettled(rollout, record));
   if (rollout.dispatches.has(hostname))
     changes.push({ t: 'dispatch', rolloutId, hostname, set: null });
   return pass.emit({
@@ -32,4 +33,14 @@ export function closeRecord(
     payload: { from: state, to: state, closed },
     changes,
   });
+}
+
+/**
+ * For a record that is forgotten, or closed without a word of its host: what it was, or may have been, offered may still
+ * be on its way there. So the closure that it settled on before says no more that it is unchanged.
+ */
+export function unsettled(rollout: RolloutState, record: RecordRow): Change[] {
+  const { hostname, state, wasOffered } = record;
+  if (state !== 'Pending' || !(wasOffered || rollout.dispatches.has(hostname))) return [];
+  return [{ t: 'host', hostname, set: { settledClosure: null } }];
 }

@@ -10,6 +10,7 @@ import type {
 import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
 import { isMoveOverdue, silentSince } from '../planner/moving.ts';
+import { unsettled } from './abandon.ts';
 import { forgetNonces } from './enrolment.ts';
 import { isNews, noteRefusal } from './refusals.ts';
 import type { Sliced } from '../slices.ts';
@@ -146,6 +147,9 @@ export function* onRetentionExpired(pass: Pass, input: RetentionInput): Sliced<V
     payload: { event: 'RetentionExpired', from: state, to: 'Pruned' },
   });
   yield* pass.writeMany([
+    ...[...rollout.records.values()].flatMap((record) =>
+      record.closed === null ? unsettled(rollout, record) : [],
+    ),
     { t: 'prune', rolloutId },
     // A tombstone needs its id, not its host lists: there will be many.
     { t: 'rollout', rolloutId, set: { ...set, plan: { ...plan, budgets: [], unstaged: [] } } },
