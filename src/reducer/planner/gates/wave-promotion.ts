@@ -16,9 +16,7 @@ export const wavePromotion: Gate = {
     const { counts, total } = wave;
     // Settled, absent hosts included, it only soaks: then whoever completed last is why.
     const isWaiting = standingOf(state, rollout, wave, now).kind !== 'settled';
-    const behind = isWaiting
-      ? inWave({ rollout }, current).filter((one) => UNFINISHED.includes(one.state))
-      : lastThrough({ rollout }, current);
+    const behind = isWaiting ? missing({ rollout }, current) : lastThrough({ rollout }, current);
     return {
       because: `it is in wave ${String(record.wave)}; wave ${String(current)} has ${String(counts.converged)} of ${String(total)} hosts converged${soakOf(rollout, isWaiting, now)}`,
       releasedBy:
@@ -41,6 +39,13 @@ function soakOf(rollout: Held['rollout'], isWaiting: boolean, now: Millis): stri
 }
 
 type InRollout = Pick<Held, 'rollout'>;
+
+/** Who is on the way; in a wave in which nobody is any more and nobody came through, who did not. */
+function missing(held: InRollout, wave: number) {
+  const all = inWave(held, wave);
+  const unfinished = all.filter((one) => UNFINISHED.includes(one.state));
+  return unfinished.length > 0 ? unfinished : all.filter((one) => one.state !== 'Converged');
+}
 
 function inWave({ rollout }: InRollout, wave: number) {
   return [...rollout.records.values()].filter((one) => one.wave === wave && one.closed === null);
