@@ -89,7 +89,7 @@ export const HostDetailSchema = Type.Object(
     next: Type.Optional(
       Type.Array(BlockerSchema, {
         description:
-          'Brakes of operators that hold nothing of it now, and would hold whatever comes next. Absent: none.',
+          'What holds nothing of it now, and would hold whatever comes next on the channel that declares it: brakes of operators; `release-waits`, its release waits its turn; `no-release`, none is to be opened for it. Absent: nothing.',
       }),
     ),
     rollout: Type.Optional(

@@ -164,7 +164,12 @@ it('says that a commit waits its turn, behind what, wherever somebody asks for i
   expect(shown).toMatch(new RegExp(`^rollout +${EDGE} {2}\\w+$`, 'm'));
   expect(shown).toContain(`waits     ${waits}\n`);
   expect(await said('rollout show edge')).toContain(`${waits}\n`);
-  expect(await said(`host explain ${HOST}`)).toContain(`${waits}\n`);
+  expect(await said(`host explain ${HOST}`)).toMatch(
+    new RegExp(
+      `^release-waits: rollout edge@${next} waits its turn; .*\\n +released when: ${EDGE} is`,
+      'm',
+    ),
+  );
   expect(await said('rollout show stable')).not.toContain('finish-first');
   expect(await said('channel show stable')).not.toContain('waits');
   await pool.end();

@@ -129,6 +129,75 @@ describe('a host that waits for nothing', () => {
   });
 });
 
+describe('a host whose channel declares what no rollout of it has', () => {
+  const next = ({ state, now }: Script, host: string) => whyHost(state, host, now).next;
+  const FIRST = [
+    ...['channel a finish-first', 'wave a soak=0 a1', 'channel b', 'wave b soak=0 b1 b2'],
+    ...['heartbeat * c0', 'declare 1', 'event a1 ack'],
+  ];
+  /** b2 moves to a, and n1 is new there; the commit waits for a@1. */
+  const MOVED = [
+    ...[...FIRST, 'channel a finish-first', 'wave a soak=0 a1 b2 n1', 'channel b'],
+    ...['wave b soak=0 b1', 'heartbeat n1 c0', 'declare 2'],
+  ];
+
+  it('waits for the rollout before it, be it new or moved', () => {
+    const script = played(...MOVED);
+    for (const host of ['b2', 'n1'])
+      expect(next(script, host)).toMatchObject([
+        {
+          ...{ gate: 'release-waits', key: 'release-waits', since: null, hosts: ['a1'], total: 1 },
+          because: 'rollout a@2 waits its turn; hosts of a@1 that are not through: 1',
+          releasedBy: 'a@1 is through, or is cancelled (onNewRef: finish-first)',
+          behind: [{ hostname: 'a1', state: 'Activating' }],
+        },
+      ]);
+    // The one that it waits for has nothing else to wait for.
+    expect(next(script, 'b1')).toEqual([]);
+    script.run('operator cancel a@1');
+    for (const host of ['b2', 'n1']) expect(next(script, host)).toEqual([]);
+  });
+
+  it('is not promised a successor that does not have it', () => {
+    const script = played(...MOVED);
+    const [halted] = blockers(script, 'b2');
+    expect(halted).toMatchObject({
+      gate: 'rollout-halted',
+      releasedBy:
+        'a rollout that has this host opens: none that superseded this one on channel b has',
+    });
+    script.run('operator cancel a@1');
+    expect(blockers(script, 'b2').map(({ gate }) => gate)).toEqual(['dispatch-unacknowledged']);
+  });
+
+  it('is told what an operator stopped there', () => {
+    const script = played(...MOVED, 'operator pause a', 'operator hold n1');
+    expect(next(script, 'n1').map(({ key }) => key)).toEqual([
+      ...['paused:channel', 'host-hold', 'release-waits'],
+    ]);
+    expect(next(script, 'b2').map(({ key, because }) => [key, /channel a/.test(because)])).toEqual([
+      ['paused:channel', true],
+      ['release-waits', false],
+    ]);
+  });
+
+  it('is told that there is nothing to come', () => {
+    const because = (script: Script, host: string) => next(script, host)[0]?.because;
+    const script = played(...FIRST, 'forget b');
+    expect(because(script, 'b1')).toBeUndefined();
+    script.run('wave b soak=0 n2');
+    script.run('resign');
+    expect(because(script, 'n2')).toBe('rollout b@1 was opened without it');
+    script.run('operator cancel b@1');
+    expect(because(script, 'n2')).toBe('rollout b@1 has ended, and opens once only');
+    const { content } = script.state;
+    if (content === null) throw new Error('nothing is declared');
+    const hosts = new Map([...content.hosts, ['n3', { channel: 'b', closureHash: null }] as const]);
+    script.state.content = { ...content, hosts, ref: '3' };
+    expect(because(script, 'n3')).toBe('the fleet declares no closure of it');
+  });
+});
+
 describe('a host behind a gate', () => {
   it('does what it does where it moves, not where it waits', () => {
     const script = played('budget all max=1', ...START, 'declare 1', 'event a1 ack', 'declare 2');

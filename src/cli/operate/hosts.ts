@@ -3,7 +3,6 @@ import { HostListSchema, type HostList } from '../../wire/operator.ts';
 import type { LogEvent } from '../../wire/log-event.ts';
 import { HostDetailSchema, type Blocker, type HostDetail } from '../../wire/why.ts';
 import { EXIT } from '../io.ts';
-import { waitingBehind } from './channels.ts';
 import { printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
 import { commandVerb, type CommandVerb } from './commanding.ts';
 import { eventLine, wholeOf } from './events.ts';
@@ -156,28 +155,26 @@ async function explain(desk: Desk): Promise<number> {
   const { blockers, next = [], rollout = [] } = host;
   const all = [...blockers, ...rollout, ...next];
   if (desk.json) printObject(desk, all);
-  else await printReasons(desk, host, all);
+  else printReasons(desk, host, all);
   return all.length === 0 ? EXIT.ok : EXIT.no;
 }
 
-async function printReasons(
+function printReasons(
   desk: Desk,
   { blockers, hostname, rollouts, next = [] }: HostDetail,
   all: readonly Blocker[],
-): Promise<void> {
-  const { io, client } = desk;
+): void {
+  const { io } = desk;
   const [newest] = rollouts;
   if (blockers.length === 0) io.stdout.write(unheldText(hostname, newest, next.length > 0));
   for (const blocker of all) io.stdout.write(blockerText(desk, blocker));
-  const waits = newest === undefined ? null : await waitingBehind(client, newest.rolloutId);
-  if (waits !== null) io.stdout.write(`${waits}\n`);
 }
 
-/** `brakes`: something holds what comes next; it follows. */
+/** `isHeldNext`: something holds what comes next; it follows. */
 function unheldText(
   hostname: string,
   newest: HostDetail['rollouts'][number] | undefined,
-  brakes: boolean,
+  isHeldNext: boolean,
 ): string {
   const stands =
     newest === undefined
@@ -187,15 +184,16 @@ function unheldText(
     const what = controlId === undefined ? probeName : `${probeName} ${controlId}`;
     return `    ${what} fails since ${since}\n`;
   });
-  const held = brakes ? ' now' : '';
-  const next = brakes ? 'whatever comes next is held:\n' : '';
+  const held = isHeldNext ? ' now' : '';
+  const next = isHeldNext ? 'whatever comes next is held:\n' : '';
   return `nothing holds ${hostname}${held}: ${stands}\n${failures.join('')}${next}`;
 }
 
 function blockerText({ paint, now }: Desk, blocker: Blocker): string {
   const { key, because, since, releasedBy, hosts, total } = blocker;
   const behind = hosts.map(({ hostname, doing }) => `    ${hostname}  ${paint('dim', doing)}\n`);
-  return `${paint('warn', key)}  since ${age(since, now())}: ${because}\n    released when: ${releasedBy}\n${behind.join('')}${unnamed(total, hosts.length)}`;
+  const how = since === undefined ? '' : `  since ${age(since, now())}`;
+  return `${paint('warn', key)}${how}: ${because}\n    released when: ${releasedBy}\n${behind.join('')}${unnamed(total, hosts.length)}`;
 }
 
 async function history(desk: Desk): Promise<number> {

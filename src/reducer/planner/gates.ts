@@ -5,7 +5,7 @@
 import { channelEdges } from './gates/channel-edges.ts';
 import { complianceWave } from './gates/compliance-wave.ts';
 import { disruptionBudget, fullBudgets } from './gates/disruption-budget.ts';
-import { listed, type Explanation, type Gate, type Held } from './gates/gate.ts';
+import { listed, type Braked, type Explanation, type Gate, type Held } from './gates/gate.ts';
 import { hostBusy } from './gates/host-busy.ts';
 import { hostEdge } from './gates/host-edge.ts';
 import { hostHold } from './gates/host-hold.ts';
@@ -18,7 +18,7 @@ import { quarantine } from './gates/quarantine.ts';
 import { rolloutHalted } from './gates/rollout-halted.ts';
 import { wavePromotion } from './gates/wave-promotion.ts';
 import { hasEnded } from '../rollout/states.ts';
-import type { FleetState } from '../state/state.ts';
+import type { FleetState, RolloutState } from '../state/state.ts';
 import type { Millis, Time } from '../time.ts';
 
 const GATES: readonly Gate[] = [
@@ -68,9 +68,20 @@ export function gatesOnGranted(held: Held): readonly string[] {
   );
 }
 
+export interface Braking extends Explanation {
+  readonly key: string;
+  readonly since: Time | null;
+}
+
 /** What an operator stopped that would hold this host's next dispatch too, whatever it has now. */
-export function brakesOn(held: Held): readonly string[] {
-  return [paused, hostHold].flatMap((gate) => gate.keys(held));
+export function brakesOn(held: Braked): readonly Braking[] {
+  return [paused, hostHold].flatMap((brake) =>
+    brake.keys(held).map((key) => {
+      const [, subject = ''] = key.split(':', 2);
+      const said = listed(brake.explain(held, subject));
+      return { gate: brake.name, key, since: brake.since(held, subject), ...said };
+    }),
+  );
 }
 
 /** The numbers and hosts behind one gate key of one host; null for a key or host that is unknown. */
@@ -93,10 +104,10 @@ export function sinceByRows(held: Held, key: string): Time | null {
   return gateOf(key)?.since?.(held, subject) ?? null;
 }
 
-/** Whether all hosts that this key holds are held for one reason; a key of no gate is a remark on one host. */
-export function isShared(key: string): boolean {
+/** Whether all hosts of a rollout that this key holds are held for one reason; a key of no gate is a remark on one host. */
+export function isShared(key: string, rollout: RolloutState): boolean {
   const gate = gateOf(key);
-  return gate !== undefined && gate.isPersonal !== true;
+  return gate !== undefined && gate.isPersonal?.(rollout) !== true;
 }
 
 function gateOf(key: string): Gate | undefined {

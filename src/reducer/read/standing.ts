@@ -19,18 +19,23 @@ export interface Standing {
 /** Where it moves, if it does; else where the question is about; else in its newest rollout. */
 export function standingOf(
   state: FleetState,
-  rollout: RolloutState,
+  rollout: RolloutState | undefined,
   hostname: string,
   now: Millis,
 ): Standing {
   const others = [...(state.hosts.get(hostname)?.rollouts ?? [])]
     .flatMap((id) => state.live.get(id) ?? [])
     .sort((a, b) => b.row.ordinal - a.row.ordinal);
-  const places = [rollout, ...others].filter(({ records }) => records.has(hostname));
+  const all = rollout === undefined ? others : [rollout, ...others];
+  const places = all.filter(({ records }) => records.has(hostname));
   const place = places.find((one) => countsInFlight(one, hostname)) ?? places[0];
   const record = place?.records.get(hostname);
   if (place === undefined || record === undefined)
-    return { hostname, state: null, doing: 'not in this rollout' };
+    return {
+      hostname,
+      state: null,
+      doing: rollout === undefined ? 'in no rollout' : 'not in this rollout',
+    };
   const silent = unreachableSince(state, record);
   const doing = `${doingIn(state, place, record, now)}${silent === null ? '' : `, unreachable since ${silent}`}`;
   const where = place === rollout ? '' : ` in ${place.row.rolloutId}`;

@@ -2,7 +2,7 @@
  * "Why does it not move?", for one host and for a whole rollout. The keys are those that the planner noted
  * and logged; what is behind them is said by the gates' own `explain`. Nothing is judged here.
  */
-import { brakesOn, explain, heldAt, isShared, sinceByRows } from '../planner/gates.ts';
+import { explain, isShared } from '../planner/gates.ts';
 import { EXPLAIN_HOSTS, noteFirst } from '../planner/gates/gate.ts';
 import { lastChangeOfHost } from '../state/last-change.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
@@ -14,6 +14,7 @@ import {
   type OfferedAt,
   type Remark,
 } from './explain-remark.ts';
+import { holdsNext, type Next } from './next.ts';
 import { reasonsIn, visitInQuestion, type Reason } from './reasons.ts';
 import { standingOf, type Standing } from './standing.ts';
 
@@ -77,7 +78,7 @@ export function whyHost(
     seq: lastChangeOfHost(state, hostname),
     host: entry === undefined || entry.row.seq === 0 ? null : entry.row,
     rollouts: found,
-    next: whatHoldsNext(state, found[0], now),
+    next: whatHoldsNext(state, hostname, found[0], now),
     rollout: waitsWith(state, found[0], now),
   };
 }
@@ -93,22 +94,20 @@ function waitsWith(
   return stands === 'Pending' && closed === null ? whyWhole(state, rollout, now) : [];
 }
 
-/** What would hold its next dispatch, and is not among what holds it now: the brakes of operators. */
+/** What would hold its next dispatch, and is not among what holds it now. */
 function whatHoldsNext(
   state: FleetState,
+  hostname: string,
   newest: HostInRollout | undefined,
   now: Millis,
 ): readonly Why[] {
-  const rollout = newest === undefined ? undefined : state.live.get(newest.rollout.rolloutId);
-  if (newest === undefined || rollout === undefined) return [];
-  const { record, blockers } = newest;
-  const held = heldAt(state, record.rolloutId, record.hostname, now);
-  if (held === null) return [];
-  return brakesOn(held)
-    .filter((key) => blockers.every((blocker) => blocker.key !== key))
-    .flatMap((key) => {
-      const since = sinceByRows(held, key);
-      return whyKey(state, rollout, record, { key, since, now }) ?? [];
+  const isSaid = ({ key, because }: Next): boolean =>
+    newest?.blockers.some((one) => one.key === key && one.because === because) === true;
+  return holdsNext(state, hostname, newest?.record)
+    .filter((one) => !isSaid(one))
+    .map((one) => {
+      const rollout = state.live.get(one.rolloutId ?? newest?.rollout.rolloutId ?? '');
+      return withStandings(state, rollout, { ...one, now }, one);
     });
 }
 
@@ -154,7 +153,7 @@ function whyKey(
 
 function withStandings(
   state: FleetState,
-  rollout: RolloutState,
+  rollout: RolloutState | undefined,
   { key, since, now }: Noted,
   { because, releasedBy, hosts, total }: Remark,
 ): Why {
@@ -251,7 +250,7 @@ function whyMany(
   noted: Noted,
 ): Why | null {
   // A wave of thousands is looked through for each: once, where the answer is the same.
-  const asked = held.slice(0, isShared(noted.key) ? 1 : held.length);
+  const asked = held.slice(0, isShared(noted.key, rollout) ? 1 : held.length);
   const each = asked.flatMap((hostname) => {
     const record = rollout.records.get(hostname);
     const why = record === undefined ? null : whyKey(state, rollout, record, noted);

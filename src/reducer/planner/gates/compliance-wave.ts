@@ -3,7 +3,7 @@ import { OPEN, type Gate, type Held } from './gate.ts';
 
 export const complianceWave: Gate = {
   name: 'compliance-wave',
-  isPersonal: true,
+  isPersonal: () => true,
   keys: (held) => (outstanding(held) > 0 ? ['compliance-wave'] : OPEN),
   explain: (held) => {
     const hosts = [...held.rollout.failures.keys()].filter((name) => counts(held, name));

@@ -52,14 +52,28 @@ export type GateName =
 
 export interface Gate {
   readonly name: GateName;
-  /** One key may hold hosts for reasons of their own; else what is said of one of them is said of all. */
-  readonly isPersonal?: true;
+  /** One key may hold hosts of this rollout for reasons of their own; else what is said of one is said of all. */
+  readonly isPersonal?: (rollout: RolloutState) => boolean;
   /** The keys that hold this host, none when it may pass. */
   readonly keys: (held: Held) => readonly string[];
   /** What is behind one of these keys; `subject` is what follows the colon, or empty. */
   readonly explain: (held: Held, subject: string) => Said;
   /** Since when, read off the rows: for a key that holds and was not noted of the host. Null: the rows do not tell. */
   readonly since?: (held: Held, subject: string) => Time | null;
+}
+
+/** As much of `Held` as a brake looks at: the host may be in no rollout of its channel yet. */
+export interface Braked {
+  readonly state: FleetState;
+  readonly host: HostState | undefined;
+  readonly record: Pick<RecordRow, 'channel' | 'hostname'>;
+}
+
+/** A gate that an operator closed: it holds whatever comes next too, whatever that is. */
+export interface Brake extends Gate {
+  readonly keys: (held: Braked) => readonly string[];
+  readonly explain: (held: Braked, subject: string) => Said;
+  readonly since: (held: Braked, subject: string) => Time | null;
 }
 
 /** By name, and not too many of them. */

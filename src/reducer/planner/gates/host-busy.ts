@@ -4,7 +4,7 @@ import { OPEN, type Gate, type Held } from './gate.ts';
 
 export const hostBusy: Gate = {
   name: 'host-busy',
-  isPersonal: true,
+  isPersonal: () => true,
   keys: (held) => (busyIn(held).length === 0 ? OPEN : ['host-busy']),
   explain: (held) => ({
     because: `it is moving in ${busyIn(held).join(', ') || 'no other rollout'}`,

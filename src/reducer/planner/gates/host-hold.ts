@@ -1,9 +1,9 @@
 /** Holds one host that an operator put on hold. */
-import { OPEN, type Gate } from './gate.ts';
+import { OPEN, type Brake } from './gate.ts';
 
-export const hostHold: Gate = {
+export const hostHold: Brake = {
   name: 'host-hold',
-  isPersonal: true,
+  isPersonal: () => true,
   keys: ({ host }) => (host?.row.hold ? ['host-hold'] : OPEN),
   explain: ({ host, record }) => {
     const hold = host?.row.hold ?? null;

@@ -3,7 +3,7 @@ import { OPEN, type Gate } from './gate.ts';
 
 export const hostUnreachable: Gate = {
   name: 'host-unreachable',
-  isPersonal: true,
+  isPersonal: () => true,
   keys: ({ host }) => (host?.row.reachability === 'reachable' ? OPEN : ['host-unreachable']),
   explain: ({ host, record }) => ({
     because:

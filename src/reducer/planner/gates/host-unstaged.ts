@@ -3,7 +3,7 @@ import { OPEN, type Gate } from './gate.ts';
 
 export const hostUnstaged: Gate = {
   name: 'wave-promotion-host-unstaged',
-  isPersonal: true,
+  isPersonal: () => true,
   keys: ({ rollout, record }) =>
     rollout.unstaged.has(record.hostname) ? ['wave-promotion-host-unstaged'] : OPEN,
   explain: ({ state, record: { channel, hostname } }) => {

@@ -1,7 +1,7 @@
 /** Holds every host of a channel, or of the fleet, that an operator paused. */
-import { OPEN, type Gate, type Held } from './gate.ts';
+import { OPEN, type Brake, type Braked } from './gate.ts';
 
-export const paused: Gate = {
+export const paused: Brake = {
   name: 'paused',
   keys: (held) => {
     const keys: string[] = [];
@@ -24,10 +24,10 @@ export const paused: Gate = {
   since: (held, subject) => pauseOf(held, subject)?.at ?? null,
 };
 
-function pauseOf(held: Held, subject: string) {
+function pauseOf(held: Braked, subject: string) {
   return subject === 'fleet' ? held.state.fleet.pause : channelPause(held);
 }
 
-function channelPause(held: Held) {
+function channelPause(held: Braked) {
   return held.state.channels.get(held.record.channel)?.pause ?? null;
 }

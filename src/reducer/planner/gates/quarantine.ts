@@ -4,7 +4,7 @@ import { OPEN, type Gate, type Held } from './gate.ts';
 
 export const quarantine: Gate = {
   name: 'quarantine',
-  isPersonal: true,
+  isPersonal: () => true,
   keys: (held) => (find(held) === undefined ? OPEN : ['quarantine']),
   explain: (held) => {
     const found = find(held);
