@@ -7,6 +7,13 @@ import type { PlannerLine } from './shapes.ts';
 
 type Budget = PlannerLine['rollouts'][number]['budgets'][number];
 
+/** A budget that a host is in, by the key of its selector, with its limit; null for none. */
+export interface Ask {
+  readonly key: string;
+  readonly limit: number | null;
+  readonly budget: Budget;
+}
+
 const PERCENTAGES = 'percentage-budgets-count';
 const EVERYBODY = 'granted-and-rolling-back-hosts-count';
 const DISTINCT = 'budgets-count-distinct-hosts';
@@ -24,55 +31,70 @@ export const BUDGET_RULES: readonly Named[] = [
   },
 ];
 
-/** How hosts are counted by those of the rules that are on. */
+/** Who counts under a selector: a name as often as the original counts it. */
+interface Tally {
+  readonly names: Set<string>;
+  times: number;
+}
+
+/** How hosts are counted by those of the rules that are on, grant by grant. */
 export class Slots {
   private readonly line: PlannerLine;
   private readonly on: ReadonlySet<string>;
-  private readonly known = new Map<string, readonly string[]>();
+  private readonly asks = new Map<Host, readonly Ask[]>();
+  private readonly tallies = new Map<string, Tally>();
 
   constructor(line: PlannerLine, on: ReadonlySet<string>) {
     this.line = line;
     this.on = on;
   }
 
-  /** The first budget that has no room for the host after these grants, in the original's words. */
-  full(host: Host, grants: readonly Host[]): Held | undefined {
-    for (const budget of budgetsOf(this.line, host)) {
-      const limit = this.limitOf(budget);
-      if (limit === null) continue;
-      const { count, isIn } = this.count(selectorKey(budget.selector), host, grants);
-      if (isIn ? count <= limit : count < limit) continue;
-      const numbers = `${String(count)}/${String(limit)} in flight (${summary(budget)})`;
-      return { gate: 'disruption-budget', reason: `disruption-budget: ${numbers}` };
+  /** The first budget that has no room for the host after the grants so far, in the original's words. */
+  full(host: Host): Held | undefined {
+    for (const ask of this.asksOf(host)) {
+      if (ask.limit === null) continue;
+      const count = this.countOf(ask.key);
+      const isIn = this.on.has(DISTINCT) && this.tallyOf(ask.key).names.has(host.hostname);
+      if (isIn ? count > ask.limit : count >= ask.limit) return heldBy(ask, count);
     }
     return undefined;
   }
 
-  private count(key: string, host: Host, grants: readonly Host[]) {
-    const moving = this.movingUnder(key);
-    const granted = grants.flatMap((grant) =>
-      budgetsUnder(this.line, grant, key).map(() => grant.hostname),
-    );
-    const all = [...moving, ...granted];
-    if (!this.on.has(DISTINCT)) return { count: all.length, isIn: false };
-    return { count: new Set(all).size, isIn: all.includes(host.hostname) };
+  grant(host: Host): void {
+    for (const { key } of this.asksOf(host)) count(this.tallyOf(key), host.hostname);
   }
 
-  /** Once for every rollout in which a host moves. */
-  private movingUnder(key: string): readonly string[] {
-    const known = this.known.get(key);
+  /** How many count under a selector now. */
+  countOf(key: string): number {
+    const { names, times } = this.tallyOf(key);
+    return this.on.has(DISTINCT) ? names.size : times;
+  }
+
+  asksOf(host: Host): readonly Ask[] {
+    const known = this.asks.get(host);
     if (known !== undefined) return known;
-    const found = this.line.hosts.filter((host) => this.isMoving(host) && this.isUnder(host, key));
-    const names = found.map(({ hostname }) => hostname);
-    this.known.set(key, names);
-    return names;
+    const asks = budgetsOf(this.line, host).map((budget) => ({
+      ...{ key: keyOf(budget), limit: this.limitOf(budget), budget },
+    }));
+    this.asks.set(host, asks);
+    return asks;
+  }
+
+  /** At first those that move already: once for every rollout in which a host does. */
+  private tallyOf(key: string): Tally {
+    const known = this.tallies.get(key);
+    if (known !== undefined) return known;
+    const tally: Tally = { names: new Set(), times: 0 };
+    for (const host of this.line.hosts) {
+      if (this.isMoving(host) && this.isUnder(host, key)) count(tally, host.hostname);
+    }
+    this.tallies.set(key, tally);
+    return tally;
   }
 
   /** Of several budgets of a rollout with one selector, the original asks the first who is in it. */
   private isUnder(host: Host, key: string): boolean {
-    const budgets = rolloutOf(this.line, host).budgets.filter(
-      ({ selector }) => selectorKey(selector) === key,
-    );
+    const budgets = rolloutOf(this.line, host).budgets.filter((budget) => keyOf(budget) === key);
     const asked = this.on.has(DISTINCT) ? budgets : budgets.slice(0, 1);
     return asked.some(({ hosts }) => hosts.includes(host.hostname));
   }
@@ -91,42 +113,43 @@ export class Slots {
   }
 }
 
-/** Ten hosts for five slots come to 638; the time taken grows faster than the sets, and doubles with each host. */
-const MOST_SETS = 2_000;
-
-/** Every set of grants that asking these hosts in any order can come to, from `first` on. */
-export function reachable(
-  candidates: readonly Host[],
-  slots: Slots,
-  first: readonly Host[],
-): readonly (readonly Host[])[] {
-  const found = [first];
-  const seen = new Set<string>();
-  for (const now of found) {
-    for (const host of candidates) {
-      if (now.includes(host) || slots.full(host, now) !== undefined) continue;
-      const next = new Set([...now, host]);
-      const key = candidates.map((candidate) => (next.has(candidate) ? 1 : 0)).join('');
-      if (!seen.has(key)) found.push([...next]);
-      seen.add(key);
-      if (found.length > MOST_SETS) {
-        throw new Error(`not compared: over ${String(MOST_SETS)} sets of grants are possible`);
-      }
-    }
-  }
-  return found;
+/** What a budget says when it has no room. */
+export function heldBy({ budget, limit }: Ask, count: number): Held {
+  const numbers = `${String(count)}/${String(limit)} in flight (${summaryOf(budget)})`;
+  return { gate: 'disruption-budget', reason: `disruption-budget: ${numbers}` };
 }
 
-/** The host's budgets with this selector. */
-export function budgetsUnder(line: PlannerLine, host: Host, key: string): readonly Budget[] {
-  return budgetsOf(line, host).filter(({ selector }) => selectorKey(selector) === key);
+/** Selectors may name every host of a fleet, and are asked for at every one of them. */
+const KEYS = new WeakMap<Budget, string>();
+const SUMMARIES = new WeakMap<Budget, string>();
+
+function keyOf(budget: Budget): string {
+  const key = KEYS.get(budget) ?? selectorKey(budget.selector);
+  KEYS.set(budget, key);
+  return key;
+}
+
+function summaryOf(budget: Budget): string {
+  const summary = SUMMARIES.get(budget) ?? summarize(budget);
+  SUMMARIES.set(budget, summary);
+  return summary;
+}
+
+/** Whether the host is in a budget with this selector. */
+export function isUnderKey(line: PlannerLine, host: Host, key: string): boolean {
+  return budgetsOf(line, host).some((budget) => keyOf(budget) === key);
+}
+
+function count(tally: Tally, hostname: string): void {
+  tally.names.add(hostname);
+  tally.times += 1;
 }
 
 function budgetsOf(line: PlannerLine, host: Host): readonly Budget[] {
   return rolloutOf(line, host).budgets.filter(({ hosts }) => hosts.includes(host.hostname));
 }
 
-function summary({ selector: { all, channel, hosts, tags, tagsAny } }: Budget): string {
+function summarize({ selector: { all, channel, hosts, tags, tagsAny } }: Budget): string {
   const lists = { tags, tags_any: tagsAny, hosts };
   const parts = Object.entries(lists).flatMap(([name, list]) =>
     list.length === 0 ? [] : [`${name}:${[...list].sort().join(',')}`],

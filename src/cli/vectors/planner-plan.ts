@@ -2,9 +2,10 @@
 import { disruptionBudget } from '../../reducer/planner/gates/disruption-budget.ts';
 import type { Held as Asked } from '../../reducer/planner/gates/gate.ts';
 import { gatesHolding, heldAt } from '../../reducer/planner/gates.ts';
-import { BUDGET_RULES, reachable, Slots } from './planner-budgets.ts';
+import { BUDGET_RULES, Slots } from './planner-budgets.ts';
 import { isGranted, type Host } from './planner-facts.ts';
 import { GATE_RULES, gateOf, ORDER, type Held } from './planner-gates.ts';
+import { answer } from './planner-orders.ts';
 import { grant, nowOf, stateOf, waveOf } from './planner-state.ts';
 import type { PlannerLine } from './shapes.ts';
 
@@ -31,8 +32,9 @@ export function casesOf(line: PlannerLine): readonly Case[] {
   };
   return line.hosts
     .filter((host) => host.state === 'Pending' && !isGranted(host))
-    .sort((a, b) => compare(rank(a), rank(b)))
-    .map((host) => {
+    .map((host) => ({ host, rank: rank(host) }))
+    .sort((a, b) => compare(a.rank, b.rank))
+    .map(({ host }) => {
       const asked = heldAt(state, host.rolloutId, host.hostname, nowOf(line));
       if (asked === null) throw new Error(`planner ${line.id}: no record of ${host.hostname}`);
       return { host, asked };
@@ -59,83 +61,14 @@ export function planOf(line: PlannerLine, cases: readonly Case[]): Plan {
 export function planWith(line: PlannerLine, cases: readonly Case[], on: ReadonlySet<string>): Plan {
   const slots = new Slots(line, on);
   const plan = new Map<Host, Held | null>();
-  const grants: Host[] = [];
   for (const { host } of cases) {
     const gate = gateOf(line, host, on);
     if (gate === 'silent') continue;
-    const held = answer(gate, slots.full(host, grants));
+    const held = answer(gate, slots.full(host));
     plan.set(host, held);
-    if (held === null) grants.push(host);
+    if (held === null) slots.grant(host);
   }
   return plan;
-}
-
-/**
- * The original's plans, with none of the rules: rollouts in any order, and the hosts of each in any order. Hosts that
- * are refused may have been asked before any grant that they could have come before.
- */
-export function anyOrder(line: PlannerLine, cases: readonly Case[]): readonly Plan[] {
-  const slots = new Slots(line, new Set());
-  const asked = cases.flatMap(({ host }) => {
-    const gate = gateOf(line, host, new Set());
-    return gate === 'silent' ? [] : [{ host, gate }];
-  });
-  const ids = [...new Set(asked.map(({ host }) => host.rolloutId))];
-  return orders(ids).flatMap((order) => {
-    let plans: readonly Open[] = [{ plan: new Map(), grants: [] }];
-    for (const id of order) {
-      const mine = asked.filter(({ host }) => host.rolloutId === id);
-      plans = plans.flatMap((open) => continued(open, mine, slots));
-    }
-    return plans.map(({ plan }) => plan);
-  });
-}
-
-interface Open {
-  readonly plan: Plan;
-  readonly grants: readonly Host[];
-}
-
-interface Candidate {
-  readonly host: Host;
-  readonly gate: Held | undefined;
-}
-
-/** A plan after one more rollout: once for every end, and for every state in which those refused may have been asked. */
-function continued({ plan, grants }: Open, mine: readonly Candidate[], slots: Slots): Open[] {
-  const free = mine.filter(({ gate }) => gate === undefined).map(({ host }) => host);
-  const states = reachable(free, slots, grants);
-  const isEnd = (state: readonly Host[]) =>
-    free.every((host) => state.includes(host) || slots.full(host, state) !== undefined);
-  return states.filter(isEnd).flatMap((end) => {
-    const isGrantedAll = mine.every(({ host }) => end.includes(host));
-    const before = isGrantedAll
-      ? [end]
-      : states.filter((state) => state.every((host) => end.includes(host)));
-    return before.map((state) => {
-      const answers = mine.map(({ host, gate }) => {
-        const granted = end.includes(host);
-        // Who is refused in the end, but was not yet then, was asked later.
-        const full =
-          slots.full(host, state) ?? (gate === undefined ? slots.full(host, end) : undefined);
-        return [host, granted ? null : answer(gate, full)] as const;
-      });
-      return { plan: new Map([...plan, ...answers]), grants: end };
-    });
-  });
-}
-
-/** The first of both in the original's order; null when neither holds. */
-function answer(gate: Held | undefined, full: Held | undefined): Held | null {
-  if (gate === undefined || full === undefined) return gate ?? full ?? null;
-  return ORDER.indexOf(gate.gate) < ORDER.indexOf(full.gate) ? gate : full;
-}
-
-function orders(ids: readonly string[]): readonly (readonly string[])[] {
-  if (ids.length === 0) return [[]];
-  return ids.flatMap((id) =>
-    orders(ids.filter((other) => other !== id)).map((rest) => [id, ...rest]),
-  );
 }
 
 type Rank = readonly [string, number, number, string];

@@ -3,25 +3,19 @@
  * dispatched, held and by which gate, or not spoken of.
  *
  * The original's plan is worked out from the situation's rows with every deliberate difference switched off, and must
- * be the recorded one to the letter: where it depends on hash order, every order is tried, and both ends of each
- * recorded number must be met. With every difference switched on it must be this core's own plan. Only then is a
+ * be the recorded one to the letter: where it depends on hash order, all that can come of any order is worked out, and
+ * both ends of each recorded number must be met. With every difference switched on it must be this core's own plan. Only then is a
  * difference explained, by the fewest that lead from the one to the other.
  */
 import { selectorKey } from '../../reducer/planner/pin.ts';
 import { reduce } from '../../reducer/reduce.ts';
 import { millisOf } from '../../reducer/time.ts';
 import { canonicalTime } from '../../wire/instant.ts';
-import { budgetsUnder } from './planner-budgets.ts';
+import { isUnderKey } from './planner-budgets.ts';
 import type { Host } from './planner-facts.ts';
-import {
-  anyOrder,
-  casesOf,
-  planOf,
-  planWith,
-  PLAN_RULES,
-  type Case,
-  type Plan,
-} from './planner-plan.ts';
+import type { Held } from './planner-gates.ts';
+import { anyOrder, type Originals, type Range } from './planner-orders.ts';
+import { casesOf, planOf, planWith, PLAN_RULES, type Case, type Plan } from './planner-plan.ts';
 import { nowOf, stateOf } from './planner-state.ts';
 import type { Report } from './report.ts';
 import { needed, sorted } from './rule.ts';
@@ -34,15 +28,19 @@ interface Compared {
   readonly line: PlannerLine;
   readonly cases: readonly Case[];
   readonly ours: Plan;
-  readonly originals: readonly Plan[];
+  readonly originals: Originals;
+  /** The plan with only these rules: each set of rules is worked out once for all hosts. */
+  readonly planWith: (on: ReadonlySet<string>) => Plan;
 }
 
 export function comparePlanner(line: PlannerLine, report: Report): void {
   compareOpens(line, report);
   const cases = casesOf(line);
   const ours = planOf(line, cases);
-  const all = planWith(line, cases, new Set(PLAN_RULES));
-  const compared = { line, cases, ours, originals: anyOrder(line, cases) };
+  const hosts = cases.map(({ host }) => host);
+  const originals = anyOrder(line, hosts, numbersOf(line));
+  const compared = { line, cases, ours, originals, planWith: remembered(line, cases) };
+  const all = compared.planWith(new Set(PLAN_RULES));
   for (const host of line.hosts) {
     const isOurs = answerOf(all, host) === answerOf(ours, host);
     if (isOurs) compareHost(compared, host, report);
@@ -51,6 +49,22 @@ export function comparePlanner(line: PlannerLine, report: Report): void {
   }
   compareStrangers(line, report);
   compareNumbers(compared, report);
+}
+
+/** Of whom the recorded numbers tell: of all that are dispatched, then of those under each budget. */
+function numbersOf(line: PlannerLine): readonly ((host: Host) => boolean)[] {
+  const keys = (line.dispatchedPerBudget ?? []).map(({ selector }) => selectorKey(selector));
+  return [() => true, ...keys.map((key) => (host: Host) => isUnderKey(line, host, key))];
+}
+
+function remembered(line: PlannerLine, cases: readonly Case[]): Compared['planWith'] {
+  const plans = new Map<string, Plan>();
+  return (on) => {
+    const key = [...on].sort().join();
+    const plan = plans.get(key) ?? planWith(line, cases, on);
+    plans.set(key, plan);
+    return plan;
+  };
 }
 
 function at({ id }: PlannerLine, { rolloutId, hostname }: Host): string {
@@ -72,10 +86,11 @@ function compareOpens(line: PlannerLine, report: Report): void {
   report.add(agrees ? null : { at: `planner ${line.id} opens`, expected, got }, []);
 }
 
-function compareHost({ line, cases, ours, originals }: Compared, host: Host, report: Report): void {
+function compareHost(compared: Compared, host: Host, report: Report): void {
+  const { line, cases, ours, originals } = compared;
   const recorded = recordedOf(line, host);
   const got = answerOf(ours, host);
-  const original = new Set(originals.map((plan) => answerOf(plan, host)));
+  const original = originalOf(originals, host);
   const difference = { at: at(line, host), expected: recorded, got };
   const isOriginal = sorted([...original].sort()) === sorted([...recorded.answers].sort());
   const isRepeated = recorded.actions.every((action) => isMeant(action, host, line, originals));
@@ -86,12 +101,20 @@ function compareHost({ line, cases, ours, originals }: Compared, host: Host, rep
   const agrees = original.has(got);
   const rules = agrees
     ? soakRule(cases, host, got, recorded.actions)
-    : needed(PLAN_RULES, (on) => answerOf(planWith(line, cases, on), host) === got);
+    : needed(PLAN_RULES, (on) => answerOf(compared.planWith(on), host) === got);
   report.add(agrees && rules.length === 0 ? null : difference, rules);
 }
 
 function answerOf(plan: Plan, host: Host): string {
-  const held = plan.get(host);
+  return answerAs(plan.get(host));
+}
+
+/** All that the original may answer. */
+function originalOf({ answers }: Originals, host: Host): ReadonlySet<string> {
+  return new Set((answers.get(host) ?? [undefined]).map(answerAs));
+}
+
+function answerAs(held: Held | null | undefined): string {
   if (held === undefined) return 'silent';
   return held === null ? 'QueueDispatch' : `DeferDispatch:${held.gate}`;
 }
@@ -118,12 +141,7 @@ function answerIn(action: Action): string {
  * What an action says beside its kind: the original repeats the host's target and the soak that it fixed when the
  * rollout opened, and gives the reason, unless that varies.
  */
-function isMeant(
-  action: Action,
-  host: Host,
-  line: PlannerLine,
-  originals: readonly Plan[],
-): boolean {
+function isMeant(action: Action, host: Host, line: PlannerLine, { answers }: Originals): boolean {
   switch (action.action) {
     case 'OpenRollout':
       return false;
@@ -133,7 +151,7 @@ function isMeant(
         action.soakDueAt === (host.soakDueAt ?? line.now)
       );
     case 'DeferDispatch': {
-      const reasons = new Set(originals.map((plan) => plan.get(host)?.reason));
+      const reasons = new Set((answers.get(host) ?? []).map((held) => held?.reason));
       return reasons.size === 1 ? reasons.has(action.reason) : action.reason === undefined;
     }
   }
@@ -185,34 +203,36 @@ function compareNumbers(compared: Compared, report: Report): void {
   if (!isWhole || sorted(got) !== sorted(expected)) {
     report.add({ at: `planner ${line.id} numbers`, expected, got }, []);
   }
-  if (dispatchCount !== undefined) compareNumber(compared, dispatchCount, () => true, report);
-  dispatchedPerBudget.forEach((range, i) => {
-    const isUnder = (host: Host) => budgetsUnder(line, host, keys[i] ?? '').length > 0;
-    compareNumber(compared, range, isUnder, report);
+  const numbers = numbersOf(line);
+  [dispatchCount, ...dispatchedPerBudget].forEach((range, i) => {
+    const counts = numbers[i];
+    const original = compared.originals.numbers[i];
+    if (range === undefined || counts === undefined || original === undefined) return;
+    compareNumber(compared, range, original, counts, report);
   });
 }
 
 /** Whether hash order decides who is dispatched. */
 function varies({ line, originals }: Compared): boolean {
-  return line.hosts.some((host) => new Set(originals.map((plan) => answerOf(plan, host))).size > 1);
+  return line.hosts.some((host) => originalOf(originals, host).size > 1);
 }
 
 function compareNumber(
-  { line, cases, ours, originals }: Compared,
-  { min, max }: { readonly min: number; readonly max: number },
+  { line, ours, planWith }: Compared,
+  { min, max }: Range,
+  original: Range,
   counts: (host: Host) => boolean,
   report: Report,
 ): void {
   const numberIn = (plan: Plan) =>
     [...plan].filter(([host, held]) => held === null && counts(host)).length;
   const got = numberIn(ours);
-  const numbers = originals.map(numberIn);
   const difference = { at: `planner ${line.id} dispatches`, expected: { min, max }, got };
-  if (Math.min(...numbers) !== min || Math.max(...numbers) !== max) {
+  if (original.min !== min || original.max !== max) {
     report.add(difference, []);
     return;
   }
   const agrees = got >= min && got <= max;
-  const isSame = (on: ReadonlySet<string>) => numberIn(planWith(line, cases, on)) === got;
+  const isSame = (on: ReadonlySet<string>) => numberIn(planWith(on)) === got;
   report.add(agrees ? null : difference, agrees ? [] : needed(PLAN_RULES, isSame));
 }
