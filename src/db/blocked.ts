@@ -26,7 +26,7 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
         SELECT b.rollout_id, b.gates::text AS gates, count(*) AS n, array_agg(b.hostname) AS hostnames
         FROM newest n JOIN host_blocker b USING (rollout_id)
           LEFT JOIN declared_host here USING (channel, hostname) WHERE ${matters(sql)} GROUP BY 1, 2
-      ), ${grantedRows(sql)}, ${budgetRows(sql)}
+      ), ${grantedRows(sql)}, ${budgetRows(sql)}, ${complianceRows(sql)}
       SELECT name, sum(n)::int AS n FROM (
         SELECT gate AS name, n
         FROM noted, LATERAL (SELECT DISTINCT split_part(key, ':', 1) AS gate
@@ -38,6 +38,7 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
           WHERE ${isHeldByItsRow(sql)} AND ${matters(sql)} GROUP BY 1
         UNION ALL SELECT gate, count(*) FROM granted, unnest(gates) AS gate GROUP BY 1
         UNION ALL SELECT 'disruption-budget', count(*) FROM short_of_a_slot
+        UNION ALL SELECT 'compliance-wave', n FROM behind_failures
       ) each WHERE name IS NOT NULL AND n > 0 GROUP BY 1 ORDER BY 1`,
   ]);
   return toCounts(counted);
@@ -166,5 +167,24 @@ function budgetRows(sql: Sql) {
       FROM budgeted b JOIN waiting USING (rollout_id, hostname) JOIN full_up f USING (rollout_id, key)
         LEFT JOIN taken t ON t.key = b.key AND t.hostname = b.hostname
       WHERE f.exceeded OR t.key IS NULL
+    )`;
+}
+
+/**
+ * Hosts that wait for their wave while failures of earlier ones hold them too, of which nothing was noted
+ * (`planner/gates/compliance-wave.ts`). A set of gates names its wave, so that no host is looked at.
+ */
+function complianceRows(sql: Sql) {
+  return sql`
+    failing AS MATERIALIZED (
+      SELECT r.rollout_id, min(r.wave) AS wave
+      FROM newest JOIN probe_failure USING (rollout_id) JOIN host_rollout r USING (rollout_id, hostname)
+      WHERE r.closed IS NULL AND r.state IN ('Soaking', 'Converged') GROUP BY 1
+    ), behind_failures AS (
+      SELECT s.n FROM newest n JOIN noted s USING (rollout_id) JOIN failing f USING (rollout_id),
+        LATERAL (SELECT split_part(key, ':', 2)::integer AS wave
+          FROM json_array_elements_text(s.gates::json) AS key WHERE key LIKE 'wave-promotion:%') promotion
+      WHERE promotion.wave > f.wave AND s.gates NOT LIKE '%"compliance-wave"%'
+        AND n.state NOT IN ('Superseded', 'Cancelled', 'Pruned')
     )`;
 }

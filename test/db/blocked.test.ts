@@ -187,6 +187,18 @@ describe('what holds hosts', () => {
     });
   });
 
+  it('counts failures of earlier waves, of hosts that wait for their wave anyway', async () => {
+    const script = played(
+      ...['channel a', 'wave a soak=60 a1', 'wave a soak=0 a2 a3', 'wave a soak=0 a4'],
+      ...['heartbeat * c0', 'declare 1', 'event a1 ack', 'event a1 completed'],
+      'event a1 probe http fail',
+    );
+    expect(await counted(script.state)).toEqual({ 'compliance-wave': 3, 'wave-promotion': 3 });
+    script.run('operator write-off a1');
+    expect(await counted(script.state)).toMatchObject({ 'wave-promotion': 1 });
+    expect(await counted(script.state)).not.toHaveProperty('compliance-wave');
+  });
+
   it('counts rollouts that do not get on as a whole, of the newest of each channel', async () => {
     const script = played(
       ...['channel a', 'wave a soak=0 a1 a2 a3', 'channel b', 'wave b soak=0 b1 b2'],

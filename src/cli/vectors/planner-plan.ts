@@ -1,4 +1,5 @@
 /** Plans of a recorded situation: this core's own, and what it would be with only some of the deliberate differences. */
+import { complianceBeyond } from '../../reducer/planner/gates/compliance-wave.ts';
 import { disruptionBudget } from '../../reducer/planner/gates/disruption-budget.ts';
 import type { Held as Asked } from '../../reducer/planner/gates/gate.ts';
 import { gatesHolding, heldAt } from '../../reducer/planner/gates.ts';
@@ -46,7 +47,11 @@ export function planOf(line: PlannerLine, cases: readonly Case[]): Plan {
   const plan = new Map<Host, Held | null>();
   for (const { host, asked } of cases) {
     // It names all gates that hold, and asks budgets last: which is no difference in what happens.
-    const keys = new Set([...gatesHolding(asked), ...disruptionBudget.keys(asked)]);
+    const keys = new Set([
+      ...gatesHolding(asked),
+      ...disruptionBudget.keys(asked),
+      ...complianceBeyond(asked),
+    ]);
     const names = [...keys].map((key) => key.replace(/:.*/, ''));
     const [gate] = names.sort((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));
     plan.set(host, gate === undefined ? null : { gate, reason: '' });

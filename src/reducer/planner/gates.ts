@@ -3,7 +3,7 @@
  * asked last, and only for a host that nothing else holds.
  */
 import { channelEdges } from './gates/channel-edges.ts';
-import { complianceWave } from './gates/compliance-wave.ts';
+import { complianceBeyond, complianceWave } from './gates/compliance-wave.ts';
 import { disruptionBudget, fullBudgets } from './gates/disruption-budget.ts';
 import { listed, type Braked, type Explanation, type Gate, type Held } from './gates/gate.ts';
 import { hostBusy } from './gates/host-busy.ts';
@@ -50,14 +50,16 @@ export function gatesHolding(held: Held): readonly string[] {
 }
 
 /**
- * For whoever asks why: also every full budget, of a host that something else holds too. The planner notes a budget
- * only where it alone decides, and one of several: each host waits in one queue.
+ * For whoever asks why: also every full budget, of a host that something else holds too, and failures of earlier waves,
+ * of one that waits for its wave. The planner notes a budget only where it alone decides, and one of several: each host
+ * waits in one queue; and those failures only where the wave has come.
  */
 export function everyGate(held: Held, noted: readonly string[]): readonly string[] {
   if (hasEnded(held.rollout.row.state) || held.rollout.dispatches.has(held.record.hostname))
     return noted;
-  const full = fullBudgets(held);
-  const others = full.filter((key) => !noted.includes(key));
+  const others = [...fullBudgets(held), ...complianceBeyond(held)].filter(
+    (key) => !noted.includes(key),
+  );
   return others.length === 0 ? noted : [...noted, ...others].sort();
 }
 

@@ -75,6 +75,14 @@ export function markRecord(
   markEverywhere(state, hostname);
 }
 
+/** Whom failures in this wave hold: of later waves, those that the cursor has reached. It holds all others itself. */
+export function markWavesBehind(state: FleetState, rollout: RolloutState, wave: number): void {
+  const { rolloutId, currentWave } = rollout.row;
+  if (wave >= currentWave || state.dirty.rollouts.has(rolloutId)) return;
+  for (const { pending } of rollout.waves.slice(wave + 1, currentWave + 1))
+    for (const hostname of pending) markHost(state.dirty, rolloutId, hostname);
+}
+
 /** A host in all rollouts where it is open: what it does in one holds it in the others. */
 export function markEverywhere(state: FleetState, hostname: string): void {
   for (const id of state.hosts.get(hostname)?.open ?? []) markHost(state.dirty, id, hostname);

@@ -13,6 +13,7 @@ import {
   markRecord,
   markRollout,
   markUnderway,
+  markWavesBehind,
 } from './marks.ts';
 import {
   failureKey,
@@ -111,9 +112,8 @@ export function putRecord(
   noteOpen(state, rollout, hostname, before, row);
   updateInFlight(state, rollout, hostname, held);
   markRecord(state, rollout, hostname, before, row);
-  if ((outstanding === 0) !== (waveOf(rollout, wave).outstanding === 0)) {
-    state.dirty.rollouts.add(rolloutId);
-  }
+  if ((outstanding === 0) !== (waveOf(rollout, wave).outstanding === 0))
+    markWavesBehind(state, rollout, wave);
 }
 
 function restoreRecord(
@@ -234,7 +234,8 @@ export function putProbeFailure(
   if (record !== undefined) tallyRecord(state, rollout, record, -1);
   setFailure(rollout, at.hostname, key, row);
   if (record !== undefined) tallyRecord(state, rollout, record, 1);
-  if ((had === 0) !== ((wave?.outstanding ?? 0) === 0)) state.dirty.rollouts.add(at.rolloutId);
+  if (record !== undefined && (had === 0) !== ((wave?.outstanding ?? 0) === 0))
+    markWavesBehind(state, rollout, record.wave);
 }
 
 function setFailure(

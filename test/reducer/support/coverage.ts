@@ -2,7 +2,9 @@
 import { isSynthesisedSoaking } from '../../../src/reducer/host/step.ts';
 import type { Input } from '../../../src/reducer/input.ts';
 import type { LogEntry, ReduceResult, Verdict } from '../../../src/reducer/log.ts';
+import { everyGate, heldAt } from '../../../src/reducer/planner/gates.ts';
 import type { FleetState } from '../../../src/reducer/state/state.ts';
+import type { Millis } from '../../../src/reducer/time.ts';
 import type { Claimed } from './desk.ts';
 import type { Watcher } from './script.ts';
 
@@ -14,7 +16,7 @@ export class Seen implements Watcher {
     this.from = standing(state, input);
   };
 
-  readonly after = (state: FleetState, { input }: Claimed, result: ReduceResult): void => {
+  readonly after = (state: FleetState, { input, now }: Claimed, result: ReduceResult): void => {
     const verdict = wordOf(result.verdict);
     if (input.kind === 'AgentEvent') {
       const to = result.verdict.status === 'applied' ? standing(state, input) : verdict;
@@ -22,7 +24,10 @@ export class Seen implements Watcher {
     }
     this.all.add(`verdict ${verdict}`);
     if (input.kind === 'OperatorCommand') this.all.add(`${input.command.command} ${verdict}`);
-    for (const entry of result.entries) for (const word of wordsOf(entry)) this.all.add(word);
+    for (const entry of result.entries) {
+      for (const word of wordsOf(entry)) this.all.add(word);
+      for (const word of unnoted(state, entry, now)) this.all.add(word);
+    }
   };
 }
 
@@ -54,6 +59,18 @@ function wordsOf({ kind, payload }: LogEntry): string[] {
     default:
       return [];
   }
+}
+
+/** What holds a host beside what was noted of it, as whoever asks is told. */
+function unnoted(state: FleetState, { kind, rolloutId, payload }: LogEntry, now: Millis): string[] {
+  const { gates, hosts } = payload;
+  if (kind !== 'gate_decision' || rolloutId === null || !Array.isArray(hosts)) return [];
+  return hosts.flatMap((hostname) => {
+    const held = heldAt(state, rolloutId, text(hostname), now);
+    const noted = Array.isArray(gates) ? gates.map(text) : [];
+    const every = held === null || noted.length === 0 ? noted : everyGate(held, noted);
+    return every.length > noted.length ? namesOf(every) : [];
+  });
 }
 
 /** Each gate alone, and each two of them at once. */

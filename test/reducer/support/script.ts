@@ -15,7 +15,7 @@
  *     presence-lost (when hosts were last heard) · show · plan · explain web1 · since web1
  */
 import type { OperatorCommand, Input } from '../../../src/reducer/input.ts';
-import { explain } from '../../../src/reducer/planner/gates.ts';
+import { everyGate, explain, heldAt } from '../../../src/reducer/planner/gates.ts';
 import { planPreview } from '../../../src/reducer/preview.ts';
 import type { ReduceResult } from '../../../src/reducer/log.ts';
 import type { RecordRow } from '../../../src/reducer/state/rows.ts';
@@ -128,7 +128,10 @@ export class Script extends Desk {
 
   private explain(hostname: string): string[] {
     return this.records(hostname).flatMap((record) => {
-      const gates = this.state.rollouts.get(record.rolloutId)?.blockers.get(hostname)?.gates ?? [];
+      const noted = this.state.rollouts.get(record.rolloutId)?.blockers.get(hostname)?.gates ?? [];
+      const held = heldAt(this.state, record.rolloutId, hostname, this.now);
+      const isWaiting = record.state === 'Pending' && record.closed === null && noted.length > 0;
+      const gates = held === null || !isWaiting ? noted : everyGate(held, noted);
       return gates.flatMap((key) => {
         const found = explain(this.state, record, key, this.now);
         if (found === null) return [];

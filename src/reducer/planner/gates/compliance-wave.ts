@@ -1,10 +1,19 @@
-/** Holds later waves while hosts of earlier ones run the release with enforced probes or controls failing. */
+/**
+ * Holds later waves while hosts of earlier ones run the release with enforced probes or controls failing.
+ *
+ * The planner asks it, and notes it, only where the cursor has come: `wave-promotion` holds everybody else all the same,
+ * and a probe that fails now and then must not be news to a hundred thousand of them. Whoever asks why is told of it.
+ */
+import type { ProbeFailureRow } from '../../state/rows.ts';
+import type { Time } from '../../time.ts';
 import { OPEN, type Gate, type Held } from './gate.ts';
+
+const HELD: readonly string[] = ['compliance-wave'];
 
 export const complianceWave: Gate = {
   name: 'compliance-wave',
   isPersonal: () => true,
-  keys: (held) => (outstanding(held) > 0 ? ['compliance-wave'] : OPEN),
+  keys: (held) => (isPromoted(held) && outstanding(held) > 0 ? HELD : OPEN),
   explain: (held) => {
     const hosts = [...held.rollout.failures.keys()].filter((name) => counts(held, name));
     return {
@@ -13,7 +22,32 @@ export const complianceWave: Gate = {
       hosts,
     };
   },
+  since: (held) => failingSince(held),
 };
+
+/** Of a host that the cursor has not reached: what the planner does not note of it. */
+export function complianceBeyond(held: Held): readonly string[] {
+  return !isPromoted(held) && outstanding(held) > 0 ? HELD : OPEN;
+}
+
+function isPromoted({ rollout, record }: Held): boolean {
+  return record.wave <= rollout.row.currentWave;
+}
+
+/** Since the oldest of the failures that count began; one that is over may have held before. */
+function failingSince(held: Held): Time | null {
+  const { failures, row } = held.rollout;
+  let oldest: Time | null = null;
+  for (const [hostname, rows] of failures)
+    if (counts(held, hostname)) oldest = oldestOf(rows.values(), oldest);
+  return oldest === null || oldest > row.openedAt ? oldest : row.openedAt;
+}
+
+function oldestOf(rows: Iterable<ProbeFailureRow>, known: Time | null): Time | null {
+  let oldest = known;
+  for (const { since } of rows) if (oldest === null || since < oldest) oldest = since;
+  return oldest;
+}
 
 /** One that converged reports no more: there only an operator can say that its failures are no reason to wait. */
 function releasedBy({ rollout }: Held, hosts: readonly string[]): string {
