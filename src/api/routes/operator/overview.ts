@@ -38,6 +38,7 @@ import {
   isUnchanged,
   limitOf,
   oncePerCommit,
+  oncePerMoment,
   OPERATOR,
   PAGE_PARAMS,
   PageSchema,
@@ -58,14 +59,18 @@ type Filtered = Page & { readonly channel?: string };
 
 export function addOverview(scope: Scope, deps: ApiDeps): void {
   const { log } = deps;
+  const lateSoaksNow = oncePerMoment(deps, () => deps.pool.run(countLateSoaks));
   const fleetNow = oncePerCommit(() => fleet(deps));
   scope.get(
     '/v1/fleet',
     { config: OPERATOR, schema: aboutCommitted('The fleet at a glance', FleetSchema) },
     (request, reply) =>
-      fromDatabase(log, async () =>
-        (await isUnchanged(deps, request, reply)) ? reply : fleetNow(reply, {}),
-      ),
+      fromDatabase(log, async () => {
+        // A soak becomes late where nothing is committed any more: its count is no part of what is kept.
+        const lateSoaks = await lateSoaksNow();
+        if (await isUnchanged(deps, request, reply, lateSoaks)) return reply;
+        return { ...(await fleetNow(reply, {})), lateSoaks };
+      }),
   );
   scope.get(
     '/v1/channels',
@@ -122,6 +127,7 @@ export function addOverview(scope: Scope, deps: ApiDeps): void {
   );
 }
 
+/** What is of committed state alone. */
 async function fleet({ pool, agentFreshnessMinutes }: ApiDeps): Promise<Fleet> {
   const [row, refused, fresh] = await pool.run((sql) =>
     Promise.all([
@@ -130,20 +136,19 @@ async function fleet({ pool, agentFreshnessMinutes }: ApiDeps): Promise<Fleet> {
       readFreshness(sql, agentFreshnessMinutes),
     ]),
   );
-  const [rollouts, hosts, reachability, blockers, rolloutBlockers, lateSoaks] = await Promise.all([
+  const [rollouts, hosts, reachability, blockers, rolloutBlockers] = await Promise.all([
     pool.run(countRollouts),
     pool.run(countHosts),
     pool.run(countReachability),
     pool.run(countBlockers),
     pool.run(countRolloutBlockers),
-    pool.run(countLateSoaks),
   ]);
   if (row === null) throw new Refusal('not-ready', 'no leader has begun the log yet');
   const { ref, signedAt, fleetHash, rejectBefore, pause, ...numbers } = row;
   return {
     ...numbers,
     ...{ rollouts, hosts: hosts.states, deferrals: hosts.deferrals, reachability, blockers },
-    ...{ rolloutBlockers, lateSoaks, refused: [...refused] },
+    ...{ rolloutBlockers, refused: [...refused] },
     ...present({ staleAt: fresh?.staleAt ?? null }),
     ...present({ ref, signedAt, fleetHash, rejectBefore, pause: stopOf(pause) }),
   };

@@ -135,17 +135,19 @@ export function stopOf(value: unknown): { actor: string; reason: string; at: str
 }
 
 /**
- * Answers 304 when nothing was committed since the caller's copy: one row is read instead of thousands. Only
- * for answers made of committed state alone. True: answered.
+ * Answers 304 when nothing was committed since the caller's copy: one row is read instead of thousands. Whatever
+ * of the answer goes by the clock, which goes on where nothing is committed, belongs in `besides`. True: answered.
  */
 export async function isUnchanged(
   { pool }: ApiDeps,
   request: FastifyRequest,
   reply: FastifyReply,
+  besides?: number,
 ): Promise<boolean> {
   const leader = await pool.run(readLeader);
   if (leader === null) return false;
-  const tag = `"${leader.incarnation}:${String(leader.headSeq ?? 0)}"`;
+  const clocked = besides === undefined ? '' : `:${String(besides)}`;
+  const tag = `"${leader.incarnation}:${String(leader.headSeq ?? 0)}${clocked}"`;
   void reply.header('etag', tag).header('cache-control', 'no-cache');
   if (!hasSameEtag(request, tag)) return false;
   void reply.code(304).send();
@@ -172,5 +174,28 @@ export function oncePerCommit<T, Asked extends object>(
       if (last === made) last = null; // an error is no answer for the next one
     });
     return made.answer;
+  };
+}
+
+/** How old an answer may be that goes by the clock. */
+const CLOCK_MS = 2_000;
+
+/** For `isUnchanged`, where sentences of the answer change with the time: the caller's copy is good for a moment. */
+export function momentOf({ clock }: ApiDeps): number {
+  return Math.floor(clock.now() / CLOCK_MS);
+}
+
+/** For what goes by the clock and walks many rows: asked once in a moment, however many ask. */
+export function oncePerMoment<T>(deps: ApiDeps, make: () => Promise<T>): () => Promise<T> {
+  let last: { readonly moment: number; readonly made: Promise<T> } | null = null;
+  return () => {
+    const moment = momentOf(deps);
+    if (last?.moment === moment) return last.made;
+    const asked = { moment, made: make() };
+    last = asked;
+    asked.made.catch(() => {
+      if (last === asked) last = null; // an error is no answer for the next one
+    });
+    return asked.made;
   };
 }

@@ -24,6 +24,7 @@ import {
   aboutCommitted,
   hostnameOf,
   isUnchanged,
+  momentOf,
   OPERATOR,
   present,
   rolloutIdOf,
@@ -66,7 +67,8 @@ export function addWhy(scope: Scope, deps: ApiDeps): void {
     (request, reply) =>
       fromDatabase(log, async () => {
         const id = rolloutIdOf(request.params.id);
-        if (await isUnchanged(deps, request, reply)) return reply;
+        // Soaks end, and sentences tell it, where nothing is committed.
+        if (await isUnchanged(deps, request, reply, momentOf(deps))) return reply;
         return deps.committed.read((state) => rolloutBlockers(state, id, deps.clock.now()));
       }),
   );
