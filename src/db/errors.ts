@@ -134,6 +134,10 @@ function found(texts: ReadonlyMap<string, string>, code: string | null): string 
 
 const UNFIT = 'the schema does not fit';
 const REFUSED = 'the database refuses the login';
+const FAILS = 'the database fails';
+
+/** Whose URL is to be looked at. */
+export type UrlVariable = 'MUSTER_DATABASE_URL' | 'MUSTER_LEADER_DATABASE_URL';
 
 /** Which trouble it is, by SQLSTATE or its class; of a database that does not answer the error says so itself. */
 const TROUBLES: ReadonlyMap<string, string> = new Map([
@@ -150,22 +154,32 @@ const TROUBLES: ReadonlyMap<string, string> = new Map([
  * For whoever may ask without saying who they are: which trouble, and what to do about it. No host, login or table is
  * named, as the server's and the driver's own words do: those are in the log.
  */
-export function databaseTrouble(error: unknown): string {
+export function databaseTrouble(
+  error: unknown,
+  variable: UrlVariable = 'MUSTER_DATABASE_URL',
+): string {
   const code = sqlState(error) ?? (error instanceof Error ? socketCode(error) : null);
-  if (isAway(error)) return trouble('the database does not answer', code);
-  if (isDistrust(error)) return trouble('the database does not prove who it is', code);
-  return stateTrouble(code);
+  return advised(trouble(error, code), code, variable);
+}
+
+function trouble(error: unknown, code: string | null): string {
+  if (isAway(error)) return 'the database does not answer';
+  if (isDistrust(error)) return 'the database does not prove who it is';
+  return found(TROUBLES, code) ?? FAILS;
 }
 
 /** The same of what the server would say, did one ask. */
-export function stateTrouble(state: string | null): string {
-  return trouble(found(TROUBLES, state) ?? 'the database fails', state);
+export function stateTrouble(
+  state: string | null,
+  variable: UrlVariable = 'MUSTER_DATABASE_URL',
+): string {
+  return advised(found(TROUBLES, state) ?? FAILS, state, variable);
 }
 
-function trouble(which: string, code: string | null): string {
+function advised(which: string, code: string | null, variable: UrlVariable): string {
   const named = code === null ? which : `${which} (${code})`;
-  const advice = found(ADVICE, code);
-  return advice === null ? named : `${named}: ${advice}`;
+  const advice = found(ADVICE, code)?.replaceAll('MUSTER_DATABASE_URL', variable);
+  return advice === undefined ? named : `${named}: ${advice}`;
 }
 
 function socketCode(error: Error): string | null {

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { isStrict } from '../config/strict.ts';
 import type { DatabaseOptions, Sql } from '../db/driver.ts';
-import { databaseProblem, isDenied } from '../db/errors.ts';
+import { databaseTrouble, isDenied, type UrlVariable } from '../db/errors.ts';
 import type { Pool } from '../db/pool.ts';
 import { mayReadControl, named, readRights } from '../db/rights.ts';
 import { openSession } from '../db/session.ts';
@@ -47,16 +47,19 @@ export async function leaderLoginProblem(logins: Logins): Promise<string | null>
   return (await askLeader(logins)) ?? null;
 }
 
+function leadersVariable({ leaderDatabaseUrl }: Logins['config']): UrlVariable {
+  return leaderDatabaseUrl === null ? 'MUSTER_DATABASE_URL' : 'MUSTER_LEADER_DATABASE_URL';
+}
+
+/** `/readyz` says it to anybody: no login, host or database is named. */
 async function askLeader({ config, leaderDatabase }: Logins): Promise<Answer> {
-  const variable =
-    config.leaderDatabaseUrl === null ? 'MUSTER_DATABASE_URL' : 'MUSTER_LEADER_DATABASE_URL';
+  const variable = leadersVariable(config);
   try {
     const why = await askOnce(leaderDatabase, (sql) => whyNotLead(sql, leaderDatabase.schema));
     return why === null ? null : `the login of ${variable} may not lead: ${why}`;
   } catch (error) {
-    // The advice behind a driver's error names the API's variable.
     return isDenied(error)
-      ? `${variable} does not let the leader in: ${databaseProblem(error)}`
+      ? `${variable} serves no leader: ${databaseTrouble(error, variable)}`
       : undefined;
   }
 }

@@ -20,6 +20,11 @@ it('a schema that was made anew without roles hides itself from the leader, whos
   expect(await ask()).toBe(
     'the login of MUSTER_LEADER_DATABASE_URL may not lead: it may not use the schema: run "muster migrate --roles" as the schema\'s login, or put this one into its role (docs/database-roles.md)',
   );
+  // Anybody may ask /readyz: what the server says itself would name the login.
+  await sql.unsafe(`ALTER ROLE ${database.prefix}_leader_1 PASSWORD 'another'`);
+  expect(await ask()).toBe(
+    'MUSTER_LEADER_DATABASE_URL serves no leader: the database refuses the login (28P01): check user and password in MUSTER_LEADER_DATABASE_URL, and pg_hba.conf',
+  );
   await Promise.all([sql.end(), pool.end()]);
   await database.drop();
 });
