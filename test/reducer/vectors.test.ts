@@ -214,6 +214,36 @@ describe('a file', () => {
     },
   );
 
+  it('may hold lines of all kinds, in several gzip members, behind a byte order mark', async () => {
+    const first = async (kind: string) =>
+      (await text(createReadStream(pathOf(kind)).pipe(createGunzip()))).split('\n')[0] ?? '';
+    const lines = await Promise.all(FILES.map(first));
+    const members = lines.map((line) => gzipSync(`${line}\n`));
+    const zipped = await compared(Buffer.concat(members));
+    expect(zipped).toMatchObject({ unexplained: 0 });
+    expect(zipped.compared).toBeGreaterThan(FILES.length);
+    expect(await compared(`\uFEFF${lines.join('\n')}`)).toEqual(zipped);
+    await expect(compared(Buffer.concat(members).subarray(0, -9))).rejects.toThrow(
+      /unreadable after \d lines: .*unexpected end of file/,
+    );
+  });
+
+  it('may record what is not there as null, and fields that nobody knows', async () => {
+    const { compared: n } = await compared((await recorded()).slice(0, 1).join(''));
+    const line = JSON.parse((await recorded())[0] ?? '') as { steps: object[] };
+    const steps = line.steps.map((step) => ({ effects: null, later: 1, ...step }));
+    const odd = { ...line, steps, note: null };
+    expect(await compared(JSON.stringify(odd))).toMatchObject({ compared: n, unexplained: 0 });
+  });
+
+  it('names the field that is wrong', async () => {
+    const line = JSON.parse((await recorded())[0] ?? '') as { initial: object };
+    const wrong = { ...line, initial: { ...line.initial, state: 'Odd' } };
+    const { firstUnexplained } = await compared(JSON.stringify(wrong));
+    expect(firstUnexplained?.at).toMatch(/some\.jsonl:1$/);
+    expect(firstUnexplained?.got).toContain('a rollout line, but for /initial/state');
+  });
+
   it('names the line that is none', async () => {
     const [first = ''] = await recorded();
     const { unexplained, firstUnexplained } = await compared(`${first}\n{"id":`);

@@ -18,7 +18,8 @@ if (process.argv.includes('--rules')) {
   for (const path of paths) {
     await compareFile(path, report).catch((error: unknown) => {
       // A file that says nothing is as bad as one that contradicts.
-      report.add({ at: path, expected: 'recorded results', got: String(error) }, []);
+      report.enter(path);
+      report.add({ at: '', expected: 'recorded results', got: String(error) }, []);
     });
   }
   const summary = report.summary();

@@ -1,6 +1,6 @@
 /** What a comparison came to. Every difference is either explained by a named rule, or it is not. */
 export interface Difference {
-  /** Where: file kind, line id, step or host. */
+  /** Where in its line: kind, id, step or host. */
   readonly at: string;
   readonly expected: unknown;
   readonly got: unknown;
@@ -20,6 +20,12 @@ export class Report {
   private unexplained = 0;
   private readonly byRule = new Map<string, number>();
   private first: Difference | null = null;
+  private place = '';
+
+  /** The file, or its line, that what follows is about. */
+  enter(place: string): void {
+    this.place = place;
+  }
 
   /** One thing that was compared: equal, or different for these reasons; no reason is unexplained. */
   add(difference: Difference | null, rules: readonly string[]): void {
@@ -27,7 +33,7 @@ export class Report {
     if (difference === null) this.agreed += 1;
     else if (rules.length === 0) {
       this.unexplained += 1;
-      this.first ??= difference;
+      this.first ??= { ...difference, at: `${this.place} ${difference.at}`.trim() };
     }
     for (const rule of difference === null ? [] : rules) {
       this.byRule.set(rule, (this.byRule.get(rule) ?? 0) + 1);

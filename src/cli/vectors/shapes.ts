@@ -247,8 +247,40 @@ export type Line =
   | { readonly kind: 'planner'; readonly line: PlannerLine };
 
 /** Which of the three a line is, by what it holds; null for anything else. */
-export function lineOf(value: unknown): Line | null {
+export function lineOf(recorded: unknown): Line | null {
+  const value = wholeOf(recorded);
   if (isPlanner.Check(value)) return { kind: 'planner', line: value };
   if (isHost.Check(value)) return { kind: 'host', line: value };
   return isRollout.Check(value) ? { kind: 'rollout', line: value } : null;
+}
+
+/** Why a line is none, by the kind that it looks like. */
+export function faultOf(recorded: unknown): string {
+  const value = wholeOf(recorded);
+  const has = (field: string) => typeof value === 'object' && value !== null && field in value;
+  const [kind, checked] = has('fleet')
+    ? (['planner', isPlanner] as const)
+    : has('policy')
+      ? (['host', isHost] as const)
+      : (['rollout', isRollout] as const);
+  if (kind === 'rollout' && !has('steps')) return 'none of the three';
+  const fault = checked.Errors(value).First();
+  return `a ${kind} line, but for ${fault?.path ?? ''}: ${fault?.message ?? ''}`;
+}
+
+/** What is optional may also be recorded as null: in the line, its steps and its actions. */
+function wholeOf(recorded: unknown): unknown {
+  const value = withoutNulls(recorded);
+  if (typeof value !== 'object' || value === null) return value;
+  const lists = Object.entries(value).filter(([key]) => key === 'steps' || key === 'actions');
+  const whole = lists.map(([key, list]: [string, unknown]) => [
+    key,
+    Array.isArray(list) ? list.map(withoutNulls) : list,
+  ]);
+  return { ...value, ...Object.fromEntries(whole) };
+}
+
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
 }
