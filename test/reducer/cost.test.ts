@@ -43,3 +43,32 @@ it('a probe that fails now and then is no news to hosts that wait for their wave
   const [few, many] = [await flap(10), await flap(400)];
   for (const [i, cost] of many.entries()) expect(cost).toBeLessThan(1.5 * (few[i] ?? 0));
 });
+
+/** What the second freed slot costs, of a share of channels of as many sizes. */
+async function freed(channels: number): Promise<number> {
+  const script = new Script();
+  for (let c = 0; c < channels; c += 1) {
+    const hosts = names(`c${String(c).padStart(2, '0')}x`, 20 + 10 * c);
+    for (const line of [`channel c${String(c)}`, `wave c${String(c)} soak=0 ${hosts}`])
+      script.run(line);
+    script.run(`budget all pct=10 ${hosts}`);
+  }
+  script.run('heartbeat * c0');
+  script.run('declare 1');
+  let cost = 0;
+  for (let i = 0; i < 2; i += 1) {
+    const [id, rollout] =
+      [...script.state.rollouts].find(([, one]) => one.dispatches.size > 0) ?? [];
+    const [host] = rollout?.dispatches.keys() ?? [];
+    for (const word of ['ack', 'completed'])
+      script.run(`event ${String(host)} ${word} in=${String(id)}`);
+    cost = await blocks.count(() => {
+      script.run(`event ${String(host)} converged in=${String(id)}`);
+    });
+  }
+  return cost;
+}
+
+it('a freed slot is not asked for by all who wait, whatever each may have', async () => {
+  expect(await freed(20)).toBeLessThan(2 * (await freed(4)));
+});

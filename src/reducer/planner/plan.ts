@@ -8,7 +8,6 @@ import { hasEnded } from '../rollout/states.ts';
 import type { Sliced } from '../slices.ts';
 import { cleanDirty, isClean, markHost, type Dirty } from '../state/dirty.ts';
 import type { FleetState, RolloutState } from '../state/state.ts';
-import { hasRoom } from './gates/disruption-budget.ts';
 import { BlockerChanges, judge } from './grant.ts';
 import { openRollouts } from './open.ts';
 import { advanceRollout } from './progress.ts';
@@ -113,9 +112,13 @@ function* pendingOf(state: FleetState, rolloutId: string): Iterable<string> {
 /** A host in flight needs no slot: it may be granted as soon as its budget is no longer exceeded. */
 function* waitersInFlight(state: FleetState, key: string): Iterable<readonly [string, string]> {
   const budget = state.budgets.get(key);
-  for (const queue of budget?.queues ?? []) {
-    for (const hostname of budget?.inFlight.keys() ?? []) {
-      if (queue.has(hostname)) yield [queue.rolloutId, hostname];
+  if (budget === undefined) return;
+  const { inFlight, queues } = budget;
+  for (const alike of queues.allowing(inFlight.size)) {
+    for (const queue of alike.queues) {
+      const fewer = queue.size < inFlight.size ? queue.hostnames() : inFlight.keys();
+      for (const hostname of fewer)
+        if (queue.has(hostname) && inFlight.has(hostname)) yield [queue.rolloutId, hostname];
     }
   }
 }
@@ -140,7 +143,6 @@ function freedSlots(state: FleetState, hosts: Judged, dirty: Dirty): FreedSlots 
   return new FreedSlots(state, dirty.budgets, {
     isWhole: ({ row }) => dirty.all || dirty.rollouts.has(row.rolloutId),
     isTaken: (rollout, hostname) => hosts.get(rollout)?.has(hostname) ?? false,
-    hasRoom: (rollout, index, hostname) => hasRoom(state, rollout, index, hostname),
     comesFirst: byChannel,
   });
 }

@@ -3,7 +3,6 @@
  * after the host step and before any grant, so that a pass grants by where the rollout now stands.
  */
 import type { Pass } from '../pass.ts';
-import { dispatches } from '../rollout/states.ts';
 import { stepRollout, type RolloutEvent, isUnderway } from '../rollout/step-rollout.ts';
 import { budgetState, highest } from '../state/flight.ts';
 import { limitOf } from './limit.ts';
@@ -151,8 +150,8 @@ function waveBlockers(pass: Pass, rollout: RolloutState): string[] {
 // Only what the planner cannot prevent gets here: a late acknowledgement, a reboot, a lowered limit. Rollouts
 // that share a budget may limit it differently (a share of more hosts is more): what one may grant is no alarm.
 function exceededBudgets(pass: Pass, rollout: RolloutState): string[] {
-  // Whoever may grant must not until it is gone, one that is through included: hosts return to it.
-  if (!dispatches(rollout.row.state)) return [];
+  // Whoever may grant must not until it is gone, one that is through included while hosts may return to it.
+  if (!rollout.isPinned) return [];
   const keys: string[] = [];
   rollout.row.plan.budgets.forEach((budget, index) => {
     // A budget that selects none of this rollout's hosts has no say here: its share would be of nobody.

@@ -6,6 +6,7 @@ import type { Pass } from '../pass.ts';
 import { noteQueue } from '../state/flight.ts';
 import type { BudgetState, FleetState, RolloutState } from '../state/state.ts';
 import type { WaiterQueue } from '../state/waiters.ts';
+import { queueAfter, type QueuesAlike } from '../state/waiting-queues.ts';
 import { judge, type BlockerChanges } from './grant.ts';
 
 export interface SlotRules {
@@ -13,14 +14,17 @@ export interface SlotRules {
   readonly isWhole: (rollout: RolloutState) => boolean;
   /** Is judged in this pass anyway, in its own turn. */
   readonly isTaken: (rollout: RolloutState, hostname: string) => boolean;
-  readonly hasRoom: (rollout: RolloutState, index: number, hostname: string) => boolean;
   readonly comesFirst: (a: RolloutState, b: RolloutState) => number;
 }
 
+/** Of queues alike, the one that is asked now; the budget has room for whoever comes first in it, or for none of them. */
 interface Line {
-  readonly rollout: RolloutState;
-  readonly queue: WaiterQueue;
   readonly budget: BudgetState;
+  readonly alike: QueuesAlike;
+  /** Null before any was asked. */
+  queue: WaiterQueue | null;
+  /** Who comes next of them all; null when nobody does, undefined when that is to be found out. */
+  head: Place | null | undefined;
 }
 
 interface Place {
@@ -29,10 +33,21 @@ interface Place {
   readonly hostname: string;
 }
 
+interface Next extends Place {
+  readonly line: Line;
+  readonly queue: WaiterQueue;
+}
+
 export class FreedSlots {
   private readonly lines: Line[] = [];
   /** Taken out of their queue while this pass looks at them. */
-  private readonly stepped: (Line & { readonly hostname: string })[] = [];
+  private readonly stepped: {
+    readonly rollout: RolloutState;
+    readonly queue: WaiterQueue;
+    readonly hostname: string;
+  }[] = [];
+  /** Found already, and not judged yet. */
+  private known: Next | null = null;
   private readonly state: FleetState;
   private readonly rules: SlotRules;
 
@@ -41,12 +56,9 @@ export class FreedSlots {
     this.rules = rules;
     for (const key of budgets) {
       const budget = state.budgets.get(key);
-      if (budget === undefined || isFull(budget)) continue;
-      for (const queue of budget.queues) {
-        const rollout = state.live.get(queue.rolloutId);
-        if (rollout !== undefined && !rules.isWhole(rollout))
-          this.lines.push({ rollout, queue, budget });
-      }
+      if (budget === undefined) continue;
+      for (const alike of budget.queues.allowing(budget.inFlight.size + 1))
+        this.lines.push({ budget, alike, queue: null, head: undefined });
     }
   }
 
@@ -60,12 +72,13 @@ export class FreedSlots {
     pass: Pass,
     changes: BlockerChanges,
   ): boolean {
-    if (this.lines.length === 0) return false;
     const next = this.next();
     if (next === null) return false;
     const wave = rollout?.records.get(hostname)?.wave ?? 0;
     if (rollout !== null && this.compare(next, { rollout, wave, hostname }) >= 0) return false;
-    this.step(next.line, next.hostname);
+    this.step(next.rollout, next.queue, next.hostname);
+    next.line.head = undefined;
+    this.known = null;
     judge(pass, next.rollout, next.hostname, changes);
     return true;
   }
@@ -80,32 +93,46 @@ export class FreedSlots {
     }
   }
 
-  private next(): (Place & { readonly line: Line }) | null {
-    let best: (Place & { readonly line: Line }) | null = null;
+  /** A pass takes slots and frees none: whoever had no room once has none until its end. */
+  private next(): Next | null {
+    if (this.known !== null && hasRoom(this.known.line)) return this.known;
+    let best: Next | null = null;
     for (const line of this.lines) {
-      const found = this.headOf(line);
-      if (found !== null && (best === null || this.compare(found, best) < 0)) best = found;
+      if (!hasRoom(line)) continue;
+      if (line.head === undefined) line.head = this.headOf(line);
+      const { head, queue } = line;
+      if (head === null || queue === null) continue;
+      if (best === null || this.compare(head, best) < 0) best = { ...head, line, queue };
     }
-    return best;
+    return (this.known = best);
   }
 
-  private headOf(line: Line): (Place & { readonly line: Line }) | null {
-    const { rollout, queue, budget } = line;
-    if (isFull(budget)) return null;
-    for (let head = queue.first(); head !== null; head = queue.first()) {
-      if (!this.rules.isTaken(rollout, head.hostname)) {
-        const room = this.rules.hasRoom(rollout, queue.index, head.hostname);
-        return room ? { rollout, wave: head.wave, hostname: head.hostname, line } : null;
-      }
-      this.step(line, head.hostname);
+  private headOf(line: Line): Place | null {
+    const { queues } = line.alike;
+    let queue = line.queue ?? queueAfter(queues, null);
+    while (queue !== undefined) {
+      line.queue = queue;
+      const head = this.firstIn(queue);
+      if (head !== null) return head;
+      queue = queueAfter(queues, queue);
     }
     return null;
   }
 
-  private step(line: Line, hostname: string): void {
-    line.queue.remove(hostname);
-    noteQueue(this.state, line.rollout, line.queue);
-    this.stepped.push({ ...line, hostname });
+  private firstIn(queue: WaiterQueue): Place | null {
+    const rollout = this.state.live.get(queue.rolloutId);
+    if (rollout === undefined || this.rules.isWhole(rollout)) return null;
+    for (let head = queue.first(); head !== null; head = queue.first()) {
+      if (!this.rules.isTaken(rollout, head.hostname)) return { rollout, ...head };
+      this.step(rollout, queue, head.hostname);
+    }
+    return null;
+  }
+
+  private step(rollout: RolloutState, queue: WaiterQueue, hostname: string): void {
+    queue.remove(hostname);
+    noteQueue(this.state, rollout, queue);
+    this.stepped.push({ rollout, queue, hostname });
   }
 
   private compare(a: Place, b: Place): number {
@@ -114,8 +141,6 @@ export class FreedSlots {
   }
 }
 
-/** Full by every limit of a rollout that may still grant: the rule for most budgets most of the time. */
-function isFull({ inFlight, granting }: BudgetState): boolean {
-  for (const limit of granting.keys()) if (inFlight.size < limit) return false;
-  return true;
+function hasRoom({ budget, alike }: Line): boolean {
+  return budget.inFlight.size < alike.limit;
 }

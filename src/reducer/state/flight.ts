@@ -5,9 +5,10 @@
 import { limitOf } from '../planner/limit.ts';
 import { isMoving } from '../planner/moving.ts';
 import { dispatches } from '../rollout/states.ts';
-import type { BlockerRow, RolloutRow } from './rows.ts';
+import type { BlockerRow } from './rows.ts';
 import type { BudgetState, FleetState, RolloutState } from './state.ts';
 import type { WaiterQueue } from './waiters.ts';
+import { WaitingQueues } from './waiting-queues.ts';
 
 /** The key by which the disruption-budget gate names a budget of the host's rollout. */
 export const BUDGET_GATE = 'disruption-budget:';
@@ -20,7 +21,9 @@ export function budgetState(state: FleetState, rollout: RolloutState, index: num
   }
   const known = state.budgets.get(key);
   if (known !== undefined) return known;
-  const made: BudgetState = { key, inFlight: new Map(), queues: new Set(), granting: new Map() };
+  const made: BudgetState = {
+    ...{ key, inFlight: new Map(), queues: new WaitingQueues(), granting: new Map(), most: null },
+  };
   state.budgets.set(key, made);
   return made;
 }
@@ -29,10 +32,14 @@ export function budgetState(state: FleetState, rollout: RolloutState, index: num
  * The most that anybody may yet grant under a budget; 0 when nothing limits it. A rollout whose channel is gone stays as
  * it ended and grants nothing, for its signatures went stale with it: what it allowed is no measure for others.
  */
-export function highest(state: FleetState, { granting }: BudgetState): number {
-  let most = 0;
-  for (const [limit, ids] of granting) if (limit > most && isAnyDeclared(state, ids)) most = limit;
-  return most;
+export function highest(state: FleetState, budget: BudgetState): number {
+  const { content } = state;
+  if (budget.most?.content === content) return budget.most.limit;
+  let limit = 0;
+  for (const [pinned, ids] of budget.granting)
+    if (pinned > limit && isAnyDeclared(state, ids)) limit = pinned;
+  budget.most = { content, limit };
+  return limit;
 }
 
 function isAnyDeclared({ content, rollouts }: FleetState, ids: ReadonlySet<string>): boolean {
@@ -44,21 +51,26 @@ function isAnyDeclared({ content, rollouts }: FleetState, ids: ReadonlySet<strin
   return false;
 }
 
-/** Enters the limits that a rollout pinned when it may grant, and takes them out when it no longer may. */
-export function pinLimits(
-  state: FleetState,
-  rollout: RolloutState,
-  before: RolloutRow['state'] | null,
-  after: RolloutRow['state'] | null,
-): void {
-  const enters = after !== null && dispatches(after);
-  if (enters === (before !== null && dispatches(before))) return;
-  rollout.row.plan.budgets.forEach((budget, index) => {
+/** May grant, or granted what is in flight still. One that is through does while somebody may return to it. */
+function countsLimits({ row, waves, inFlight }: RolloutState): boolean {
+  if (row.state !== 'Terminal') return dispatches(row.state);
+  return inFlight > 0 || waves.some(({ pending }) => pending.size > 0);
+}
+
+/** Enters the limits that a rollout pinned when they count, and takes them out when they no longer do, or it is gone. */
+export function pinLimits(state: FleetState, rollout: RolloutState, isGone = false): void {
+  const enters = !isGone && countsLimits(rollout);
+  if (enters === rollout.isPinned) return;
+  rollout.isPinned = enters;
+  const { rolloutId, plan } = rollout.row;
+  state.dirty.progress.add(rolloutId);
+  plan.budgets.forEach((budget, index) => {
     const limit = limitOf(budget);
     if (limit === null) return;
     const shared = budgetState(state, rollout, index);
     const most = highest(state, shared);
-    pin(shared.granting, limit, rollout.row.rolloutId, enters);
+    pin(shared.granting, limit, rolloutId, enters);
+    shared.most = null;
     if (highest(state, shared) !== most) noteLimits(state, shared);
   });
 }
@@ -87,6 +99,8 @@ export function updateInFlight(
   held: boolean,
 ): void {
   const holds = countsInFlight(rollout, hostname);
+  if (holds !== held) rollout.inFlight += holds ? 1 : -1;
+  if (rollout.row.state === 'Terminal') pinLimits(state, rollout);
   const indexes = holds === held ? undefined : rollout.hostBudgets.get(hostname);
   if (indexes === undefined) return;
   const keys = new Set<string>();

@@ -65,7 +65,7 @@ export function putRollout(state: FleetState, id: string, row: RolloutRow | null
   // Another plan is another rollout to its indexes: one is opened, or pruned to a tombstone.
   if (entry !== undefined && row?.plan === entry.row.plan) replaceRow(state, entry, row);
   else {
-    if (entry !== undefined) pinLimits(state, entry, entry.row.state, null);
+    if (entry !== undefined) pinLimits(state, entry, true);
     if (row === null) state.rollouts.delete(id);
     else enterRollout(state, newRolloutState(row));
   }
@@ -77,14 +77,13 @@ export function putRollout(state: FleetState, id: string, row: RolloutRow | null
 
 function enterRollout(state: FleetState, rollout: RolloutState): void {
   state.rollouts.set(rollout.row.rolloutId, rollout);
-  pinLimits(state, rollout, null, rollout.row.state);
+  pinLimits(state, rollout);
 }
 
 /** One that is through, or halted: what it allowed is no measure for those that go on. */
 function replaceRow(state: FleetState, rollout: RolloutState, row: RolloutRow): void {
-  const before = rollout.row.state;
   rollout.row = row;
-  pinLimits(state, rollout, before, row.state);
+  pinLimits(state, rollout);
 }
 
 export function putRecord(

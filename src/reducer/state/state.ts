@@ -8,6 +8,7 @@ import { DEFAULT_SETTINGS, type Settings } from '../settings.ts';
 import type { Millis } from '../time.ts';
 import { emptyTally, type WaveTally } from './tally.ts';
 import { WaiterQueue } from './waiters.ts';
+import type { WaitingQueues } from './waiting-queues.ts';
 import { cleanDirty, type Dirty } from './dirty.ts';
 import type {
   BlockerRow,
@@ -34,6 +35,10 @@ export interface RolloutState {
   readonly waves: readonly WaveTally[];
   /** Hosts whose record is open and no longer Pending. */
   readonly moving: Set<string>;
+  /** How many of its hosts are in flight, under whatever budget or none. */
+  inFlight: number;
+  /** Its limits are among those of its budgets (`flight.ts`). */
+  isPinned: boolean;
   /** Keys of the budgets each host is in. */
   readonly hostBudgets: ReadonlyMap<string, readonly number[]>;
   /** By budget index: the hosts that nothing but this budget holds. */
@@ -55,9 +60,11 @@ export interface BudgetState {
   /** How many rollouts' records count each host; the keys are the distinct hosts in flight. */
   readonly inFlight: Map<string, number>;
   /** The queues, one a rollout, in which somebody waits for a slot of this budget. */
-  readonly queues: Set<WaiterQueue>;
+  readonly queues: WaitingQueues;
   /** Rollouts that pinned this budget and may grant, by the limit that they pinned: hosts return to one that is through. */
   readonly granting: Map<number, Set<string>>;
+  /** The highest of them that counts, as long as neither they nor the declared channels change. */
+  most: { readonly content: FleetContent | null; readonly limit: number } | null;
 }
 
 export interface FleetState {
@@ -163,8 +170,10 @@ export function newRolloutState(row: RolloutRow): RolloutState {
     failures: new Map(),
     waves: row.plan.soakMinutes.map(() => emptyTally()),
     moving: new Set(),
+    inFlight: 0,
+    isPinned: false,
     hostBudgets: budgetsByHost(row),
-    waiters: row.plan.budgets.map((_, index) => new WaiterQueue(row.rolloutId, index)),
+    waiters: row.plan.budgets.map((_, index) => new WaiterQueue(row, index)),
     unstaged: new Set(row.plan.unstaged),
   };
 }

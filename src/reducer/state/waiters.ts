@@ -3,6 +3,9 @@
  * must find the next of a hundred thousand without looking at the others: a binary heap, from which
  * removed entries fall out when they reach the top.
  */
+import { limitOf } from '../planner/limit.ts';
+import type { RolloutRow } from './rows.ts';
+
 interface Waiter {
   readonly hostname: string;
   readonly wave: number;
@@ -15,12 +18,20 @@ export class WaiterQueue {
   readonly rolloutId: string;
   /** Which of the rollout's budgets. */
   readonly index: number;
+  /** What that budget allows; one without a limit makes nobody wait. */
+  readonly limit: number;
+  readonly channel: string;
+  readonly ordinal: number;
   private readonly live = new Map<string, Waiter>();
   private heap: Waiter[] = [];
 
-  constructor(rolloutId: string, index: number) {
+  constructor({ rolloutId, channel, ordinal, plan }: RolloutRow, index: number) {
     this.rolloutId = rolloutId;
     this.index = index;
+    this.channel = channel;
+    this.ordinal = ordinal;
+    const budget = plan.budgets[index];
+    this.limit = (budget === undefined ? null : limitOf(budget)) ?? Infinity;
   }
 
   get size(): number {
