@@ -20,7 +20,8 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
     one`SET LOCAL enable_nestloop = off`,
     one<Counted[]>`
       WITH newest AS MATERIALIZED (
-        SELECT c.channel, o.rollout_id, o.state, o.signed_at, c.pause, ${isUnderWay(sql)} AS under_way
+        SELECT c.channel, o.rollout_id, o.state, o.signed_at, c.pause, c.freshness_window,
+          ${isUnderWay(sql)} AS under_way
         FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id
       ), noted AS MATERIALIZED (
         SELECT b.rollout_id, b.gates::text AS gates, count(*) AS n, array_agg(b.hostname) AS hostnames
@@ -114,6 +115,7 @@ function grantedRows(sql: Sql) {
           THEN 'rollout-halted' END,
         CASE WHEN d.suspended AND (n.pause IS NOT NULL OR f.pause IS NOT NULL) THEN 'paused' END,
         CASE WHEN d.suspended AND h.hold IS NOT NULL THEN 'host-hold' END,
+        CASE WHEN d.suspended AND n.freshness_window = 0 THEN 'not-declared' END,
         CASE WHEN d.suspended AND least(n.signed_at, f.signed_at) < f.reject_before
           THEN 'manifest-rejected' END,
         CASE WHEN d.suspended AND q.closure IS NOT NULL THEN 'quarantine' END] AS gates

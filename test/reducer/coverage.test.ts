@@ -81,13 +81,18 @@ const ROLLOUT = [
 
 const GATES = [
   ...['channel-edges', 'compliance-wave', 'host-busy', 'host-edge', 'host-hold'],
-  ...['host-unreachable', 'manifest-rejected', 'manifest-stale', 'paused', 'quarantine'],
+  ...['host-unreachable', 'manifest-rejected', 'manifest-stale'],
+  ...['not-declared', 'paused', 'quarantine'],
   ...['rollout-halted', 'wave-promotion', 'wave-promotion-host-unstaged'],
 ];
 
 /** A budget is asked only for a host that nothing else holds: it is never one of two. */
 const ALONE = [...GATES, 'disruption-budget'].map((gate) => `only ${gate}`);
-const PAIRS = GATES.flatMap((a, i) => GATES.slice(i + 1).map((b) => `${a} and ${b}`));
+/** Of a channel that is declared no more nothing says for how long its signatures are good. */
+const NEVER_BOTH = ['manifest-stale and not-declared'];
+const PAIRS = GATES.flatMap((a, i) => GATES.slice(i + 1).map((b) => `${a} and ${b}`)).filter(
+  (pair) => !NEVER_BOTH.includes(pair),
+);
 
 const ONCE_MORE = ['illegal-command', 'applied'];
 const COMMANDS = [
@@ -107,11 +112,18 @@ const COMMANDS = [
 
 const ACTIONS = [
   ...['QueueDispatch', 'Quarantine', 'StuckMove', 'HoldRef', 'RefuseRef', 'ResumeDispatch resumed'],
-  ...['superseded', 'cancelled', 'halted', 'paused', 'held', 'quarantined', 'unreachable'].map(
-    (reason) => `WithdrawDispatch ${reason}`,
-  ),
+  ...[
+    'superseded',
+    'cancelled',
+    'halted',
+    'paused',
+    'held',
+    'quarantined',
+    'unreachable',
+    'not-declared',
+  ].map((reason) => `WithdrawDispatch ${reason}`),
   ...['silent', 'operator', 'unchanged'].map((reason) => `WithdrawDispatch ${reason}`),
-  ...['superseded', 'cancelled', 'halted', 'paused', 'held', 'quarantined'].map(
+  ...['superseded', 'cancelled', 'halted', 'paused', 'held', 'quarantined', 'not-declared'].map(
     (reason) => `SuspendDispatch ${reason}`,
   ),
 ];

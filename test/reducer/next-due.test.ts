@@ -22,6 +22,7 @@ const SPEC: FleetSpec = {
   ],
   edges: [],
   channelEdge: false,
+  leaving: false,
 };
 
 /** By its own clock, which is ahead, a0 is through already; a1, of the same wave, has yet to move. */

@@ -18,6 +18,7 @@ const SPEC: FleetSpec = {
   ],
   edges: [],
   channelEdge: false,
+  leaving: false,
 };
 
 const DISPATCH = { rolloutId: 'a@c0ffee00', hostname: 'a0' };

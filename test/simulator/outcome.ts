@@ -6,7 +6,13 @@ import type { Release } from './release.ts';
 import { keyOf } from './tables.ts';
 
 /** What an agent takes no more of, or nobody is dispatched, until somebody says otherwise. */
-const FOR_GOOD = ['dispatch-refused', 'manifest-stale', 'manifest-rejected', 'quarantine'];
+const FOR_GOOD = [
+  'dispatch-refused',
+  'not-declared',
+  'manifest-stale',
+  'manifest-rejected',
+  'quarantine',
+];
 /** Before the host that is waited for: one that failed, or went back, is waited for in vain. */
 const HOST_EDGE = 'host-edge:';
 const ENDED = ['Terminal', 'Superseded', 'Cancelled', 'Pruned'];

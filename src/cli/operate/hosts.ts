@@ -168,6 +168,18 @@ function printReasons(
   const [newest] = rollouts;
   if (blockers.length === 0) io.stdout.write(unheldText(hostname, newest, next.length > 0));
   for (const blocker of all) io.stdout.write(blockerText(desk, blocker));
+  for (const other of rollouts.slice(1)) io.stdout.write(otherDispatchText(desk, other));
+}
+
+/** A dispatch of an older rollout that is in force: it keeps a slot, and who fetched it may act on it. */
+function otherDispatchText(
+  { now }: Desk,
+  { rolloutId, dispatch, blockers }: HostDetail['rollouts'][number],
+): string {
+  if (dispatch === undefined) return '';
+  const keys = blockers.map(({ key }) => key).join(' ');
+  const offered = dispatch.suspended ? 'not offered now' : 'in force';
+  return `dispatched in ${rolloutId} too, ${age(dispatch.enqueuedAt, now())} ago, ${offered} (${keys})\n`;
 }
 
 /** `isHeldNext`: something holds what comes next; it follows. */

@@ -13,6 +13,7 @@ import { hostUnreachable } from './gates/host-unreachable.ts';
 import { hostUnstaged } from './gates/host-unstaged.ts';
 import { manifestRejected } from './gates/manifest-rejected.ts';
 import { manifestStale } from './gates/manifest-stale.ts';
+import { notDeclared } from './gates/not-declared.ts';
 import { paused } from './gates/paused.ts';
 import { quarantine } from './gates/quarantine.ts';
 import { rolloutHalted } from './gates/rollout-halted.ts';
@@ -27,6 +28,7 @@ const GATES: readonly Gate[] = [
   hostHold,
   hostUnreachable,
   hostBusy,
+  notDeclared,
   manifestStale,
   manifestRejected,
   quarantine,
@@ -65,8 +67,8 @@ export function everyGate(held: Held, noted: readonly string[]): readonly string
 
 /** For whoever asks why a dispatch that was granted is not offered: of `withdraw.ts`'s reasons, those that gates tell. */
 export function gatesOnGranted(held: Held): readonly string[] {
-  return [rolloutHalted, paused, hostHold, manifestRejected, quarantine].flatMap((gate) =>
-    gate.keys(held),
+  return [rolloutHalted, paused, hostHold, notDeclared, manifestRejected, quarantine].flatMap(
+    (gate) => gate.keys(held),
   );
 }
 

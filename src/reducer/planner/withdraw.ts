@@ -11,6 +11,7 @@ import { quarantineKey, type RolloutState } from '../state/state.ts';
 import type { DispatchRow } from '../state/rows.ts';
 import { millisOf, MINUTE, type Time } from '../time.ts';
 import { isRejected } from './gates/manifest-rejected.ts';
+import { isDeclared } from './gates/not-declared.ts';
 import { isUnchanged } from './grant.ts';
 
 type Reason =
@@ -21,6 +22,7 @@ type Reason =
   | 'held'
   | 'quarantined'
   | 'rejected'
+  | 'not-declared'
   | 'unreachable'
   | 'unchanged'
   | 'silent';
@@ -108,6 +110,7 @@ function whyNot(pass: Pass, rollout: RolloutState, dispatch: DispatchRow): Reaso
   if (state.quarantines.has(quarantineKey(dispatch.channel, dispatch.targetClosure)))
     return 'quarantined';
   if (isRejected(state, rollout)) return 'rejected';
+  if (!isDeclared(state, dispatch.channel)) return 'not-declared';
   if (host?.row.reachability !== 'reachable') return 'unreachable';
   // It said after the grant that it runs the target already: what it was not offered it need not do.
   const record = rollout.records.get(dispatch.hostname);

@@ -12,6 +12,8 @@ export interface FleetSpec {
   readonly channels: readonly ChannelSpec[];
   readonly edges: readonly (readonly [number, number])[];
   readonly channelEdge: boolean;
+  /** Channel b is not in every third ref, and its hosts are nowhere. */
+  readonly leaving: boolean;
 }
 
 interface ChannelSpec {
@@ -58,6 +60,7 @@ export const fleetSpec: fc.Arbitrary<FleetSpec> = fc.record({
     maxLength: 2,
   }),
   channelEdge: fc.boolean(),
+  leaving: fc.boolean(),
 });
 
 export function hostsOf(spec: FleetSpec): string[] {
@@ -85,13 +88,16 @@ export function contentOf(
   now: Millis,
 ): { fleet: FleetContent; manifests: ManifestContent[] } {
   const hosts = new Map<string, { channel: string; closureHash: string | null }>();
-  for (const channel of spec.channels) {
+  const channels = spec.channels.filter(
+    ({ name }) => !(spec.leaving && name === 'b' && number % 3 === 1),
+  );
+  for (const channel of channels) {
     hostsIn(channel).forEach((host, i) => {
       hosts.set(host, { channel: channel.name, closureHash: closureOf(host, i, number) });
     });
   }
   const signedAt = timeOf(now);
-  const names = spec.channels.map((channel) => channel.name);
+  const names = channels.map((channel) => channel.name);
   const edges = spec.edges
     .filter(([gated, gates]) => gates < gated)
     .map(([gated, gates]) => ({ gated: `a${String(gated)}`, gates: `a${String(gates)}` }));
@@ -101,14 +107,14 @@ export function contentOf(
     ref: refOf(number),
     hosts,
     channels: new Map(
-      spec.channels.map((c) => [c.name, { rolloutPolicy: c.name, freshnessWindow: c.window }]),
+      channels.map((c) => [c.name, { rolloutPolicy: c.name, freshnessWindow: c.window }]),
     ),
-    policies: new Map(spec.channels.map((c) => [c.name, policyOf(c)])),
-    waves: new Map(spec.channels.map((c) => [c.name, wavesOf(c)])),
+    policies: new Map(channels.map((c) => [c.name, policyOf(c)])),
+    waves: new Map(channels.map((c) => [c.name, wavesOf(c)])),
     edges,
     channelEdges: spec.channelEdge && names.length > 1 ? [{ gated: 'a', gates: 'b' }] : [],
   };
-  return { fleet, manifests: spec.channels.map((c) => manifestOf(spec, c, number, now)) };
+  return { fleet, manifests: channels.map((c) => manifestOf(spec, c, number, now)) };
 }
 
 function policyOf(channel: ChannelSpec): PolicyContent {

@@ -22,6 +22,7 @@ export function broken(
     ...brokenRecords(before, state),
     ...brokenEnds(state),
     ...brokenGrants(state, step.entries),
+    ...brokenChannels(state),
     ...brokenRefusal(before, state, step),
   ];
 }
@@ -56,6 +57,17 @@ function brokenEnds({ rollouts }: FleetState): string[] {
       .map(
         ({ hostname }) => `${hostname} waits in ${row.rolloutId} for a promotion that never comes`,
       ),
+  );
+}
+
+/** A channel that is declared no more offers nothing, whenever it was granted. */
+function brokenChannels({ content, rollouts }: FleetState): string[] {
+  return [...rollouts.values()].flatMap(({ row, dispatches }) =>
+    content?.channels.has(row.channel) === false
+      ? [...dispatches.values()]
+          .filter(({ suspended }) => !suspended)
+          .map(({ hostname }) => `${hostname} is offered ${row.rolloutId}, whose channel is gone`)
+      : [],
   );
 }
 

@@ -40,6 +40,7 @@ export type GateName =
   | 'host-hold'
   | 'host-unreachable'
   | 'host-busy'
+  | 'not-declared'
   | 'manifest-stale'
   | 'manifest-rejected'
   | 'quarantine'

@@ -4,6 +4,7 @@
  */
 import { millisOf, MINUTE, type Millis } from '../../time.ts';
 import { OPEN, type Gate, type Held } from './gate.ts';
+import { isDeclared } from './not-declared.ts';
 
 export const manifestStale: Gate = {
   name: 'manifest-stale',
@@ -13,13 +14,6 @@ export const manifestStale: Gate = {
   },
   explain: (held) => {
     const signedAt = oldestSignature(held);
-    const { channel } = held.rollout.row;
-    if (held.state.content?.channels.has(channel) === false)
-      return {
-        because: `signed at ${signedAt}; the fleet no longer declares channel ${channel}, so nothing says for how long it is good`,
-        releasedBy: 'a commit declares the channel again, or an operator cancels the rollout',
-        hosts: [],
-      };
     return {
       because: `signed at ${signedAt}; good for ${String(windowMinutes(held))} minutes`,
       releasedBy: 'CI signs the manifests again and the next poll finds them',
@@ -36,7 +30,7 @@ export function staleAt(held: Pick<Held, 'state' | 'rollout'>): Millis | null {
 
 function windowMinutes({ state, rollout }: Pick<Held, 'state' | 'rollout'>): number | null {
   const channel = state.channels.get(rollout.row.channel);
-  if (channel === undefined) return null;
+  if (channel === undefined || !isDeclared(state, channel.channel)) return null;
   return Math.min(channel.freshnessWindow, state.settings.agentFreshnessMinutes);
 }
 
