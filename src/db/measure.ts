@@ -2,14 +2,22 @@
 import { isRollingBack } from './blocked.ts';
 import type { Sql } from './driver.ts';
 
+export interface Idle {
+  readonly rolloutId: string;
+  /** When it last moved, and the soak of its wave was over; later than now where that goes on. */
+  readonly since: string;
+  /** Since then; 0 before. */
+  readonly seconds: number;
+}
+
 /**
- * Seconds since anything moved in a rollout that is under way and should move by itself, beyond the soak of its wave;
- * the longest of them. 0: all get on.
+ * Of the rollouts that are under way and should move by themselves, the one in which nothing moved for longest. Null:
+ * all get on.
  *
  * Told by its rows, not by the log: an agent whose probe flaps fills the log, and nothing moves.
  */
-export async function readLongestIdle(sql: Sql): Promise<number> {
-  const [row] = await sql<{ secs: number | null }[]>`
+export async function readLongestIdle(sql: Sql): Promise<Idle | null> {
+  const [row] = await sql<Idle[]>`
     WITH underway AS MATERIALIZED (
       SELECT r.rollout_id, r.opened_at, r.blockers::text AS blockers,
         coalesce((r.plan->'soakMinutes'->>r.current_wave)::float8, 0) AS soak
@@ -19,15 +27,18 @@ export async function readLongestIdle(sql: Sql): Promise<number> {
     ), still AS MATERIALIZED (
       SELECT * FROM underway o WHERE NOT ${isMoving(sql)} AND NOT ${isBehindAnother(sql)}
     )
-    SELECT max(extract(epoch FROM clock_timestamp() - greatest(o.opened_at, moved.at, waits.since))
-      - o.soak * 60)::float8 AS secs
+    SELECT o.rollout_id AS "rolloutId", s.since,
+      greatest(0, extract(epoch FROM clock_timestamp() - s.since))::float8 AS seconds
     FROM still o
     LEFT JOIN LATERAL (SELECT max(${lastMoved(sql)}) AS at
       FROM host_rollout r WHERE r.rollout_id = o.rollout_id) moved ON true
     -- Nobody has waited for longer for what he waits for now: what held a rollout before was another matter.
     LEFT JOIN LATERAL (SELECT min(since) AS since
-      FROM host_blocker b WHERE b.rollout_id = o.rollout_id) waits ON true`;
-  return Math.max(0, row?.secs ?? 0);
+      FROM host_blocker b WHERE b.rollout_id = o.rollout_id) waits ON true,
+      LATERAL (SELECT greatest(o.opened_at, moved.at, waits.since)
+        + make_interval(secs => o.soak * 60) AS since) s
+    ORDER BY s.since, o.rollout_id LIMIT 1`;
+  return row ?? null;
 }
 
 /** Of a rollout `o`: somebody in it who is heard switches or soaks, and may get out of it by himself. */

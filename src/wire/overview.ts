@@ -95,6 +95,21 @@ export const FleetSchema = Type.Object(
         'Rollouts that do not get on as a whole, by reason; the newest of each channel. Absent: of an older server.',
       ),
     ),
+    idle: Type.Optional(
+      Type.Object(
+        {
+          rolloutId: Text,
+          since: Type.String({
+            description:
+              'RFC 3339: when it last moved and the soak of its wave was over, which may be yet to come.',
+          }),
+        },
+        {
+          description:
+            'Of the rollouts that should move by themselves, the one in which nothing moved for longest; `muster_rollout_idle_seconds`. Absent: all get on, or of an older server.',
+        },
+      ),
+    ),
     quarantines: Count,
     deferrals: Count,
     refused: Type.Optional(

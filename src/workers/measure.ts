@@ -27,7 +27,8 @@ export function measure({ metrics }: WorkerContext, options: MeasureOptions): Ta
     everyMs: EVERY_MS,
     async run() {
       await countFleet(metrics, pool);
-      metrics.set('muster_rollout_idle_seconds', {}, await pool.run(readLongestIdle));
+      const idle = await pool.run(readLongestIdle);
+      metrics.set('muster_rollout_idle_seconds', {}, idle?.seconds ?? 0);
       const fresh = await pool.run((sql) => readFreshness(sql, agentFreshnessMinutes));
       if (fresh === null) metrics.clear('muster_manifest_fresh_seconds');
       else metrics.set('muster_manifest_fresh_seconds', {}, fresh.seconds);

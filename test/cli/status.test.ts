@@ -201,13 +201,14 @@ it('alarms about signed files that do not pass, until they do', async () => {
   await server.stop();
 }, 30_000);
 
-it('alarms about manifests that age, ten minutes before nobody may be dispatched by them', async () => {
+it('alarms about what ages: manifests ten minutes before they are stale, a rollout after an hour without a move', async () => {
   const fleet = {
     ...{ seq: 1, headSeq: 1, rollouts: {}, hosts: {}, reachability: {}, blockers: {} },
     ...{ quarantines: 0, deferrals: 0 },
   };
-  const answers = (staleAt: string | undefined): Record<string, object> => ({
-    '/v1/fleet': { ...fleet, ...(staleAt === undefined ? {} : { staleAt }) },
+  const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
+  const answers = (more: object): Record<string, object> => ({
+    '/v1/fleet': { ...fleet, ...more },
     '/v1/leader': {
       ...{ epoch: 1, holder: 'a', address: 'a', version: '1', since: AT, incarnation: 'a' },
       headSeq: 1,
@@ -216,9 +217,8 @@ it('alarms about manifests that age, ten minutes before nobody may be dispatched
     '/v1/channels': { channels: [] },
     '/v1/rollouts': { rollouts: [] },
   });
-  const told = async (minutes: number | null) => {
-    const at = minutes === null ? undefined : new Date(Date.now() + minutes * 60_000).toISOString();
-    const server = await fakeServer(({ pathname }) => answers(at)[pathname]);
+  const told = async (more: object) => {
+    const server = await fakeServer(({ pathname }) => answers(more)[pathname]);
     const found = await run(
       (rest, io) => runNoun('status', rest, io, { MUSTER_URL: server.url }),
       ...['--check', '--json'],
@@ -226,13 +226,19 @@ it('alarms about manifests that age, ten minutes before nobody may be dispatched
     server.close();
     return { code: found.code, alarms: (JSON.parse(found.stdout) as { alarms: string[] }).alarms };
   };
-  expect(await told(null)).toEqual({ code: 0, alarms: [] });
-  expect(await told(11)).toEqual({ code: 0, alarms: [] });
-  expect(await told(7.5)).toEqual({
+  expect(await told({})).toEqual({ code: 0, alarms: [] });
+  expect(await told({ staleAt: ago(-11) })).toEqual({ code: 0, alarms: [] });
+  expect(await told({ staleAt: ago(-7.5) })).toEqual({
     code: 1,
     alarms: ['the first manifest goes stale in 8 min: CI has to sign again'],
   });
-  expect((await told(-3)).alarms).toEqual([
+  expect((await told({ staleAt: ago(3) })).alarms).toEqual([
     'the first manifest is stale since 3m: CI has to sign again',
   ]);
+  const idle = (minutes: number) => ({ idle: { rolloutId: 'edge@b', since: ago(minutes) } });
+  expect(await told(idle(59))).toEqual({ code: 0, alarms: [] });
+  expect(await told(idle(125))).toEqual({
+    code: 1,
+    alarms: ['nothing moved in edge@b for 2h; see muster rollout show edge@b'],
+  });
 });

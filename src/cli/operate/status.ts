@@ -48,6 +48,8 @@ const ALARMING = [
   ['manifest-stale', 'held by a manifest that is too old'],
   ['manifest-rejected', 'held by a manifest that the trust file rejects'],
 ] as const;
+/** As the alert MusterRolloutStuck. */
+const IDLE_SECS = 3_600;
 /** As the alert MusterManifestStale. */
 const STALE_SOON_SECS = 600;
 /** Where one manifest is refused, so are all of its set, most often. */
@@ -124,7 +126,7 @@ function alarmsOf(
     alarms.push(
       `${some(late, 'host')} ${late === 1 ? 'does' : 'do'} not get out of ${late === 1 ? 'its' : 'their'} soak (soak-overdue); see muster rollout show`,
     );
-  alarms.push(...sourceAlarms(fleet, now));
+  alarms.push(...idleAlarms(fleet, now), ...sourceAlarms(fleet, now));
   const { unreachable = 0, ...others } = fleet.reachability;
   const all = Object.values(others).reduce((sum, n) => sum + n, unreachable);
   if (unreachable > MANY_SILENT * all)
@@ -134,6 +136,15 @@ function alarmsOf(
     alarms.push(`${some(fleet.quarantines, 'closure')} ${are} quarantined`);
   }
   return alarms;
+}
+
+/** A rollout that should move by itself, and does not. */
+function idleAlarms({ idle }: Fleet, now: number): string[] {
+  if (idle === undefined || now - Date.parse(idle.since) <= IDLE_SECS * 1_000) return [];
+  const { rolloutId, since } = idle;
+  return [
+    `nothing moved in ${rolloutId} for ${age(since, now)}; see muster rollout show ${rolloutId}`,
+  ];
 }
 
 /** Of signed artifacts: those that are refused, and those that nobody may be dispatched by any more. */

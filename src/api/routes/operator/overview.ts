@@ -8,7 +8,7 @@ import {
   countRollouts,
   readFleetOverview,
 } from '../../../db/overview.ts';
-import { readFreshness } from '../../../db/measure.ts';
+import { readFreshness, readLongestIdle } from '../../../db/measure.ts';
 import {
   listChannels,
   listDeferrals,
@@ -136,12 +136,13 @@ async function fleet({ pool, agentFreshnessMinutes }: ApiDeps): Promise<Fleet> {
       readFreshness(sql, agentFreshnessMinutes),
     ]),
   );
-  const [rollouts, hosts, reachability, blockers, rolloutBlockers] = await Promise.all([
+  const [rollouts, hosts, reachability, blockers, rolloutBlockers, idle] = await Promise.all([
     pool.run(countRollouts),
     pool.run(countHosts),
     pool.run(countReachability),
     pool.run(countBlockers),
     pool.run(countRolloutBlockers),
+    pool.run(readLongestIdle),
   ]);
   if (row === null) throw new Refusal('not-ready', 'no leader has begun the log yet');
   const { ref, signedAt, fleetHash, rejectBefore, pause, ...numbers } = row;
@@ -150,6 +151,8 @@ async function fleet({ pool, agentFreshnessMinutes }: ApiDeps): Promise<Fleet> {
     ...{ rollouts, hosts: hosts.states, deferrals: hosts.deferrals, reachability, blockers },
     ...{ rolloutBlockers, refused: [...refused] },
     ...present({ staleAt: fresh?.staleAt ?? null }),
+    // No seconds: they go by the clock, and the answer is kept.
+    ...(idle === null ? {} : { idle: { rolloutId: idle.rolloutId, since: idle.since } }),
     ...present({ ref, signedAt, fleetHash, rejectBefore, pause: stopOf(pause) }),
   };
 }
