@@ -65,7 +65,7 @@ export function explainRemark(
   const said =
     key === UNACKNOWLEDGED
       ? unacknowledged(state, rollout, record, offeredAt)
-      : remarkOn(rollout, record, key);
+      : remarkOn(state, rollout, record, key);
   return said === null ? null : listed(said);
 }
 
@@ -96,7 +96,12 @@ function unacknowledged(
   };
 }
 
-function remarkOn(rollout: RolloutState, record: RecordRow, key: string): Said | null {
+function remarkOn(
+  state: FleetState,
+  rollout: RolloutState,
+  record: RecordRow,
+  key: string,
+): Said | null {
   const hosts = [record.hostname];
   switch (key) {
     case 'rollback-failed':
@@ -106,11 +111,7 @@ function remarkOn(rollout: RolloutState, record: RecordRow, key: string): Said |
         hosts,
       };
     case 'stuck-move':
-      return {
-        because: `it is heard, but its agent has said nothing of this move since ${record.lastAcceptedAt ?? 'its dispatch'}`,
-        releasedBy: 'its agent reports the next event of this move, or an operator writes it off',
-        hosts,
-      };
+      return stuck(state, record);
     case UNREACHABLE_MOVE:
       return {
         because: `its agent fell silent while it ${isRollingBack(record) ? 'rolled back; it keeps its slot in its budgets' : `was ${record.state}; the rollout waits for it`}, and nobody knows what it runs`,
@@ -140,6 +141,21 @@ function remarkOn(rollout: RolloutState, record: RecordRow, key: string): Said |
     default:
       return null;
   }
+}
+
+/** It was heard when this was noted; whether it still is, is another matter. */
+function stuck(state: FleetState, { hostname, lastAcceptedAt }: RecordRow): Said {
+  const lost = lostSince(state, hostname);
+  const since = lastAcceptedAt ?? 'its dispatch';
+  const silent = `its agent has said nothing of this move since ${since}`;
+  return {
+    because:
+      lost === null
+        ? `it is heard, but ${silent}`
+        : `${silent}, though it was heard; it is unreachable since ${lost}`,
+    releasedBy: 'its agent reports the next event of this move, or an operator writes it off',
+    hosts: [hostname],
+  };
 }
 
 function silentProbes(record: RecordRow): string {

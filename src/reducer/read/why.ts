@@ -239,10 +239,10 @@ function heldAlike(state: FleetState, rollout: RolloutState, now: Millis) {
   return found;
 }
 
-/** Reasons of their own that are told of a group, before it says how many more there are. */
+/** Sentences that are told of a group, before it says how many more there are. */
 const TOLD = 5;
 
-/** One key may hold each host for a reason of its own: two holds, two silences. Then each is told, by its host. */
+/** One key may hold each host for a reason of its own: two holds, two silences. Then each is told, by its hosts. */
 function whyMany(
   state: FleetState,
   rollout: RolloutState,
@@ -261,20 +261,35 @@ function whyMany(
   const all = [...new Set(each.flatMap(({ why }) => why.hosts))];
   // Each is behind its own reason: as many as are held, asked or not.
   const total = all.length === each.length ? count : all.length;
-  const because = each.every(({ why }) => why.because === first.why.because)
-    ? first.why.because
-    : toldOfEach(each, count);
+  const because = toldOfEach(each, count);
   const releasedBy = [...new Set(each.map(({ why }) => why.releasedBy))].join('; or, of others, ');
   const hosts = all.sort().slice(0, EXPLAIN_HOSTS);
   const said = { because, releasedBy, hosts, total };
   return withStandings(state, rollout, noted, said);
 }
 
+/** By sentence, with whose it is. Of those that were not looked at nothing is said: theirs may be another. */
 function toldOfEach(
   each: readonly { readonly hostname: string; readonly why: Why }[],
   total: number,
 ): string {
-  const told = each.slice(0, TOLD).map(({ hostname, why }) => `${hostname}: ${why.because}`);
-  const more = total > TOLD ? [`and ${String(total - TOLD)} more`] : [];
-  return [...told, ...more].join('; ');
+  const whose = new Map<string, string[]>();
+  for (const { hostname, why } of each) {
+    const names = whose.get(why.because);
+    if (names === undefined) whose.set(why.because, [hostname]);
+    else names.push(hostname);
+  }
+  const isWhole = each.length === total;
+  const [only = ''] = whose.keys();
+  if (whose.size === 1 && isWhole) return only;
+  const told = [...whose].slice(0, TOLD);
+  const more = told.reduce((left, [, names]) => left - names.length, total);
+  const sentences = told.map(([because, names]) => `${whoseOf(names, isWhole)}: ${because}`);
+  return [...sentences, ...(more > 0 ? [`and ${String(more)} more`] : [])].join('; ');
+}
+
+function whoseOf([first = '', ...others]: readonly string[], isWhole: boolean): string {
+  if (others.length === 0) return first;
+  const looked = isWhole ? '' : ' that were looked at';
+  return `${first} and ${String(others.length)} other${others.length === 1 ? '' : 's'}${looked}`;
 }
