@@ -26,20 +26,21 @@ export function summary({ kind, payload, omitted = {} }: Told): string {
   const text = (name: string): string => (typeof facts[name] === 'string' ? facts[name] : '');
   switch (kind) {
     case 'agent_event': {
-      const event = facts['event'] as { kind?: unknown } | undefined;
       const verdict = text('verdict');
-      return `${typeof event?.kind === 'string' ? event.kind : 'event'}${verdict === 'applied' ? '' : ` ${verdict}`}`;
+      return `${eventTold(facts['event'])}${verdict === 'applied' ? '' : ` ${verdict}`}`;
     }
     case 'host_report':
       return 'Heartbeat with news';
     case 'transition':
-      return `${text('from')} → ${text('to')}`;
+      return transitionTold(text('from'), text('to'), text('closed'));
     case 'rollout_event':
       return text('from') === text('to')
         ? text('event')
         : `${text('event')}: ${text('from')} → ${text('to')}`;
     case 'plan_action':
-      return text('action');
+      return [text('action'), text('closure'), text('reason')]
+        .filter((one) => one !== '')
+        .join(' ');
     case 'gate_decision': {
       const gates = Array.isArray(facts['gates']) ? facts['gates'].join(', ') : '';
       const { total } = hostsTold({ payload, omitted });
@@ -52,9 +53,9 @@ export function summary({ kind, payload, omitted = {} }: Told): string {
     case 'manifest_set':
       return text('verdict') === 'refused' ? 'Older manifest set refused' : 'Manifest set';
     case 'operator_command': {
-      const name = (facts['command'] as { command?: string } | undefined)?.command ?? '';
       const refused = text('verdict') === 'refused';
-      return `Command ${name}${refused ? ` refused: ${text('code')}` : ''}`;
+      const cleared = Array.isArray(facts['cleared']) ? namesTold(facts['cleared']) : '';
+      return `Command ${commandTold(facts['command'])}${refused ? ` refused: ${text('code')}` : ''}${cleared === '' ? '' : `, cleared: ${cleared}`}`;
     }
     case 'liveness':
       return text('event');
@@ -63,4 +64,28 @@ export function summary({ kind, payload, omitted = {} }: Told): string {
     case 'leadership':
       return 'New leader';
   }
+}
+
+/** A flapping probe writes many rows: without its name and what it said they are all alike. */
+function eventTold(event: unknown): string {
+  const { kind, probeName, status } = (event ?? {}) as Readonly<Record<string, unknown>>;
+  const words = [kind, probeName, status].filter((word) => typeof word === 'string');
+  return words.length === 0 ? 'event' : words.join(' ');
+}
+
+/** What closes a record, such as `written-off`, is the whole of it: the state stays. */
+function transitionTold(from: string, to: string, closed: string): string {
+  if (closed === '') return `${from} → ${to}`;
+  return from === to ? `Closed: ${closed} (${to})` : `${from} → ${to}, closed: ${closed}`;
+}
+
+/** A closure is in no column of the row. */
+function commandTold(told: unknown): string {
+  const { command, closure } = (told ?? {}) as Readonly<Record<string, unknown>>;
+  return [command, closure].filter((word) => typeof word === 'string').join(' ');
+}
+
+function namesTold(names: readonly unknown[]): string {
+  const more = names.length > MOST_NAMES ? [`${String(names.length - MOST_NAMES)} more`] : [];
+  return [...names.slice(0, MOST_NAMES).map(String), ...more].join(', ');
 }
