@@ -72,6 +72,18 @@ export async function countLateSoaks(sql: Sql): Promise<number> {
   return row?.n ?? 0;
 }
 
+/** How many hosts that do not get on with their move are heard: of others nobody expects a word. */
+export async function countHeardStuck(sql: Sql): Promise<number> {
+  const [row] = await sql<{ n: number }[]>`
+    SELECT count(*)::int AS n
+    FROM (SELECT c.channel, o.rollout_id, ${isUnderWay(sql)} AS under_way
+        FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id) n
+      JOIN host_blocker b USING (rollout_id) LEFT JOIN declared_host here USING (channel, hostname)
+      JOIN host h ON h.hostname = b.hostname AND h.reachability = 'reachable'
+    WHERE b.gates::text LIKE '%"stuck-move"%' AND ${matters(sql)}`;
+  return row?.n ?? 0;
+}
+
 /** Of `rollout o`. */
 function isUnderWay(sql: Sql) {
   return sql`o.state IN ('Opening', 'Active', 'Converging')`;

@@ -90,6 +90,13 @@ export const FleetSchema = Type.Object(
           'Of those that `soak-overdue` holds, how many it has held for ten minutes. Absent: of an older server.',
       }),
     ),
+    heardStuck: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description:
+          'Of those that `stuck-move` holds, how many are heard now. Absent: of an older server.',
+      }),
+    ),
     rolloutBlockers: Type.Optional(
       Counts(
         'Rollouts that do not get on as a whole, by reason; the newest of each channel. Absent: of an older server.',

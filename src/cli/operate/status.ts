@@ -118,7 +118,9 @@ function alarmsOf(
     if (n > 0) alarms.push(`${text}; see muster rollout show`);
   }
   for (const [gate, text] of ALARMING) {
-    const n = fleet.blockers[gate] ?? 0;
+    const held = fleet.blockers[gate] ?? 0;
+    // One that fell silent since is counted as unreachable.
+    const n = gate === 'stuck-move' ? (fleet.heardStuck ?? held) : held;
     if (n > 0) alarms.push(`${text}: ${String(n)} (${gate}); see muster rollout show`);
   }
   const late = fleet.lateSoaks ?? 0;

@@ -1,7 +1,12 @@
 /** The fleet at a glance, its channels, and what is set aside: quarantines and hosts that wait for a reboot. */
 import { Type } from '@sinclair/typebox';
 import { readRefused } from '../../../db/artifacts.ts';
-import { countBlockers, countLateSoaks, countRolloutBlockers } from '../../../db/blocked.ts';
+import {
+  countBlockers,
+  countHeardStuck,
+  countLateSoaks,
+  countRolloutBlockers,
+} from '../../../db/blocked.ts';
 import {
   countHosts,
   countReachability,
@@ -136,20 +141,22 @@ async function fleet({ pool, agentFreshnessMinutes }: ApiDeps): Promise<Fleet> {
       readFreshness(sql, agentFreshnessMinutes),
     ]),
   );
-  const [rollouts, hosts, reachability, blockers, rolloutBlockers, idle] = await Promise.all([
-    pool.run(countRollouts),
-    pool.run(countHosts),
-    pool.run(countReachability),
-    pool.run(countBlockers),
-    pool.run(countRolloutBlockers),
-    pool.run(readLongestIdle),
-  ]);
+  const [rollouts, hosts, reachability, blockers, rolloutBlockers, heardStuck, idle] =
+    await Promise.all([
+      pool.run(countRollouts),
+      pool.run(countHosts),
+      pool.run(countReachability),
+      pool.run(countBlockers),
+      pool.run(countRolloutBlockers),
+      pool.run(countHeardStuck),
+      pool.run(readLongestIdle),
+    ]);
   if (row === null) throw new Refusal('not-ready', 'no leader has begun the log yet');
   const { ref, signedAt, fleetHash, rejectBefore, pause, ...numbers } = row;
   return {
     ...numbers,
     ...{ rollouts, hosts: hosts.states, deferrals: hosts.deferrals, reachability, blockers },
-    ...{ rolloutBlockers, refused: [...refused] },
+    ...{ rolloutBlockers, heardStuck, refused: [...refused] },
     ...present({ staleAt: fresh?.staleAt ?? null }),
     // No seconds: they go by the clock, and the answer is kept.
     ...(idle === null ? {} : { idle: { rolloutId: idle.rolloutId, since: idle.since } }),
