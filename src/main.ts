@@ -23,6 +23,7 @@ import { createFollower, type Follower } from './eventlog/follow.ts';
 import { keepLog } from './eventlog/keep.ts';
 import { createLeader, type Leader } from './leader/leader.ts';
 import { openCertificates, proxyListen, watchEndings } from './main/certificates.ts';
+import { createAskLead } from './main/leads.ts';
 import { refuseLogins, untilUnfit, type Logins } from './main/login.ts';
 import { readiness } from './main/readiness.ts';
 import { checkAuthority, enrolmentOptions } from './main/enrolment.ts';
@@ -172,6 +173,7 @@ async function startApi(
   const { config, replica, version, listener, submitter, log, metrics } = kit;
   const logins: Logins = { ...kit, pool };
   await refuseLogins(logins);
+  const askLead = createAskLead(logins, systemClock);
   const enrolment = enrolmentOptions(config, log);
   watchEndings(kit.material, enrolment, metrics);
   const api = await buildApi(
@@ -185,7 +187,7 @@ async function startApi(
       log: sparing(log, systemClock),
       metrics,
       random: Math.random,
-      readiness: () => readiness({ ...logins, submitter, state }),
+      readiness: () => readiness({ ...logins, askLead, submitter, state }),
       replica,
       devIdentity: config.devIdentity,
       needsRevocations: isStrict(config),

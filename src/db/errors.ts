@@ -91,6 +91,12 @@ export function isDenied(error: unknown): boolean {
   return state !== null && (state === '42501' || state.startsWith('28'));
 }
 
+/** The server answered, and no writer can work there: no such database, read only, or no connection left. */
+export function isUnusable(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== null && (['3D000', '25006'].includes(state) || state.startsWith('53'));
+}
+
 /** Somebody else's lock was in the way, and the statement gave up or was chosen to: the next attempt may get it. */
 export function isContended(error: unknown): boolean {
   return ['55P03', '40P01'].includes(sqlState(error) ?? '');

@@ -27,6 +27,13 @@ export async function mayReadControl(sql: Sql): Promise<boolean> {
   return row?.may === true;
 }
 
+/** False on a standby, and where a setting makes this login's transactions read only. */
+export async function takesWrites(sql: Sql): Promise<boolean> {
+  const [row] = await sql<{ writes: boolean }[]>`
+    SELECT current_setting('transaction_read_only') = 'off' AS writes`;
+  return row?.writes === true;
+}
+
 type Purpose = Pick<Rights, 'serves' | 'leads'>;
 
 /** Null while there are no tables to have rights on. */

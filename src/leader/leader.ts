@@ -7,7 +7,7 @@
  */
 import { backoffMs, pause } from '../db/backoff.ts';
 import type { DatabaseOptions } from '../db/driver.ts';
-import { databaseProblem, isFenced, isPassing } from '../db/errors.ts';
+import { databaseProblem, isFenced, isPassing, isUnusable } from '../db/errors.ts';
 import { acquireLock, type HeldLock } from '../db/lock.ts';
 import { createPool } from '../db/pool.ts';
 import type { Session } from '../db/session.ts';
@@ -31,7 +31,7 @@ export interface Leader {
   run(signal: AbortSignal): Promise<void>;
   /** The term this process leads in now. */
   readonly term: Term | null;
-  /** The last attempt to lead failed by what time alone does not mend, such as a missing right. */
+  /** The last attempt to lead failed by what time alone may not mend, such as a missing right. */
   readonly ails: boolean;
 }
 
@@ -73,7 +73,7 @@ export function createLeader(options: LeaderOptions): Leader {
     options.onTerm?.(term);
   };
   const failed = (error: unknown): void => {
-    current.ails = !isPassing(error) && !isFenced(error);
+    current.ails = isUnusable(error) || (!isPassing(error) && !isFenced(error));
   };
   return {
     get term() {

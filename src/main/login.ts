@@ -1,15 +1,22 @@
 /**
  * What of the database's logins settings cannot show. Strict mode's last demands, asked at the start: the API's may not
- * write the event log, the leader's may do all that leading takes. And, in any mode, why a process that fails to lead
- * does: else its probes would call it well, and nobody would lead.
+ * write the event log, the leader's may do all that leading takes. `leads.ts` asks likewise of a process that fails to
+ * lead.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { isStrict } from '../config/strict.ts';
 import type { DatabaseOptions, Sql } from '../db/driver.ts';
-import { databaseTrouble, isDenied, type UrlVariable } from '../db/errors.ts';
+import {
+  databaseTrouble,
+  isDenied,
+  isUnusable,
+  sqlState,
+  stateTrouble,
+  type UrlVariable,
+} from '../db/errors.ts';
 import type { Pool } from '../db/pool.ts';
-import { mayReadControl, named, readRights } from '../db/rights.ts';
+import { mayReadControl, named, readRights, takesWrites } from '../db/rights.ts';
 import { openSession } from '../db/session.ts';
 import { mayWriteLog, schemaStanding, SHOW } from '../db/standing.ts';
 
@@ -42,26 +49,51 @@ async function askApi({ config, pool }: Logins): Promise<Answer> {
   );
 }
 
-/** Why the leader's login cannot lead, asked on a session of its own; null where it can, or nobody answers. */
-export async function leaderLoginProblem(logins: Logins): Promise<string | null> {
-  return (await askLeader(logins)) ?? null;
+/**
+ * Why nobody could lead with the leader's URL. `login`: its rights or its entry, which the database told. `database`: there
+ * is none of that name. `state`: takes no writes or no connections now. `silent`: nobody answers, or too late.
+ */
+export interface LeadTrouble {
+  readonly of: 'login' | 'database' | 'state' | 'silent';
+  /** `/readyz` says it to anybody: no login, host or database is named. */
+  readonly why: string;
 }
 
 function leadersVariable({ leaderDatabaseUrl }: Logins['config']): UrlVariable {
   return leaderDatabaseUrl === null ? 'MUSTER_DATABASE_URL' : 'MUSTER_LEADER_DATABASE_URL';
 }
 
-/** `/readyz` says it to anybody: no login, host or database is named. */
-async function askLeader({ config, leaderDatabase }: Logins): Promise<Answer> {
+/** Asked on a session of its own; null where it can lead. */
+export async function leadTrouble({ config, leaderDatabase }: Logins): Promise<LeadTrouble | null> {
   const variable = leadersVariable(config);
+  const none = `${variable} serves no leader`;
   try {
-    const why = await askOnce(leaderDatabase, (sql) => whyNotLead(sql, leaderDatabase.schema));
-    return why === null ? null : `the login of ${variable} may not lead: ${why}`;
+    return await askOnce(leaderDatabase, async (sql) => {
+      const lacks = await whyNotLead(sql, leaderDatabase.schema);
+      if (lacks !== null)
+        return { of: 'login', why: `the login of ${variable} may not lead: ${lacks}` };
+      if (await takesWrites(sql)) return null;
+      return { of: 'state', why: `${none}: ${stateTrouble(READ_ONLY, variable)}` };
+    });
   } catch (error) {
-    return isDenied(error)
-      ? `${variable} serves no leader: ${databaseTrouble(error, variable)}`
-      : undefined;
+    return { of: kindOf(error), why: `${none}: ${databaseTrouble(error, variable)}` };
   }
+}
+
+/** What a writer would be told. */
+const READ_ONLY = '25006';
+
+function kindOf(error: unknown): LeadTrouble['of'] {
+  if (isDenied(error)) return 'login';
+  if (!isUnusable(error)) return 'silent';
+  return sqlState(error) === '3D000' ? 'database' : 'state';
+}
+
+/** Only of its login is a process refused: a database may come, or take writes again. */
+async function askLeader(logins: Logins): Promise<Answer> {
+  const trouble = await leadTrouble(logins);
+  if (trouble === null) return null;
+  return trouble.of === 'login' ? trouble.why : undefined;
 }
 
 const GIVE = 'give it the role of the leader (docs/database-roles.md)';
@@ -84,7 +116,7 @@ async function askOnce<T>(database: DatabaseOptions, ask: (sql: Sql) => Promise<
   }
 }
 
-function leads({ config }: Logins): boolean {
+export function leads({ config }: Logins): boolean {
   return config.roles.includes('leader') || config.roles.includes('workers');
 }
 

@@ -5,9 +5,11 @@ import { hasFleet } from '../db/reads.ts';
 import { schemaProblem, schemaStanding } from '../db/standing.ts';
 import { ROW_BYTES, type Obstacle } from '../queue/gate.ts';
 import type { Submitter } from '../queue/submitter.ts';
-import { apiLoginProblem, leaderLoginProblem, type Logins } from './login.ts';
+import type { AskLead } from './leads.ts';
+import { apiLoginProblem, type Logins } from './login.ts';
 
 export interface Asked extends Logins {
+  readonly askLead: AskLead;
   readonly submitter: Submitter;
   readonly state: {
     readonly draining: boolean;
@@ -32,10 +34,8 @@ async function whyNotReady(asked: Asked): Promise<string | null> {
   const schema = await pool.run(schemaStanding).then(schemaProblem, databaseTrouble);
   if (schema !== null) return schema;
   if (obstacle !== null) return sentence(obstacle);
-  // A leader that failed is asked for its rights; whoever waits for its turn is not.
   const login =
-    (await apiLoginProblem(asked)) ??
-    (state.leader?.ails === true ? await leaderLoginProblem(asked) : null);
+    (await apiLoginProblem(asked)) ?? (await asked.askLead(state.leader?.ails === true));
   if (login !== null) return login;
   return pool
     .run(hasFleet)

@@ -97,6 +97,17 @@ it('the login is refused, or the database is not there', async () => {
   );
 });
 
+it("the leader's database is not there", async () => {
+  const { url } = await createTestDatabase();
+  const ask = await start(url, {
+    MUSTER_ROLES: 'leader,workers',
+    MUSTER_LEADER_DATABASE_URL: changed(url, (one) => (one.pathname = '/no_such')),
+  });
+  const reason = await until(ask, (text) => text.includes('3D000'));
+  expect(reason).toMatch(/^MUSTER_LEADER_DATABASE_URL serves no leader: the database refuses/);
+  expectTold(reason, url);
+});
+
 it('the schema is missing, of another version, or hidden', async () => {
   const { url } = await createTestDatabase();
   expect(await said(url, { MUSTER_SCHEMA: 'never_migrated' })).toBe(

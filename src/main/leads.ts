@@ -1,0 +1,48 @@
+/**
+ * Whether this process could lead when its turn comes, as readiness tells it: else its probes would call well what never
+ * leads, a rollout would replace all good processes by such ones, and the fleet would stand.
+ *
+ * States: unproven → proven. In strict mode a process with a leader's URL of its own is unproven, and not ready, until that
+ * URL has once led to where one can lead: nobody misses it yet. Any other is proven from the start, and asked only after an
+ * attempt to lead failed; a follower's turn has not come. What an operator must mend is then told at once. What a failover
+ * or a full server brings is told once it lasts: an API that takes events is worth more than none. Who does not answer at
+ * all is never told: the API's own database answers for that, and the alert that nobody leads.
+ */
+import { isStrict } from '../config/strict.ts';
+import type { Clock } from '../telemetry.ts';
+import { leads, leadTrouble, type Logins, type LeadTrouble } from './login.ts';
+
+/** Longer than a failover or a burst of connections, and as long as the alert waits for a leader. */
+const LASTS_MS = 60_000;
+
+/** Why this process could not lead, or null; `ails`: its last attempt failed. */
+export type AskLead = (ails: boolean) => Promise<string | null>;
+
+export function createAskLead(
+  logins: Logins,
+  clock: Pick<Clock, 'monotonic'>,
+  ask: (logins: Logins) => Promise<LeadTrouble | null> = leadTrouble,
+): AskLead {
+  const { config } = logins;
+  let proven = !(isStrict(config) && config.leaderDatabaseUrl !== null && leads(logins));
+  let since: number | null = null;
+  return async (ails) => {
+    const trouble = proven && !ails ? null : await ask(logins);
+    if (trouble === null) {
+      proven = true;
+      since = null;
+      return null;
+    }
+    if (!proven) return trouble.why;
+    switch (trouble.of) {
+      case 'login':
+      case 'database':
+        return trouble.why;
+      case 'state':
+        since ??= clock.monotonic();
+        return clock.monotonic() - since >= LASTS_MS ? trouble.why : null;
+      case 'silent':
+        return null;
+    }
+  };
+}
