@@ -226,6 +226,10 @@ const RULES: readonly Rule[] = [
     'MUSTER_CLOSURE_SOURCE must be an http(s) URL, such as https://cache.example.net',
   ],
   [
+    (c) => c.checkpointTo !== null && !/^(https?:\/\/.|\/)/.test(c.checkpointTo),
+    'MUSTER_CHECKPOINT_TO must be an http(s) URL or the absolute path of a file, such as /var/log/muster/checkpoints',
+  ],
+  [
     (c) => c.sourceToken !== null && c.source?.startsWith('http') !== true,
     'MUSTER_SOURCE_TOKEN is for an http(s) source; set MUSTER_SOURCE to a URL or drop the token',
   ],

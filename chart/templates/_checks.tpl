@@ -83,6 +83,9 @@ ConfigMap includes it, since every release has one.
 {{- if and .closureSource (not (regexMatch "^https?://." .closureSource)) }}
 - "settings.closureSource must be an http(s) URL, such as https://cache.example.net"
 {{- end }}
+{{- if and .checkpointTo (not (regexMatch "^(https?://.|/)" .checkpointTo)) }}
+- "settings.checkpointTo must be an http(s) URL or the absolute path of a file, in a volume of extraVolumeMounts"
+{{- end }}
 {{- if and .caCertFile (eq (empty .caKeyFile) (empty .caSignCommand)) }}
 - "settings.caCertFile needs what signs for it: one of settings.caSignCommand and settings.caKeyFile"
 {{- end }}
@@ -145,6 +148,16 @@ ConfigMap includes it, since every release has one.
 {{- range .Values.extraVolumeMounts }}
 {{- if not (has .name $volumes) }}
 - {{ printf "extraVolumeMounts has %s, and extraVolumes has no such volume" .name | quote }}
+{{- end }}
+{{- end }}
+{{- range $name := list "checkpointTo" "logExportDir" }}
+{{- $path := index $.Values.settings $name | default "" }}
+{{- $under := hasPrefix "http" $path }}
+{{- range $.Values.extraVolumeMounts }}
+{{- if and (not .readOnly) (hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) (printf "%s/" $path)) }}{{ $under = true }}{{ end }}
+{{- end }}
+{{- if and $path (not $under) }}
+- {{ printf "settings.%s is %s, and no writable mount of extraVolumeMounts is above it: the root file system is read only" $name $path | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}

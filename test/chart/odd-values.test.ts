@@ -43,6 +43,10 @@ describe.skipIf(HELM === null)('odd values', () => {
       json('settings', { checkpointTo: 'https://h/?token=abc' }),
       'settings.checkpointTo must have no query',
     ],
+    [json('settings', { checkpointTo: 'ftp://c/x' }), 'checkpointTo must be an http(s) URL or'],
+    [json('settings', { checkpointTo: 'relative/x' }), 'checkpointTo must be an http(s) URL or'],
+    [json('settings', { checkpointTo: '/var/x' }), 'no writable mount of extraVolumeMounts'],
+    [json('settings', { logExportDir: '/var/x' }), 'no writable mount of extraVolumeMounts'],
   ])('refuses --set %s', (set, reason) => {
     const said = refusal(set);
     expect(said).toContain(reason);
@@ -60,7 +64,7 @@ describe.skipIf(HELM === null)('odd values', () => {
         json('settings', { closureSource: 'http://cache:5000' }),
       ],
       ['networkPolicy.enabled=false', json('settings', { closureSource: 'http://cache:5000' })],
-      [json('settings', { checkpointTo: '/checkpoints/log' })],
+      [json('settings', { checkpointTo: '/bundle/log', logExportDir: '/bundle' }), volume, mount],
     ])
       expect([sets, refusal(...sets)]).toEqual([sets, 'rendered']);
   });

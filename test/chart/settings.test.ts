@@ -33,6 +33,8 @@ describe.skipIf(HELM === null)('settings of the chart', () => {
     [{ stopDeadlineSeconds: 5 }, { stopDeadlineSeconds: 5.1 }],
     [{ devIdentity: true }, { devIdentity: false }],
     [{ closureSource: 'cache:5000' }, { closureSource: 'https://cache:443' }],
+    [{ checkpointTo: 'ftp://c/x' }, { checkpointTo: 'https://notary/' }],
+    [{ checkpointTo: 'relative/x' }, { checkpointTo: 'https://notary/' }],
   ])('refuses settings that no process would start with: %j', (wrong, fine) => {
     const said = (settings: object): string => refusal(`settings=${JSON.stringify(settings)}`);
     expect([served(wrong), said(wrong)]).toEqual([
