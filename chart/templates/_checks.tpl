@@ -3,7 +3,7 @@ What a schema of single values cannot say. Everything that is wrong is said at o
 ConfigMap includes it, since every release has one.
 */}}
 {{- define "muster.checks" -}}
-{{- $problems := concat (include "muster.checks.together" . | fromYamlArray) (include "muster.checks.taken" . | fromYamlArray) (include "muster.checks.settings" . | fromYamlArray) (include "muster.checks.reach" . | fromYamlArray) (include "muster.checks.extras" . | fromYamlArray) -}}
+{{- $problems := concat (include "muster.checks.together" . | fromYamlArray) (include "muster.checks.taken" . | fromYamlArray) (include "muster.checks.settings" . | fromYamlArray) (include "muster.checks.reach" . | fromYamlArray) (include "muster.checks.extras" . | fromYamlArray) (include "muster.checks.resources" . | fromYamlArray) -}}
 {{- if not (eq (toString .Values.settings.strict) "false") -}}
 {{- $missing := include "muster.checks.strict" . | fromYamlArray -}}
 {{- if $missing -}}
@@ -140,12 +140,18 @@ ConfigMap includes it, since every release has one.
 {{- if has .name (list "trust" "tls" "client-ca" "operator-ca") }}
 - extraVolumes must not have {{ .name }}, which the chart has
 {{- end }}
+{{- if hasKey . "hostPath" }}
+- extraVolumes must not have a hostPath, which {{ .name }} is; restricted namespaces admit no such pod
+{{- end }}
 {{- if has .name $volumes }}
 - extraVolumes has {{ .name }} twice
 {{- end }}
 {{- $volumes = append $volumes .name }}
 {{- end }}
 {{- range .Values.extraVolumeMounts }}
+{{- if has (trimSuffix "/" .mountPath) (list "/etc/muster/trust" "/etc/muster/tls" "/etc/muster/client-ca" "/etc/muster/operator-ca") }}
+- extraVolumeMounts must not have {{ .mountPath }}, where the chart mounts its own
+{{- end }}
 {{- if not (has .name $volumes) }}
 - {{ printf "extraVolumeMounts has %s, and extraVolumes has no such volume" .name | quote }}
 {{- end }}
@@ -158,6 +164,27 @@ ConfigMap includes it, since every release has one.
 {{- end }}
 {{- if and $path (not $under) }}
 - {{ printf "settings.%s is %s, and no writable mount of extraVolumeMounts is above it: the root file system is read only" $name $path | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A quantity of Kubernetes as a number: 250m, 1.5, 320Mi, 1e9. */}}
+{{- define "muster.quantity" -}}
+{{- $text := toString . -}}
+{{- $number := regexFind "^[0-9.]+([eE][+-]?[0-9]+)?" $text -}}
+{{- $units := dict "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
+{{- mulf (float64 $number) (float64 (get $units (trimPrefix $number $text) | default 1.0)) | printf "%f" -}}
+{{- end -}}
+
+{{/* The API server refuses a limit below its request, when the hook has migrated already. */}}
+{{- define "muster.checks.resources" -}}
+{{- range $name := list "resources" "migrationResources" }}
+{{- $of := index $.Values $name }}
+{{- range $what, $limit := $of.limits }}
+{{- $request := get ($of.requests | default dict) $what }}
+{{- if and $limit $request (lt (float64 (include "muster.quantity" $limit)) (float64 (include "muster.quantity" $request))) }}
+- {{ $name }}.limits.{{ $what }} is {{ $limit }}, less than {{ $name }}.requests.{{ $what }}, which is {{ $request }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -47,6 +47,14 @@ describe.skipIf(HELM === null)('odd values', () => {
     [json('settings', { checkpointTo: 'relative/x' }), 'checkpointTo must be an http(s) URL or'],
     [json('settings', { checkpointTo: '/var/x' }), 'no writable mount of extraVolumeMounts'],
     [json('settings', { logExportDir: '/var/x' }), 'no writable mount of extraVolumeMounts'],
+    [json('resources.limits', { memory: '256Mi' }), 'limits.memory is 256Mi, less than'],
+    [json('resources.limits', { cpu: '100m' }), 'resources.limits.cpu is 100m, less than'],
+    [json('migrationResources.limits', { memory: '64Mi' }), 'migrationResources.limits.memory'],
+    ['extraVolumes=[{"name":"a","hostPath":{"path":"/"}}]', 'must not have a hostPath'],
+    [
+      'extraVolumeMounts=[{"name":"a","mountPath":"/etc/muster/trust"}]',
+      'must not have /etc/muster/trust',
+    ],
   ])('refuses --set %s', (set, reason) => {
     const said = refusal(set);
     expect(said).toContain(reason);
@@ -64,6 +72,7 @@ describe.skipIf(HELM === null)('odd values', () => {
         json('settings', { closureSource: 'http://cache:5000' }),
       ],
       ['networkPolicy.enabled=false', json('settings', { closureSource: 'http://cache:5000' })],
+      [json('resources.limits', { memory: '1G', cpu: '0.25' })],
       [json('settings', { checkpointTo: '/bundle/log', logExportDir: '/bundle' }), volume, mount],
     ])
       expect([sets, refusal(...sets)]).toEqual([sets, 'rendered']);
