@@ -56,6 +56,8 @@ export interface FleetOverviewRow {
   readonly pause: unknown;
   readonly headSeq: number;
   readonly quarantines: number;
+  /** Of these, closures that some host of their channel declares now. */
+  readonly declaredQuarantines: number;
 }
 
 /** Null before the first leader. */
@@ -63,7 +65,9 @@ export async function readFleetOverview(sql: Sql): Promise<FleetOverviewRow | nu
   const [row] = await sql<FleetOverviewRow[]>`
     SELECT coalesce(f.seq, 0) AS seq, f.ref, f.signed_at AS "signedAt", f.fleet_hash AS "fleetHash",
       f.reject_before AS "rejectBefore", f.pause, p.head_seq AS "headSeq",
-      (SELECT count(*)::int FROM quarantine) AS quarantines
+      (SELECT count(*)::int FROM quarantine) AS quarantines,
+      (SELECT count(DISTINCT (channel, closure))::int
+        FROM quarantine JOIN declared_host USING (channel, closure)) AS "declaredQuarantines"
     FROM leader_progress p LEFT JOIN fleet f ON true`;
   return row ?? null;
 }

@@ -118,6 +118,13 @@ export const FleetSchema = Type.Object(
       ),
     ),
     quarantines: Count,
+    declaredQuarantines: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description:
+          'Of the quarantined closures, how many some host declares now; others hold nobody. Absent: of an older server.',
+      }),
+    ),
     deferrals: Count,
     refused: Type.Optional(
       Type.Array(
@@ -150,7 +157,12 @@ export const FleetSchema = Type.Object(
         },
         reachability: { reachable: 9, unreachable: 1 },
         blockers: { 'wave-promotion': 5, 'host-unreachable': 1 },
-        ...{ quarantines: 0, deferrals: 0, staleAt: '2026-05-16T02:01:00.000Z' },
+        ...{
+          quarantines: 3,
+          declaredQuarantines: 0,
+          deferrals: 0,
+          staleAt: '2026-05-16T02:01:00.000Z',
+        },
         refused: [
           {
             ...{ artifact: 'fleet.resolved', reason: 'bad-signature' },

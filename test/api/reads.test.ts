@@ -313,6 +313,16 @@ describe('what is set aside', () => {
     expect(await codeOf('/v1/quarantines?cursor=x')).toEqual([400, 'bad-cursor']);
   });
 
+  it('counts quarantined closures, and which of them are declared now', async () => {
+    await pool.run(
+      (sql) => sql`INSERT INTO quarantine (channel, closure, seq, rollout_id, hostname, at)
+        SELECT channel, c, 1, ${EDGE}, hostname, now()
+        FROM declared_host, unnest(ARRAY[closure, 'gone']) AS c WHERE hostname = 'canary-01'`,
+    );
+    expect(await get('/v1/fleet')).toMatchObject({ quarantines: 2, declaredQuarantines: 1 });
+    await pool.run((sql) => sql`DELETE FROM quarantine`);
+  });
+
   const posted = async (event: object): Promise<void> => {
     const body = { hostname: 'canary-01', rolloutId: EDGE, event };
     const response = await server.call('POST', '/v1/agent/events', { as: 'agent:canary-01', body });

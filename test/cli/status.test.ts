@@ -206,14 +206,13 @@ it('alarms about signed files that do not pass, until they do', async () => {
   await server.stop();
 }, 30_000);
 
-it('alarms about what ages: manifests ten minutes before they are stale, a rollout after an hour without a move', async () => {
-  const fleet = {
-    ...{ seq: 1, headSeq: 1, rollouts: {}, hosts: {}, reachability: {}, blockers: {} },
-    ...{ quarantines: 0, deferrals: 0 },
-  };
-  const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
-  const answers = (more: object): Record<string, object> => ({
-    '/v1/fleet': { ...fleet, ...more },
+/** What `muster status --check` says of a fleet at rest, but for these fields. */
+async function checked(fields: object, ...options: string[]): Promise<Outcome> {
+  const answers: Record<string, object> = {
+    '/v1/fleet': {
+      ...{ seq: 1, headSeq: 1, rollouts: {}, hosts: {}, reachability: {}, blockers: {} },
+      ...{ quarantines: 0, deferrals: 0, ...fields },
+    },
     '/v1/leader': {
       ...{ epoch: 1, holder: 'a', address: 'a', version: '1', since: AT, incarnation: 'a' },
       headSeq: 1,
@@ -221,28 +220,52 @@ it('alarms about what ages: manifests ten minutes before they are stale, a rollo
     '/v1/queue': { rows: 0, oldestSeconds: 0, dead: 0, latestDead: [] },
     '/v1/channels': { channels: [] },
     '/v1/rollouts': { rollouts: [] },
-  });
-  const told = async (more: object) => {
-    const server = await fakeServer(({ pathname }) => answers(more)[pathname]);
-    const found = await run(
-      (rest, io) => runNoun('status', rest, io, { MUSTER_URL: server.url }),
-      ...['--check', '--json'],
-    );
-    server.close();
-    return { code: found.code, alarms: (JSON.parse(found.stdout) as { alarms: string[] }).alarms };
   };
-  expect(await told({})).toEqual({ code: 0, alarms: [] });
-  expect(await told({ staleAt: ago(-11) })).toEqual({ code: 0, alarms: [] });
-  expect(await told({ staleAt: ago(-7.5) })).toEqual({
+  const server = await fakeServer(({ pathname }) => answers[pathname]);
+  const found = await run(
+    (rest, io) => runNoun('status', rest, io, { MUSTER_URL: server.url }),
+    ...['--check', ...options],
+  );
+  server.close();
+  return found;
+}
+
+async function alarmsIn(fields: object) {
+  const { code, stdout } = await checked(fields, '--json');
+  return { code, alarms: (JSON.parse(stdout) as { alarms: string[] }).alarms };
+}
+
+it('alarms about quarantined closures that hold somebody, and names the others', async () => {
+  const former = { quarantines: 2, declaredQuarantines: 0 };
+  const { code, stdout } = await checked(former);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^set aside 2 closures quarantined, none declared now$/m);
+  expect(await alarmsIn({ quarantines: 2, declaredQuarantines: 1 })).toEqual({
+    code: 1,
+    alarms: ['1 closure is declared and quarantined; see muster quarantine list'],
+  });
+  // The rollout before still waits for them.
+  expect((await alarmsIn({ ...former, blockers: { quarantine: 3 } })).alarms).toEqual([
+    'held by a quarantined closure: 3 (quarantine); see muster quarantine list',
+  ]);
+  // Of an older server.
+  expect((await alarmsIn({ quarantines: 1 })).code).toBe(1);
+});
+
+it('alarms about what ages: manifests ten minutes before they are stale, a rollout after an hour without a move', async () => {
+  const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
+  expect(await alarmsIn({})).toEqual({ code: 0, alarms: [] });
+  expect(await alarmsIn({ staleAt: ago(-11) })).toEqual({ code: 0, alarms: [] });
+  expect(await alarmsIn({ staleAt: ago(-7.5) })).toEqual({
     code: 1,
     alarms: ['the first manifest goes stale in 8 min: CI has to sign again'],
   });
-  expect((await told({ staleAt: ago(3) })).alarms).toEqual([
+  expect((await alarmsIn({ staleAt: ago(3) })).alarms).toEqual([
     'the first manifest is stale since 3m: CI has to sign again',
   ]);
   const idle = (minutes: number) => ({ idle: { rolloutId: 'edge@b', since: ago(minutes) } });
-  expect(await told(idle(59))).toEqual({ code: 0, alarms: [] });
-  expect(await told(idle(125))).toEqual({
+  expect(await alarmsIn(idle(59))).toEqual({ code: 0, alarms: [] });
+  expect(await alarmsIn(idle(125))).toEqual({
     code: 1,
     alarms: ['nothing moved in edge@b for 2h; see muster rollout show edge@b'],
   });

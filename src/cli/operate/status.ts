@@ -133,10 +133,7 @@ function alarmsOf(
   const all = Object.values(others).reduce((sum, n) => sum + n, unreachable);
   if (unreachable > MANY_SILENT * all)
     alarms.push(`${String(unreachable)} of ${some(all, 'host')} are not heard any more`);
-  if (fleet.quarantines > 0) {
-    const are = fleet.quarantines === 1 ? 'is' : 'are';
-    alarms.push(`${some(fleet.quarantines, 'closure')} ${are} quarantined`);
-  }
+  alarms.push(...quarantineAlarms(fleet));
   return alarms;
 }
 
@@ -183,6 +180,25 @@ function heldBy({ blockers, rolloutBlockers = {} }: Fleet): string {
   return [counts(blockers), ...whole].join('; ');
 }
 
+/** Of closures that hold somebody: those that are declared, or else those that a rollout under way still waits for. */
+function quarantineAlarms({ quarantines, declaredQuarantines, blockers }: Fleet): string[] {
+  const declared = declaredQuarantines ?? quarantines;
+  const held = blockers['quarantine'] ?? 0;
+  const see = 'see muster quarantine list';
+  if (declared > 0) {
+    const are = declared === 1 ? 'is' : 'are';
+    return [`${some(declared, 'closure')} ${are} declared and quarantined; ${see}`];
+  }
+  return held > 0 ? [`held by a quarantined closure: ${String(held)} (quarantine); ${see}`] : [];
+}
+
+/** A closure that failed once is history until somebody declares it again. */
+function quarantinesOf({ quarantines, declaredQuarantines: declared }: Fleet): string {
+  const of =
+    declared === undefined ? '' : `, ${declared === 0 ? 'none' : String(declared)} declared now`;
+  return `${some(quarantines, 'closure')} quarantined${of}`;
+}
+
 interface Screen {
   readonly fleet: Fleet;
   readonly leader: Leader;
@@ -210,6 +226,7 @@ function print(desk: Desk, { fleet, leader, queue, channels, alarms }: Screen): 
   line('hosts', counts(fleet.reachability));
   line('states', counts(fleet.hosts));
   line('held by', heldBy(fleet));
+  if (fleet.quarantines > 0) line('set aside', quarantinesOf(fleet));
   io.stdout.write('\n');
   const rows = channels.map((channel): (string | Cell)[] => [
     channel.name,
