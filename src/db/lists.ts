@@ -27,8 +27,11 @@ export async function listChannels(
     SELECT c.channel, c.seq, c.declared_ref AS "declaredRef", c.signed_at AS "signedAt",
       c.freshness_window AS "freshnessWindow", c.current_rollout_id AS "currentRolloutId",
       r.state AS "rolloutState", c.waiting_ref AS "waitingRef", c.pause,
-      coalesce(c.note, CASE WHEN c.declared_ref IS NULL AND r.state IN ('Opening', 'Active', 'Converging')
-        THEN CASE WHEN c.freshness_window > 0 THEN 'no-release' ELSE 'not-declared' END END) AS note,
+      coalesce(c.note, CASE WHEN c.declared_ref IS NOT NULL THEN NULL
+        WHEN c.freshness_window = 0 AND r.state IN ('Opening', 'Active', 'Converging', 'Failed', 'Reverted')
+          THEN 'not-declared'
+        WHEN c.freshness_window > 0 AND r.state IN ('Opening', 'Active', 'Converging')
+          THEN 'no-release' END) AS note,
       (SELECT count(*)::int FROM declared_host d WHERE d.channel = c.channel) AS hosts
     FROM channel c LEFT JOIN rollout r ON r.rollout_id = c.current_rollout_id
     WHERE c.channel > ${above} AND (${only}::text IS NULL OR c.channel = ${only})

@@ -284,9 +284,16 @@ describe('what holds hosts', () => {
     expect(await note()).toBeNull();
     await pool.run((sql) => sql`UPDATE channel SET declared_ref = NULL`);
     expect(await note()).toBe('no-release');
+    const stands = (state: string) =>
+      pool.run((sql) => sql`UPDATE rollout SET state = ${state}::text`);
+    await stands('Failed'); // and goes on no more
+    expect(await note()).toBeNull();
     await pool.run((sql) => sql`UPDATE channel SET freshness_window = 0`);
-    expect(await note()).toBe('not-declared');
-    await pool.run((sql) => sql`UPDATE rollout SET state = 'Cancelled'`);
+    for (const unfinished of ['Failed', 'Reverted', 'Active']) {
+      await stands(unfinished);
+      expect(await note()).toBe('not-declared');
+    }
+    await stands('Cancelled');
     expect(await note()).toBeNull();
   });
 
