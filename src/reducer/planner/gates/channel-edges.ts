@@ -18,10 +18,14 @@ export const channelEdges: Gate = {
   },
   explain: (held, subject) => {
     const because = pending(held, subject) ?? `channel ${subject} has nothing outstanding`;
+    const first = inFront(held, subject);
     const hosts = unfinished(held, subject);
     return {
-      because:
-        hosts.length === 0 ? because : `${because}; hosts not through: ${String(hosts.length)}`,
+      because: [
+        first === null ? because : `${because}: it waits its turn behind ${first}`,
+        ...(hosts.length === 0 ? [] : [`hosts not through: ${String(hosts.length)}`]),
+        ...(held.state.channels.get(subject)?.pause ? [`channel ${subject} is paused`] : []),
+      ].join('; '),
       releasedBy: isOver(held, subject)
         ? `a new commit opens a rollout on channel ${subject}, and that becomes Terminal`
         : `the rollout of channel ${subject} becomes Terminal`,
@@ -37,10 +41,17 @@ function isOver({ state }: Held, gating: string): boolean {
   return rollout !== undefined && hasEnded(rollout.row.state);
 }
 
-/** The hosts for which the gating rollout still waits. */
-function unfinished({ state }: Held, gating: string): string[] {
+/** finish-first: the rollout that what it declares waits for; null: it waits for none. */
+function inFront({ state }: Held, gating: string): string | null {
+  const { waitingRef, currentRolloutId } = state.channels.get(gating) ?? {};
+  return waitingRef == null ? null : (currentRolloutId ?? null);
+}
+
+/** The hosts for which the gating rollout still waits, or the one in front of it. */
+function unfinished(held: Held, gating: string): string[] {
+  const { state } = held;
   const ref = state.channels.get(gating)?.declaredRef ?? '';
-  const rollout = state.rollouts.get(`${gating}@${ref}`);
+  const rollout = state.rollouts.get(inFront(held, gating) ?? `${gating}@${ref}`);
   if (rollout === undefined || !isUnderway(rollout.row.state)) return [];
   const open = [...rollout.records.values()].filter(isOpen);
   return open.map((record) => record.hostname);
