@@ -118,7 +118,9 @@ function notePending(
   }
   if (hasEnded(rollout.row.state)) return;
   const isRecovered =
-    input.currentClosure === record.targetClosure && isWithoutHistory(pass, record, host);
+    input.currentClosure === record.targetClosure &&
+    mayKnow(record, input) &&
+    isWithoutHistory(pass, record, host);
   if (!isRecovered) {
     if (record.targetSightings > 0) setRecord(pass, record, { targetSightings: 0 });
     return;
@@ -128,6 +130,15 @@ function notePending(
   // The agent has events that we lack: it is asked to replay, and only silence lets us guess.
   if (waits && record.targetSightings === 0) setRecord(pass, record, { targetSightings: 1 });
   else synthesise(pass, rollout, record, input, 'recovered');
+}
+
+/**
+ * False for an agent that names another rollout, and not this one: it runs the target by a release that is forgotten here,
+ * and would never say that it converged in this one. It is dispatched, as anybody.
+ */
+function mayKnow({ rolloutId }: RecordRow, input: HostReportInput): boolean {
+  if (input.rolloutId === null || input.rolloutId === rolloutId) return true;
+  return Object.hasOwn(input.lastEventSeqByRollout, rolloutId);
 }
 
 /** The control plane never saw this host do anything, nor gave it anything to do: it may have lost its database. */

@@ -8,7 +8,7 @@
  *     edge web2 after web1                  · channel-edge apps after infra
  *     declare 1 web1=c0                     · resign · late 1 minute=2 (signed then, read just now)
  *     forget stable (the set lacks its manifest) · drop stable (the fleet has no such channel from the next ref on)
- *     heartbeat web1 c0 names states=2 minute=1 (said then) · silent web1 · offer web1
+ *     heartbeat web1 c0 names (or names=stable@9) states=2 minute=1 (said then) · silent web1 · offer web1
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
  *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · trust reject · retire stable@1
  *     enrol web1 nonce=n1 csr=a for=10 (minutes) · tried web1 nonce=n1 · renew web1 csr=b
@@ -286,7 +286,9 @@ export class Script extends Desk {
     options: ReadonlyMap<string, string>,
   ): Input {
     this.hear(hostname);
-    const named = options.has('names') ? this.record(hostname, undefined).rolloutId : null;
+    const names = options.get('names');
+    const newestOf = (): string => this.record(hostname, undefined).rolloutId;
+    const named = names === undefined ? null : names.includes('@') ? names : newestOf();
     const stated = options.get('states');
     const minute = options.get('minute');
     const newest = this.records(hostname)[0]?.rolloutId;
