@@ -18,9 +18,9 @@ it('stays awake while its batch is reduced, and ends when nobody keeps it so', a
   const transaction = new WriterTransaction(writer, 7);
   try {
     await transaction.begin();
-    await writer.run((sql) => sql`SET LOCAL idle_in_transaction_session_timeout = 2000`);
+    await writer.run((sql) => sql`SET LOCAL idle_in_transaction_session_timeout = 3000`);
     // The server's limit is what is waited for: it has no name to wait by.
-    await delay(3_000);
+    await delay(4_000);
     expect(writer.open).toBe(true);
     transaction.settle();
     await new Promise((resolve) => {
