@@ -9,6 +9,7 @@
  */
 import type { Sql } from './driver.ts';
 import { toCounts, type Counted, type Counts } from './counts.ts';
+import { isUnderWay } from './states.ts';
 
 /**
  * In the newest rollout of each channel: what a superseded one noted of its hosts holds nobody. While it is under way
@@ -21,7 +22,7 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
     one<Counted[]>`
       WITH newest AS MATERIALIZED (
         SELECT c.channel, o.rollout_id, o.state, o.signed_at, c.pause, c.freshness_window,
-          ${isUnderWay(sql)} AS under_way
+          ${isUnderWay(sql, 'o')} AS under_way
         FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id
       ), noted AS MATERIALIZED (
         SELECT b.rollout_id, b.gates::text AS gates, count(*) AS n, array_agg(b.hostname) AS hostnames
@@ -63,10 +64,8 @@ const LATE_MINUTES = 10;
 export async function countLateSoaks(sql: Sql): Promise<number> {
   const [row] = await sql<{ n: number }[]>`
     SELECT count(*)::int AS n
-    FROM (SELECT c.channel, o.rollout_id, ${isUnderWay(sql)} AS under_way
-        FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id) n
-      JOIN host_blocker b USING (rollout_id) LEFT JOIN declared_host here USING (channel, hostname)
-    WHERE b.gates::text LIKE '%"soak-overdue"%' AND ${matters(sql)}
+    FROM ${remarkedOn(sql, 'soak-overdue')}
+    WHERE ${matters(sql)}
       AND coalesce((b.earlier->>'soak-overdue')::timestamptz, b.since)
         <= clock_timestamp() - make_interval(mins => ${LATE_MINUTES})`;
   return row?.n ?? 0;
@@ -76,17 +75,20 @@ export async function countLateSoaks(sql: Sql): Promise<number> {
 export async function countHeardStuck(sql: Sql): Promise<number> {
   const [row] = await sql<{ n: number }[]>`
     SELECT count(*)::int AS n
-    FROM (SELECT c.channel, o.rollout_id, ${isUnderWay(sql)} AS under_way
-        FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id) n
-      JOIN host_blocker b USING (rollout_id) LEFT JOIN declared_host here USING (channel, hostname)
+    FROM ${remarkedOn(sql, 'stuck-move')}
       JOIN host h ON h.hostname = b.hostname AND h.reachability = 'reachable'
-    WHERE b.gates::text LIKE '%"stuck-move"%' AND ${matters(sql)}`;
+    WHERE ${matters(sql)}`;
   return row?.n ?? 0;
 }
 
-/** Of `rollout o`. */
-function isUnderWay(sql: Sql) {
-  return sql`o.state IN ('Opening', 'Active', 'Converging')`;
+/** Newest rollouts `n` with what is noted there, `b`, of hosts that carry this remark; `matters` says of whom it counts. */
+function remarkedOn(sql: Sql, remark: 'soak-overdue' | 'stuck-move') {
+  return sql`
+    (SELECT c.channel, o.rollout_id, ${isUnderWay(sql, 'o')} AS under_way
+      FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id) n
+    JOIN host_blocker b ON b.rollout_id = n.rollout_id
+      AND b.gates::text LIKE ${sql.unsafe(`'%"${remark}"%'`)}
+    LEFT JOIN declared_host here ON here.channel = n.channel AND here.hostname = b.hostname`;
 }
 
 /** Of a newest rollout `n`, and of its host's row `here` of `declared_host`, where its channel declares it: somebody waits. */

@@ -1,5 +1,6 @@
 /** Smaller lists of the operator's: channels, quarantines, hosts that wait for a reboot. Walked by key. */
 import type { Sql } from './driver.ts';
+import { isUnderWay } from './states.ts';
 
 export interface ChannelListRow {
   readonly channel: string;
@@ -30,7 +31,7 @@ export async function listChannels(
       coalesce(c.note, CASE WHEN c.declared_ref IS NOT NULL THEN NULL
         WHEN c.freshness_window = 0 AND r.state IN ('Opening', 'Active', 'Converging', 'Failed', 'Reverted')
           THEN 'not-declared'
-        WHEN c.freshness_window > 0 AND r.state IN ('Opening', 'Active', 'Converging')
+        WHEN c.freshness_window > 0 AND ${isUnderWay(sql, 'r')}
           THEN 'no-release' END) AS note,
       (SELECT count(*)::int FROM declared_host d WHERE d.channel = c.channel) AS hosts
     FROM channel c LEFT JOIN rollout r ON r.rollout_id = c.current_rollout_id

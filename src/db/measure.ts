@@ -1,6 +1,7 @@
 /** What one process measures for all: how rollouts get on, how fresh their manifests are, what holds back vacuum. */
 import { isRollingBack } from './blocked.ts';
 import type { Sql } from './driver.ts';
+import { isUnderWay } from './states.ts';
 
 export interface Idle {
   readonly rolloutId: string;
@@ -22,7 +23,7 @@ export async function readLongestIdle(sql: Sql): Promise<Idle | null> {
       SELECT r.rollout_id, r.opened_at, r.blockers::text AS blockers,
         coalesce((r.plan->'soakMinutes'->>r.current_wave)::float8, 0) AS soak
       FROM rollout r JOIN channel c ON c.channel = r.channel
-      WHERE r.state IN ('Opening', 'Active', 'Converging') AND c.pause IS NULL
+      WHERE ${isUnderWay(sql, 'r')} AND c.pause IS NULL
         AND NOT EXISTS (SELECT FROM fleet WHERE pause IS NOT NULL)
     ), still AS MATERIALIZED (
       SELECT * FROM underway o WHERE NOT ${isMoving(sql)} AND NOT ${isBehindAnother(sql)}
@@ -62,7 +63,7 @@ function isBehindAnother(sql: Sql) {
         JOIN channel g ON gate.key = 'channel-edges:' || g.channel
         JOIN rollout u ON u.rollout_id = g.current_rollout_id
         WHERE b.rollout_id = o.rollout_id AND b.gates::text LIKE '%"channel-edges:%'
-          AND u.state IN ('Opening', 'Active', 'Converging'))
+          AND ${isUnderWay(sql, 'u')})
       AND NOT EXISTS (SELECT FROM dispatch d WHERE d.rollout_id = o.rollout_id)
       AND NOT EXISTS (SELECT FROM host_rollout r WHERE r.rollout_id = o.rollout_id
         AND r.closed IS NULL AND (r.state IN ('Activating', 'Soaking') OR ${isRollingBack(sql)})))`;

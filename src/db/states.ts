@@ -1,4 +1,4 @@
-/** A host's state in a rollout as operators count and list it. */
+/** States as statements ask for them: a rollout's, and a host's in it as operators count and list it. */
 import type { Sql } from './driver.ts';
 
 /**
@@ -9,6 +9,11 @@ export function isListedAs(sql: Sql, of: 'm' | 'r', state: string) {
   const row = sql.unsafe(of);
   if (state === 'closed') return sql`${row}.closed IS NOT NULL`;
   return sql`${row}.state = ${word(sql, state)} AND ${row}.closed IS NULL`;
+}
+
+/** Of the `rollout` row called `of`: hosts may still move in it. */
+export function isUnderWay(sql: Sql, of: 'o' | 'r' | 'u') {
+  return sql`${sql.unsafe(of)}.state IN ('Opening', 'Active', 'Converging')`;
 }
 
 /** One word that a statement may hold as it is. */

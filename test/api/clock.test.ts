@@ -2,7 +2,13 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { EDGE, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
+import {
+  EDGE,
+  startHttpServer,
+  until,
+  untilOpened,
+  type HttpServer,
+} from '../support/http-server.ts';
 
 const OPERATOR = { as: 'operator:ada' };
 let server: HttpServer;
@@ -15,10 +21,7 @@ beforeAll(async () => {
     { role: 't', max: 1, statementMs: 5_000 },
   );
   server = await startHttpServer(url);
-  await until(
-    async () => await (await server.call('GET', '/v1/rollouts', OPERATOR)).text(),
-    (text) => text.includes(EDGE),
-  );
+  await untilOpened(server);
 });
 afterAll(async () => {
   await server.stop();

@@ -4,7 +4,7 @@ import { createPool, type Pool } from '../../src/db/pool.ts';
 import { sweep } from '../../src/db/housekeeping.ts';
 import { COMMAND_NAMES, COMMANDS } from '../../src/wire/command.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { EDGE, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
+import { startHttpServer, until, untilOpened, type HttpServer } from '../support/http-server.ts';
 
 let url: string;
 let pool: Pool;
@@ -53,10 +53,7 @@ function logged(of: Pool = pool): Promise<CommandRow[]> {
 }
 
 async function isReady(of: HttpServer): Promise<void> {
-  await until(
-    async () => (await of.call('GET', '/v1/rollouts', { as: 'operator:ada' })).text(),
-    (text) => text.includes(EDGE),
-  );
+  await untilOpened(of);
 }
 
 beforeAll(async () => {

@@ -4,7 +4,7 @@ import { createPool, type Pool } from '../../src/db/pool.ts';
 import { readFreshness, readHorizon, readLongestIdle } from '../../src/db/measure.ts';
 import { createMetrics, MEASURED } from '../../src/telemetry.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { EDGE, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
+import { startHttpServer, until, untilOpened, type HttpServer } from '../support/http-server.ts';
 
 let url: string;
 let pool: Pool;
@@ -17,10 +17,7 @@ beforeAll(async () => {
   pool = createPool({ url, schema: 'muster', name: 'test' }, options);
   // Measuring begins with a whole fleet: the next look is 15 s away.
   const before = await startHttpServer(url);
-  await until(
-    async () => (await before.call('GET', '/v1/rollouts', { as: 'operator:ada' })).text(),
-    (text) => text.includes(EDGE),
-  );
+  await untilOpened(before);
   await before.stop();
   working = await startHttpServer(url);
   other = await startHttpServer(url, { MUSTER_ROLES: 'api' });

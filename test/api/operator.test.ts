@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/wire/command.ts';
 import { PROBLEMS, type ProblemCode } from '../../src/wire/problem.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { EDGE, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
+import { EDGE, startHttpServer, untilOpened, type HttpServer } from '../support/http-server.ts';
 
 const OPERATOR = { as: 'operator:ada' };
 let server: HttpServer;
@@ -11,10 +11,7 @@ let server: HttpServer;
 beforeAll(async () => {
   const { url } = await createTestDatabase();
   server = await startHttpServer(url);
-  await until(
-    async () => await (await server.call('GET', '/v1/rollouts', OPERATOR)).text(),
-    (text) => text.includes(EDGE),
-  );
+  await untilOpened(server);
 });
 afterAll(() => server.stop());
 

@@ -4,7 +4,13 @@ import { readLongestIdle } from '../../src/db/measure.ts';
 import { countBlockers } from '../../src/db/blocked.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { EDGE, REF, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
+import {
+  EDGE,
+  REF,
+  startHttpServer,
+  untilOpened,
+  type HttpServer,
+} from '../support/http-server.ts';
 
 const OPERATOR = { as: 'operator:ada' };
 let server: HttpServer;
@@ -17,10 +23,7 @@ beforeAll(async () => {
     { role: 't', max: 1, statementMs: 5_000 },
   );
   server = await startHttpServer(url);
-  await until(
-    async () => await (await server.call('GET', '/v1/rollouts', OPERATOR)).text(),
-    (text) => text.includes(EDGE),
-  );
+  await untilOpened(server);
 });
 afterAll(async () => {
   await server.stop();

@@ -5,7 +5,13 @@ import { createPool, type Pool } from '../../src/db/pool.ts';
 import { COMMAND_NAMES } from '../../src/wire/command.ts';
 import { formatToken } from '../../src/wire/token.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { EDGE, REF, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
+import {
+  REF,
+  startHttpServer,
+  until,
+  untilOpened,
+  type HttpServer,
+} from '../support/http-server.ts';
 
 let pool: Pool;
 let server: HttpServer;
@@ -68,10 +74,7 @@ beforeAll(async () => {
   pool = createPool(database, { role: 't', max: 2, statementMs: 5_000 });
   server = await startHttpServer(url);
   other = await startHttpServer(url, { MUSTER_ROLES: 'api', MUSTER_DEV_IDENTITY: 'false' });
-  await until(
-    async () => (await server.call('GET', '/v1/rollouts', { as: 'operator:ada' })).text(),
-    (text) => text.includes(EDGE),
-  );
+  await untilOpened(server);
 }, 60_000);
 afterAll(async () => {
   await Promise.all([server.stop(), other.stop()]);

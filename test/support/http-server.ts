@@ -68,6 +68,14 @@ function configOf(databaseUrl: string, settings: Readonly<Record<string, string>
 }
 
 /** Waits until `check` holds, asking again and again; fails after ten seconds with what it last saw. */
+/** When the release's first rollout can be read: a leader has decided on it. */
+export async function untilOpened(server: Pick<HttpServer, 'call'>): Promise<void> {
+  await until(
+    async () => (await server.call('GET', '/v1/rollouts', { as: 'operator:ada' })).text(),
+    (text) => text.includes(EDGE),
+  );
+}
+
 export async function until<T>(ask: () => Promise<T>, check: (seen: T) => boolean): Promise<T> {
   const deadline = Date.now() + 10_000;
   for (;;) {

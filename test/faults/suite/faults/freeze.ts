@@ -1,7 +1,9 @@
 /** SIGSTOP and SIGCONT: a leader that is frozen keeps its sockets, and on waking still believes that it leads. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bench } from '../bench/bench.ts';
+import type { Member } from '../bench/member.ts';
 import type { Fault } from '../fault.ts';
+import type { Session } from '../wire/session.ts';
 
 /** A frozen leader is replaced within this, by the design. */
 const FROZEN_LIMIT_MS = 10_000;
@@ -13,19 +15,19 @@ interface At {
   readonly sql: RegExp;
 }
 
-/** Frozen until another leads; then woken: whatever it still writes must not count. */
-async function freeze(bench: Bench, at: At | null): Promise<void> {
-  const leader = await bench.leader();
+/** Frozen until another leads; then woken: whatever it still writes must not count. `held`: goes on in its sleep. */
+async function freeze(bench: Bench, leader: Member, held: Session | null): Promise<void> {
   const { epoch } = await bench.epoch();
-  if (at === null) await leader.signal('SIGSTOP');
-  else {
-    const session = await leader.proxy.trap(at.role, at.sql, 'answered');
-    await leader.signal('SIGSTOP');
-    session.release();
-  }
+  await leader.signal('SIGSTOP');
+  held?.release();
   await bench.untilEpochAbove(epoch);
   await leader.signal('SIGCONT');
   await delay(AWAKE_MS);
+}
+
+async function freezeAt(bench: Bench, at: At): Promise<void> {
+  const leader = await bench.leader();
+  await freeze(bench, leader, await leader.proxy.trap(at.role, at.sql, 'answered'));
 }
 
 /**
@@ -41,12 +43,7 @@ async function freezeBeforeExecution(bench: Bench): Promise<void> {
   await endWriters(bench);
   const { member, session } = await Promise.race(trapped);
   for (const { proxy } of bench.members) proxy.line.traps.clear();
-  const { epoch } = await bench.epoch();
-  await member.signal('SIGSTOP');
-  session.release();
-  await bench.untilEpochAbove(epoch);
-  await member.signal('SIGCONT');
-  await delay(AWAKE_MS);
+  await freeze(bench, member, session);
 }
 
 async function endWriters({ database: { sql } }: Bench): Promise<void> {
@@ -58,14 +55,14 @@ export const FREEZES: readonly Fault[] = [
     name: 'freeze-leader',
     what: 'SIGSTOP of the leader until another leads, then SIGCONT',
     limitMs: FROZEN_LIMIT_MS,
-    run: (bench) => freeze(bench, null),
+    run: async (bench) => freeze(bench, await bench.leader(), null),
   },
   {
     name: 'freeze-mid-transaction',
     what: 'SIGSTOP of the leader with log rows written and not committed, then SIGCONT',
     limitMs: FROZEN_LIMIT_MS,
     short: true,
-    run: (bench) => freeze(bench, { role: 'writer', sql: /INSERT INTO event_log/ }),
+    run: (bench) => freezeAt(bench, { role: 'writer', sql: /INSERT INTO event_log/ }),
   },
   {
     name: 'freeze-before-execution',
@@ -77,6 +74,6 @@ export const FREEZES: readonly Fault[] = [
     name: 'freeze-mid-batch',
     what: 'SIGSTOP of the leader with a batch claimed and not yet decided, then SIGCONT',
     limitMs: FROZEN_LIMIT_MS,
-    run: (bench) => freeze(bench, { role: 'leader', sql: /FROM input_queue WHERE id NOT IN/ }),
+    run: (bench) => freezeAt(bench, { role: 'leader', sql: /FROM input_queue WHERE id NOT IN/ }),
   },
 ];
