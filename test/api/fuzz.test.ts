@@ -104,9 +104,10 @@ function textFor({ name, schema }: Parameter): fc.Arbitrary<string> {
   );
 }
 
-/** A lone surrogate cannot be in a URL at all. */
-function wellFormed(text: string): string {
-  return Buffer.from(text).toString();
+/** A lone surrogate cannot be in a URL at all, and a segment of one or two dots is taken out of it before it is sent. */
+function segmentOf(text: string): string {
+  const wellFormed = Buffer.from(text).toString();
+  return encodeURIComponent(/^\.{1,2}$/.test(wellFormed) ? `${wellFormed}-` : wellFormed);
 }
 
 /** What fetch would not send at all is no request. */
@@ -180,8 +181,7 @@ function shotOf(
   for (const [i, { name, in: place }] of parameters.entries()) {
     const value = values[i] ?? null;
     if (value === null) continue;
-    if (place === 'path')
-      filled = filled.replace(`{${name}}`, encodeURIComponent(wellFormed(value)));
+    if (place === 'path') filled = filled.replace(`{${name}}`, segmentOf(value));
     else if (place === 'query') query.set(name, value);
     else headers[name] = headerSafe(value);
   }
