@@ -60,7 +60,14 @@ interface Plan {
   readonly pages: number;
 }
 
+/** Twice: what autovacuum has analysed meanwhile is first looked up in the catalog again, some thousand pages of it. */
 async function explain(text: string): Promise<Plan> {
+  const first = await explainOnce(text);
+  const second = await explainOnce(text);
+  return first.pages < second.pages ? first : second;
+}
+
+async function explainOnce(text: string): Promise<Plan> {
   const rows = await pool.run((sql) =>
     sql.unsafe<{ 'QUERY PLAN': [{ Plan: Node }] }[]>(
       `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}`,
