@@ -33,9 +33,13 @@ export const WRITE_DEADLINE_MS = 30_000;
 /** How long one stretch of serialising may block the event loop, and with it the lock's ping. */
 const SLICE_MS = 25;
 
-/** Sends everything of an open, fenced transaction and commits it. */
+/**
+ * Sends everything of a fenced transaction and commits it. Its beginning need not have been answered: where the fence
+ * refuses it, the server refuses all that follows, and COMMIT is never sent.
+ */
 export async function commitWork(
   writer: Session,
+  begun: Promise<void>,
   work: Work,
   rows: TouchedRows,
   progress: Progress,
@@ -46,6 +50,7 @@ export async function commitWork(
   await writer.run(async (sql) => {
     const deleted = { count: 0 };
     await sendAll([
+      () => begun,
       ...pieces(work.rows, ROWS_PER_INSERT).map((piece) => () => insertRows(sql, piece)),
       ...writeTouched(sql, rows),
       ...optional(together, () => insertVerdicts(sql, progress, together)),

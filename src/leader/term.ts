@@ -216,9 +216,10 @@ export class LeaderTerm {
     const progress = this.nextProgress();
     const { unconfirmed } = this.writer;
     try {
-      await this.transaction.begin();
+      const begun = this.transaction.begin();
+      begun.catch(() => undefined); // heard in order, with what follows it
       this.transaction.settle();
-      await commitWork(this.writer, work, rows, progress);
+      await commitWork(this.writer, begun, work, rows, progress);
       this.transaction.end();
     } catch (error) {
       if (error instanceof AmbiguousCommitError) await this.explain(progress, work);

@@ -4,8 +4,11 @@
  */
 import type { Sliced } from '../reducer/slices.ts';
 
-/** Stretch of work between two turns of the event loop; the lock's ping must not stall for 100 ms. */
-export const STRETCH_MS = 20;
+/**
+ * Stretch of work between two turns of the event loop. The lock's ping must not stall for 100 ms; and while a batch is
+ * reduced, the answers to the commit of the one before wait for a turn, and its COMMIT for them.
+ */
+export const STRETCH_MS = 4;
 
 export class Turns {
   private since: number;
