@@ -6,7 +6,13 @@ const [role, connectionString, variant] = process.argv.slice(2);
 const batched = variant === 'batched';
 const QUEUE = 'effect';
 
-const boss = new PgBoss({ connectionString, useListenNotify: true, schedule: false });
+const boss = new PgBoss({
+  connectionString,
+  useListenNotify: true,
+  schedule: false,
+  // Of its own accord it gives up after 10 s without a free connection: where it does not keep up, its latency is to say so.
+  connectionTimeoutMillis: 120_000,
+});
 boss.on('error', (error) => console.error(error));
 await boss.start();
 await boss.createQueue(QUEUE, { notify: true }).catch(() => undefined);
