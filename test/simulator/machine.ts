@@ -58,6 +58,8 @@ export class Machine {
   closure: string;
   isOnline = true;
   clockOffset: Millis = 0;
+  /** What a reboot, and no switch, brought it to last. */
+  bootedInto: string | null = null;
   /** Told of each closure that this host is about to run. */
   onSwitch: (closure: string) => void = () => undefined;
   /** Told of each line that is in its journal for good. */
@@ -144,6 +146,7 @@ export class Machine {
     // What was half switched comes up as it was before.
     this.closure = this.staged ?? this.committed;
     this.become(this.closure);
+    if (this.staged !== null) this.bootedInto = this.staged;
     this.staged = null;
   }
 

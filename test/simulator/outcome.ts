@@ -54,6 +54,31 @@ export function whatIsWrong(
   return found;
 }
 
+/**
+ * Hosts that are through here and yet report another closure, which no rollout of this database prescribed: a switch of
+ * a release that a restored database has forgotten waited for their reboot. Their records are history; what an operator
+ * does about it is push a commit.
+ */
+export function driftedByForgotten(
+  { data: { tables } }: Database,
+  release: Release,
+  machines: readonly Machine[],
+): string[] {
+  const known = new Set([...tables.records.values()].map(ran));
+  return machines
+    .filter(({ hostname, closure, bootedInto }) => {
+      const isSeen = tables.hosts.get(hostname)?.reportedClosure === closure;
+      const isForgotten = !known.has(ran({ hostname, targetClosure: closure }));
+      const isOff = closure !== release.target(hostname);
+      return isSeen && isForgotten && isOff && bootedInto === closure;
+    })
+    .map(({ hostname }) => hostname);
+}
+
+function ran({ hostname, targetClosure }: { hostname: string; targetClosure: string }): string {
+  return `${hostname} ${targetClosure}`;
+}
+
 /** Lets go of what operators held, and gives up what waits for them alone. */
 export function setRight({ data: { tables } }: Database): OperatorCommand[] {
   const found: OperatorCommand[] = [];

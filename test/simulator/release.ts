@@ -23,6 +23,8 @@ interface Channel {
 /** The share of hosts that a commit does not touch, and of commits, by channel, that bring an earlier one back. */
 const KEEPS = 0.2;
 const REVERTS = 0.25;
+/** The share of commits that leave out the last channel, and with it its hosts. */
+const REMOVES = 0.1;
 
 // One for the whole process: nothing that is traced depends on it.
 const { key } = generateKey('ed25519');
@@ -53,6 +55,8 @@ export class Release {
   private readonly budgets: readonly JsonObject[];
   private readonly keeps: Random;
   private readonly reverts: Random;
+  private readonly removes: Random;
+  private declared: readonly Channel[] = [];
   /** What each ref's manifests say, less when and beside which fleet they are signed; by ref, then by rollout. */
   private readonly manifests = new Map<string, ReadonlyMap<string, JsonObject>>();
   /** Whether CI signs the manifests of earlier refs again too, for what is let finish first. */
@@ -62,10 +66,13 @@ export class Release {
   /** What each ref declared, and before them all what hosts ran. */
   private readonly earlier: ReadonlyMap<string, string>[] = [];
 
-  constructor(random: Random, keeps: Random, reverts: Random, ci: Random) {
-    this.keeps = keeps;
-    this.reverts = reverts;
-    this.signsEarlier = ci() < 0.5;
+  /** Draws by what they are for, so that more of one leave the others as they were. */
+  constructor(randomFor: (what: string) => Random) {
+    const random = randomFor('fleet');
+    this.keeps = randomFor('kept closures');
+    this.reverts = randomFor('reverted commits');
+    this.removes = randomFor('removed channels');
+    this.signsEarlier = randomFor('ci')() < 0.5;
     const count = 1 + Math.floor(random() * 2.6);
     this.channels = ['edge', 'lab', 'main'].slice(0, count).map((name) => channelOf(name, random));
     this.hosts = this.channels.flatMap(({ waves }) => waves.flat());
@@ -100,6 +107,8 @@ export class Release {
   /** Declares the next ref and signs it. The last one moves every host, or goes back to where it was before. */
   next(now: Millis, isLast = false): void {
     this.number += 1;
+    const isWithoutLast = this.removes() < REMOVES && !isLast && this.channels.length > 1;
+    this.declared = isWithoutLast ? this.channels.slice(0, -1) : this.channels;
     const closures = new Map<string, string>();
     for (const channel of this.channels) {
       const reverted = this.revertedTo();
@@ -146,9 +155,9 @@ export class Release {
 
   private fleet(meta: JsonObject): JsonObject {
     const named = <T>(pick: (channel: Channel) => T) =>
-      Object.fromEntries(this.channels.map((channel) => [channel.name, pick(channel)]));
+      Object.fromEntries(this.declared.map((channel) => [channel.name, pick(channel)]));
     const hosts: JsonObject = {};
-    for (const { name, waves } of this.channels) {
+    for (const { name, waves } of this.declared) {
       for (const host of waves.flat()) {
         hosts[host] = { channel: name, closureHash: this.target(host), tags: [] };
       }
@@ -158,7 +167,7 @@ export class Release {
       hosts,
       channels: named(({ name }) => ({ rolloutPolicy: `p-${name}`, freshnessWindow: 120 })),
       rolloutPolicies: Object.fromEntries(
-        this.channels.map(({ name, onHealthFailure, onNewRef, maxFailures }) => [
+        this.declared.map(({ name, onHealthFailure, onNewRef, maxFailures }) => [
           `p-${name}`,
           { waves: [], healthGate: { maxFailures }, onHealthFailure, onNewRef },
         ]),
@@ -166,15 +175,19 @@ export class Release {
       waves: named(({ waves, soakMinutes }) =>
         waves.map((names) => ({ hosts: [...names], soakMinutes })),
       ),
-      ...{ edges: [...this.edges], channelEdges: [...this.channelEdges] },
+      ...{ edges: [...this.edges], channelEdges: this.declaredEdges() },
       disruptionBudgets: [],
       meta,
     };
   }
 
+  private declaredEdges(): JsonObject[] {
+    return this.declared.length < this.channels.length ? [] : [...this.channelEdges];
+  }
+
   private resolve(): ReadonlyMap<string, JsonObject> {
     return new Map(
-      this.channels.map((channel) => [`${channel.name}@${this.ref}`, this.manifest(channel)]),
+      this.declared.map((channel) => [`${channel.name}@${this.ref}`, this.manifest(channel)]),
     );
   }
 

@@ -9,7 +9,7 @@ import { Faults, type FaultCounts, type FaultKind, type TimedKind } from './faul
 import { runLeader } from './leader.ts';
 import { Machine } from './machine.ts';
 import { Network, type Server } from './network.ts';
-import { setRight, whatIsWrong } from './outcome.ts';
+import { driftedByForgotten, setRight, whatIsWrong } from './outcome.ts';
 import { Process, type World } from './process.ts';
 import { Release } from './release.ts';
 import { Replica } from './replica.ts';
@@ -60,6 +60,7 @@ class Simulation implements World {
   readonly checker: Checker;
   private servers: Server[] = [];
   private births = 0;
+  private hasPushedAgain = false;
   private backup: Backup | null = null;
   private readonly seed: number;
   private isOver = false;
@@ -70,12 +71,7 @@ class Simulation implements World {
     this.trace = new Trace(this.scheduler, options.keepAll ?? false);
     this.db = new Database(this.scheduler, this.faults, options.breaks ?? new Set());
     this.checker = new Checker(this.db);
-    this.release = new Release(
-      this.faults.random('fleet'),
-      this.faults.random('kept closures'),
-      this.faults.random('reverted commits'),
-      this.faults.random('ci'),
-    );
+    this.release = new Release((what) => this.faults.random(what));
     const network = new Network(this, () => this.servers);
     this.machines = this.release.hosts.map(
       (name) => new Machine(this, network, this.release, name),
@@ -318,6 +314,7 @@ class Simulation implements World {
         return;
       }
       for (const machine of this.machines) if (machine.waitsForReboot) machine.reboot(5_000);
+      this.pushAgain();
       for (const command of setRight(this.db)) {
         const payload = {
           kind: 'OperatorCommand',
@@ -332,6 +329,16 @@ class Simulation implements World {
       }
       this.look();
     });
+  }
+
+  /** Once, and only where the database was restored: nothing else may need it. */
+  private pushAgain(): void {
+    if (this.hasPushedAgain || this.faults.counts['database-restored'] === undefined) return;
+    const drifted = driftedByForgotten(this.db, this.release, this.machines);
+    if (drifted.length === 0) return;
+    this.hasPushedAgain = true;
+    this.trace.say('operator', `pushes a commit: ${drifted.join(' ')} run what is forgotten`);
+    this.release.next(this.scheduler.now, true);
   }
 
   private wrong(): string[] {
