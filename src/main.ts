@@ -24,7 +24,7 @@ import { keepLog } from './eventlog/keep.ts';
 import { createLeader, type Leader } from './leader/leader.ts';
 import { openCertificates, proxyListen, watchEndings } from './main/certificates.ts';
 import { createAskLead } from './main/leads.ts';
-import { refuseLogins, untilUnfit, type Logins } from './main/login.ts';
+import { leadersVariable, refuseLogins, untilUnfit, type Logins } from './main/login.ts';
 import { readiness } from './main/readiness.ts';
 import { checkAuthority, enrolmentOptions } from './main/enrolment.ts';
 import { createSubmitter, type Submitter } from './queue/submitter.ts';
@@ -137,7 +137,11 @@ function makeKit(
   log: Logger,
 ): Omit<Kit, 'material'> {
   const database = { url: config.databaseUrl, schema: config.schema, name: `muster-${replica}` };
-  const leaderDatabase = { ...database, url: config.leaderDatabaseUrl ?? config.databaseUrl };
+  const leaderDatabase = {
+    ...database,
+    url: config.leaderDatabaseUrl ?? config.databaseUrl,
+    variable: leadersVariable(config),
+  };
   const metrics = createMetrics();
   const listener = startListener(database, {
     ...{ logger: log, random: Math.random },

@@ -49,7 +49,7 @@ export async function log(args: string[], io: Io): Promise<number> {
     return await verify(rest, io);
   } catch (error) {
     const problem =
-      error instanceof UsageError ? error.message : databaseProblem(error, 'reads the log');
+      error instanceof UsageError ? error.message : databaseProblem(error, { who: 'reads the log' });
     return fail(io, { command: 'log', json: args.includes('--json') }, EXIT.usage, problem);
   }
 }

@@ -57,7 +57,7 @@ export async function replay(args: string[], io: Io): Promise<number> {
     return await chosen(values)(wishes, io);
   } catch (error) {
     const who = args.includes('--rebuild') ? 'leads' : 'reads the log';
-    const problem = error instanceof UsageError ? error.message : databaseProblem(error, who);
+    const problem = error instanceof UsageError ? error.message : databaseProblem(error, { who });
     return fail(io, { command: 'replay', json: args.includes('--json') }, EXIT.usage, problem);
   }
 }

@@ -12,6 +12,7 @@
  */
 import net from 'node:net';
 import postgres from 'postgres';
+import type { UrlVariable } from './errors.ts';
 import { placeOf, tlsTarget } from './tls.ts';
 import { wholeRows } from './whole-rows.ts';
 
@@ -22,6 +23,8 @@ export interface DatabaseOptions {
   readonly schema: string;
   /** Shown in pg_stat_activity; the role of the connection is appended. */
   readonly name: string;
+  /** Where the URL was given, for what is said of it; MUSTER_DATABASE_URL when absent. */
+  readonly variable?: UrlVariable;
 }
 
 const VALUE_TYPES = {

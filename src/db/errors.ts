@@ -124,6 +124,10 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
     'the login lacks a right, which "muster doctor" names; use one whose role has it (docs/database-roles.md)',
   ],
   ['55P03', 'another session holds the table; "muster doctor" lists transactions that stay open'],
+  [
+    '57014',
+    'it took longer than a statement may, or somebody cancelled it; "muster doctor" lists transactions that stay open',
+  ],
   ['53300', 'PostgreSQL has no connection left; raise max_connections or run fewer processes'],
   ['ECONNREFUSED', 'nothing listens there; start PostgreSQL, or correct MUSTER_DATABASE_URL'],
   ['ENOTFOUND', 'there is no such host; correct MUSTER_DATABASE_URL'],
@@ -184,8 +188,12 @@ export function stateTrouble(
 
 function advised(which: string, code: string | null, variable: UrlVariable): string {
   const named = code === null ? which : `${which} (${code})`;
-  const advice = found(ADVICE, code)?.replaceAll('MUSTER_DATABASE_URL', variable);
-  return advice === undefined ? named : `${named}: ${advice}`;
+  const advice = adviceOn(code, variable);
+  return advice === null ? named : `${named}: ${advice}`;
+}
+
+function adviceOn(code: string | null, variable: UrlVariable): string | null {
+  return found(ADVICE, code)?.replaceAll('MUSTER_DATABASE_URL', variable) ?? null;
 }
 
 function socketCode(error: Error): string | null {
@@ -213,14 +221,20 @@ const WHO: Readonly<Record<MayDo, string>> = {
 
 /**
  * For a log line: never with SQL or parameters, which may hold what agents sent. Where a right is missing, `who` says which
- * logins have it.
+ * logins have it; `variable` is where the URL was given.
  */
-export function databaseProblem(error: unknown, who?: MayDo): string {
+export function databaseProblem(
+  error: unknown,
+  {
+    who,
+    variable = 'MUSTER_DATABASE_URL',
+  }: { readonly who?: MayDo | undefined; readonly variable?: UrlVariable | undefined } = {},
+): string {
   if (error instanceof DeadlineError || error instanceof SessionClosedError) return error.message;
   if (!(error instanceof Error)) return String(error);
   const state = sqlState(error);
   const said = state === null ? socketProblem(error) : `${state}: ${error.message}`;
   const whom = state === '42501' && who !== undefined ? WHO[who] : null;
-  const advice = whom ?? found(ADVICE, state ?? socketCode(error));
+  const advice = whom ?? adviceOn(state ?? socketCode(error), variable);
   return advice === null ? said : `${said}: ${advice}`;
 }

@@ -65,7 +65,7 @@ export async function acquireLock(options: LockOptions, signal: AbortSignal): Pr
       signal.throwIfAborted();
       options.onFailure?.(error);
       if (failures === 0) {
-        const problem = databaseProblem(error);
+        const problem = databaseProblem(error, options.database);
         options.logger.warn({ lock: options.name, problem }, 'cannot ask for the lock; trying on');
       }
       await pause(backoffMs(CONNECT_BACKOFF, failures, options.random), signal);
@@ -118,7 +118,8 @@ function hold(session: Session, options: LockOptions): HeldLock {
   const done = new AbortController();
   const both = AbortSignal.any([session.over, done.signal]);
   keepPinging(session, both).catch((error: unknown) => {
-    options.logger.warn({ lock: options.name, problem: databaseProblem(error) }, 'lock in doubt');
+    const problem = databaseProblem(error, options.database);
+    options.logger.warn({ lock: options.name, problem }, 'lock in doubt');
     session.drop();
   });
   return {

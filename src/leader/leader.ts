@@ -118,7 +118,10 @@ async function leadOnAndOn(options: LeaderOptions, told: Told, signal: AbortSign
 
 /** One term with a held lock; true when it ended by a failure. */
 async function leadOnce(
-  options: TermOptions & { readonly openWriter: () => Promise<Session> },
+  options: TermOptions & {
+    readonly database: DatabaseOptions;
+    readonly openWriter: () => Promise<Session>;
+  },
   lock: HeldLock,
   told: Told,
   signal: AbortSignal,
@@ -138,7 +141,7 @@ async function leadOnce(
     return false;
   } catch (error) {
     const why = lock.lost.aborted ? 'lock-lost' : isFenced(error) ? 'fenced' : 'failed';
-    logger.warn({ why, problem: databaseProblem(error) }, 'no longer leading');
+    logger.warn({ why, problem: databaseProblem(error, options.database) }, 'no longer leading');
     metrics.count('muster_leader_terms_ended_total', { why });
     told.failed(error);
     return true;

@@ -59,7 +59,7 @@ export interface LeadTrouble {
   readonly why: string;
 }
 
-function leadersVariable({ leaderDatabaseUrl }: Logins['config']): UrlVariable {
+export function leadersVariable({ leaderDatabaseUrl }: Pick<Config, 'leaderDatabaseUrl'>): UrlVariable {
   return leaderDatabaseUrl === null ? 'MUSTER_DATABASE_URL' : 'MUSTER_LEADER_DATABASE_URL';
 }
 

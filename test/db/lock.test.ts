@@ -112,3 +112,15 @@ it('a missed deadline ends a session', async () => {
   await expect(session.run((sql) => sql`SELECT pg_sleep(5)`, 50)).rejects.toThrow('within 50 ms');
   expect(session.open).toBe(false);
 });
+
+it('says which setting to look at when its own server does not answer', async () => {
+  const said: string[] = [];
+  const gone = new AbortController();
+  const logger = { ...silentLogger(), warn: (facts: unknown) => said.push(JSON.stringify(facts)) };
+  const nowhere = { url: 'postgres://u@127.0.0.1:1/d', schema: 'muster', name: 'lock' };
+  const database = { ...nowhere, variable: 'MUSTER_LEADER_DATABASE_URL' } as const;
+  const onFailure = () => setImmediate(() => gone.abort());
+  const asked = { database, name: 'leader', listener, logger, random: () => 0, onFailure } as const;
+  await expect(acquireLock(asked, gone.signal)).rejects.toThrow();
+  expect(said.join()).toContain('start PostgreSQL, or correct MUSTER_LEADER_DATABASE_URL');
+});
