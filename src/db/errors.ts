@@ -121,7 +121,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ['28', 'check user and password in MUSTER_DATABASE_URL, and pg_hba.conf'],
   [
     '42501',
-    'the login lacks a right, which "muster doctor" names; use one whose role has it (docs/database-roles.md)',
+    'the login lacks a right, which "muster doctor" names; use one whose role has it (docs/database-roles.md). One that may not even connect needs CONNECT on the database',
   ],
   ['55P03', 'another session holds the table; "muster doctor" lists transactions that stay open'],
   [

@@ -1,5 +1,7 @@
 /** Logs in as each role and tries what it must not do; and runs a whole process with the roles apart. */
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { databaseProblem } from '../../src/db/errors.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { applyRoles } from '../../src/db/role-step.ts';
@@ -275,4 +277,32 @@ describe('a process with its roles apart', () => {
     expect(await server.stop()).toEqual([]);
     await attempt('admin', `REVOKE ${database.prefix}_leader FROM ${database.prefix}_readonly_1`);
   });
+});
+
+const GUIDE = readFileSync(new URL('../../docs/guides/hardening.md', import.meta.url), 'utf8');
+
+it('is closed by the hardening guide to everybody but its own logins', async () => {
+  const name = new URL(database.url).pathname.slice(1);
+  const commands = [...GUIDE.matchAll(/-c '((?:GRANT|REVOKE) CONNECT [^']+)'/g)].map(
+    ([, one = '']) =>
+      one
+        .replaceAll('muster_', `${database.prefix}_`)
+        .replace('DATABASE muster', `DATABASE "${name}"`),
+  );
+  expect(commands).toHaveLength(2);
+  for (const command of commands) expect(await attempt('admin', command)).toBe('done');
+  const stranger = `${database.prefix}_stranger`;
+  await attempt('admin', `CREATE ROLE ${stranger} LOGIN PASSWORD 'secret'`);
+  const url = new URL(database.url);
+  Object.assign(url, { username: stranger, password: 'secret' });
+  const connect = async (at: string): Promise<string> => {
+    const pool = open(at);
+    const answer = await pool.run((sql) => sql`SELECT 1`).then(() => 'connected', databaseProblem);
+    await pool.end();
+    return answer;
+  };
+  const answers = await Promise.all([url.href, ...ROLES.map(database.as)].map(connect));
+  await attempt('admin', `DROP ROLE ${stranger}`);
+  expect(answers[0]).toMatch(/^42501: .* needs CONNECT on the database$/);
+  expect(answers.slice(1)).toEqual(ROLES.map(() => 'connected'));
 });
