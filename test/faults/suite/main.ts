@@ -8,7 +8,7 @@ import { FAULTS } from './faults/all.ts';
 import type { Row } from './fault.ts';
 import { headLine, rowLine, summary } from './report.ts';
 import { runFaults, type RunOptions } from './run.ts';
-import { weaken, WEAKENINGS, type Weakening } from './weaken.ts';
+import { UnfitError, weaken, WEAKENINGS, type Weakening } from './weaken.ts';
 
 const DIST = path.resolve('dist');
 
@@ -26,13 +26,19 @@ async function runAll({ faults, json }: Asked, options: RunOptions): Promise<boo
   return rows.length > 0 && rows.every(({ verdict }) => verdict !== 'failed');
 }
 
-/** True when the harm was seen. */
-async function isNoticed(weakening: Weakening, options: RunOptions): Promise<boolean> {
-  const dist = weaken(DIST, weakening);
+/** Null when the harm was seen, else why not. */
+async function unnoticed(weakening: Weakening, options: RunOptions): Promise<string | null> {
+  let dist: string;
+  try {
+    dist = weaken(DIST, weakening);
+  } catch (error) {
+    if (error instanceof UnfitError) return error.message;
+    throw error;
+  }
   try {
     const faults = named('fault', FAULTS, weakening.faults);
     const rows = await runFaults(faults, { ...options, dist });
-    return rows.some(weakening.shows);
+    return rows.some(weakening.shows) ? null : 'its faults show no harm';
   } finally {
     fs.rmSync(path.dirname(dist), { recursive: true, force: true });
   }
@@ -40,12 +46,13 @@ async function isNoticed(weakening: Weakening, options: RunOptions): Promise<boo
 
 async function weakenAll({ weakenings, json }: Asked, options: RunOptions): Promise<boolean> {
   const results: { readonly weakening: string; readonly noticed: boolean }[] = [];
+  const say = json ? console.error : console.log;
   for (const weakening of weakenings) {
     if (options.signal.aborted) break;
-    const noticed = await isNoticed(weakening, options);
-    const say = json ? console.error : console.log;
-    say(`${noticed ? 'noticed' : 'NOT NOTICED'}: ${weakening.name}: ${weakening.what}`);
-    results.push({ weakening: weakening.name, noticed });
+    const why = await unnoticed(weakening, options);
+    say(`${why === null ? 'noticed' : 'NOT NOTICED'}: ${weakening.name}: ${weakening.what}`);
+    if (why !== null) say(`  ${why}`);
+    results.push({ weakening: weakening.name, noticed: why === null });
   }
   if (json) console.log(JSON.stringify({ weakenings: results }));
   return results.every(({ noticed }) => noticed);

@@ -1,7 +1,7 @@
 /**
  * Ways to weaken the product on purpose: one textual change each, made in a copy of what was built, which the named
  * faults must then find out: `npm run test:faults -- --weaken NAME` (or `all`). Nothing of it is in the product. A
- * change that no longer fits its file is an error, so that this list keeps pace with the code.
+ * change that no longer fits its file is an error, so that this list keeps pace with the code (`weaken.test.ts`).
  *
  * The fence is not among them: behind it stand the primary key of the log and the lock, so that no fault shows its
  * absence alone. `test/leader/fence.test.ts` does, with a term that lost its lock without noticing.
@@ -58,9 +58,9 @@ export const WEAKENINGS: readonly Weakening[] = [
   {
     name: 'standby-not-awaited',
     what: 'a wait for the synchronous standby that was cancelled counts as durable',
-    file: 'queue/submitter.js',
-    from: 'if (sync.cancelled)',
-    to: 'if (sync.cancelled && replica === null)',
+    file: 'db/confirmed.js',
+    from: 'if (pool.unconfirmed !== before)',
+    to: 'if (pool.unconfirmed < before)',
     faults: ['promote-beside-old-primary'],
     shows: lost,
   },
@@ -93,21 +93,29 @@ export const WEAKENINGS: readonly Weakening[] = [
   },
 ];
 
+/** What was built has not the text that is to be changed, or has it twice. */
+export class UnfitError extends Error {
+  override readonly name = 'UnfitError';
+}
+
+/** The text of its file with the change in it. */
+export function weakened(text: string, { file, from, to, name }: Weakening): string {
+  if (text.split(from).length !== 2) {
+    throw new UnfitError(`${name}: ${file} has not once: ${from}`);
+  }
+  return text.replace(from, () => to);
+}
+
 /** A copy of `dist` with the change in it; the caller removes it. */
-export function weaken(dist: string, { file, from, to, name }: Weakening): string {
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), `muster-${name}-`));
+export function weaken(dist: string, weakening: Weakening): string {
+  const text = weakened(fs.readFileSync(path.join(dist, weakening.file), 'utf8'), weakening);
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), `muster-${weakening.name}-`));
   const copy = path.join(dir, 'dist');
   const ours = new Set(['faults', 'simulator', 'bench'].map((part) => path.join(dist, part)));
   fs.cpSync(dist, copy, { recursive: true, filter: (from) => !ours.has(from) });
   for (const beside of ['node_modules', 'migrations', 'package.json']) {
     fs.symlinkSync(path.resolve(dist, '..', beside), path.join(dir, beside));
   }
-  const at = path.join(copy, file);
-  const text = fs.readFileSync(at, 'utf8');
-  if (text.split(from).length !== 2) throw new Error(`${name}: ${file} has not once: ${from}`);
-  fs.writeFileSync(
-    at,
-    text.replace(from, () => to),
-  );
+  fs.writeFileSync(path.join(copy, weakening.file), text);
   return copy;
 }
