@@ -14,8 +14,8 @@
 
 {{/* What selects pods: must never change, a Deployment's selector is immutable. */}}
 {{- define "muster.selector" -}}
-app.kubernetes.io/name: {{ include "muster.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "muster.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "muster.labels" -}}
@@ -60,8 +60,8 @@ capabilities: { drop: [ALL] }
 - name: {{ index . 0 }}
   valueFrom:
     secretKeyRef:
-      name: {{ required "database.existingSecret is required: the name of a Secret with the PostgreSQL URL" $root.Values.database.existingSecret }}
-      key: {{ index . 1 }}
+      name: {{ required "database.existingSecret is required: the name of a Secret with the PostgreSQL URL" $root.Values.database.existingSecret | quote }}
+      key: {{ index . 1 | quote }}
 {{- end -}}
 
 {{- define "muster.trustConfigMap" -}}
@@ -106,7 +106,7 @@ MUSTER_{{ snakecase $name | upper }}: {{ if kindIs "float64" $value }}{{ $value 
 {{- if eq $kind "volumes" }}
 - name: tls
   # The key is the group's to read, and nobody else's.
-  secret: { secretName: {{ $root.Values.tls.existingSecret }}, defaultMode: 0440 }
+  secret: { secretName: {{ $root.Values.tls.existingSecret | quote }}, defaultMode: 0440 }
 {{- else }}
 - { name: tls, mountPath: /etc/muster/tls, readOnly: true }
 {{- end }}
@@ -115,7 +115,7 @@ MUSTER_{{ snakecase $name | upper }}: {{ if kindIs "float64" $value }}{{ $value 
 {{- if $of.existingConfigMap }}
 {{- if eq $kind "volumes" }}
 - name: {{ $name }}
-  configMap: { name: {{ $of.existingConfigMap }} }
+  configMap: { name: {{ $of.existingConfigMap | quote }} }
 {{- else }}
 - { name: {{ $name }}, mountPath: /etc/muster/{{ $name }}, readOnly: true }
 {{- end }}

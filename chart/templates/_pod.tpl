@@ -7,7 +7,7 @@ One Deployment: (root, component, roles, replicas).
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {{ .name }}
+  name: {{ .name | quote }}
   labels:
     {{- include "muster.labels" $root | nindent 4 }}
     app.kubernetes.io/component: {{ .component }}
@@ -52,7 +52,7 @@ spec:
           ports:
             - { name: http, containerPort: 8080, protocol: TCP }
           envFrom:
-            - configMapRef: { name: {{ include "muster.fullname" $root }} }
+            - configMapRef: { name: {{ include "muster.fullname" $root | quote }} }
           env:
             - { name: MUSTER_ROLES, value: {{ .roles | quote }} }
             - name: MUSTER_REPLICA
@@ -67,7 +67,7 @@ spec:
             {{- if and $root.Values.source.existingSecret (contains "workers" .roles) }}
             - name: MUSTER_SOURCE_TOKEN
               valueFrom:
-                secretKeyRef: { name: {{ $root.Values.source.existingSecret }}, key: {{ $root.Values.source.tokenKey }} }
+                secretKeyRef: { name: {{ $root.Values.source.existingSecret | quote }}, key: {{ $root.Values.source.tokenKey | quote }} }
             {{- end }}
             {{- with $root.Values.extraEnv }}
             {{- toYaml . | nindent 12 }}
@@ -83,7 +83,7 @@ spec:
             {{- end }}
       volumes:
         - name: trust
-          configMap: { name: {{ include "muster.trustConfigMap" $root }} }
+          configMap: { name: {{ include "muster.trustConfigMap" $root | quote }} }
         {{- include "muster.tls" (list "volumes" $root) | nindent 8 }}
         {{- with $root.Values.extraVolumes }}
         {{- toYaml . | nindent 8 }}
@@ -115,12 +115,12 @@ automountServiceAccountToken: false
 # Variables like MUSTER_PORT for each Service of the namespace would read like settings.
 enableServiceLinks: false
 {{- with .Values.serviceAccountName }}
-serviceAccountName: {{ . }}
+serviceAccountName: {{ . | quote }}
 {{- end }}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 securityContext:
@@ -134,7 +134,7 @@ tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}
 

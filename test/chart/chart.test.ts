@@ -142,6 +142,10 @@ describe.skipIf(HELM === null)('chart', () => {
       expect(rendered('prometheusRule.selector="fleet=~\\"a$\\""')[0]?.expr).toContain(
         'muster_leader_leading{fleet=~"a$"}',
       );
+      const named = 'job="muster_east"';
+      for (const { expr } of rendered(`prometheusRule.selector=${JSON.stringify(named)}`))
+        for (const [, of = ''] of expr.replaceAll(named, 'IT').matchAll(/muster_\w+(\S*)/g))
+          expect(of).toMatch(/^\{IT[,}]/);
       expect(refusal('prometheusRule.enabled=true')).toContain('prometheusRule.selector');
     });
 

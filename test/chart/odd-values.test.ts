@@ -1,6 +1,17 @@
 /** Values that make sense one by one and would break in a cluster, where it is late: the chart says so, and why. */
 import { describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
 import { CHART, helm, HELM, refusal } from './support/helm.ts';
+
+/** What refers to something by its name, and every label. */
+function namesIn(value: unknown): unknown[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, one]: [string, unknown]) => {
+    if (/labels$/i.test(key) && one !== null) return Object.values(one as Record<string, unknown>);
+    if (/^(key|name|.*Name)$/.test(key)) return typeof one === 'object' ? namesIn(one) : [one];
+    return namesIn(one);
+  });
+}
 
 const rules = ['prometheusRule.enabled=true'];
 const selector = (text: string): string =>
@@ -96,6 +107,22 @@ describe.skipIf(HELM === null)('odd values', () => {
     expect(named('a.b')).toContain('no Service may be called a.b-muster');
     expect(named('1a')).toContain('no Service may be called 1a-muster');
     expect(named('a.b', '--set', 'fullnameOverride=fleet')).toContain('kind: Deployment');
+  });
+
+  it('writes names as text that YAML would read as something else', () => {
+    const names = ['database.existingSecret=0123', 'database.urlKey=no', 'tls.existingSecret=1e3'];
+    const more = ['fullnameOverride=yes', 'image.pullSecrets[0]=null', 'priorityClassName=off'];
+    const text = helm(
+      ...['template', 'on', CHART, '--values', `${CHART}/ci/default-values.yaml`],
+      ...[...names, ...more].flatMap((set) => ['--set-string', set]),
+    );
+    const found = parseAllDocuments(text, { version: '1.1' }).flatMap((object) =>
+      namesIn(object.toJS()),
+    );
+    expect(found).toEqual(
+      expect.arrayContaining(['0123', 'no', '1e3', 'yes', 'null', 'off', 'on']),
+    );
+    expect(found.filter((name) => typeof name !== 'string')).toEqual([]);
   });
 
   it('refuses a trust file that is none', () => {
