@@ -78,7 +78,8 @@ const TCP_SETTINGS = {
 
 /**
  * What a server, a database or a login may have set otherwise, and what we rely on: the driver reads bytea as hex (the log's
- * chain would be continued from garbage), and a statement sees what was committed before it.
+ * chain would be continued from garbage), a statement sees what was committed before it, and that a standby was not waited for
+ * is told by a warning (`confirmed.ts`).
  */
 const MEANING_SETTINGS = {
   timezone: 'UTC',
@@ -88,6 +89,7 @@ const MEANING_SETTINGS = {
   extra_float_digits: '1',
   standard_conforming_strings: 'on',
   default_transaction_isolation: 'read committed',
+  client_min_messages: 'warning',
 } as const;
 
 /**

@@ -1,9 +1,10 @@
-/** What a command is answered, while commits on the primary do not reach the synchronous standby. */
+/** What is answered while commits on the primary do not reach the synchronous standby. */
 import postgres from 'postgres';
 import { afterEach, expect, it } from 'vitest';
 import type { KeyedRequest } from '../../src/queue/keyed.ts';
 import type { OperatorInput } from '../../src/reducer/input.ts';
 import { eventually } from '../support/eventually.ts';
+import { heartbeat } from '../support/small-fleet.ts';
 import { SCHEMA } from './suite/bench/database.ts';
 import { startPair } from './support/pair.ts';
 
@@ -50,4 +51,13 @@ it('a verdict whose commit was not confirmed is not told', async () => {
     status: 'judged',
     repeated: true,
   });
+});
+
+it('the warning is heard of a login whose settings keep warnings from it', async () => {
+  const { primary, replica, hold } = await startPair(undo);
+  // Before the submitter connects, which it does when it first stores something.
+  await primary.sql`ALTER ROLE CURRENT_USER SET client_min_messages = 'error'`;
+  hold();
+  expect(await replica.submitter.submit(heartbeat('h1'), { waitMs: 0 })).toMatchObject(AWAY);
+  expect(await replica.submitter.submitKeyed(pause('k3'), { waitMs: 0 })).toMatchObject(AWAY);
 });
