@@ -11,7 +11,8 @@ import { assertSchemaName, type DatabaseOptions } from './driver.ts';
 import { packagedMigrations, type Migration } from './migration-files.ts';
 import { lockText, preparationText, stepText } from './migration-script.ts';
 import { applyRoles } from './role-step.ts';
-import { appliedPrefix, type RoleNames } from './roles.ts';
+import { quoted } from './role-script.ts';
+import { appliedPrefix, tableOwner, type RoleNames } from './roles.ts';
 import { openSession, type Session } from './session.ts';
 import { schemaStanding } from './standing.ts';
 import { inTransaction } from './transaction.ts';
@@ -68,8 +69,23 @@ async function applyMissing(
   if (changed.length > 0) {
     throw new Error(`${changed.join(', ')} was changed after it was applied to schema ${schema}`);
   }
-  for (const migration of pending) await apply(session, schema, migration);
+  if (pending.length > 0) {
+    await becomeOwner(session, schema);
+    for (const migration of pending) await apply(session, schema, migration);
+    await session.run((sql) => sql`RESET ROLE`);
+  }
   return { applied: pending.map(({ name }) => name), version: Math.max(version ?? 0, known) };
+}
+
+/**
+ * What a migration makes belongs to whoever runs it. Where the schema is one login's and roles do not hand things over
+ * afterwards, an administrator's tables would be of no use to that login.
+ */
+async function becomeOwner(session: Session, schema: string): Promise<void> {
+  const owner = await session.run((sql) => tableOwner(sql, schema));
+  const prefix = await session.run((sql) => appliedPrefix(sql, schema));
+  if (owner === null || prefix !== null) return;
+  await session.run((sql) => sql.unsafe(`SET ROLE ${quoted(owner)}`));
 }
 
 /** After every migration, since each may bring tables. */

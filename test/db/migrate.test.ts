@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -97,5 +98,55 @@ describe('event_log', () => {
     );
     expect(made.map(([row]) => row?.n).sort()).toEqual([0, 2]);
     await insert(3_400_000);
+  });
+});
+
+describe('migrate, where one login owns the schema', () => {
+  const login = `plain_${randomBytes(5).toString('hex')}`;
+  const former = packagedMigrations().slice(0, -1);
+  let admin: DatabaseOptions;
+  let owner: DatabaseOptions;
+
+  const as = (user: string): DatabaseOptions => {
+    const url = Object.assign(new URL(admin.url), { username: user, password: 'secret' });
+    return { ...admin, url: url.href };
+  };
+  const ask = async (text: string): Promise<readonly { name: string }[]> => {
+    const asking = createPool(admin, { role: 'test', max: 1, statementMs: 10_000 });
+    try {
+      return await asking.run((sql) => sql.unsafe<{ name: string }[]>(text));
+    } finally {
+      await asking.end();
+    }
+  };
+
+  beforeAll(async () => {
+    const { url, name } = await createTestDatabase({ empty: true });
+    admin = { url, schema: 'muster', name: 'test' };
+    owner = as(login);
+    for (const user of [login, `${login}_2`])
+      await ask(`CREATE ROLE ${user} LOGIN PASSWORD 'secret'`);
+    await ask(`GRANT CREATE ON DATABASE "${name}" TO ${login}, ${login}_2`);
+    await migrate(owner, { migrations: former });
+    await ask(`GRANT ALL ON SCHEMA muster TO ${login}_2`);
+    await ask(`GRANT SELECT ON muster.schema_migration TO ${login}_2`);
+  });
+  afterAll(async () => {
+    for (const user of [login, `${login}_2`])
+      await ask(`DROP OWNED BY ${user} CASCADE; DROP ROLE ${user}`);
+  });
+
+  it('makes nothing as a login to which the schema does not belong', async () => {
+    await expect(migrate(as(`${login}_2`))).rejects.toThrow('must be owner of');
+  });
+
+  it('gives that login what an administrator brings', async () => {
+    expect((await migrate(admin)).applied).toEqual([packagedMigrations().at(-1)?.name]);
+    const others = await ask(`
+      SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE nspname IN ('muster', 'muster_v1') AND relowner <> '${login}'::regrole
+      UNION ALL SELECT proname FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+        WHERE nspname IN ('muster', 'muster_v1') AND proowner <> '${login}'::regrole`);
+    expect(others).toEqual([]);
   });
 });
