@@ -4,7 +4,7 @@ import type { Sql } from '../db/driver.ts';
 import { databaseProblem } from '../db/errors.ts';
 import { readLeft, type Left } from '../eventlog/detached.ts';
 import { replay, type Replayed } from '../eventlog/replay.ts';
-import { readHead } from '../eventlog/state.ts';
+import { readCommittedSeq, readHead } from '../eventlog/state.ts';
 import { DATABASE_OPTIONS, databaseOf, withSession } from './log/connect.ts';
 import { faultLines, isSound, pagesOf } from './log/pages.ts';
 import { EXIT, fail, parseOptions, printJson, UsageError, type Io } from './io.ts';
@@ -49,7 +49,9 @@ export async function log(args: string[], io: Io): Promise<number> {
     return await verify(rest, io);
   } catch (error) {
     const problem =
-      error instanceof UsageError ? error.message : databaseProblem(error, { who: 'reads the log' });
+      error instanceof UsageError
+        ? error.message
+        : databaseProblem(error, { who: 'reads the log' });
     return fail(io, { command: 'log', json: args.includes('--json') }, EXIT.usage, problem);
   }
 }
@@ -72,10 +74,11 @@ async function verify(args: string[], io: Io): Promise<number> {
     if (base !== null) kept.set(base.seq, Buffer.from(base.hash).toString('hex'));
     const wanted = new Set(checkpoints.map(({ seq }) => seq));
     const walked = await replay(noting(pages, wanted, kept), { from: base, fold: false });
-    // It has grown since, but never shrinks: what archives hold beyond it was in it once.
+    // It has grown since, but never shrinks: what archives hold beyond it was in it once, and so was what was committed.
+    const committed = await run(readCommittedSeq);
     const ends = (await run(readHead)).seq;
     const incarnation = await run(readIncarnation);
-    const endsBefore = walked.seq > ends ? ends : null;
+    const endsBefore = Math.max(walked.seq, committed) > ends ? ends : null;
     const changeable = unguardedProblem(database.schema, await run(readUnguarded));
     return { ...walked, left, from: after + 1, endsBefore, kept, incarnation, changeable };
   });
@@ -115,7 +118,7 @@ function parseCheckpoint(text: string): Checkpoint {
 interface Findings extends Replayed {
   readonly from: number;
   readonly left: Left;
-  /** Where the log in the database ends, when archives hold rows beyond it. */
+  /** Where the log in the database ends, when archives hold rows beyond it, or more was committed. */
   readonly endsBefore: number | null;
   /** In force; null before the first leader. */
   readonly incarnation: string | null;
@@ -155,7 +158,9 @@ function checkpointFaults(found: Findings): string {
     endsBefore === null
       ? []
       : [
-          `the log ends at row ${endsBefore}, before the archives do: rows are missing, or it was restored`,
+          seq > endsBefore
+            ? `the log ends at row ${endsBefore}, before the archives do: rows are missing, or it was restored`
+            : `the log ends at row ${endsBefore}, and more was committed: its last partitions were detached, or left out of a dump`,
         ];
   const other = broken.map((one) =>
     one.seq > seq

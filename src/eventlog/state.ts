@@ -87,6 +87,12 @@ export interface Head {
   readonly hash: Buffer | null;
 }
 
+/** What the last commit said that the log ends at; 0 before the first. The log never ends before it. */
+export async function readCommittedSeq(sql: Sql): Promise<number> {
+  const [row] = await sql<{ seq: number }[]>`SELECT head_seq AS seq FROM leader_progress`;
+  return row?.seq ?? 0;
+}
+
 export async function readHead(sql: Sql): Promise<Head> {
   const [row] = await sql<{ seq: number; ts: string; hash: Buffer }[]>`
     SELECT seq, ts, hash FROM event_log ORDER BY seq DESC LIMIT 1`;

@@ -4,7 +4,7 @@ import type { Session } from '../db/session.ts';
 import { inTransaction } from '../db/transaction.ts';
 import { GENESIS } from '../eventlog/chain.ts';
 import { declareContent } from '../eventlog/contents.ts';
-import { loadStateAndHead } from '../eventlog/state.ts';
+import { loadStateAndHead, readCommittedSeq } from '../eventlog/state.ts';
 import type { Settings } from '../reducer/settings.ts';
 import { restore } from '../reducer/state/rows-io.ts';
 import type { FleetState } from '../reducer/state/state.ts';
@@ -35,8 +35,17 @@ export async function load(writer: Session, settings: Settings): Promise<Loaded>
 }
 
 async function loadLeaderState(sql: Sql, settings: Settings): Promise<Loaded> {
-  const { rows, head } = await loadStateAndHead(sql);
+  const [{ rows, head }, committed] = await Promise.all([
+    loadStateAndHead(sql),
+    readCommittedSeq(sql),
+  ]);
+  if (head.seq < committed) throw new Error(lacking(head.seq, committed));
   const state = restore(rows, settings);
   await declareContent(sql, state);
   return { state, headHash: head.hash ?? GENESIS };
+}
+
+/** Whoever led here would begin the log a second time, over the state that the missing rows led to. */
+function lacking(head: number, committed: number): string {
+  return `the log ends at row ${String(head)}, and rows up to ${String(committed)} were committed: attach what was detached, or restore a whole backup (docs/operations/no-leader.md)`;
 }

@@ -78,6 +78,17 @@ describe('a row that is missing', () => {
     expect([code, out]).toEqual([1, expect.stringContaining(`row ${String(head - 3)} is missing`)]);
   });
 
+  it('is missed at the end by whoever looks at the chain alone, when more was committed', async () => {
+    await tamper(`INSERT INTO leader_progress (epoch, commit_no, head_seq, at)
+      VALUES (1, 1, ${String(head)}, now()) ON CONFLICT (singleton) DO UPDATE SET head_seq = excluded.head_seq`);
+    expect((await call(log, 'verify')).code).toBe(0);
+    await tamper(`DELETE FROM event_log WHERE seq > ${String(head - 4)}`);
+    const { code, out } = await call(log, 'verify');
+    const said = `the log ends at row ${String(head - 4)}, and more was committed`;
+    expect([code, out]).toEqual([1, expect.stringContaining(said)]);
+    expect((await call(log, 'verify', '--json')).json()).toMatchObject({ endsBefore: head - 4 });
+  });
+
   it('lets no fleet after it be told', async () => {
     const then = await timeOf(head - 4);
     await tamper(`DELETE FROM event_log WHERE seq = ${String(head - 4)}`);

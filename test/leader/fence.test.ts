@@ -76,6 +76,30 @@ const enqueue = (): Promise<unknown> =>
       VALUES ('Tick', '{"kind":"Tick"}', 'somebody')`,
   );
 
+it('nobody begins a log a second time whose partitions somebody took away', async () => {
+  const term = await begin('first');
+  await enqueue();
+  const stop = new AbortController();
+  const working = term.work(stop.signal);
+  const seqs = () =>
+    pool.run((sql) => sql<{ seq: number }[]>`SELECT head_seq AS seq FROM leader_progress`);
+  await eventually(async () => (await seqs())[0]?.seq).toBeGreaterThan(0);
+  stop.abort();
+  await working;
+  const tables = ['event_log_p000000', 'event_log_p000001'];
+  for (const table of tables)
+    await pool.run((sql) =>
+      sql.unsafe(
+        `ALTER TABLE event_log DETACH PARTITION ${table}; ALTER TABLE ${table} RENAME TO kept_${table}`,
+      ),
+    );
+  const before = await everything();
+  await expect(begin('second')).rejects.toThrow(
+    /^the log ends at row 0, and rows up to \d+ were committed: attach/,
+  );
+  expect(await everything()).toEqual(before);
+});
+
 describe('fence', () => {
   it('a deposed leader ends at its next commit and leaves no trace', async () => {
     const old = await begin('old');
