@@ -9,6 +9,8 @@ import { isLoopback } from '../../config.ts';
 import type { ClientConfig } from '../../config/client.ts';
 import { ProblemSchema } from '../../wire/problem.ts';
 import { EXIT } from '../io.ts';
+import { eventLines, SILENT_MS } from './event-lines.ts';
+import { harmless } from './harmless.ts';
 import { send, type ClientTls, type Sent } from './transport.ts';
 
 /** Ends a command: what is wrong, what to do, and how to exit. */
@@ -64,12 +66,14 @@ export interface ClientOptions {
   /** Ends whatever is under way: the person has seen enough. */
   readonly signal: AbortSignal;
   readonly timeoutMs?: number;
+  /** How long a stream may say nothing. */
+  readonly silentMs?: number;
 }
 
 export function createClient(
   config: ClientConfig,
   { token, tls }: Proof,
-  { forPeople, signal: stop, timeoutMs = TIMEOUT_MS }: ClientOptions,
+  { forPeople, signal: stop, timeoutMs = TIMEOUT_MS, silentMs = SILENT_MS }: ClientOptions,
 ): Client {
   const limits = { url: config.url, timeoutMs, stop };
   const headers: Record<string, string> = { accept: 'application/json' };
@@ -104,8 +108,14 @@ export function createClient(
     },
     async *lines(path, query, signal) {
       const accept = { headers: { accept: 'text/event-stream' } };
-      const response = await ask(withQuery(path, query), { ...accept, signal });
-      if (response.body !== null) yield* linesOf(response.body, signal);
+      const open = (either: AbortSignal): Promise<Response> =>
+        ask(withQuery(path, query), { ...accept, signal: either });
+      try {
+        yield* eventLines(open, signal, silentMs);
+      } catch (error) {
+        if (signal.aborted) return;
+        throw error instanceof OperateError ? error : brokeOff(error);
+      }
     },
   };
 }
@@ -199,6 +209,10 @@ function unavailable(message: string): OperateError {
   return new OperateError(message, EXIT.unavailable, 'unavailable');
 }
 
+function brokeOff(error: unknown): OperateError {
+  return unavailable(`the stream broke off (${causeOf(error)})`);
+}
+
 function causeOf(error: unknown): string {
   if (!(error instanceof Error)) return 'no answer';
   return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
@@ -251,38 +265,4 @@ async function decode<T extends TSchema>(
   if (Value.Check(schema, body)) return body;
   const message = `the answer of ${path} is not of this version; use the \`muster\` of the control plane's version`;
   throw new OperateError(message, EXIT.unavailable, 'other-version');
-}
-
-/**
- * Closures and reasons are what agents and people sent: a control character in them would be obeyed by a
- * terminal. (JSON escapes them.) Texts become other texts, so the shape stays.
- */
-function harmless<T>(value: T): T {
-  return JSON.parse(JSON.stringify(value), (_key, part: unknown) =>
-    typeof part === 'string' ? part.replace(CONTROL, '\ufffd') : part,
-  ) as T;
-}
-
-const CONTROL = /\p{Cc}/gu;
-
-async function* linesOf(
-  body: ReadableStream<Uint8Array>,
-  signal: AbortSignal,
-): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  const reader = body.getReader();
-  let rest = '';
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      const lines = (rest + decoder.decode(value, { stream: true })).split('\n');
-      rest = lines.pop() ?? '';
-      yield* lines;
-    }
-  } catch (error) {
-    if (!signal.aborted) throw unavailable(`the stream broke off (${causeOf(error)})`);
-  } finally {
-    reader.cancel().catch(() => undefined); // it is over either way
-  }
 }

@@ -7,6 +7,7 @@ import { EXIT, UsageError } from '../io.ts';
 import { clip, widthOf } from '../text-width.ts';
 import { textOption, type Desk, type OperatorNoun } from './command.ts';
 import { OperateError, pause } from './client.ts';
+import { harmless } from './harmless.ts';
 import { mostOf } from './listing.ts';
 import { rowOptions, rowsOf, sayEarlier } from './log-rows.ts';
 import { rolloutId } from './paths.ts';
@@ -105,7 +106,7 @@ function hasSeenEnough({ signal }: Desk): boolean {
 /** Rows, and remarks of the stream itself (another incarnation, rows that are gone). */
 function printData(desk: Desk, text: string): void {
   const data: unknown = JSON.parse(text);
-  if (Value.Check(LogEventSchema, data)) print(desk, data);
+  if (Value.Check(LogEventSchema, data)) print(desk, desk.json ? data : harmless(data));
   else desk.io.stderr.write(`muster: the stream says ${text}\n`);
 }
 
