@@ -83,14 +83,27 @@ export interface Freshness {
   readonly seconds: number;
 }
 
-/** Null while no channel declares anything. `agentMinutes` is what agents accept at the most. */
+/**
+ * Null while no channel declares anything. `agentMinutes` is what agents accept at the most.
+ *
+ * What is declared, and what is under way: a rollout that is let finish first has a manifest of its own, which holds its
+ * hosts when it goes stale (`planner/gates/manifest-stale.ts`), however often CI signs its successor's.
+ */
 export async function readFreshness(sql: Sql, agentMinutes: number): Promise<Freshness | null> {
   const [row] = await sql<Freshness[]>`
+    WITH manifest AS (
+      SELECT signed_at, freshness_window FROM channel
+      WHERE declared_ref IS NOT NULL AND signed_at IS NOT NULL
+      UNION ALL
+      SELECT o.signed_at, c.freshness_window
+      FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id
+      WHERE ${isUnderWay(sql, 'o')} AND c.freshness_window > 0
+    )
     SELECT at AS "staleAt", extract(epoch FROM at - clock_timestamp())::float8 AS seconds
     FROM (
-      SELECT min(least(c.signed_at, f.signed_at)
-        + make_interval(secs => (least(c.freshness_window, ${agentMinutes}::float8) + 1) * 60)) AS at
-      FROM channel c, fleet f WHERE c.declared_ref IS NOT NULL AND c.signed_at IS NOT NULL
+      SELECT min(least(m.signed_at, f.signed_at)
+        + make_interval(secs => (least(m.freshness_window, ${agentMinutes}::float8) + 1) * 60)) AS at
+      FROM manifest m, fleet f
     ) AS first WHERE at IS NOT NULL`;
   return row ?? null;
 }

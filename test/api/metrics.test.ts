@@ -172,6 +172,7 @@ describe('what is measured', () => {
     const signed = async (ago: string, minutes: number): Promise<number> => {
       await pool.run(async (sql) => {
         await sql`UPDATE fleet SET signed_at = now()`;
+        await sql`UPDATE rollout SET signed_at = now()`;
         await sql`UPDATE channel SET signed_at = now() - ${ago}::interval, freshness_window = 120`;
       });
       return (await pool.run((sql) => readFreshness(sql, minutes)))?.seconds ?? NaN;
@@ -179,6 +180,28 @@ describe('what is measured', () => {
     expect(Math.round(await signed('10 minutes', 60))).toBeCloseTo(51 * 60, -1);
     expect(Math.round(await signed('90 minutes', 60))).toBeCloseTo(-29 * 60, -1);
     expect(Math.round(await signed('90 minutes', 1_000))).toBeCloseTo(31 * 60, -1);
+  });
+
+  it('is as fresh as what is let finish first, while that is under way and its channel declared', async () => {
+    const fresh = async (state: string, window: number): Promise<number> => {
+      await pool.run(async (sql) => {
+        await sql`UPDATE fleet SET signed_at = now()`;
+        await sql`UPDATE channel SET signed_at = now(), freshness_window = 120`;
+        await sql`UPDATE rollout SET signed_at = now()`;
+        await sql`
+          UPDATE rollout SET signed_at = now() - interval '30 minutes', state = ${state}
+          WHERE rollout_id = (SELECT current_rollout_id FROM channel WHERE channel = 'stable')`;
+        await sql`
+          UPDATE channel SET freshness_window = ${window},
+            declared_ref = CASE WHEN ${window}::int > 0 THEN declared_ref END
+          WHERE channel = 'stable'`;
+      });
+      return Math.round((await pool.run((sql) => readFreshness(sql, 60)))?.seconds ?? NaN);
+    };
+    expect(await fresh('Active', 120)).toBeCloseTo(31 * 60, -1);
+    expect(await fresh('Terminal', 120)).toBeCloseTo(61 * 60, -1);
+    // Declared no more: that holds its hosts, and no signature helps.
+    expect(await fresh('Active', 0)).toBeCloseTo(61 * 60, -1);
   });
 
   it('is old what a session keeps open', async () => {
