@@ -46,13 +46,19 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
   return toCounts(counted);
 }
 
-/** How many of the newest rollouts do not get on as a whole, by reason: `fleet-silent` and its like, which are of no host. */
+/**
+ * How many of the newest rollouts do not get on as a whole, by reason: `fleet-silent` and its like, which are of no host.
+ * One that is not under way counts while it has a host that matters.
+ */
 export async function countRolloutBlockers(sql: Sql): Promise<Counts> {
   return toCounts(
     await sql<Counted[]>`
       SELECT split_part(key, ':', 1) AS name, count(DISTINCT o.rollout_id)::int AS n
       FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id,
         json_array_elements_text(o.blockers) AS key
+      WHERE ${isUnderWay(sql, 'o')} OR EXISTS (
+        SELECT FROM host_rollout r JOIN declared_host here USING (hostname, channel)
+        WHERE r.rollout_id = o.rollout_id)
       GROUP BY 1 ORDER BY 1`,
   );
 }

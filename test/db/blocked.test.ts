@@ -215,6 +215,23 @@ describe('what holds hosts', () => {
     expect(await rollouts()).toEqual({ 'fleet-silent': 1 });
   });
 
+  it('counts no rollout that is not under way, and whose channel has no host of it any more', async () => {
+    const script = played(
+      ...['channel a', 'wave a soak=0 a1', 'channel b', 'wave b soak=0 b1', 'heartbeat * c0'],
+      ...['declare 1', 'drop b', 'declare 2'],
+    );
+    await counted(script.state);
+    const exceeded = (state: string) =>
+      pool.run(async (sql) => {
+        await sql`
+          UPDATE rollout SET state = ${state}, blockers = '["budget-exceeded:0"]'
+          WHERE rollout_id IN ('a@2', 'b@1')`;
+        return countRolloutBlockers(sql);
+      });
+    expect(await exceeded('Active')).toEqual({ 'budget-exceeded': 2 });
+    expect(await exceeded('Terminal')).toEqual({ 'budget-exceeded': 1 });
+  });
+
   it('counts no host twice that moved to another channel, and none that is declared nowhere', async () => {
     const script = played(
       ...['channel a', 'wave a soak=0 a1 a2', 'channel b', 'wave b soak=0 b1', 'heartbeat * c0'],
