@@ -2,6 +2,7 @@
 import type { Facts } from '../db/doctor.ts';
 import { isStranger } from '../db/lock.ts';
 import type { Path } from '../db/path.ts';
+import { HELD_WARNING, type Holder } from '../db/notifications.ts';
 import { named } from '../db/rights.ts';
 
 export interface Found extends Facts, Path {
@@ -25,6 +26,8 @@ const SKEW_MS = 5_000;
 const LONG_TRANSACTION_SECONDS = 60;
 /** As the alert MusterOldestXmin has it: some hours of full load. */
 const OLD_SNAPSHOT_TRANSACTIONS = 1_000_000;
+/** Releases that count in segments have no room left a little below 1. */
+const HELD_FULL = 0.99;
 /** A process takes about a dozen connections; two of them should find room. */
 const SPARE_CONNECTIONS = 30;
 
@@ -164,6 +167,13 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           `somebody holds a snapshot that is ${String(horizon.transactions)} transactions old, and vacuum cleans nothing that is newer: look at sessions, standbys with hot_standby_feedback, replication slots and prepared transactions`,
         )
       : null,
+  ({ notifications: { held, holder } }) =>
+    held === null || held < HELD_WARNING
+      ? null
+      : (held < HELD_FULL ? warning : wrong)(
+          'notification-queue',
+          `the server's queue of notifications is ${String(Math.round(held * 100))} % full, and when it is full nothing commits that Muster notifies of. A session that listens stays in a transaction: ${whoHolds(holder)}`,
+        ),
   ({ seesOthers }) =>
     seesOthers
       ? null
@@ -188,6 +198,12 @@ function wrong(check: string, text: string): Finding {
 
 function warning(check: string, text: string): Finding {
   return { level: 'warning', check, text };
+}
+
+function whoHolds(holder: Holder | null): string {
+  if (holder === null) return "the server's log names it, as this role may not see it; end it";
+  const { pid, login, database } = holder;
+  return `the oldest transaction is that of session ${String(pid)} (${login} in database ${database}); end it with pg_terminate_backend`;
 }
 
 function dotted(version: number): string {

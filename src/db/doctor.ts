@@ -2,7 +2,9 @@
 import { readUnguarded, unguardedProblem } from './append-only.ts';
 import type { Sql } from './driver.ts';
 import { leaderLockHolder, type LockHolder } from './lock.ts';
+import { isDenied } from './errors.ts';
 import { readHorizon, type Horizon } from './measure.ts';
+import { notificationsHeld, oldestInTransaction, type Holder } from './notifications.ts';
 import { readRights, type Rights } from './rights.ts';
 import { isHidden, schemaProblem, schemaStanding } from './standing.ts';
 
@@ -17,6 +19,7 @@ export interface Facts {
   readonly clockAheadMs: number;
   readonly roundTripMs: number;
   readonly horizon: Horizon;
+  readonly notifications: Notifications;
   readonly fsync: boolean;
   readonly synchronousCommit: string;
   /** Empty: no standby is waited for. */
@@ -39,12 +42,20 @@ export interface Facts {
   readonly leaderLock: LockHolder | null;
 }
 
+export interface Notifications {
+  /** How full their queue is, 0 … 1; null where the login may not ask. */
+  readonly held: number | null;
+  /** Who may hold it; null where the login may not see that. */
+  readonly holder: Holder | null;
+}
+
 /** On one dedicated session. `now` is our clock. */
 export async function readFacts(sql: Sql, schema: string, now: () => number): Promise<Facts> {
   const server = await readServer(sql);
   const clock = await readClock(sql, now);
   const horizon = await readHorizon(sql);
-  return { ...server, ...clock, horizon, ...(await readSchema(sql, schema)) };
+  const notifications = await readNotifications(sql);
+  return { ...server, ...clock, horizon, notifications, ...(await readSchema(sql, schema)) };
 }
 
 type OfSchema = Pick<
@@ -64,6 +75,15 @@ async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
   return { schemaUsable, schemaProblem: problem, logProblem, rights, leaderLock };
 }
 
+async function readNotifications(sql: Sql): Promise<Notifications> {
+  try {
+    return { held: await notificationsHeld(sql), holder: await oldestInTransaction(sql) };
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+    return { held: null, holder: null };
+  }
+}
+
 /** What a session gets that asks for nothing: the processes' sessions are so. */
 export async function writesNothing(sql: Sql): Promise<boolean> {
   const [row] = await sql<{ reads: boolean }[]>`
@@ -71,7 +91,10 @@ export async function writesNothing(sql: Sql): Promise<boolean> {
   return row?.reads === true;
 }
 
-type Server = Omit<Facts, 'clockAheadMs' | 'roundTripMs' | 'horizon' | keyof OfSchema>;
+type Server = Omit<
+  Facts,
+  'clockAheadMs' | 'roundTripMs' | 'horizon' | 'notifications' | keyof OfSchema
+>;
 
 async function readServer(sql: Sql): Promise<Server> {
   const rows = await sql<Omit<Server, 'greetedByPid'>[]>`

@@ -3,15 +3,41 @@ import postgres from 'postgres';
 import { DeadlineError } from './deadline.ts';
 import { CONNECT_TIMEOUT_SECS } from './driver.ts';
 
+/** The SQLSTATE of many limits, which only the place in the server's code tells from each other. */
+const LIMIT = '54000';
+
 /** The SQLSTATE of a server's error, else null. */
 export function sqlState(error: unknown): string | null {
   return error instanceof postgres.PostgresError ? error.code : null;
 }
 
-/** Class 22 (data exception) and 54 (too large): this statement's values can never be stored. */
+/** Where the server measures a value, of all that say 54000: the others are at limits of their own, that of transactions say. */
+const MEASURES_VALUES: ReadonlySet<string> = new Set([
+  'index_form_tuple_context',
+  '_bt_check_third_page',
+]);
+const TOO_DEEP = '54001';
+const SEQUENCE_AT_END = '2200H';
+
+/**
+ * This statement's values can never be stored, whenever they come: class 22 (data exception), and of 54 (a limit) what is
+ * nested too deep or too large. Only that: whoever sent them is told that they are done with. Not class 23: a key that is
+ * there already is the log's second fence, and a partition that is missing is a 23514.
+ */
 export function isDataError(error: unknown): boolean {
-  const state = sqlState(error);
-  return state !== null && (state.startsWith('22') || state.startsWith('54'));
+  if (!(error instanceof postgres.PostgresError)) return false;
+  const { code, routine } = error;
+  if (code === LIMIT) return MEASURES_VALUES.has(routine);
+  return code === TOO_DEEP || (code.startsWith('22') && code !== SEQUENCE_AT_END);
+}
+
+/** Nothing commits that notifies (`notifications.ts`). */
+export function areNotificationsFull(error: unknown): boolean {
+  return (
+    error instanceof postgres.PostgresError &&
+    error.code === LIMIT &&
+    error.routine === 'PreCommit_Notify'
+  );
 }
 
 /** The fence's refusal: another epoch leads. */
@@ -33,7 +59,7 @@ export class NotConfirmedError extends Error {
   }
 }
 
-/** Classes of SQLSTATE that a statement is not to blame for: connection, resources, shutdown, contention. */
+/** Classes of SQLSTATE that a statement is not to blame for: connection, resources, shutdown, contention; and 54000, but for values. */
 const PASSING = ['08', '25', '40', '53', '55', '57', '58'];
 
 /** TLS does not believe the server: another file or certificate mends it, and time does not. */
@@ -74,7 +100,7 @@ function isConnectionTrouble(error: unknown): boolean {
 export function isPassing(error: unknown): boolean {
   const state = sqlState(error);
   if (state === null) return error instanceof NotConfirmedError || isConnectionTrouble(error);
-  return PASSING.some((kind) => state.startsWith(kind));
+  return state === LIMIT ? !isDataError(error) : PASSING.some((kind) => state.startsWith(kind));
 }
 
 /** Cannot be reached, or starts or stops just now: the next attempt may find it. */
@@ -136,6 +162,9 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ['CONNECT_TIMEOUT', 'is the host of MUSTER_DATABASE_URL reachable from here?'],
 ]);
 
+const NOTIFICATIONS =
+  'a session that listens stays in a transaction, and their queue is full; "muster doctor" names the session';
+
 /** By SQLSTATE, or its class. */
 function found(texts: ReadonlyMap<string, string>, code: string | null): string | null {
   if (code === null) return null;
@@ -169,12 +198,13 @@ export function databaseTrouble(
   variable: UrlVariable = 'MUSTER_DATABASE_URL',
 ): string {
   const code = sqlState(error) ?? (error instanceof Error ? socketCode(error) : null);
-  return advised(trouble(error, code), code, variable);
+  return advised(trouble(error, code), code, adviceFor(error, code, variable));
 }
 
 function trouble(error: unknown, code: string | null): string {
   if (isAway(error)) return 'the database does not answer';
   if (isDistrust(error)) return 'the database does not prove who it is';
+  if (areNotificationsFull(error)) return 'the database takes no notifications';
   return found(TROUBLES, code) ?? FAILS;
 }
 
@@ -183,13 +213,16 @@ export function stateTrouble(
   state: string | null,
   variable: UrlVariable = 'MUSTER_DATABASE_URL',
 ): string {
-  return advised(found(TROUBLES, state) ?? FAILS, state, variable);
+  return advised(found(TROUBLES, state) ?? FAILS, state, adviceOn(state, variable));
 }
 
-function advised(which: string, code: string | null, variable: UrlVariable): string {
+function advised(which: string, code: string | null, advice: string | null): string {
   const named = code === null ? which : `${which} (${code})`;
-  const advice = adviceOn(code, variable);
   return advice === null ? named : `${named}: ${advice}`;
+}
+
+function adviceFor(error: unknown, code: string | null, variable: UrlVariable): string | null {
+  return areNotificationsFull(error) ? NOTIFICATIONS : adviceOn(code, variable);
 }
 
 function adviceOn(code: string | null, variable: UrlVariable): string | null {
@@ -235,6 +268,6 @@ export function databaseProblem(
   const state = sqlState(error);
   const said = state === null ? socketProblem(error) : `${state}: ${error.message}`;
   const whom = state === '42501' && who !== undefined ? WHO[who] : null;
-  const advice = whom ?? adviceOn(state ?? socketCode(error), variable);
+  const advice = whom ?? adviceFor(error, state ?? socketCode(error), variable);
   return advice === null ? said : `${said}: ${advice}`;
 }

@@ -110,11 +110,15 @@ async function keepListening(
         deadlineMs: DEADLINE_MS,
         onNotify,
       });
-      await listenOn(session, database.schema);
-      failures = 0;
-      onChange(true);
-      tell(options, await hearsItself(session, selfChannel(database.schema, session.pid), heard));
-      await pingUntilOver(session, signal);
+      try {
+        await listenOn(session, database.schema);
+        onChange(true);
+        tell(options, await hearsItself(session, selfChannel(database.schema, session.pid), heard));
+        failures = 0;
+        await pingUntilOver(session, signal);
+      } finally {
+        await session.end();
+      }
     } catch (error) {
       if (failures === 0) logger.warn({ problem: databaseProblem(error) }, 'not listening');
       failures += 1;
@@ -156,13 +160,9 @@ function tell({ logger, onHearing }: ListenerOptions, hears: boolean): void {
 
 async function pingUntilOver(session: Session, signal: AbortSignal): Promise<void> {
   const quiet = AbortSignal.any([signal, session.over]);
-  try {
-    for (;;) {
-      await pause(PING_EVERY_MS, quiet);
-      if (quiet.aborted) return;
-      await session.run((sql) => sql`SELECT 1`);
-    }
-  } finally {
-    await session.end();
+  for (;;) {
+    await pause(PING_EVERY_MS, quiet);
+    if (quiet.aborted) return;
+    await session.run((sql) => sql`SELECT 1`);
   }
 }

@@ -6,12 +6,13 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DatabaseOptions, Sql } from './driver.ts';
+import { areNotificationsFull } from './errors.ts';
 import { openSession, type Session } from './session.ts';
 
 export interface Path {
   /** Two transactions of one session met the same backend, whatever others did meanwhile. */
   readonly keepsSession: boolean;
-  /** A notification of another session arrived; null: not tried. */
+  /** A notification of another session arrived; null: not tried, or the server takes none. */
   readonly hears: boolean | null;
 }
 
@@ -72,10 +73,19 @@ async function readMark(sql: Sql): Promise<string | null> {
   return row?.mark ?? null;
 }
 
-async function hearsOther(session: Session, other: Session, heard: AbortSignal): Promise<boolean> {
+async function hearsOther(
+  session: Session,
+  other: Session,
+  heard: AbortSignal,
+): Promise<boolean | null> {
   const channel = `muster_doctor_${String(session.pid)}`;
   await session.run((sql) => sql`LISTEN ${sql(channel)}`);
-  await other.run((sql) => sql`SELECT pg_notify(${channel}, '')`);
+  try {
+    await other.run((sql) => sql`SELECT pg_notify(${channel}, '')`);
+  } catch (error) {
+    if (areNotificationsFull(error)) return null;
+    throw error;
+  }
   await delay(HEARD_WITHIN_MS, undefined, { signal: heard }).catch(() => undefined);
   return heard.aborted;
 }

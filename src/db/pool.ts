@@ -9,6 +9,7 @@
 import { isCancelledSync } from './confirmed.ts';
 import { within } from './deadline.ts';
 import { openClient, type DatabaseOptions, type Sql } from './driver.ts';
+import { makingRoom } from './notifications.ts';
 
 export interface PoolOptions {
   readonly role: string;
@@ -52,7 +53,8 @@ export function createPool(database: DatabaseOptions, options: PoolOptions): Poo
     get unconfirmed() {
       return unconfirmed;
     },
-    run: (statements) => limited(client, statements(client)),
+    run: (statements) =>
+      makingRoom(limited(client, statements(client)), (make) => limited(client, make(client))),
     end: async () => {
       ended = true;
       await client.end({ timeout: GOODBYE_SECS });

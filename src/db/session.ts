@@ -11,6 +11,7 @@ import { isCancelledSync } from './confirmed.ts';
 import { within } from './deadline.ts';
 import { openClient, type DatabaseOptions, type Sql } from './driver.ts';
 import { SessionClosedError } from './errors.ts';
+import { makingRoom } from './notifications.ts';
 
 export interface SessionOptions {
   readonly role: string;
@@ -70,10 +71,11 @@ export async function openSession(
     close();
     sql.end({ timeout: GOODBYE_SECS }).catch(() => undefined);
   };
-  const run = async <T>(statements: (sql: Sql) => Promise<T>, ms?: number): Promise<T> => {
+  const send = async <T>(statements: (sql: Sql) => Promise<T>, ms?: number): Promise<T> => {
     if (!open) throw new SessionClosedError(`the ${options.role} session is over`);
     return within(whileOpen(statements(sql), over), ms ?? options.deadlineMs, drop);
   };
+  const run: Session['run'] = (statements, ms) => makingRoom(send(statements, ms), send);
   try {
     const [row] = await run((on) => on<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`);
     if (row === undefined) throw new SessionClosedError('the server named no backend');

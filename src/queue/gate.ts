@@ -2,7 +2,8 @@
  * Is there room in the queue? Looked up at most twice a second while inputs come, in the background: a
  * caller never waits for it. Between two looks at most half a second of inputs can exceed the limit.
  */
-import { databaseProblem } from '../db/errors.ts';
+import { areNotificationsFull, databaseProblem } from '../db/errors.ts';
+import { tryNotify } from '../db/notifications.ts';
 import type { Pool } from '../db/pool.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import { readGauge, type QueueGauge } from './enqueue.ts';
@@ -68,15 +69,28 @@ export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOp
   let trouble: Obstacle | null = null;
   /** What was logged last of a database that does not answer. */
   let told: string | null = null;
+  /** Inputs are stored by transactions that notify; until one commits again, a look that only reads says nothing of them. */
+  let mute = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | null = null;
 
+  const muteness = async (): Promise<Obstacle | null> => {
+    if (!mute) return null;
+    try {
+      await pool.run(tryNotify);
+      mute = false;
+      return null;
+    } catch (error) {
+      if (!areNotificationsFull(error)) throw error;
+      return { why: 'database', error };
+    }
+  };
   const read = async (): Promise<void> => {
     try {
       const gauge = await pool.run((sql) => readGauge(sql, limits.queueRows));
       const was = full;
       full = fullBy(gauge, limits);
-      trouble = refusal(gauge);
+      trouble = refusal(gauge) ?? (await muteness());
       told = null;
       metrics.set('muster_queue_rows', {}, gauge.rows);
       metrics.set('muster_queue_bytes', {}, gauge.bytes);
@@ -103,6 +117,7 @@ export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOp
       return full !== null;
     },
     failed(error) {
+      mute ||= areNotificationsFull(error);
       trouble = { why: 'database', error };
     },
     async look() {

@@ -15,6 +15,11 @@ export const DATABASE_METRICS = {
     help: "1 while a session that is no Muster's holds the leader's lock, so that nobody can lead.",
     measured: true,
   },
+  muster_database_notifications_held_ratio: {
+    ...{ type: 'gauge', labels: [] },
+    help: "How full the server's queue of notifications is, from 0 to 1: a session that listens and stays in a transaction fills it, and at 1 nothing commits that notifies.",
+    measured: true,
+  },
   muster_database_oldest_xmin_transactions: {
     ...{ type: 'gauge', labels: [] },
     help: "Transactions begun since the oldest snapshot that somebody holds, a standby's hot_standby_feedback included: vacuum cleans nothing newer. Others' sessions are seen only with pg_read_all_stats.",

@@ -6,9 +6,11 @@ import { countBlockers, countLateSoaks, countRolloutBlockers } from '../db/block
 import type { Counts } from '../db/counts.ts';
 import { isStranger, leaderLockHolder } from '../db/lock.ts';
 import { countHosts, countReachability, countRollouts } from '../db/overview.ts';
+import { isDenied } from '../db/errors.ts';
 import { countPauses, readFreshness, readHorizon, readLongestIdle } from '../db/measure.ts';
+import { HELD_WARNING, notificationsHeld, oldestInTransaction } from '../db/notifications.ts';
 import type { Pool } from '../db/pool.ts';
-import { MEASURED, type GaugeName, type Metrics } from '../telemetry.ts';
+import { MEASURED, type GaugeName, type Logger, type Metrics } from '../telemetry.ts';
 import type { Task, WorkerContext } from './worker.ts';
 
 export interface MeasureOptions {
@@ -20,8 +22,9 @@ export interface MeasureOptions {
 /** A quarter of a second of the database's time at 100,000 hosts; alerts wait for minutes. */
 const EVERY_MS = 15_000;
 
-export function measure({ metrics }: WorkerContext, options: MeasureOptions): Task {
+export function measure({ metrics, log }: WorkerContext, options: MeasureOptions): Task {
   const { pool, agentFreshnessMinutes } = options;
+  const held = watchNotifications(metrics, log, pool);
   return {
     name: 'measure',
     everyMs: EVERY_MS,
@@ -37,10 +40,33 @@ export function measure({ metrics }: WorkerContext, options: MeasureOptions): Ta
       metrics.set('muster_database_oldest_transaction_seconds', {}, seconds);
       const isStrange = isStranger(await pool.run(leaderLockHolder));
       metrics.set('muster_database_lock_strangers', {}, isStrange ? 1 : 0);
+      await held();
     },
     stopped() {
       for (const name of MEASURED) metrics.clear(name);
     },
+  };
+}
+
+/** Says it once when their queue fills up. A login that may not ask has no such number. */
+function watchNotifications(metrics: Metrics, log: Logger, pool: Pool): () => Promise<void> {
+  let told = false;
+  return async () => {
+    const share = await pool.run(notificationsHeld).catch((error: unknown) => {
+      if (isDenied(error)) return null;
+      throw error;
+    });
+    if (share === null) return;
+    metrics.set('muster_database_notifications_held_ratio', {}, share);
+    const fills = share >= HELD_WARNING;
+    if (fills && !told) {
+      const holder = await pool.run(oldestInTransaction);
+      log.warn(
+        { share, holder },
+        'the queue of notifications fills up: a session that listens stays in a transaction; see docs/operations/notifications-held.md',
+      );
+    }
+    told = fills;
   };
 }
 

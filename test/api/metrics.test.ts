@@ -46,7 +46,7 @@ describe('the numbers of the fleet', () => {
       () => scrape(working),
       // The last number that is measured.
       (seen) =>
-        seen.includes('\nmuster_database_lock_strangers ') &&
+        seen.includes('\nmuster_database_notifications_held_ratio ') &&
         seen.includes('\nmuster_leader_leading 1\n'),
     );
     const seen = samples(text);
@@ -61,6 +61,7 @@ describe('the numbers of the fleet', () => {
     expect(seen.get('muster_database_lock_strangers')).toBe(0);
     expect(seen.get('muster_leader_doubtful_commits_total{fate="unknown"}')).toBe(0);
     expect(seen.get('muster_database_oldest_transaction_seconds')).toBeGreaterThanOrEqual(0);
+    expect(seen.get('muster_database_notifications_held_ratio')).toBeLessThan(0.5);
     const others = samples(await scrape(other));
     expect(others.get('muster_leader_leading')).toBe(0);
     for (const name of MEASURED) {

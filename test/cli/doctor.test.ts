@@ -16,7 +16,7 @@ const WELL: Found = {
   ...{ connections: 10, seesControl: true, seesOthers: true, schemaProblem: null },
   logProblem: null,
   ...{ confirmingStandbys: 1, schemaUsable: true, rights: ALL, leaderLock: null, readOnly: false },
-  ...{ keepsSession: true, hears: true },
+  ...{ keepsSession: true, hears: true, notifications: { held: 0.01, holder: null } },
 };
 
 const checksOf = (facts: Found): string[] =>
@@ -60,6 +60,8 @@ describe('what the doctor says', () => {
     ['wrong clock', { clockAheadMs: -6_000 }],
     ['warning long-transaction', { horizon: { transactions: 1, seconds: 61 } }],
     ['warning old-snapshot', { horizon: { transactions: 1_000_001, seconds: 0 } }],
+    ['warning notification-queue', { notifications: { held: 0.5, holder: null } }],
+    ['wrong notification-queue', { hears: null, notifications: { held: 1, holder: null } }],
     ['warning stats', { seesOthers: false }],
     ['warning connections', { connections: 80 }],
   ])('is %s', (said, facts) => {
@@ -69,6 +71,8 @@ describe('what the doctor says', () => {
   it('is nothing of standbys that the role may not see, nor of a leader', () => {
     expect(diagnose({ ...WELL, confirmingStandbys: null })).toEqual([]);
     expect(diagnose({ ...WELL, hears: null })).toEqual([]);
+    const notifications = { held: null, holder: null };
+    expect(diagnose({ ...WELL, notifications })).toEqual([]);
     const leaderLock = { pid: 9, application: 'muster-a:leader-lock' };
     expect(diagnose({ ...WELL, leaderLock })).toEqual([]);
   });

@@ -65,6 +65,15 @@ export const WEAKENINGS: readonly Weakening[] = [
     shows: lost,
   },
   {
+    name: 'limits-blamed-on-values',
+    what: 'what the server refuses at any limit of its own counts as a value that can never be stored',
+    file: 'db/errors.js',
+    from: 'return MEASURES_VALUES.has(routine)',
+    to: 'return true',
+    faults: ['notifications-full'],
+    shows: lost,
+  },
+  {
     name: 'commands-not-stored',
     what: 'commands are answered 202 and never stored',
     file: 'queue/keyed.js',

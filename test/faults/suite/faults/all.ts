@@ -6,6 +6,7 @@ import { DISK } from './disk.ts';
 import { FAILOVER } from './failover.ts';
 import { FREEZES } from './freeze.ts';
 import { KILLS } from './kill.ts';
+import { MUTE } from './mute.ts';
 import { NEIGHBOURS } from './neighbours.ts';
 import { NETWORK } from './network.ts';
 
@@ -16,6 +17,7 @@ export const FAULTS: readonly Fault[] = [
   ...DATABASE,
   ...NETWORK,
   ...NEIGHBOURS,
+  ...MUTE,
   ...FAILOVER,
   ...DISK,
 ];
