@@ -7,8 +7,14 @@ import { databaseProblem, isAway, isContended } from '../db/errors.ts';
 import { migrate as migrateSchema, type MigrationOutcome } from '../db/migrate.ts';
 import { sqlOf } from '../db/migration-files.ts';
 import { scriptOf } from '../db/migration-script.ts';
-import { readRoleStep, type RoleStep } from '../db/role-step.ts';
-import { appliedPrefix, tableOwner } from '../db/roles.ts';
+import {
+  grantsProblem,
+  readGrantGaps,
+  readRoleStep,
+  whatToGrant,
+  type RoleStep,
+} from '../db/role-step.ts';
+import { tableOwner } from '../db/roles.ts';
 import { schemaProblem, schemaStanding, type Standing } from '../db/standing.ts';
 import { askDatabase } from './ask.ts';
 import { EXIT, fail, printJson, type Io } from './io.ts';
@@ -24,11 +30,12 @@ Muster never stand behind a migration for more than half a second at a time.
 
 --roles makes the roles NAME_owner, NAME_api, NAME_leader and NAME_readonly (NAME: the schema's) and grants each
 the least it needs; docs/database-roles.md says how to use them. It needs CREATEROLE, or roles that are there.
-Later runs renew the grants by themselves. What somebody else made in the schema is left as it is, and named.
+Later runs renew the grants by themselves; in a schema that a newer Muster has brought forward they are left as they are.
+What somebody else made in the schema is left as it is, and named.
 
 --check changes nothing, and says what is pending. --plan changes nothing, and prints the SQL that would run, grants
 and owners too, with what it needs around it: psql runs it as it stands. With roles, ask as the login that migrates or as
-a superuser. Where grants are all that differs, a plan is printed, and --check is content.
+a superuser. Where grants are all that differs, --check says so too.
 
 --check and --plan also say where the event log's append-only triggers are off or missing, and what puts them back.
 
@@ -83,36 +90,50 @@ async function answer(
   const { schema } = database;
   try {
     const found = await whenThere(io, () =>
-      askDatabase(database, 'check', async (sql) => ({
-        standing: await schemaStanding(sql),
-        owner: await tableOwner(sql, schema),
-        log: unguardedProblem(schema, await readUnguarded(sql)),
-        roles: ask === '--plan' ? await rolesOf(sql, schema, rolePrefix) : null,
-      })),
+      askDatabase(database, 'check', async (sql) => {
+        const standing = await schemaStanding(sql);
+        const log = unguardedProblem(schema, await readUnguarded(sql));
+        return ask === '--check'
+          ? { ask, standing, log, gaps: await readGrantGaps(sql, schema, standing) }
+          : { ask, standing, log, ...(await readPlan(sql, schema, rolePrefix, standing)) };
+      }),
     );
-    return ask === '--check' ? check(io, json, schema, found) : plan(io, json, schema, found);
+    return found.ask === '--check' ? check(io, json, schema, found) : plan(io, json, schema, found);
   } catch (error) {
     return fail(io, { command: 'migrate', json }, EXIT.usage, databaseProblem(error));
   }
 }
 
-async function rolesOf(sql: Sql, schema: string, wanted: string | null): Promise<RoleStep | null> {
-  const prefix = wanted ?? (await appliedPrefix(sql, schema));
-  return prefix === null ? null : readRoleStep(sql, schema, prefix);
+async function readPlan(
+  sql: Sql,
+  schema: string,
+  wanted: string | null,
+  standing: Standing,
+): Promise<Pick<Plan, 'owner' | 'roles' | 'leftTo'>> {
+  const { prefix, leftTo } = await whatToGrant(sql, schema, wanted, standing);
+  const roles = prefix === null ? null : await readRoleStep(sql, schema, prefix);
+  return { owner: await tableOwner(sql, schema), roles, leftTo };
 }
 
-function check(
-  io: Io,
-  json: boolean,
-  schema: string,
-  { standing, log }: Pick<Plan, 'standing' | 'log'>,
-): number {
+interface Found {
+  readonly standing: Standing;
+  /** What lets the event log be changed: no migration mends that. */
+  readonly log: string | null;
+}
+
+interface Checked extends Found {
+  /** What of owners and grants is not as it should be. */
+  readonly gaps: readonly string[];
+}
+
+function check(io: Io, json: boolean, schema: string, { standing, log, gaps }: Checked): number {
   const { version, known, changed, tooNew } = standing;
   const pending = standing.pending.map(({ name }) => name);
   const edited = changed.length === 0 ? null : `${changed.join(', ')} changed after it was applied`;
-  const problem = edited ?? schemaProblem(standing) ?? log;
+  const problem = edited ?? schemaProblem(standing) ?? grantsProblem(gaps, standing) ?? log;
   if (json) {
-    const state = { version, known, pending, changed, tooNew, appendOnly: log === null };
+    const grants = gaps;
+    const state = { version, known, pending, changed, tooNew, grants, appendOnly: log === null };
     printJson(io, { ok: problem === null, schema, ...state });
   } else {
     const fine = `the schema is at version ${String(version)}, and has what this Muster's ${String(known)} wants`;
@@ -121,16 +142,14 @@ function check(
   return problem === null ? EXIT.ok : EXIT.no;
 }
 
-interface Plan {
-  readonly standing: Standing;
+interface Plan extends Found {
   readonly owner: string | null;
-  /** What lets the event log be changed: no migration mends that. */
-  readonly log: string | null;
   readonly roles: RoleStep | null;
+  readonly leftTo: readonly string[];
 }
 
 function plan(io: Io, json: boolean, schema: string, found: Plan): number {
-  const { standing, owner, log, roles } = found;
+  const { standing, owner, log, roles, leftTo } = found;
   const { version, pending } = standing;
   const script = scriptOf(schema, { pending, owner, roles });
   const strangers = roles?.strangers ?? [];
@@ -141,9 +160,11 @@ function plan(io: Io, json: boolean, schema: string, found: Plan): number {
       oldestCode: migration.oldestCode,
     }));
     const grants = roles?.differences ?? [];
-    printJson(io, { ok: true, schema, version, pending: steps, grants, strangers, log, script });
+    const state = { version, pending: steps, grants, strangers, leftTo, log, script };
+    printJson(io, { ok: true, schema, ...state });
   } else {
-    const remarks = [log ?? '', leftAlone(strangers)].filter((text) => text !== '');
+    const told = [log ?? '', leftAlone(strangers), leftToNewer(leftTo)];
+    const remarks = told.filter((text) => text !== '');
     const lines = [...remarks.map((text) => `-- ${text}`), script ?? `-- ${nothing(schema, log)}`];
     io.stdout.write(`${lines.join('\n')}\n`);
   }
@@ -159,6 +180,13 @@ function leftAlone(strangers: readonly string[]): string {
   return strangers.length === 0
     ? ''
     : `not of Muster's migrations, and left as it is: ${strangers.join(', ')}`;
+}
+
+/** Of owners and grants: a sentence, or empty. */
+function leftToNewer(names: readonly string[]): string {
+  return names.length === 0
+    ? ''
+    : `owners and grants are left to the version that brought ${names.join(', ')}`;
 }
 
 /** `--role-prefix NAME` implies `--roles`; what is left are settings. */
@@ -194,9 +222,10 @@ async function whenThere<T>(io: Io, work: () => Promise<T>): Promise<T> {
 }
 
 function sentence(schema: string, outcome: MigrationOutcome): string {
-  const { version, applied, roles, strangers } = outcome;
+  const { version, applied, roles, strangers, leftTo } = outcome;
   const done = applied.length === 0 ? 'nothing to do' : `applied ${applied.join(', ')}`;
   const granted = roles === null ? '' : `; granted to ${Object.values(roles).join(', ')}`;
-  const left = leftAlone(strangers);
-  return `schema ${schema} is at version ${String(version)}: ${done}${granted}${left === '' ? '' : `\n${left}`}`;
+  const first = `schema ${schema} is at version ${String(version)}: ${done}${granted}`;
+  const more = [leftToNewer(leftTo), leftAlone(strangers)].filter((text) => text !== '');
+  return [first, ...more].join('\n');
 }

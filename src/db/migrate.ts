@@ -10,11 +10,11 @@
 import { assertSchemaName, type DatabaseOptions } from './driver.ts';
 import { packagedMigrations, type Migration } from './migration-files.ts';
 import { lockText, preparationText, stepText } from './migration-script.ts';
-import { applyRoles } from './role-step.ts';
+import { applyRoles, whatToGrant } from './role-step.ts';
 import { quoted } from './role-script.ts';
 import { appliedPrefix, tableOwner, type RoleNames } from './roles.ts';
 import { openSession, type Session } from './session.ts';
-import { schemaStanding } from './standing.ts';
+import { schemaStanding, type Standing } from './standing.ts';
 import { inTransaction } from './transaction.ts';
 
 export interface MigrationOutcome {
@@ -26,6 +26,8 @@ export interface MigrationOutcome {
   readonly roles: RoleNames | null;
   /** What is in the schemas and not Muster's: neither given away nor granted. */
   readonly strangers: readonly string[];
+  /** Migrations that this code does not know: owners and grants are left to the version that brought them. */
+  readonly leftTo: readonly string[];
 }
 
 export interface MigrateOptions {
@@ -50,8 +52,9 @@ export async function migrate(
   });
   try {
     await session.run((sql) => sql.unsafe(lockText(database.schema)));
-    const applied = await applyMissing(session, database.schema, migrations);
-    return { ...applied, ...(await grant(session, database.schema, rolePrefix)) };
+    const { standing, ...applied } = await applyMissing(session, database.schema, migrations);
+    const granted = await grant(session, database.schema, rolePrefix ?? null, standing);
+    return { ...applied, ...granted };
   } finally {
     await session.end();
   }
@@ -61,11 +64,10 @@ async function applyMissing(
   session: Session,
   schema: string,
   migrations: readonly Migration[],
-): Promise<Pick<MigrationOutcome, 'applied' | 'version'>> {
+): Promise<Pick<MigrationOutcome, 'applied' | 'version'> & { readonly standing: Standing }> {
   await session.run((sql) => sql.unsafe(preparationText(schema)));
-  const { version, pending, changed, known } = await session.run((sql) =>
-    schemaStanding(sql, migrations),
-  );
+  const standing = await session.run((sql) => schemaStanding(sql, migrations));
+  const { version, pending, changed, known } = standing;
   if (changed.length > 0) {
     throw new Error(`${changed.join(', ')} was changed after it was applied to schema ${schema}`);
   }
@@ -74,7 +76,8 @@ async function applyMissing(
     for (const migration of pending) await apply(session, schema, migration);
     await session.run((sql) => sql`RESET ROLE`);
   }
-  return { applied: pending.map(({ name }) => name), version: Math.max(version ?? 0, known) };
+  const applied = pending.map(({ name }) => name);
+  return { applied, version: Math.max(version ?? 0, known), standing };
 }
 
 /**
@@ -92,14 +95,15 @@ async function becomeOwner(session: Session, schema: string): Promise<void> {
 async function grant(
   session: Session,
   schema: string,
-  wanted: string | undefined,
-): Promise<Pick<MigrationOutcome, 'roles' | 'strangers'>> {
-  const prefix = wanted ?? (await session.run((sql) => appliedPrefix(sql, schema)));
-  if (prefix === null) return { roles: null, strangers: [] };
+  wanted: string | null,
+  standing: Standing,
+): Promise<Pick<MigrationOutcome, 'roles' | 'strangers' | 'leftTo'>> {
+  const { prefix, leftTo } = await session.run((sql) => whatToGrant(sql, schema, wanted, standing));
+  if (prefix === null) return { roles: null, strangers: [], leftTo };
   const { names, strangers } = await inTransaction(session, (sql) =>
     applyRoles(sql, schema, prefix),
   );
-  return { roles: names, strangers };
+  return { roles: names, strangers, leftTo };
 }
 
 async function apply(session: Session, schema: string, migration: Migration): Promise<void> {

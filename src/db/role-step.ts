@@ -3,9 +3,57 @@
  * it, both only where something differs.
  */
 import type { Sql } from './driver.ts';
+import { named } from './rights.ts';
 import { readDifferences, readStrangers } from './role-differences.ts';
 import { quoted, rolesText, type RoleGaps } from './role-script.ts';
-import { missingRoles, roleNames, tableOwner, type RoleNames } from './roles.ts';
+import { appliedPrefix, missingRoles, roleNames, tableOwner, type RoleNames } from './roles.ts';
+import type { Standing } from './standing.ts';
+
+export interface Granting {
+  /** Of the roles whose owners and grants are to be brought about; null: of none. */
+  readonly prefix: string | null;
+  /** Newer migrations: owners and grants of the roles are left to the version that brought them. */
+  readonly leftTo: readonly string[];
+}
+
+/**
+ * Whether owners and grants are ours to bring about: the one place of that rule. Not those of a schema that is newer than
+ * this code: it would take away what it does not know of, from processes that need it. GRANTS therefore never changes
+ * without a migration. `wanted`: a prefix that was asked for; null: the one that is in use.
+ */
+export async function whatToGrant(
+  sql: Sql,
+  schema: string,
+  wanted: string | null,
+  { newer, known }: Standing,
+): Promise<Granting> {
+  const inUse = await appliedPrefix(sql, schema);
+  const prefix = wanted ?? inUse;
+  if (prefix === null || newer.length === 0) return { prefix, leftTo: [] };
+  if (prefix === inUse) return { prefix: null, leftTo: newer };
+  throw new Error(
+    `the schema has ${newer.join(', ')}, which this Muster's ${String(known)} does not know: let the version that brought it make the roles of ${prefix}`,
+  );
+}
+
+/** What of owners and grants is not as this code wants it, a statement each; of a newer schema, what this code lacks. */
+export async function readGrantGaps(
+  sql: Sql,
+  schema: string,
+  { hidden, pending, newer }: Standing,
+): Promise<readonly string[]> {
+  const prefix = hidden || pending.length > 0 ? null : await appliedPrefix(sql, schema);
+  if (prefix === null) return [];
+  const differences = await readDifferences(sql, schema, roleNames(prefix));
+  return newer.length === 0 ? differences : differences.filter((text) => /^GRANT /.test(text));
+}
+
+/** The same as a sentence, with who mends it; null: there are no gaps. */
+export function grantsProblem(gaps: readonly string[], { newer }: Standing): string | null {
+  if (gaps.length === 0) return null;
+  const whose = newer.length === 0 ? '' : ` of the version that brought ${newer.join(', ')}`;
+  return `owners and grants are not as this Muster's roles want them (${named(gaps)}): run "muster migrate"${whose}`;
+}
 
 export interface RoleStep extends RoleGaps {
   /** What it changes now, a statement each; empty: it need not run. */

@@ -9,7 +9,8 @@
  *
  * Roles belong to the server, not to a schema: their names begin with a prefix, the schema's name unless
  * another is given, so that installations that share a server can be kept apart. Applying is idempotent and
- * one transaction; it takes away what the table below does not name. A migrated table that is not named
+ * one transaction; it takes away what the table below does not name, so that a change of it comes with a migration, by
+ * which older code knows that the grants are no longer its own (`whatToGrant`). A migrated table that is not named
  * here belongs to nobody but its owner, and a test says so.
  */
 import type { Sql } from './driver.ts';

@@ -18,7 +18,9 @@ export interface Standing {
   readonly pending: readonly Migration[];
   /** Files that were applied with another text than ours. */
   readonly changed: readonly string[];
-  /** Migrations that newer code applied and that this code cannot live with. */
+  /** What newer code applied. */
+  readonly newer: readonly string[];
+  /** Of those, what this code cannot live with. */
   readonly tooNew: readonly string[];
   /** Newest version that this code knows. */
   readonly known: number;
@@ -49,6 +51,7 @@ export async function schemaStanding(
     changed: migrations
       .filter(({ version, checksum }) => (at.get(version)?.checksum ?? checksum) !== checksum)
       .map(({ name }) => name),
+    newer: applied.filter(({ version }) => version > known).map(({ name }) => name),
     tooNew: applied.filter(({ oldestCode }) => oldestCode > known).map(({ name }) => name),
     known,
   };

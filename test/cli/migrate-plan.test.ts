@@ -83,7 +83,67 @@ it.skipIf(!HAS_PSQL)('stops in psql at what fails, and leaves no gap behind it',
   await sql.end();
 });
 
+describe('with roles, on a schema that a newer Muster brought forward', () => {
+  it('leaves owners and grants alone, and says what was taken from them', async () => {
+    const database = await createRoleDatabase();
+    const { url, prefix } = database;
+    const sql = postgres(url, { max: 1, onnotice: () => undefined });
+    const owner = ['--database-url', database.as('owner')];
+    const former = await planOf(url, 'muster', '--role-prefix', 't_other');
+    await sql.unsafe(`GRANT UPDATE ON muster.presence TO ${prefix}_leader;
+      INSERT INTO muster.schema_migration VALUES (9998, '9998_later.sql', 'x')`);
+    const mayStill = async (right: string, table: string): Promise<unknown> => {
+      const [row] = await sql`
+        SELECT has_table_privilege(${`${prefix}_leader`}, ${`muster.${table}`}, ${right}) AS may`;
+      return row?.['may'];
+    };
+    const left = 'owners and grants are left to the version that brought 9998_later.sql';
+    const done = await run(migrate, ...owner);
+    expect([done.code, done.stdout]).toEqual([0, expect.stringContaining(left)]);
+    expect((await run(migrate, ...owner, '--json')).json).toMatchObject({
+      ok: true,
+      roles: null,
+      leftTo: ['9998_later.sql'],
+    });
+    expect(await mayStill('UPDATE', 'presence')).toBe(true);
+    expect(await planOf(url, 'muster')).toBe(`-- ${left}\n-- schema muster: nothing to do\n`);
+    // Roles that are not in use yet are the newer version's to make, and a plan from before is not run any more.
+    const asked = await run(migrate, ...owner, '--role-prefix', 't_other');
+    expect([asked.code, asked.stderr]).toEqual([1, expect.stringContaining('does not know')]);
+    await expect(runScript(url, former)).rejects.toThrow('the schema is newer than');
+    expect((await run(migrate, ...owner, '--check')).code).toBe(0);
+    await sql.unsafe(`REVOKE SELECT ON muster.operator_token FROM ${prefix}_leader`);
+    const check = await run(migrate, ...owner, '--check');
+    const lost = `GRANT SELECT ON operator_token TO ${prefix}_leader`;
+    expect([check.code, check.stdout]).toEqual([1, expect.stringContaining(lost)]);
+    expect(check.stdout).toContain('run "muster migrate" of the version that brought 9998_later');
+    await sql.end();
+    await database.drop();
+  });
+});
+
 describe('with roles', () => {
+  it('is not content with grants that an older Muster took away, and gives them back', async () => {
+    const database = await createRoleDatabase();
+    const { prefix } = database;
+    const sql = postgres(database.url, { max: 1, onnotice: () => undefined });
+    await sql.unsafe(`REVOKE ALL ON muster.operator_token FROM ${prefix}_leader`);
+    // Whoever may read which migrations there are may ask.
+    for (const role of ['owner', 'api', 'readonly'] as const) {
+      const on = ['--database-url', database.as(role), '--check'];
+      const check = await run(migrate, ...on);
+      const lost = `GRANT SELECT ON operator_token TO ${prefix}_leader`;
+      expect([check.code, check.stdout]).toEqual([1, expect.stringContaining(lost)]);
+      expect(check.stdout).toContain('run "muster migrate"\n');
+      const { json } = await run(migrate, ...on, '--json');
+      expect(json).toMatchObject({ ok: false, grants: expect.arrayContaining([lost]) as unknown });
+    }
+    expect((await run(migrate, '--database-url', database.as('owner'))).code).toBe(0);
+    expect((await run(migrate, '--database-url', database.as('api'), '--check')).code).toBe(0);
+    await sql.end();
+    await database.drop();
+  });
+
   it('has the grants that differ, and is empty where none does', async () => {
     const database = await createRoleDatabase();
     const { url, prefix } = database;
