@@ -13,6 +13,7 @@ const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8
 interface Rule {
   readonly alert: string;
   readonly expr: string;
+  readonly for?: string;
   readonly labels: { readonly severity: string };
   readonly annotations: {
     readonly summary: string;
@@ -82,6 +83,12 @@ describe('alerts', () => {
       expect(expr).not.toContain('vector(');
     },
   );
+
+  it('that wait for hours look back over the moment in which another process begins to work', () => {
+    const slow = rules.filter((rule) => /^\d+[hd]$/.test(rule.for ?? ''));
+    expect(slow.map(({ alert }) => alert)).toContain('MusterPausedLong');
+    for (const { expr } of slow) expect(expr).not.toMatch(/\bmuster_\w+(\{[^}]*\})?(?![\w{[])/);
+  });
 
   it('cover what an operator is promised, and every page has its alert', () => {
     const named = new Set(rules.map((rule) => path.basename(rule.annotations.runbook_url)));
