@@ -1,6 +1,7 @@
 /** The doctor's rules: what each fact about a database means for Muster, and what to do about it. */
 import type { Facts } from '../db/doctor.ts';
 import { isStranger } from '../db/lock.ts';
+import { lockTaken } from '../wire/lock-taken.ts';
 import type { Path } from '../db/path.ts';
 import { HELD_WARNING, type Holder } from '../db/notifications.ts';
 import { named } from '../db/rights.ts';
@@ -100,10 +101,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
   ({ leaderLock }) =>
     leaderLock === null || !isStranger(leaderLock)
       ? null
-      : warning(
-          'leader-lock',
-          `no Muster but the session ${String(leaderLock.pid)} (${JSON.stringify(leaderLock.application)}) holds the leader's lock, and nobody can lead: end it with pg_terminate_backend`,
-        ),
+      : warning('leader-lock', lockTaken(leaderLock)),
   ({ seesControl }) =>
     seesControl
       ? null

@@ -249,6 +249,12 @@ export const LeaderSchema = Type.Object(
           "Whether a process holds the leader's lock now. false: nobody leads, and `holder` was the last who did.",
       }),
     ),
+    lockTakenBy: Type.Optional(
+      Type.Object(
+        { pid: Type.Integer(), application: Text },
+        { description: "The session, no Muster's, that holds the leader's lock: nobody can lead." },
+      ),
+    ),
     holder: Type.String({ description: 'The process that took the term.' }),
     address: Text,
     version: Text,

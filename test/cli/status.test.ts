@@ -1,6 +1,7 @@
 /** What `muster status` and `muster host explain` say of odd states: a silent mover, no leader, a host at rest that is held. */
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import postgres from 'postgres';
 import { expect, it } from 'vitest';
 import { runNoun } from '../../src/cli/operate/operate.ts';
 import { createPool } from '../../src/db/pool.ts';
@@ -113,6 +114,13 @@ it('alarms about hosts that fell silent in mid-switch, and says when nobody lead
   const { alarms, leader } = await status(api);
   expect(leader).toMatchObject({ leading: false });
   expect(alarms[0]).toMatch(/^no commit for 2\d s: nobody leads$/);
+  const stranger = postgres(url, { max: 1, connection: { application_name: 'psql' } });
+  await stranger`
+    SELECT pg_advisory_lock(1297416193, 'muster.epoch'::regclass::oid::bigint::bit(32)::int)`;
+  const taken = await status(api);
+  expect(taken.leader).toMatchObject({ leading: false, lockTakenBy: { application: 'psql' } });
+  expect(taken.alarms[0]).toMatch(/^no Muster but the session \d+ \("psql"\) holds the leader/);
+  await stranger.end();
   await api.stop();
   await pool.end();
 }, 30_000);

@@ -1,4 +1,5 @@
 /** `muster status`: the whole fleet on one screen. Exit code 1 when something needs a person. */
+import { lockTaken } from '../../wire/lock-taken.ts';
 import { RolloutListSchema } from '../../wire/operator.ts';
 import {
   ChannelListSchema,
@@ -92,6 +93,7 @@ function alarmsOf(
   now: number,
 ): string[] {
   const alarms: string[] = [];
+  if (leader.lockTakenBy !== undefined) alarms.push(lockTaken(leader.lockTakenBy));
   const silent = leader.lastCommitAgeSeconds ?? 0;
   if (silent > (leader.leading === false ? MISSED_SECS : SILENT_SECS))
     alarms.push(`no commit for ${String(Math.round(silent))} s: nobody leads`);

@@ -1,5 +1,6 @@
 /** Who leads, and whether the queue keeps up. */
 import type { Leader, Queue } from '../../../src/wire/overview.ts';
+import { lockTaken } from '../../../src/wire/lock-taken.ts';
 import { useLive } from '../live.ts';
 import { Fact, links, Problem, Section, span, Waiting, When } from '../parts/basics.tsx';
 
@@ -41,6 +42,7 @@ function Leading({ leader }: { readonly leader: Leader }) {
       {leader.leading === false ? (
         <p class="problem" role="alert">
           Nobody leads now{age === undefined ? '' : `: the last commit was ${span(age)} ago`}.
+          {leader.lockTakenBy === undefined ? null : ` Why: ${lockTaken(leader.lockTakenBy)}.`}
         </p>
       ) : age !== undefined && age > LATE_SECONDS ? (
         <p class="problem" role="alert">

@@ -1,5 +1,5 @@
 /** Who leads, and whether the queue keeps up. */
-import { leaderLockHolder } from '../../../db/lock.ts';
+import { isStranger, leaderLockHolder } from '../../../db/lock.ts';
 import { listDeadInputs, readLeader, readQueue } from '../../../db/overview.ts';
 import { LeaderSchema, QueueSchema, type Leader, type Queue } from '../../../wire/overview.ts';
 import type { ApiDeps } from '../../deps.ts';
@@ -34,12 +34,14 @@ async function leader({ pool }: ApiDeps): Promise<Leader> {
   );
   if (row === null)
     throw new Refusal('not-ready', 'no process has ever led; start one with the role leader');
+  const stranger = isStranger(lock) ? lock : null;
   const { headSeq, lastCommitAt, lastCommitMsAgo, ...term } = row;
   return {
     ...term,
-    leading: lock !== null,
+    leading: lock !== null && stranger === null,
     headSeq: headSeq ?? 0,
     ...present({
+      lockTakenBy: stranger,
       lastCommitAt,
       lastCommitAgeSeconds: lastCommitMsAgo === null ? null : Math.max(0, lastCommitMsAgo) / 1_000,
     }),
