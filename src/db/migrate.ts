@@ -9,7 +9,7 @@
  */
 import { assertSchemaName, type DatabaseOptions } from './driver.ts';
 import { packagedMigrations, type Migration } from './migration-files.ts';
-import { lockText, preparationText, stepText } from './migration-script.ts';
+import { DEADLINE_MS, lockText, preparationText, stepText } from './migration-script.ts';
 import { applyRoles, whatToGrant } from './role-step.ts';
 import { quoted } from './role-script.ts';
 import { appliedPrefix, tableOwner, type RoleNames } from './roles.ts';
@@ -36,8 +36,8 @@ export interface MigrateOptions {
   readonly rolePrefix?: string;
 }
 
-/** Waiting for another migrator, or rewriting a large table, may take minutes; then something is wrong. */
-const DEADLINE_MS = 10 * 60_000;
+/** Waiting for another migrator takes as long as it may work; a frozen one holds up the others for half a minute. */
+const SETTINGS = { lock_timeout: '0', idle_session_timeout: '30s' };
 
 export async function migrate(
   database: DatabaseOptions,
@@ -47,7 +47,7 @@ export async function migrate(
   assertSchemaName(database.schema);
   const session = await openSession(database, {
     role: 'migrate',
-    settings: { lock_timeout: '0' },
+    settings: SETTINGS,
     deadlineMs: DEADLINE_MS,
   });
   try {

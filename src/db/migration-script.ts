@@ -12,6 +12,15 @@ import type { RoleStep } from './role-step.ts';
  */
 const LOCK_TIMEOUT = '500ms';
 
+/**
+ * A migrator that is frozen (a paused machine, a laptop's lid) keeps its connection, and with it the locks of a migration
+ * that is not committed: every agent waits. Ours pauses for milliseconds between statements; agents are patient for 10 s.
+ */
+const IDLE_TIMEOUT = '5s';
+
+/** Rewriting a large table may take minutes; then something is wrong, and whoever began it may not be there to say so. */
+export const DEADLINE_MS = 10 * 60_000;
+
 /** One migrator of a schema at a time; without a timeout, since another's work may take minutes. */
 export function lockText(schema: string): string {
   return `SELECT pg_advisory_lock(${lockKey(schema)});`;
@@ -24,6 +33,12 @@ function lockKey(schema: string): string {
 /** The schema and the list of what was applied, unless they are there. Changes nothing on a second run. */
 export function preparationText(schema: string): string {
   return `SET lock_timeout = '${LOCK_TIMEOUT}';
+SET idle_in_transaction_session_timeout = '${IDLE_TIMEOUT}';
+SET statement_timeout = ${String(DEADLINE_MS)};
+DO $$ BEGIN
+  -- PostgreSQL 17 and newer.
+  PERFORM set_config(name, '${String(DEADLINE_MS)}', false) FROM pg_settings WHERE name = 'transaction_timeout';
+END $$;
 DO $$ BEGIN
   -- Asked first: CREATE SCHEMA IF NOT EXISTS needs CREATE on the database even where the schema is there.
   IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '${schema}') THEN
@@ -114,6 +129,13 @@ function beginning(schema: string, owner: string | null): string[] {
 
 /** For a session that goes on. */
 function ending(schema: string): string {
-  const reset = ['lock_timeout', 'search_path', 'role'].map((name) => `RESET ${name};`);
-  return [`SELECT pg_advisory_unlock(${lockKey(schema)});`, ...reset].join('\n');
+  const set = ['lock_timeout', 'idle_in_transaction_session_timeout', 'statement_timeout'];
+  const reset = [...set, 'search_path', 'role'].map((name) => `RESET ${name};`);
+  return [
+    `SELECT pg_advisory_unlock(${lockKey(schema)});`,
+    ...reset,
+    `DO $$ BEGIN
+  PERFORM set_config(name, reset_val, false) FROM pg_settings WHERE name = 'transaction_timeout';
+END $$;`,
+  ].join('\n');
 }
