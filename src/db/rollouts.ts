@@ -22,6 +22,9 @@ export interface RolloutFilter {
   readonly belowOrdinal: number;
   readonly limit: number;
   readonly channel: string | null;
+  /** The beginning of their ref. */
+  readonly ref: string | null;
+  /** Null: all but pruned ones, of which nothing but their ids is left to see. */
   readonly state: string | null;
   /** Include the state of every host, for as many rollouts as hold this many hosts together; 0: of none. */
   readonly hosts: number;
@@ -40,7 +43,7 @@ function lastChange(sql: Sql) {
 
 /** Newest first, below an ordinal; at least one rollout of a page has all its hosts. */
 export async function listRollouts(sql: Sql, filter: RolloutFilter): Promise<RolloutListRow[]> {
-  const { belowOrdinal, limit, channel, state, hosts } = filter;
+  const { belowOrdinal, limit, channel, ref, state, hosts } = filter;
   const states = sql`
     (SELECT coalesce(json_object_agg(hr.hostname,
         CASE WHEN hr.closed IS NULL THEN hr.state ELSE 'closed' END)::text, '{}')
@@ -58,9 +61,10 @@ export async function listRollouts(sql: Sql, filter: RolloutFilter): Promise<Rol
       FROM (
         SELECT *,
         ${hosts === 0 ? sql`0` : size} AS size FROM rollout o
-        WHERE ordinal < ${belowOrdinal} AND state <> 'Pruned'
+        WHERE ordinal < ${belowOrdinal}
           ${channel === null ? sql`` : sql`AND channel = ${channel}`}
-          ${state === null ? sql`` : sql`AND state = ${state}`}
+          ${ref === null ? sql`` : sql`AND starts_with(channel_ref, ${ref})`}
+          ${state === null ? sql`AND state <> 'Pruned'` : sql`AND state = ${state}`}
         ORDER BY ordinal DESC LIMIT ${limit}
       ) sized
     ) o

@@ -16,6 +16,8 @@ export type Seq = Branded<number, 'Seq'>;
 
 export const ROLLOUT_ID_PATTERN = '^[a-z0-9_-]{1,64}@[0-9a-f]{1,64}$';
 const ROLLOUT_ID = new RegExp(ROLLOUT_ID_PATTERN);
+/** What people give of a ref. */
+export const REF_START = /^[0-9a-f]{1,64}$/;
 /** 64 of a channel, the @, 64 of a ref. */
 const MAX_ROLLOUT_ID = 129;
 /** The longest name that DNS can carry. */

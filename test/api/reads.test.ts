@@ -157,8 +157,15 @@ describe('a rollout', () => {
     expect(list.rollouts).toMatchObject([{ rolloutId: EDGE, currentWave: 0 }]);
     expect(list.rollouts[0]?.hostStates).toBeUndefined();
     expect(list.nextCursor).toBeUndefined();
-    expect((await get<List>('/v1/rollouts?state=Failed')).rollouts).toEqual([]);
     expect(await codeOf('/v1/rollouts?state=Lost')).toEqual([400, 'malformed']);
+    const ids = async (query: string) =>
+      (await get<List>(`/v1/rollouts?${query}`)).rollouts.map(({ rolloutId }) => rolloutId);
+    const alike = [await ids(`channel=edge&ref=${REF.slice(0, 4)}`), await ids('ref=ffff')];
+    expect([...alike, await ids('state=Failed')]).toEqual([[EDGE], [], []]);
+    expect(await codeOf('/v1/rollouts?ref=%25')).toEqual([400, 'malformed']);
+    await pool.run((sql) => sql`UPDATE rollout SET state = 'Pruned' WHERE rollout_id = ${EDGE}`);
+    expect([await ids('state=Pruned'), await ids('channel=edge')]).toEqual([[EDGE], []]);
+    await pool.run((sql) => sql`UPDATE rollout SET state = 'Opening' WHERE rollout_id = ${EDGE}`);
   });
 
   it('says why its hosts do not move, together', async () => {

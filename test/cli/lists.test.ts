@@ -218,3 +218,29 @@ describe('a row of the log', () => {
     );
   });
 });
+
+it('finds a rollout by the beginning of its ref, however many came after it', async () => {
+  const refs = Array.from({ length: 120 }, (_, i) => (0xdd00 + i).toString(16).padEnd(40, '0'));
+  const one = {
+    seq: 1,
+    channel: 'p',
+    state: 'Superseded',
+    currentWave: 0,
+    waves: 1,
+    createdAt: AT,
+  };
+  const server = await fakeServer(({ pathname, searchParams }) => {
+    if (pathname !== '/v1/rollouts') return undefined;
+    const found = refs.filter((ref) => ref.startsWith(searchParams.get('ref') ?? '')).reverse();
+    const rollouts = found.slice(0, 50).map((ref) => ({ ...one, rolloutId: `p@${ref}` }));
+    return { rollouts, ...(found.length > 50 ? { nextCursor: '1' } : {}) };
+  });
+  servers.push(server);
+  const show = (name: string): Promise<Outcome> =>
+    run((args, io) => runNoun('rollout', args, io, { MUSTER_URL: server.url }), 'show', name);
+  await show('p@dd00');
+  const whole = encodeURIComponent(`p@${refs[0] ?? ''}`);
+  expect(server.asked).toContain(`/v1/rollouts/${whole}/lifecycle`);
+  expect(await show('p@dd')).toMatchObject({ code: 2 });
+  expect((await show('p@dd')).stderr).toContain('is the beginning of several rollouts');
+});

@@ -99,6 +99,11 @@ describe('a command', () => {
     expect(await muster('rollout show edge@ffff')).toMatchObject({
       ...{ code: 1, stderr: 'muster: there is no rollout edge@ffff\n' },
     });
+    // A script whose variable is empty means no rollout, and least of all the only one.
+    expect(await muster('rollout cancel edge@ -r gone')).toMatchObject({
+      ...{ code: 2, stderr: 'muster: edge@ lacks its ref: give the beginning of it\n' },
+    });
+    expect((await muster('rollout show edge@HEAD')).stderr).toContain('a rollout id is');
   });
 
   it('tells apart who may not, and what is not there', async () => {

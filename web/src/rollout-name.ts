@@ -17,9 +17,9 @@ async function rolloutNamed(given: string, signal: AbortSignal): Promise<string>
     if (found.currentRolloutId !== undefined) return found.currentRolloutId;
     throw new ApiError(404, 'not-found', `channel ${channel} has no rollout yet`);
   }
-  const query = new URLSearchParams({ channel, hosts: 'false', limit: '1000' });
+  const query = new URLSearchParams({ channel, ref, hosts: 'false' });
   const { rollouts } = await get<RolloutList>(`/v1/rollouts?${query}`, signal);
-  const found = rollouts.map(({ rolloutId }) => rolloutId).filter((id) => id.startsWith(given));
+  const found = rollouts.map(({ rolloutId }) => rolloutId);
   const [first, ...others] = found;
   if (found.includes(given) || (first !== undefined && others.length > 0)) return given;
   if (first !== undefined) return first;

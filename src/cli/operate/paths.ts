@@ -1,6 +1,7 @@
 /** Paths of the API from what people type: encoded, and a channel's name stands for its newest rollout. */
 import { TokenListSchema } from '../../wire/access.ts';
 import { COMMANDS, type CommandName } from '../../wire/command.ts';
+import { REF_START } from '../../wire/ids.ts';
 import { RolloutListSchema } from '../../wire/operator.ts';
 import { ChannelDetailSchema } from '../../wire/overview.ts';
 import { EXIT, UsageError } from '../io.ts';
@@ -26,14 +27,19 @@ export async function rolloutId(client: Client, given: string): Promise<string> 
 
 /** A git SHA: nothing to look up. */
 const WHOLE_REF = 40;
+/** One is told from several by two; more, so that a short ref which others begin with too is among them. */
+const MOST_ALIKE = 50;
 
 /** As given where it is one, or the beginning of none: whoever is asked about it says that it does not exist. */
 async function wholeId(client: Client, given: string): Promise<string> {
   const [channel = '', ref = ''] = given.split('@');
-  if (ref.length >= WHOLE_REF) return given;
-  const query = { channel, hosts: 'false', limit: 1_000 };
-  const { rollouts } = await client.get(RolloutListSchema, '/v1/rollouts', query);
-  const found = rollouts.map((one) => one.rolloutId).filter((id) => id.startsWith(given));
+  // Such as `stable@$REF` without its REF: not every ref, and so not the channel's only rollout.
+  if (ref === '') throw new UsageError(`${given} lacks its ref: give the beginning of it`);
+  if (ref.length >= WHOLE_REF || !REF_START.test(ref)) return given;
+  const { rollouts } = await client.get(RolloutListSchema, '/v1/rollouts', {
+    ...{ channel, ref, hosts: 'false', limit: MOST_ALIKE },
+  });
+  const found = rollouts.map((one) => one.rolloutId);
   const [only = given, ...others] = found;
   if (found.includes(given)) return given;
   if (others.length === 0) return only;

@@ -10,6 +10,7 @@ import {
 } from '../../../db/rollouts.ts';
 import { readTail } from '../../../eventlog/tail.ts';
 import { formatCursor, parseCursor, WholeSchema } from '../../../wire/log-event.ts';
+import { REF_START } from '../../../wire/ids.ts';
 import { LISTED_STATES, ROLLOUT_STATE_NAMES } from '../../../wire/states.ts';
 import {
   LifecycleSchema,
@@ -55,7 +56,12 @@ const Flag = (description: string) =>
 const ListQuery = Type.Object({
   ...PAGE_PARAMS,
   channel: Type.Optional(Type.String({ description: 'Of this channel only.' })),
-  state: Type.Optional(Type.String({ description: `One of ${ROLLOUT_STATE_NAMES.join(', ')}.` })),
+  ref: Type.Optional(Type.String({ description: 'Those whose ref begins so.' })),
+  state: Type.Optional(
+    Type.String({
+      description: `One of ${ROLLOUT_STATE_NAMES.join(', ')}; without it, all but Pruned ones.`,
+    }),
+  ),
   hosts: Flag('false: without hostStates, which is much for large fleets.'),
 });
 const HostsQuery = Type.Object({
@@ -69,6 +75,7 @@ const EventsQuery = Type.Object({ ...PAGE_PARAMS, whole: Type.Optional(WholeSche
 
 interface ListFilter extends Page {
   readonly channel?: string;
+  readonly ref?: string;
   readonly state?: string;
   readonly hosts?: 'true' | 'false';
 }
@@ -172,6 +179,7 @@ async function rollouts({ pool }: ApiDeps, query: ListFilter): Promise<RolloutPa
     belowOrdinal: numberCursor(query.cursor, Number.MAX_SAFE_INTEGER),
     limit,
     channel: channelFilter(query.channel),
+    ref: refFilter(query.ref),
     state: choiceOf('state', query.state, ROLLOUT_STATE_NAMES),
     hosts: query.hosts === 'false' ? 0 : MOST_STATES,
   };
@@ -195,6 +203,11 @@ async function rollouts({ pool }: ApiDeps, query: ListFilter): Promise<RolloutPa
     },
     states: rows.map((row) => row.host_states),
   };
+}
+
+function refFilter(ref: string | undefined): string | null {
+  if (ref === undefined || REF_START.test(ref)) return ref ?? null;
+  throw new Refusal('malformed', 'ref is the beginning of a ref: digits and a to f');
 }
 
 async function mustRead({ pool }: ApiDeps, id: string): Promise<RolloutRow> {
