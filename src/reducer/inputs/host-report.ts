@@ -133,12 +133,13 @@ function notePending(
 }
 
 /**
- * False for an agent that names another rollout, and not this one: it runs the target by a release that is forgotten here,
- * and would never say that it converged in this one. It is dispatched, as anybody.
+ * False for an agent that names or remembers other rollouts, and not this one: it runs the target by a release that is
+ * forgotten here, or went back to it, and would never say that it converged in this one. It is dispatched, as anybody.
  */
 function mayKnow({ rolloutId }: RecordRow, input: HostReportInput): boolean {
-  if (input.rolloutId === null || input.rolloutId === rolloutId) return true;
-  return Object.hasOwn(input.lastEventSeqByRollout, rolloutId);
+  const { rolloutId: named, lastEventSeqByRollout: stated } = input;
+  if (named === rolloutId || Object.hasOwn(stated, rolloutId)) return true;
+  return named === null && Object.keys(stated).length === 0;
 }
 
 /** The control plane never saw this host do anything, nor gave it anything to do: it may have lost its database. */

@@ -8,7 +8,8 @@
  *     edge web2 after web1                  · channel-edge apps after infra
  *     declare 1 web1=c0                     · resign · late 1 minute=2 (signed then, read just now)
  *     forget stable (the set lacks its manifest) · drop stable (the fleet has no such channel from the next ref on)
- *     heartbeat web1 c0 names (or names=stable@9) states=2 minute=1 (said then) · silent web1 · offer web1
+ *     heartbeat web1 c0 names (or names=stable@9) states=2 (or states=stable@9:2) minute=1 (said then)
+ *     silent web1 · offer web1
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
  *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · trust reject · retire stable@1
  *     enrol web1 nonce=n1 csr=a for=10 (minutes) · tried web1 nonce=n1 · renew web1 csr=b
@@ -301,8 +302,7 @@ export class Script extends Desk {
         rolloutId: named,
       },
       currentClosure: words[0] === '-' ? null : (words[0] ?? null),
-      lastEventSeqByRollout:
-        stated === undefined || newest === undefined ? {} : { [newest]: Number(stated) },
+      lastEventSeqByRollout: stated === undefined ? {} : seqsOf(stated, newest),
     };
   }
 
@@ -315,6 +315,12 @@ export class Script extends Desk {
       throw new Error(`${hostname} has no record in ${rolloutId ?? 'any rollout'}`);
     return found;
   }
+}
+
+/** `4`: in its newest rollout; `stable@1:4`: in that one. */
+function seqsOf(stated: string, newest: string | undefined): Readonly<Record<string, number>> {
+  const [, id = newest, seq = ''] = /^(?:(.+):)?(\d+)$/.exec(stated) ?? [];
+  return id === undefined ? {} : { [id]: Number(seq) };
 }
 
 function refusedAtTheEdge(code: string | undefined): 'malformed' | 'unknown-kind' | 'too-large' {
