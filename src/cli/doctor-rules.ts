@@ -85,6 +85,13 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
       ? wrong('rights', `to lead and work, the role lacks ${named(rights.lacksToLead)}: ${GRANT}`)
       : null,
   ({ rights }) =>
+    rights === null || rights.veiled.length === 0
+      ? null
+      : wrong(
+          'row-security',
+          `row level security hides rows of ${named(rights.veiled)} from this login, and statements on them fail: as the owner, ALTER TABLE … DISABLE ROW LEVEL SECURITY, or give the login BYPASSRLS`,
+        ),
+  ({ rights }) =>
     rights?.leads === false && rights.lacksToLead.length > 0
       ? warning(
           'leader-rights',

@@ -10,7 +10,7 @@ import { EXIT, fail, printJson, type Io } from './io.ts';
 export const doctorHelp = `muster doctor [--database-url URL] [--schema NAME] [--json]
 
 Looks at the database as Muster would use it, changes nothing, and says what is wrong and what to do:
-a transaction pooler in between, notifications that do not arrive, a standby, an old version, missing rights, a schema of another version, a log that
+a transaction pooler in between, notifications that do not arrive, a standby, an old version, missing rights, rows that a policy hides, a schema of another version, a log that
 somebody made changeable, clocks that differ, long transactions, writes that are not durable or wait for a standby that is away, a stranger that
 holds the leader's lock, a full queue of notifications. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too; run it with the leader's URL as
 well, if that is another one.

@@ -69,7 +69,9 @@ async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
   if (!schemaUsable)
     return { schemaUsable, schemaProblem: null, logProblem, rights: null, leaderLock: null };
   const rights = await readRights(sql, schema);
-  const blind = rights?.lacksToServe.includes('SELECT on schema_migration') === true;
+  const blind =
+    rights?.lacksToServe.includes('SELECT on schema_migration') === true ||
+    rights?.veiled.includes('schema_migration') === true;
   const problem = blind ? null : schemaProblem(await schemaStanding(sql));
   const leaderLock = await leaderLockHolder(sql);
   return { schemaUsable, schemaProblem: problem, logProblem, rights, leaderLock };

@@ -78,8 +78,8 @@ const TCP_SETTINGS = {
 
 /**
  * What a server, a database or a login may have set otherwise, and what we rely on: the driver reads bytea as hex (the log's
- * chain would be continued from garbage), a statement sees what was committed before it, and that a standby was not waited for
- * is told by a warning (`confirmed.ts`).
+ * chain would be continued from garbage), a statement sees what was committed before it, that a standby was not waited for is
+ * told by a warning (`confirmed.ts`), and rows that a policy hides are an error, not an empty state.
  */
 const MEANING_SETTINGS = {
   timezone: 'UTC',
@@ -90,6 +90,7 @@ const MEANING_SETTINGS = {
   standard_conforming_strings: 'on',
   default_transaction_isolation: 'read committed',
   client_min_messages: 'warning',
+  row_security: 'off',
 } as const;
 
 /**

@@ -9,6 +9,8 @@ export interface Rights {
   /** Such as `INSERT on presence`. */
   readonly lacksToServe: readonly string[];
   readonly lacksToLead: readonly string[];
+  /** Tables whose rows a policy hides from the login: each statement on them fails. */
+  readonly veiled: readonly string[];
 }
 
 /** A login without any grant lacks forty: the first show which kind it is. */
@@ -45,6 +47,7 @@ export async function readRights(sql: Sql, schema: string): Promise<Rights | nul
     ...(await readPurpose(sql, schema)),
     lacksToServe: [...(await lackingOnTables(sql, 'api')), ...(await lackingSequences(sql))],
     lacksToLead: [...(await lackingOnTables(sql, 'leader')), ...(await lackingFunctions(sql))],
+    veiled: await veiledTables(sql),
   };
 }
 
@@ -91,6 +94,13 @@ async function lackingOnTables(sql: Sql, role: 'api' | 'leader'): Promise<string
       AND NOT CASE WHEN "column" IS NULL THEN has_table_privilege(to_regclass(name)::oid, privilege)
         ELSE has_column_privilege(to_regclass(name)::oid, "column", privilege) END`;
   return rows.map(({ text }) => text);
+}
+
+async function veiledTables(sql: Sql): Promise<string[]> {
+  const rows = await sql<{ name: string }[]>`
+    SELECT name FROM json_array_elements_text(${JSON.stringify(Object.keys(GRANTS))}::text::json) AS t (name)
+    WHERE to_regclass(name) IS NOT NULL AND row_security_active(to_regclass(name)::oid)`;
+  return rows.map(({ name }) => name);
 }
 
 async function lackingSequences(sql: Sql): Promise<string[]> {

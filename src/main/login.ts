@@ -59,7 +59,9 @@ export interface LeadTrouble {
   readonly why: string;
 }
 
-export function leadersVariable({ leaderDatabaseUrl }: Pick<Config, 'leaderDatabaseUrl'>): UrlVariable {
+export function leadersVariable({
+  leaderDatabaseUrl,
+}: Pick<Config, 'leaderDatabaseUrl'>): UrlVariable {
   return leaderDatabaseUrl === null ? 'MUSTER_DATABASE_URL' : 'MUSTER_LEADER_DATABASE_URL';
 }
 
@@ -103,7 +105,10 @@ async function whyNotLead(sql: Sql, schema: string): Promise<string | null> {
   const rights = await readRights(sql, schema);
   const control = (await mayReadControl(sql)) ? [] : ['EXECUTE on pg_control_system()'];
   const lacks = [...(rights?.lacksToLead ?? []), ...control];
-  return lacks.length === 0 ? null : `it lacks ${named(lacks)}; ${GIVE}`;
+  if (lacks.length > 0) return `it lacks ${named(lacks)}; ${GIVE}`;
+  return rights === null || rights.veiled.length === 0
+    ? null
+    : `row level security hides rows of ${named(rights.veiled)} from it; disable it there, or give the login BYPASSRLS`;
 }
 
 async function askOnce<T>(database: DatabaseOptions, ask: (sql: Sql) => Promise<T>): Promise<T> {

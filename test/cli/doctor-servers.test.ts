@@ -8,6 +8,7 @@ import { diagnose } from '../../src/cli/doctor-rules.ts';
 import { doctor } from '../../src/cli/doctor.ts';
 import { readFacts } from '../../src/db/doctor.ts';
 import { readHorizon } from '../../src/db/measure.ts';
+import { createPool } from '../../src/db/pool.ts';
 import { openSession } from '../../src/db/session.ts';
 import { BenchDatabase } from '../faults/suite/bench/database.ts';
 import { Standby } from '../faults/suite/bench/standby.ts';
@@ -164,6 +165,27 @@ it('logins of the roles: each is judged by what it is for, and what it lacks is 
   expect(shut.stdout).not.toMatch(/schema is at version/);
   await sql.unsafe(`ALTER ROLE ${prefix}_api_1 SET default_transaction_read_only = on`);
   expect((await examine(database.as('api'))).stdout).toMatch(/wrong: read-only: /);
+});
+
+it('row level security: what it hides is no empty table, and is named', async () => {
+  const database = await createRoleDatabase();
+  undo.push(() => database.drop());
+  const sql = postgres(database.url, { max: 1 });
+  undo.push(() => sql.end());
+  await sql`ALTER TABLE muster.fleet ENABLE ROW LEVEL SECURITY`;
+  const leader = { url: database.as('leader'), schema: 'muster', name: 'test' };
+  const pool = createPool(leader, { role: 'test', max: 1, statementMs: 5_000 });
+  undo.push(() => pool.end());
+  await expect(pool.run((on) => on`SELECT FROM fleet`)).rejects.toMatchObject({ code: '42501' });
+  for (const login of ['api', 'leader'] as const) {
+    const { code, stdout } = await examine(database.as(login));
+    expect([code, stdout]).toEqual([
+      1,
+      expect.stringMatching(/wrong: row-security: .*of fleet.*DISABLE ROW LEVEL SECURITY/),
+    ]);
+  }
+  await sql`ALTER TABLE muster.fleet DISABLE ROW LEVEL SECURITY`;
+  expect(await examine(database.as('leader'))).toMatchObject({ code: 0 });
 });
 
 it("a stranger that holds the leader's lock", async () => {

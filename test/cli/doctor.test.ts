@@ -8,7 +8,7 @@ import { createTestDatabase } from '../support/database.ts';
 import { freePort } from '../../src/cli/dev/free-port.ts';
 import { run } from './support.ts';
 
-const ALL = { serves: true, leads: true, lacksToServe: [], lacksToLead: [] };
+const ALL = { serves: true, leads: true, lacksToServe: [], lacksToLead: [], veiled: [] };
 const WELL: Found = {
   ...{ version: 180_004, recovering: false, backendPid: 7, greetedByPid: 7 },
   ...{ clockAheadMs: 20, roundTripMs: 1, horizon: { transactions: 1, seconds: 0 } },
@@ -39,6 +39,7 @@ describe('what the doctor says', () => {
     ['wrong read-only', { readOnly: true }],
     ['wrong rights', { schemaUsable: false, rights: null }],
     ['wrong rights', { rights: { ...ALL, lacksToServe: ['INSERT on presence'] } }],
+    ['wrong row-security', { rights: { ...ALL, veiled: ['fleet'] } }],
     ['wrong rights', { rights: { ...ALL, lacksToLead: ['UPDATE on host'] } }],
     [
       'warning leader-rights',

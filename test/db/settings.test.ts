@@ -10,6 +10,7 @@ const ODD = {
   array_nulls: ['off', 'on'],
   extra_float_digits: ['-15', '1'],
   standard_conforming_strings: ['off', 'on'],
+  row_security: ['on', 'off'],
   client_min_messages: ['error', 'warning'],
   default_transaction_isolation: ['serializable', 'read committed'],
 } as const;
