@@ -13,9 +13,9 @@ import type {
 import { problem, PROBLEM_TYPE, PROBLEMS, type ProblemCode } from '../wire/problem.ts';
 import type { ApiDeps } from './deps.ts';
 import { ANSWER_HEADERS } from './headers.ts';
-import { Refusal } from './refusal.ts';
+import { ofUnfitSchema, Refusal } from './refusal.ts';
 
-type ErrorDeps = Pick<ApiDeps, 'log' | 'metrics' | 'random'>;
+type ErrorDeps = Pick<ApiDeps, 'log' | 'metrics' | 'random' | 'pool'>;
 
 /** Anything with a code and a status that fastify itself refuses requests with. */
 function ofFramework(error: FastifyError): Refusal | null {
@@ -32,8 +32,13 @@ function retryAfter(seconds: number, random: () => number): string {
   return String(Math.max(1, Math.ceil(seconds * (1 + random() / 2))));
 }
 
-export function asRefusal(error: FastifyError | Refusal, deps: ErrorDeps, route: string): Refusal {
-  const known = error instanceof Refusal ? error : ofFramework(error);
+async function asRefusal(
+  error: FastifyError | Refusal,
+  deps: ErrorDeps,
+  route: string,
+): Promise<Refusal> {
+  const known =
+    error instanceof Refusal ? error : (ofFramework(error) ?? (await ofUnfitSchema(error, deps)));
   if (known !== null) return known;
   deps.log.error({ err: error, route }, 'a request failed');
   return new Refusal('internal', 'this is a fault of the control plane; its log says more');
@@ -66,8 +71,8 @@ function answer(reply: FastifyReply, refusal: Refusal, deps: ErrorDeps): Fastify
 }
 
 export function addErrors(app: FastifyInstance, deps: ErrorDeps, onShed: () => void): void {
-  app.setErrorHandler((error: FastifyError | Refusal, request: FastifyRequest, reply) => {
-    const refusal = asRefusal(error, deps, request.routeOptions.url ?? 'none');
+  app.setErrorHandler(async (error: FastifyError | Refusal, request: FastifyRequest, reply) => {
+    const refusal = await asRefusal(error, deps, request.routeOptions.url ?? 'none');
     const { why, ofOneCaller } = refusal.options;
     if (why !== undefined && ofOneCaller !== true) onShed();
     return answer(reply, refusal, deps);

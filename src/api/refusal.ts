@@ -6,7 +6,16 @@ import {
   type ProblemCode,
   type ProblemFacts,
 } from '../wire/problem.ts';
-import { databaseProblem, isPassing } from '../db/errors.ts';
+import {
+  databaseProblem,
+  databaseTrouble,
+  isDenied,
+  isOfSchema,
+  isPassing,
+  isUnusable,
+} from '../db/errors.ts';
+import type { Pool } from '../db/pool.ts';
+import { schemaProblem, schemaStanding } from '../db/standing.ts';
 import type { Logger } from '../telemetry.ts';
 
 export interface RefusalOptions {
@@ -51,23 +60,41 @@ export function notAccepted(why: string, retryAfterSecs: number): Refusal {
 /** A database that restarts is back in seconds; agents come back by themselves every 15 s. */
 const DATABASE_RETRY_SECS = 5;
 
+function databaseAway(): Refusal {
+  return new Refusal(
+    'database-away',
+    'the database does not answer this now; send the same request again later',
+    { retryAfterSecs: DATABASE_RETRY_SECS, why: 'database-away' },
+  );
+}
+
 /**
- * Runs a read or a note of the API. Whatever keeps the database from answering is 503, to be tried again;
- * a statement that the database finds wrong is our own fault and 500.
+ * Runs a read or a note of the API. Whatever keeps the database from answering is 503, to be tried again: it is away, or
+ * lets this login not do what it has to. A statement that the database finds wrong is our own fault and 500, unless the
+ * schema is what is wrong (`ofUnfitSchema`).
  */
 export async function fromDatabase<T>(log: Logger, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof Refusal || !isPassing(error)) throw error;
+    const mendable = isPassing(error) || isDenied(error) || isUnusable(error);
+    if (error instanceof Refusal || !mendable) throw error;
     log.warn({ problem: databaseProblem(error) }, 'the database does not answer the API');
-    throw new Refusal(
-      'database-away',
-      'the database does not answer; send the same request again later',
-      {
-        retryAfterSecs: DATABASE_RETRY_SECS,
-        why: 'database-away',
-      },
-    );
+    throw databaseAway();
   }
+}
+
+/**
+ * What a statement misses may be missing because nobody has migrated yet, or has begun anew: then nothing is wrong with the
+ * statement, and it is 503. Null: the schema is as this code wants it, or this is about something else.
+ */
+export async function ofUnfitSchema(
+  error: unknown,
+  { log, pool }: { readonly log: Logger; readonly pool: Pick<Pool, 'run'> },
+): Promise<Refusal | null> {
+  if (!isOfSchema(error)) return null;
+  const problem = await pool.run(schemaStanding).then(schemaProblem, databaseTrouble);
+  if (problem === null) return null;
+  log.warn({ problem }, 'the schema does not serve the API');
+  return databaseAway();
 }

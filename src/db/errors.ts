@@ -131,12 +131,13 @@ export function isContended(error: unknown): boolean {
 /** The schema lacks what a statement names, or hides it from this login: `standing.ts` can say which. */
 export function isOfSchema(error: unknown): boolean {
   const state = sqlState(error);
-  return state !== null && (['42P01', '42883'].includes(state) || state.startsWith('3F'));
+  return state !== null && (['42P01', '42703', '42883'].includes(state) || state.startsWith('3F'));
 }
 
 /** What whoever runs us can do about it, by SQLSTATE (its class where the class is enough) or socket error. */
 const ADVICE: ReadonlyMap<string, string> = new Map([
   ['42P01', 'the schema lacks Muster\'s tables; run "muster migrate" on it'],
+  ['42703', 'the schema lacks a column of Muster\'s; run "muster migrate" on it'],
   ['42883', 'the schema lacks Muster\'s functions; run "muster migrate" on it'],
   ['3F000', 'the schema is not there; run "muster migrate"'],
   ['3D000', 'create the database, or correct its name in MUSTER_DATABASE_URL'],
@@ -181,6 +182,7 @@ export type UrlVariable = 'MUSTER_DATABASE_URL' | 'MUSTER_LEADER_DATABASE_URL';
 /** Which trouble it is, by SQLSTATE or its class; of a database that does not answer the error says so itself. */
 const TROUBLES: ReadonlyMap<string, string> = new Map([
   ['42P01', UNFIT],
+  ['42703', UNFIT],
   ['42883', UNFIT],
   ['3F000', UNFIT],
   ['28', REFUSED],

@@ -5,6 +5,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, expect, it } from 'vitest';
 import { addErrors } from '../../src/api/errors.ts';
 import { addLargeAnswers } from '../../src/api/large-answers.ts';
+import type { Pool } from '../../src/db/pool.ts';
 import { createMetrics } from '../../src/telemetry.ts';
 import { silentLogger } from '../support/installation.ts';
 import { eventually } from '../support/eventually.ts';
@@ -13,6 +14,11 @@ import { fakeClock } from './support/fakes.ts';
 /** More than the kernel keeps for a connection whose reader reads nothing. */
 const BYTES = 32 * 1024 ** 2;
 const clock = fakeClock();
+const NO_DATABASE: Pool = {
+  unconfirmed: 0,
+  run: () => Promise.reject(new Error('nobody asks the database here')),
+  end: () => Promise.resolve(),
+};
 let app: FastifyInstance;
 const readers = new Set<net.Socket>();
 afterEach(async () => {
@@ -25,7 +31,7 @@ afterEach(async () => {
 async function listen(): Promise<number> {
   app = fastify({ forceCloseConnections: true });
   const deps = { clock, random: () => 0, log: silentLogger(), metrics: createMetrics() };
-  addErrors(app, deps, () => undefined);
+  addErrors(app, { ...deps, pool: NO_DATABASE }, () => undefined);
   app.decorateRequest('identity', null);
   app.addHook('onRequest', (request, _reply, next) => {
     const hostname = String(request.headers['x-caller'] ?? '');
