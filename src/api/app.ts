@@ -81,7 +81,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   addProtocol(app);
   addValidation(app);
   const { ways, revocations } = openWays(app, deps, doors.proxies);
-  await addCallers(app, deps, ways);
+  addCallers(app, deps, ways);
   revocations.onChange((hosts) => {
     polls.endOf(hosts);
   });
@@ -129,14 +129,14 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
 }
 
 /** Who calls, and how often they may. */
-async function addCallers(
+function addCallers(
   app: FastifyInstance,
   deps: ApiDeps,
   ways: Parameters<typeof addIdentity>[1],
-): Promise<void> {
-  const rates = await createRates(app, deps.limits);
+): void {
+  const rates = createRates(deps.limits, () => deps.clock.monotonic());
   addIdentity(app, ways, (request) => rates.ofNobody(request));
-  rates.ofCallers();
+  rates.ofCallers(app);
 }
 
 async function addDescription(app: FastifyInstance, version: string): Promise<void> {

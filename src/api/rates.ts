@@ -2,8 +2,10 @@
  * How often anybody may ask: one caller, so that a loop somewhere does not take what all others need, and all
  * together, so that this process goes on answering those whom it can answer. Counted a second at a time, in memory:
  * replicas know nothing of each other here. Agents are told 503, which every agent repeats; operators 429.
+ *
+ * By a clock that nobody can set: a count that was begun before the wall clock went back would not end until that time had
+ * come again, and everybody be refused for so long (`@fastify/rate-limit` 11 counts so).
  */
-import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ApiLimits } from './deps.ts';
 import { Refusal } from './refusal.ts';
@@ -28,54 +30,67 @@ export interface Rates {
    */
   ofNobody(request: FastifyRequest): Promise<void>;
   /** To be called after the hook that finds out who calls. */
-  ofCallers(): void;
+  ofCallers(app: FastifyInstance): void;
 }
 
-export async function createRates(
-  app: FastifyInstance,
+export function createRates(
   limits: Pick<ApiLimits, 'identityRequestsPerSecond' | 'requestsPerSecond'>,
-): Promise<Rates> {
-  await app.register(rateLimit, { global: false, cache: CALLERS, timeWindow: WINDOW_MS });
-  const byCaller = app.createRateLimit({
-    max: limits.identityRequestsPerSecond,
-    keyGenerator: callerOf,
-  });
-  const together = app.createRateLimit({
-    max: limits.requestsPerSecond,
-    keyGenerator: () => 'all',
-  });
-  const strangers = app.createRateLimit({
-    max: limits.requestsPerSecond,
-    keyGenerator: () => 'strangers',
-  });
-  const files = app.createRateLimit({
-    max: FILES,
-    keyGenerator: ({ routeOptions }) => routeOptions.url ?? '',
-  });
-  const ofNobody = async (request: FastifyRequest): Promise<void> => {
-    const { isFile } = request.routeOptions.config;
-    if (isFile === true && isExceeded(await files(request))) throw tooMany(request);
-    if (isExceeded(await strangers(request))) throw tooMany(request);
+  monotonic: () => number,
+): Rates {
+  const byCaller = new Second(limits.identityRequestsPerSecond, monotonic);
+  const together = new Second(limits.requestsPerSecond, monotonic);
+  const strangers = new Second(limits.requestsPerSecond, monotonic);
+  const files = new Second(FILES, monotonic);
+  const ofNobody = (request: FastifyRequest): Promise<void> => {
+    const { config, url = '' } = request.routeOptions;
+    const isOneTooMany = (config.isFile === true && files.exceeds(url)) || strangers.exceeds('all');
+    return isOneTooMany ? Promise.reject(tooMany(request)) : Promise.resolve();
   };
   return {
     ofNobody,
-    ofCallers() {
+    ofCallers(app) {
       app.addHook('onRequest', async (request) => {
         const { audience, isProbe } = request.routeOptions.config;
         if (isProbe === true) return;
         if (request.is404 || audience === 'anyone') return ofNobody(request);
-        if (isExceeded(await byCaller(request))) throw tooOften(request);
-        if (isExceeded(await together(request))) throw tooMany(request);
+        if (byCaller.exceeds(callerOf(request))) throw tooOften(request);
+        if (together.exceeds('all')) throw tooMany(request);
       });
     },
   };
 }
 
-type Counted = Awaited<ReturnType<ReturnType<FastifyInstance['createRateLimit']>>>;
+/** Counts what comes within a second; then anew. */
+class Second {
+  private readonly most: number;
+  private readonly monotonic: () => number;
+  private readonly counts = new Map<string, number>();
+  private endsAt = 0;
 
-/** `isAllowed` would only say that somebody is on a list of exceptions, of which there is none. */
-function isExceeded(counted: Counted): boolean {
-  return !counted.isAllowed && counted.isExceeded;
+  constructor(most: number, monotonic: () => number) {
+    this.most = most;
+    this.monotonic = monotonic;
+  }
+
+  /** Counts one more of `key`; true for one too many. */
+  exceeds(key: string): boolean {
+    const now = this.monotonic();
+    if (now >= this.endsAt) {
+      this.counts.clear();
+      this.endsAt = now + WINDOW_MS;
+    }
+    const count = (this.counts.get(key) ?? 0) + 1;
+    if (count === 1 && this.counts.size >= CALLERS) this.forgetOne();
+    this.counts.set(key, count);
+    return count > this.most;
+  }
+
+  private forgetOne(): void {
+    for (const key of this.counts.keys()) {
+      this.counts.delete(key);
+      return;
+    }
+  }
 }
 
 /** One caller's own doing: no sign that others were shed. */

@@ -1,5 +1,5 @@
 /** Who asks too often is told so, and nobody else pays for it. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
 import { startReplica, type Replica } from './support/fakes.ts';
 
@@ -88,4 +88,16 @@ it('the allowance comes back with the next second', async () => {
   const status = async () => (await ask(replica, 'agent:web-03', AGENTS)).statusCode;
   expect(await status()).toBe(204);
   await expect.poll(status, { timeout: 10_000, interval: 300 }).toBe(204);
+});
+
+it('whoever asked too often before the clock was set back is served again with the next second', async () => {
+  const replica = await replicaWith({ identityRequestsPerSecond: 1 });
+  const status = async () => (await ask(replica, 'agent:web-04', AGENTS)).statusCode;
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_000 });
+  try {
+    expect([await status(), await status()]).toContain(503);
+  } finally {
+    vi.useRealTimers();
+  }
+  await expect.poll(status, { timeout: 5_000, interval: 300 }).toBe(204);
 });
