@@ -11,6 +11,7 @@
 import { hostname } from 'node:os';
 import pino from 'pino';
 import { buildApi, type Api } from './api/app.ts';
+import type { ApiDeps } from './api/deps.ts';
 import type { KeptMaterial } from './api/listen/files.ts';
 import type { Config, Role } from './config.ts';
 import { publicSettings } from './config.ts';
@@ -19,6 +20,7 @@ import type { DatabaseOptions } from './db/driver.ts';
 import { startListener, type Listener } from './db/listen.ts';
 import { acquireLock } from './db/lock.ts';
 import { createPool, type Pool } from './db/pool.ts';
+import { tryPresence } from './db/presence.ts';
 import { createFollower, type Follower } from './eventlog/follow.ts';
 import { keepLog } from './eventlog/keep.ts';
 import { createLeader, type Leader } from './leader/leader.ts';
@@ -51,6 +53,10 @@ export interface RunningServer {
 
 /** Statements of the API and the workers; the slowest, a page of a large list, takes a tenth of it. */
 const STATEMENT_MS = 5_000;
+/** Two gathered statements under way, and one for failed posts and the worker that asks whether it can be stored. */
+const PRESENCE_CONNECTIONS = 3;
+/** No heartbeat waits that long: on a slow database it is still stored, and behind a lock the next may try. */
+const PRESENCE_STATEMENT_MS = 3_000;
 /** Polls, sweeps and partition making; one at a time each. */
 const WORKER_CONNECTIONS = 2;
 /** Storing a 25 MB fleet takes seconds on a slow disk. */
@@ -111,22 +117,28 @@ export async function startServer(
     max: config.apiConnections,
     statementMs: STATEMENT_MS,
   });
+  const presencePool = createPool(kit.database, {
+    role: 'presence',
+    max: PRESENCE_CONNECTIONS,
+    statementMs: PRESENCE_STATEMENT_MS,
+  });
   const committed = createFollower({
     database: kit.database,
     pool,
     settings: reducerSettings(config),
     clock: systemClock,
   });
-  const api = await startApi(kit, { pool, committed }, state, has('api'));
+  const api = await startApi(kit, { pool, presencePool, committed }, state, has('api'));
   const leads = has('leader') ? createLeading(kit, api.url) : null;
   state.leader = leads;
   const leader = leads === null ? null : startRole('leader', (signal) => leads.run(signal));
-  const workers = has('workers') ? startWorking(kit) : null;
+  const workers = has('workers') ? startWorking(kit, presencePool) : null;
   kit.log.info({ url: api.url, roles: config.roles }, 'listening');
   return {
     unfit: untilUnfit({ ...kit, pool }),
     url: api.url,
-    stop: () => stopInOrder(kit, { state, api, leader, workers, pool, committed }),
+    stop: () =>
+      stopInOrder(kit, { state, api, leader, workers, pools: [pool, presencePool], committed }),
   };
 }
 
@@ -170,7 +182,7 @@ function makeKit(
 /** The HTTP side of every process; one without the role `api` answers health and metrics only. */
 async function startApi(
   kit: Kit,
-  { pool, committed }: { readonly pool: Pool; readonly committed: Follower },
+  { pool, ...kept }: Pick<ApiDeps, 'pool' | 'presencePool' | 'committed'>,
   state: State,
   serves: boolean,
 ): Promise<Api & { readonly url: string }> {
@@ -185,7 +197,7 @@ async function startApi(
       submit: (input, options) => submitter.submit(input, options),
       submitCommand: (request, options) => submitter.submitKeyed(request, options),
       pool,
-      committed,
+      ...kept,
       wake: { subscribe: (wake) => listener.on('out', wake) },
       clock: systemClock,
       log: sparing(log, systemClock),
@@ -259,7 +271,7 @@ function reducerSettings(config: Config): Settings {
   };
 }
 
-function startWorking(kit: Kit): Part {
+function startWorking(kit: Kit, presencePool: Pool): Part {
   const { config, leaderDatabase: database, listener, log, metrics } = kit;
   const { source, trustFile } = config;
   if (source === null || trustFile === null) throw new Error('the role workers needs a source');
@@ -281,6 +293,8 @@ function startWorking(kit: Kit): Part {
     trustFile,
     pollMs: config.pollSeconds * 1_000,
     heartbeatMs: config.heartbeatSeconds * 1_000,
+    // By the login that replicas store them with.
+    storesHeartbeats: () => presencePool.run((sql) => tryPresence(sql)),
     tickMs: config.tickSeconds * 1_000,
     retentionDays: config.retentionDays,
     logKeeper: {
@@ -336,14 +350,14 @@ interface Running {
   readonly api: Api & { readonly url: string };
   readonly leader: Part | null;
   readonly workers: Part | null;
-  readonly pool: Pool;
+  readonly pools: readonly Pool[];
   readonly committed: Follower;
 }
 
 /** Runs the stop order under one deadline; resolves with the names of what did not stop. */
 async function stopInOrder(kit: Kit, running: Running): Promise<readonly string[]> {
   const { config, listener, submitter, log } = kit;
-  const { state, api, leader, workers, pool, committed } = running;
+  const { state, api, leader, workers, pools, committed } = running;
   state.draining = true;
   api.drain();
   const steps: readonly Part[] = [
@@ -358,7 +372,7 @@ async function stopInOrder(kit: Kit, running: Running): Promise<readonly string[
       stop: async () => {
         committed.end();
         kit.material.stop();
-        await Promise.all([submitter.end(), listener.stop(), pool.end()]);
+        await Promise.all([submitter.end(), listener.stop(), ...pools.map((pool) => pool.end())]);
       },
     },
   ];

@@ -61,10 +61,10 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   const { maxParkedPolls, maxEventStreams } = deps.limits;
   const doors = openDoors(deps);
   const { app } = doors;
-  const { pool, replica } = deps;
+  const { pool, presencePool, replica } = deps;
   const memory = createMemory({
     ...deps,
-    keepMisses: (hosts) => pool.run((sql) => writeMisses(sql, replica, hosts)),
+    keepMisses: (hosts) => presencePool.run((sql) => writeMisses(sql, replica, hosts)),
   });
   const polls = new Polls({ ...deps, maxParked: maxParkedPolls, offer: offerer(deps) });
   const streams = new LogStreams({

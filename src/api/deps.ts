@@ -81,6 +81,8 @@ export interface ApiDeps {
   readonly submit: Submit;
   readonly submitCommand: SubmitCommand;
   readonly pool: Pool;
+  /** For writes to presence: a lock on that table holds up nothing else. */
+  readonly presencePool: Pool;
   /** The committed state, for what explains and previews. */
   readonly committed: Follower;
   readonly wake: WakeSource;

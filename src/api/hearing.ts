@@ -22,6 +22,7 @@ const RESTART_MS = 10_000;
 export interface Room {
   readonly memory: Memory;
   readonly hear: (question: Question) => Promise<Heard>;
+  /** Rejects when presence is not stored, or not soon. */
   readonly keep: (row: PresenceRow) => Promise<unknown>;
   readonly submit: Submit;
   readonly verdictWaitMs: number;
@@ -123,6 +124,19 @@ function react({ memory }: Room, heartbeat: Heartbeat, { before, now, watch }: K
   return { replay: replay.from, said: changed ? replay.said : null, records };
 }
 
+/**
+ * Where presence cannot be stored, replicas do not know of each other's failed posts, and a snapshot might walk an agent
+ * back; nor would it be known what was said. The next heartbeat asks again.
+ */
+const NOTHING: Reaction = { replay: null, said: null, records: [] };
+
+function isKept({ keep }: Room, row: PresenceRow): Promise<boolean> {
+  return keep(row).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** What the host is told. Rejects with a Refusal when its report was not accepted. */
 export async function hearHost(room: Room, heartbeat: Heartbeat): Promise<Reaction> {
   const watch = room.memory.watch(heartbeat.hostname);
@@ -134,18 +148,20 @@ export async function hearHost(room: Room, heartbeat: Heartbeat): Promise<Reacti
 }
 
 async function hearWatched(room: Room, heartbeat: Heartbeat, watch: Watch): Promise<Reaction> {
-  const { hear, keep } = room;
-  const before = await hear(questionOf(heartbeat));
+  const before = await room.hear(questionOf(heartbeat));
   const reports = mayChange(before, heartbeat);
   room.onHeard(reports ? 'input' : 'read');
   if (!reports) {
     const reaction = react(room, heartbeat, { before, now: before, watch });
-    await keep(presenceOf(heartbeat, reaction.said));
-    return reaction;
+    return (await isKept(room, presenceOf(heartbeat, reaction.said))) ? reaction : NOTHING;
   }
   // The host was heard, whatever becomes of its report.
-  const [, now] = await Promise.all([keep(presenceOf(heartbeat, null)), report(room, heartbeat)]);
+  const [isHeard, now] = await Promise.all([
+    isKept(room, presenceOf(heartbeat, null)),
+    report(room, heartbeat),
+  ]);
   const reaction = react(room, heartbeat, { before, now, watch });
-  if (reaction.said !== null) await keep(presenceOf(heartbeat, reaction.said));
-  return reaction;
+  const isSaid =
+    reaction.said === null || (await isKept(room, presenceOf(heartbeat, reaction.said)));
+  return isHeard && isSaid ? reaction : NOTHING;
 }

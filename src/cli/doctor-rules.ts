@@ -29,7 +29,7 @@ const LONG_TRANSACTION_SECONDS = 60;
 const OLD_SNAPSHOT_TRANSACTIONS = 1_000_000;
 /** Releases that count in segments have no room left a little below 1. */
 const HELD_FULL = 0.99;
-/** A process takes about a dozen connections; two of them should find room. */
+/** A process takes about fifteen connections; two of them should find room. */
 const SPARE_CONNECTIONS = 30;
 
 /** With these a commit is answered before a standby has it on disk; `off` is a finding of its own. */

@@ -49,7 +49,7 @@ export const ConfigSchema = Type.Object({
     'Database',
     4,
     [2, 100],
-    'Connections of the API to PostgreSQL. Statements are gathered, so few go far: four keep one busy with reads, one with writes and two for long reads.',
+    'Connections of the API to PostgreSQL. Statements are gathered, so few go far: four keep one busy with reads, one with offers and two for long reads; presence has its own.',
   ),
 
   roles: Type.Array(Type.Union(ROLES.map((role) => Type.Literal(role))), {

@@ -6,21 +6,29 @@ export interface SilentHost {
   readonly hostname: string;
   /** Null when its presence is lost (the table is unlogged) or was never stored. */
   readonly lastHeardAt: string | null;
+  /** Since when it counts as reachable, by the clock of the leader that said so. */
+  readonly reachableAt?: string;
 }
 
-/** Reachable hosts not heard since `before`, most silent first, at most `limit`. */
+/**
+ * Reachable hosts not heard for `silentMs`, most silent first, at most `limit`. Only the database's clock counts: it has
+ * dated presence. A host that has just become reachable may not be noted there yet; when that was is told by the leader's
+ * clock, so an instant far ahead says nothing.
+ */
 export async function readSilentHosts(
   pool: Pool,
-  before: string,
+  silentMs: number,
   limit: number,
 ): Promise<readonly SilentHost[]> {
   return pool.run(
     (sql) => sql<SilentHost[]>`
-      SELECT host.hostname, presence.heard_at AS "lastHeardAt"
-      FROM host LEFT JOIN presence USING (hostname)
+      SELECT host.hostname, presence.heard_at AS "lastHeardAt",
+        host.reachability_at AS "reachableAt"
+      FROM (SELECT ${silentMs}::float8 * interval '1 millisecond' AS silent) AS for_long
+      CROSS JOIN host LEFT JOIN presence USING (hostname)
       WHERE host.reachability = 'reachable'
-        AND coalesce(presence.heard_at, '-infinity') < ${before}::timestamptz
-        AND host.reachability_at < ${before}::timestamptz
+        AND coalesce(presence.heard_at, '-infinity') < now() - silent
+        AND host.reachability_at NOT BETWEEN now() - silent AND now() + silent
       ORDER BY presence.heard_at NULLS FIRST, host.hostname
       LIMIT ${limit}`,
   );

@@ -121,6 +121,11 @@ export async function writePresence(
       replay_said = coalesce(excluded.replay_said, p.replay_said), replica = excluded.replica`;
 }
 
+/** Resolves where a heartbeat could be stored: without a row the statement needs the same lock and the same rights. */
+export async function tryPresence(sql: Sql): Promise<void> {
+  await writePresence(sql, '', []);
+}
+
 /** Remembers that an event of these hosts was answered with other than 2xx. */
 export async function writeMisses(
   sql: Sql,

@@ -23,6 +23,11 @@ export const API_METRICS = {
     labels: ['path'],
     help: 'Heartbeats: `read` were answered from committed state, `input` became a queued host report.',
   },
+  muster_api_presence_missed_total: {
+    type: 'counter',
+    labels: ['why'],
+    help: 'Heartbeats that were answered although it could not be stored that the host was heard: `late` where the table `presence` is locked or the database slow, `failed` where it refuses. While nothing can be stored, no host becomes unreachable.',
+  },
   muster_api_replays_total: {
     type: 'counter',
     labels: [],

@@ -1,7 +1,7 @@
 /**
  * Says which hosts have gone silent. Silence counts only while the control plane was receiving: the clock
- * starts again when this worker takes over, and stands still while the database cannot be asked, since
- * heartbeats cannot be stored then either.
+ * starts again when this worker takes over, and stands still while nobody can be asked or heartbeats cannot be stored. It is
+ * the monotonic one, and when hosts were heard is the database's word: no process's wall clock makes a fleet unreachable.
  */
 import type { SilentHost } from '../db/housekeeping.ts';
 import type { Task, WorkerContext } from './worker.ts';
@@ -13,7 +13,10 @@ const HOSTS_PER_INPUT = 5_000;
 /** Looks per heartbeat interval: a host is called unreachable at most a quarter of an interval late. */
 const LOOKS = 4;
 
-/** Reachable hosts that were not heard since an instant, the most silent first, so many at most. */
+/**
+ * Reachable hosts that were not heard since an instant of this process's clock, the most silent first, so many at most.
+ * Rejects while heartbeats cannot be stored: then nobody's silence means anything.
+ */
 export type SilentSince = (before: string, limit: number) => Promise<readonly SilentHost[]>;
 
 export function liveness(
@@ -23,29 +26,44 @@ export function liveness(
 ): Task {
   const { clock } = context;
   const everyMs = heartbeatMs / LOOKS;
-  let receivingSince = clock.now();
-  let lookedAt = clock.now();
+  const silentMs = MISSED * heartbeatMs;
+  let receivingSince = clock.monotonic();
+  let lookedAt = clock.monotonic();
   return {
     name: 'liveness',
     everyMs,
     async run() {
-      const now = clock.now();
-      // A long gap between looks means that we were frozen, or the database away: nobody was listening.
+      const at = clock.now();
+      // Also while no silence counts yet: each answer says that heartbeats were stored.
+      const hosts = await silentSince(isoOf(at - silentMs), HOSTS_PER_INPUT);
+      const now = clock.monotonic();
+      // A long gap between answers means that we were frozen, or nothing could be stored: nobody was listening.
       if (now - lookedAt > heartbeatMs) receivingSince = now;
-      const before = now - MISSED * heartbeatMs;
-      if (receivingSince <= before) await tellSilent(context, silentSince, now, before);
-      lookedAt = clock.now();
+      if (now - receivingSince >= silentMs) await tellSilent(context, hosts, at);
+      lookedAt = clock.monotonic();
     },
   };
 }
 
 async function tellSilent(
   { submit }: WorkerContext,
-  silentSince: SilentSince,
-  now: number,
-  before: number,
+  hosts: readonly SilentHost[],
+  at: number,
 ): Promise<void> {
-  const hosts = await silentSince(new Date(before).toISOString(), HOSTS_PER_INPUT);
   if (hosts.length === 0) return;
-  await submit({ kind: 'HostsUnreachable', observedAt: new Date(now).toISOString(), hosts });
+  const silent = hosts.map(({ hostname, lastHeardAt }) => ({ hostname, lastHeardAt }));
+  await submit({ kind: 'HostsUnreachable', observedAt: seenUntil(hosts, at), hosts: silent });
+}
+
+/**
+ * The reducer leaves out hosts that became reachable after they were seen here, by the leader's clock; so the instant is
+ * one of that clock: the last that was seen.
+ */
+function seenUntil(hosts: readonly SilentHost[], at: number): string {
+  const known = hosts.flatMap(({ reachableAt }) => reachableAt ?? []);
+  return known.reduce((last, next) => (next > last ? next : last), known[0] ?? isoOf(at));
+}
+
+function isoOf(ms: number): string {
+  return new Date(ms).toISOString();
 }

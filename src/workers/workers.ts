@@ -10,9 +10,10 @@ import {
   readToldOutcomes,
   storeArtifacts,
 } from '../db/artifacts.ts';
+import { databaseProblem } from '../db/errors.ts';
 import { isTickQueued, readNextDue, readSilentHosts } from '../db/housekeeping.ts';
 import type { Pool } from '../db/pool.ts';
-import { liveness } from './liveness.ts';
+import { liveness, type SilentSince } from './liveness.ts';
 import { logKeeper, type LogKeeperOptions } from './log-keeper.ts';
 import { measure } from './measure.ts';
 import { manifestPoll } from './manifest-poll.ts';
@@ -34,6 +35,8 @@ export interface WorkersOptions {
   readonly trustFile: string;
   readonly pollMs: number;
   readonly heartbeatMs: number;
+  /** Rejects while heartbeats cannot be stored, with the reason. */
+  readonly storesHeartbeats: () => Promise<void>;
   readonly tickMs: number;
   readonly retentionDays: number;
   readonly logKeeper: LogKeeperOptions;
@@ -86,7 +89,7 @@ function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
       trustFile: { path: trustFile, read: () => readFile(trustFile) },
       everyMs: options.pollMs,
     }),
-    liveness(context, (before, limit) => readSilentHosts(pool, before, limit), options.heartbeatMs),
+    liveness(context, silentSince(context, options), options.heartbeatMs),
     tick(context, {
       isTickQueued: () => isTickQueued(pool),
       nextDue: () => readNextDue(pool),
@@ -97,6 +100,21 @@ function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
     logKeeper(context, options.logKeeper),
     measure(context, options),
   ];
+}
+
+/** Only how long ago `before` is leaves this process: what the database compares are instants of its own clock. */
+function silentSince(
+  { clock }: WorkerContext,
+  { pool, storesHeartbeats }: WorkersOptions,
+): SilentSince {
+  return async (before, limit) => {
+    const silentMs = clock.now() - Date.parse(before);
+    await storesHeartbeats().catch((error: unknown) => {
+      const why = databaseProblem(error);
+      throw new Error(`heartbeats cannot be stored, so nobody's silence counts: ${why}`);
+    });
+    return readSilentHosts(pool, silentMs, limit);
+  };
 }
 
 /** Between failed attempts: about a second, spread over processes. */

@@ -3,7 +3,6 @@
  * the queue first, and its answer then follows the commit; all others cost a share of two statements. What
  * it becomes is decided in `hearing.ts`.
  */
-import { writePresence, type PresenceRow } from '../../db/presence.ts';
 import {
   decodeHeartbeat,
   HeartbeatAnswerSchema,
@@ -15,10 +14,10 @@ import { ProblemSchema } from '../../wire/problem.ts';
 import { isJsonObject, parseJsonText } from '../../wire/text.ts';
 import { BODY_LIMIT, EMPTY_BODY, type RawBody } from '../body.ts';
 import type { ApiDeps } from '../deps.ts';
-import { gather } from '../gather.ts';
 import { heardReader } from '../heard.ts';
 import { hearHost, snapshotOf, type Room } from '../hearing.ts';
 import { callerHost, mustBeOwn } from '../identity/identity.ts';
+import { presenceKeeper } from '../keep-presence.ts';
 import type { Memory } from '../memory.ts';
 import { fromDatabase, Refusal } from '../refusal.ts';
 import type { Scope } from '../scope.ts';
@@ -33,18 +32,6 @@ export function readHeartbeat(hostname: string, body: RawBody): Heartbeat {
   const decoded = decodeHeartbeat(parsed.value);
   if (!decoded.ok) throw new Refusal('malformed', decoded.detail);
   return decoded.heartbeat;
-}
-
-function presenceKeeper({ pool, metrics, replica }: ApiDeps): (row: PresenceRow) => Promise<true> {
-  return gather<PresenceRow, true>({
-    onRun: (size) => {
-      metrics.observe('muster_api_gathered_rows', { statement: 'presence' }, size);
-    },
-    run: async (rows) => {
-      await pool.run((sql) => writePresence(sql, replica, rows));
-      return rows.map(() => true as const);
-    },
-  });
 }
 
 const SCHEMA = {

@@ -137,6 +137,7 @@ export async function startReplica(
   const api = await buildApi(
     {
       pool,
+      presencePool: pool,
       submit: (input, options) => {
         inputs.push(input);
         return queue(input, options);
