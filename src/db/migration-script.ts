@@ -3,7 +3,7 @@
  * but an administrator change a database. One source, so that what is printed is what would run.
  */
 import { sqlOf, type Migration } from './migration-files.ts';
-import { quoted, rolesText } from './role-script.ts';
+import { quoted, rolesText, viewSchema } from './role-script.ts';
 import type { RoleStep } from './role-step.ts';
 
 /**
@@ -40,6 +40,11 @@ DO $$ BEGIN
   PERFORM set_config(name, '${String(DEADLINE_MS)}', false) FROM pg_settings WHERE name = 'transaction_timeout';
 END $$;
 DO $$ BEGIN
+  IF (SELECT count(*) < 2 FROM pg_namespace WHERE nspname IN ('${schema}', '${viewSchema(schema)}'))
+    AND NOT has_database_privilege(current_database(), 'CREATE') THEN
+    RAISE EXCEPTION 'login % may make no schema in this database; let who owns the database run: GRANT CREATE ON DATABASE % TO %',
+      session_user, quote_ident(current_database()), quote_ident(current_user);
+  END IF;
   -- Asked first: CREATE SCHEMA IF NOT EXISTS needs CREATE on the database even where the schema is there.
   IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '${schema}') THEN
     CREATE SCHEMA IF NOT EXISTS "${schema}";

@@ -250,6 +250,18 @@ describe('a login without superuser', () => {
   });
 });
 
+it('a login that may make no schema is told what it takes, and it does', async () => {
+  const own = { url: database.as('owner'), schema: 'anew', name: 'test' };
+  const refused = await migrate(own, { rolePrefix: database.prefix }).then(
+    () => '',
+    databaseProblem,
+  );
+  const [, statement = ''] = /run: (GRANT CREATE ON DATABASE .*)$/.exec(refused) ?? [];
+  expect(await attempt('admin', statement)).toBe('done');
+  expect((await migrate(own, { rolePrefix: database.prefix })).roles).not.toBeNull();
+  expect(await attempt('admin', `DROP OWNED BY ${database.prefix}_owner_1 CASCADE`)).toBe('done');
+});
+
 describe('a process with its roles apart', () => {
   it('serves, leads and works', async () => {
     const server = await startHttpServer(database.as('api'), {
