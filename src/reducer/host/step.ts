@@ -192,18 +192,33 @@ function firstStamp(
   return { set: record[field] === null ? { [field]: at } : {} };
 }
 
-function probed(record: HostRecord, event: Of<'ProbeResult'>): Patched {
+/** As many as a host may declare: each event copies and stores them all, so that their number must have an end. */
+export const MOST_PROBES = 1_000;
+/** UTF-16 units of a reason that the record keeps, for people to read; the event in the log has the whole. */
+const MOST_REASON = 1_000;
+
+function probed(record: HostRecord, event: Of<'ProbeResult'>): Patched | StepRefusal {
   const before = Object.hasOwn(record.probes, event.probeName)
     ? record.probes[event.probeName]
     : undefined;
+  if (before === undefined && Object.keys(record.probes).length >= MOST_PROBES) {
+    const known = `results of ${String(MOST_PROBES)} probes are known, which is all that are kept`;
+    return refuse('invariant-violated', `${known}: ${event.probeName} is none of them`);
+  }
   const status: ProbeStatus = {
     status: event.status,
     mode: event.mode,
     lastObservedAt: event.observedAt,
     lastPassAt: event.status === 'pass' ? event.observedAt : (before?.lastPassAt ?? null),
-    failureReason: event.status === 'fail' ? (event.failureReason ?? null) : null,
+    failureReason: event.status === 'fail' ? briefly(event.failureReason ?? null) : null,
   };
   return { set: { probes: { [event.probeName]: status } } };
+}
+
+/** Never half of a surrogate pair: it could not be stored. */
+function briefly(reason: string | null): string | null {
+  if (reason === null || reason.length <= MOST_REASON) return reason;
+  return `${reason.slice(0, MOST_REASON).replace(/[\uD800-\uDBFF]$/, '')}…`;
 }
 
 function failed(record: HostRecord, event: Of<'Failed'>, side: Side): Patched {

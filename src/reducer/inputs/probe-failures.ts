@@ -8,6 +8,9 @@ import type { ProbeFailureRow, RecordRow } from '../state/rows.ts';
 import { failureKey, type RolloutState } from '../state/state.ts';
 import type { Time } from '../time.ts';
 
+/** Of one host in one rollout: as many as it may have probes. Whoever has as many waits for the first of them anyway. */
+const MOST_FAILURES = 1_000;
+
 type ProbeResult = Extract<HostEvent, { kind: 'ProbeResult' }>;
 
 export function probeFailureChanges(
@@ -19,9 +22,12 @@ export function probeFailureChanges(
   if (event.kind === 'ActivationCompleted') return clearedFailures(rollout, record.hostname);
   if (event.kind !== 'ProbeResult') return [];
   const changes: Change[] = [];
+  let free = MOST_FAILURES - (known?.size ?? 0);
   for (const [controlId, fails] of judged(event)) {
     const before = known?.get(failureKey(event.probeName, controlId));
     if (fails && before === undefined) {
+      free -= 1;
+      if (free < 0) continue;
       changes.push(failing(record, event.probeName, controlId, event.observedAt));
     } else if (!fails && before !== undefined) changes.push(cleared(before));
   }
