@@ -99,6 +99,7 @@ const READ_FUNCTIONS = [
   'reducer/preview.ts',
   'reducer/planner/gates.ts',
   'reducer/read/heartbeat.ts',
+  'reducer/read/quote.ts',
   'reducer/read/why.ts',
 ];
 

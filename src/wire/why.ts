@@ -132,7 +132,9 @@ export const HostDetailSchema = Type.Object(
             status: Text,
             mode: Text,
             lastObservedAt: Instant,
-            failureReason: Type.Optional(Text),
+            failureReason: Type.Optional(
+              Type.String({ description: 'Its first 300 characters; the log has the whole.' }),
+            ),
           }),
         ),
         failures: Type.Array(

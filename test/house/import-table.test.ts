@@ -68,7 +68,7 @@ new RuleTester({ languageOptions: { parser: tseslint.parser } }).run('import-tab
     bad(
       'api',
       `import { reduce } from '../reducer/reduce.ts';`,
-      'api may import from reducer only types and its read functions (reducer/preview.ts, reducer/planner/gates.ts, reducer/read/heartbeat.ts, reducer/read/why.ts)',
+      'api may import from reducer only types and its read functions (reducer/preview.ts, reducer/planner/gates.ts, reducer/read/heartbeat.ts, reducer/read/quote.ts, reducer/read/why.ts)',
     ),
     bad('db', `import { read } from '../config.ts';`, 'db may not import config'),
     bad('db', `import fs from 'fs';`, 'db may not import the package fs'),

@@ -5,6 +5,10 @@ import type { Said } from '../planner/gates/gate.ts';
 import type { RecordRow } from '../state/rows.ts';
 import { failureKey, type RolloutState } from '../state/state.ts';
 import type { Millis } from '../time.ts';
+import { quote } from './quote.ts';
+
+/** Of these each is told; of one host with more, the page of the host has the rest. */
+const MOST_TOLD = 5;
 
 /** In a few words, for lists of hosts. */
 export function soakingDoing(rollout: RolloutState, record: RecordRow, now: Millis): string {
@@ -17,6 +21,7 @@ export function soakingDoing(rollout: RolloutState, record: RecordRow, now: Mill
 function inBrief(record: RecordRow): string {
   const failing = failingProbes(record);
   if (failing.length === 1) return `probe ${failing.join()} fails`;
+  if (failing.length > MOST_TOLD) return `${String(failing.length)} probes fail`;
   if (failing.length > 1) return `probes ${failing.join(', ')} fail`;
   if (record.contradictedBy !== null) return `reports ${record.contradictedBy}, not its target`;
   return isConvergedRefused(record) ? 'its Converged was refused' : '';
@@ -24,13 +29,16 @@ function inBrief(record: RecordRow): string {
 
 /** In full. */
 export function overdue(rollout: RolloutState, record: RecordRow): Said {
-  const failing = failingProbes(record).map((name) => told(rollout, record, name));
+  const names = failingProbes(record);
+  const failing = names.slice(0, MOST_TOLD).map((name) => told(rollout, record, name));
+  const others = names.length - failing.length;
   const { contradictedBy, targetClosure } = record;
   const reports =
     contradictedBy === null
       ? []
       : [`its heartbeat reports ${contradictedBy}, not the target ${targetClosure}`];
-  const known = [...failing, ...reports];
+  const more = others > 0 ? [`and so do ${String(others)} more`] : [];
+  const known = [...failing, ...more, ...reports];
   const why = known.length > 0 ? known.join('; ') : unsaid(record);
   return {
     because: `its soak is over, and ${why}`,
@@ -44,7 +52,7 @@ function told(rollout: RolloutState, record: RecordRow, name: string): string {
   const since = rollout.failures.get(record.hostname)?.get(failureKey(name, ''))?.since;
   const reason = record.probes[name]?.failureReason ?? null;
   const from = since === undefined ? '' : `, from ${since} on`;
-  return `its enforced probe ${name} fails${from}${reason === null ? '' : ` (${reason})`}`;
+  return `its enforced probe ${name} fails${from}${reason === null ? '' : ` (${quote(reason)})`}`;
 }
 
 function unsaid(record: RecordRow): string {

@@ -15,6 +15,7 @@ import {
   type Remark,
 } from './explain-remark.ts';
 import { holdsNext, type Next } from './next.ts';
+import { plain } from './quote.ts';
 import { reasonsIn, visitInQuestion, type Reason } from './reasons.ts';
 import { standingOf, type Standing } from './standing.ts';
 
@@ -158,7 +159,8 @@ function withStandings(
   { because, releasedBy, hosts, total }: Remark,
 ): Why {
   return {
-    ...{ gate: key.split(':')[0] ?? key, key, since, because, releasedBy, hosts, total },
+    ...{ gate: key.split(':')[0] ?? key, key, since, releasedBy, hosts, total },
+    because: plain(because),
     behind: hosts.map((hostname) => standingOf(state, rollout, hostname, now)),
   };
 }

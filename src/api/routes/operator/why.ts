@@ -4,6 +4,7 @@ import { readHostSeen, type HostSeenRow } from '../../../db/hosts.ts';
 import { readOffersOf } from '../../../db/offers.ts';
 import { channelsOfHost } from '../../../db/tokens.ts';
 import { planPreview, type PlanPreview } from '../../../reducer/preview.ts';
+import { quote } from '../../../reducer/read/quote.ts';
 import type { FleetState } from '../../../reducer/state/state.ts';
 import { whyHost, whyRollout, type HostInRollout, type Why } from '../../../reducer/read/why.ts';
 import {
@@ -166,7 +167,10 @@ function inRolloutOf({
       Object.entries(record.probes).map(
         ([name, { status, mode, lastObservedAt, failureReason }]) => [
           name,
-          { status, mode, lastObservedAt, ...present({ failureReason }) },
+          {
+            ...{ status, mode, lastObservedAt },
+            ...(failureReason === null ? {} : { failureReason: quote(failureReason) }),
+          },
         ],
       ),
     ),
