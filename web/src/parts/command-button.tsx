@@ -3,11 +3,20 @@
  * into its opposite when its subject changes, and what a person is about to confirm must not change with it.
  */
 import { createContext, type ComponentChildren } from 'preact';
-import { useContext, useEffect, useId, useMemo, useRef, useState } from 'preact/hooks';
+import {
+  useContext,
+  useEffect,
+  useId,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'preact/hooks';
 import type { CommandName } from '../../../src/wire/command.ts';
 import type { Channels } from '../../../src/wire/reach.ts';
 import { useMay } from '../session.ts';
 import { CommandDialog } from './command.tsx';
+import { COMMAND, goOnFrom, placeOf, type Place } from './focus.ts';
 
 export interface Offer {
   /** On the button and in the dialog: `Hold web-01`. It names the subject: nobody else does where it is confirmed. */
@@ -36,12 +45,18 @@ export interface Offer {
 }
 
 interface Desk {
-  open(offer: Offer): void;
+  /** `from`: where its button is. */
+  open(offer: Offer, from: Place): void;
   /** This is on the page now. Returns how to take it back. */
   offer(offer: Offer): () => void;
 }
 
 const DeskContext = createContext<Desk>({ open: () => undefined, offer: () => () => undefined });
+
+interface Opened {
+  readonly offer: Offer;
+  readonly from: Place;
+}
 
 export function CommandButton(offer: Offer) {
   const desk = useContext(DeskContext);
@@ -49,6 +64,16 @@ export function CommandButton(offer: Offer) {
   const may = useMay(offer.command, offer.reaches);
   const { path, expectedSeq, subject } = offer;
   const offered = may === 'yes';
+  const button = useRef<HTMLButtonElement>(null);
+  useLayoutEffect(() => {
+    const own = button.current;
+    return () => {
+      if (own === null || document.activeElement !== own) return;
+      const place = placeOf(own);
+      // When it is gone, and what takes its place is there.
+      setTimeout(() => goOnFrom(place));
+    };
+  }, [offered]);
   useEffect(
     () => (offered ? desk.offer(offer) : undefined),
     [desk, offered, path, expectedSeq, subject],
@@ -75,9 +100,11 @@ export function CommandButton(offer: Offer) {
   return (
     <button
       type="button"
+      ref={button}
       class={offer.danger === true ? 'danger' : ''}
       aria-label={offer.label}
-      onClick={() => desk.open(offer)}
+      {...{ [COMMAND]: offer.command }}
+      onClick={({ currentTarget }) => desk.open(offer, placeOf(currentTarget))}
     >
       {offer.short ?? offer.label}
     </button>
@@ -86,12 +113,12 @@ export function CommandButton(offer: Offer) {
 
 export function CommandDesk({ children }: { readonly children: ComponentChildren }) {
   const offers = useRef(new Map<string, Offer>());
-  const [opened, setOpened] = useState<Offer | null>(null);
+  const [opened, setOpened] = useState<Opened | null>(null);
   const [, setTold] = useState(0);
   const desk = useMemo<Desk>(() => {
     const tell = (): void => setTold((n) => n + 1);
     return {
-      open: setOpened,
+      open: (offer, from) => setOpened({ offer, from }),
       offer: (offer) => {
         offers.current.set(offer.path, offer);
         tell();
@@ -107,15 +134,20 @@ export function CommandDesk({ children }: { readonly children: ComponentChildren
     addEventListener('hashchange', close);
     return () => removeEventListener('hashchange', close);
   }, []);
-  const now = opened === null ? undefined : offers.current.get(opened.path);
+  const now = opened === null ? undefined : offers.current.get(opened.offer.path);
+  const close = (from: Place): void => {
+    setOpened(null);
+    // The browser gives the focus back, where there is still whom to give it to.
+    setTimeout(() => goOnFrom(from));
+  };
   return (
     <DeskContext.Provider value={desk}>
       {children}
       {opened === null ? null : (
         <CommandDialog
-          offer={asOf(opened, now)}
-          changed={!isStill(opened, now)}
-          onClose={() => setOpened(null)}
+          offer={asOf(opened.offer, now)}
+          changed={!isStill(opened.offer, now)}
+          onClose={() => close(opened.from)}
         />
       )}
     </DeskContext.Provider>

@@ -31,10 +31,15 @@ export function CommandDialog({
   readonly onClose: () => void;
 }) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const close = useRef<HTMLButtonElement>(null);
   const [reason, setReason] = useState('');
   const { outcome, send } = useSending(offer, reason);
   useEffect(() => dialog.current?.showModal(), []);
   const done = outcome.kind === 'answer' && outcome.answer.status !== 'preview';
+  // The button that was pressed goes, and would take the focus with it.
+  useEffect(() => {
+    if (done) close.current?.focus();
+  }, [done]);
   // What was sent may itself be what changed it, and is carried out once, however often it is sent.
   const stale = changed && !done && outcome.kind !== 'busy' && outcome.kind !== 'lost';
   // Until the page has caught up with the server, and shows the same subject still.
@@ -74,7 +79,7 @@ export function CommandDialog({
           ) : null}
         </div>
         <div class="bar end">
-          <button type="button" onClick={() => dialog.current?.close()}>
+          <button type="button" ref={close} onClick={() => dialog.current?.close()}>
             {/* Not "Cancel": beside "Cancel the rollout" that is the other button. */}
             Close
           </button>
@@ -179,7 +184,9 @@ function Answer({ answer }: { readonly answer: CommandAnswer }) {
           <ul class="preview">
             {rows.slice(0, MOST_ROWS).map((row, i) => (
               <li key={i}>
-                <strong>{summary(row)}</strong>{' '}
+                <strong>
+                  <bdi>{summary(row)}</bdi>
+                </strong>{' '}
                 {[row.host, row.rolloutId === undefined ? row.channel : shortId(row.rolloutId)]
                   .filter(Boolean)
                   .join(' · ')}

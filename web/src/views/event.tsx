@@ -29,7 +29,10 @@ export function EventList({
 function Row({ event }: { readonly event: LogEvent }) {
   return (
     <p>
-      <span class="seq">{event.seq}</span> <strong>{summary(event)}</strong>{' '}
+      <span class="seq">{event.seq}</span>{' '}
+      <strong>
+        <bdi>{summary(event)}</bdi>
+      </strong>{' '}
       {event.host === undefined ? null : <a href={links.host(event.host)}>{event.host}</a>}{' '}
       {event.rolloutId === undefined ? null : (
         <a href={links.rollout(event.rolloutId)}>{shortId(event.rolloutId)}</a>

@@ -156,7 +156,7 @@ function About({ host }: { readonly host: HostDetail }) {
     <>
       {host.hold === undefined ? null : (
         <p class="notice" role="status">
-          Held by {host.hold.actor}, <When at={host.hold.at} />: {host.hold.reason}
+          Held by {host.hold.actor}, <When at={host.hold.at} />: <bdi>{host.hold.reason}</bdi>
         </p>
       )}
       <dl class="facts">
@@ -220,7 +220,11 @@ function Journey({ one }: { readonly one: InRollout }) {
         <p key={name} class={probe.status === 'fail' ? 'problem' : ''}>
           Probe <strong>{name}</strong> ({probe.mode}): {probe.status}{' '}
           <When at={probe.lastObservedAt} />
-          {probe.failureReason === undefined ? '' : `: ${probe.failureReason}`}
+          {probe.failureReason === undefined ? null : (
+            <>
+              : <bdi>{probe.failureReason}</bdi>
+            </>
+          )}
         </p>
       ))}
     </article>

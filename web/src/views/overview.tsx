@@ -76,7 +76,7 @@ function Glance({ fleet }: { readonly fleet: Fleet }) {
       {fleet.pause === undefined ? null : (
         <p class="notice" role="status">
           The whole fleet is paused by {fleet.pause.actor}, <When at={fleet.pause.at} />:{' '}
-          {fleet.pause.reason}
+          <bdi>{fleet.pause.reason}</bdi>
         </p>
       )}
       <Source fleet={fleet} />
@@ -199,7 +199,7 @@ function Channels() {
               <>
                 <p class="notice">
                   Paused by {channel.pause.actor}, <When at={channel.pause.at} />:{' '}
-                  {channel.pause.reason}
+                  <bdi>{channel.pause.reason}</bdi>
                 </p>
                 <CommandButton
                   label={`Resume ${channel.name}`}

@@ -19,7 +19,7 @@ import {
 } from '../parts/basics.tsx';
 import { Blockers } from '../parts/blockers.tsx';
 import { CommandButton } from '../parts/command-button.tsx';
-import { HostGrid } from '../parts/grid.tsx';
+import { HostGrid, type GridHost } from '../parts/grid.tsx';
 import { useRolloutHosts, type WaveHosts } from './rollout-hosts.ts';
 
 const OVER = ['Superseded', 'Cancelled', 'Pruned', 'Terminal'];
@@ -48,7 +48,7 @@ export function Rollout({ id }: { readonly id: string }) {
       {data === null ? null : (
         <>
           <About rollout={data} />
-          {OVER.includes(data.state) ? null : <Why id={id} />}
+          <Why id={id} over={OVER.includes(data.state)} />
           <Waves rollout={data} />
         </>
       )}
@@ -130,28 +130,36 @@ function About({ rollout }: { readonly rollout: Lifecycle }) {
   );
 }
 
-function Why({ id }: { readonly id: string }) {
+/**
+ * Once nobody waits for it, only what holds somebody all the same is worth a section: a host that returns is dispatched
+ * in a rollout that is through.
+ */
+function Why({ id, over }: { readonly id: string; readonly over: boolean }) {
   const { data, error } = useLive<RolloutBlockers>(path`/v1/rollouts/${id}/blockers`, {
     concerns: concerning(id),
     everyMs: 15_000,
   });
+  const blockers = data === null ? null : [...data.rollout, ...data.hosts];
+  if (over && error === null && (blockers === null || blockers.length === 0)) return null;
   return (
-    <Section title="What holds it">
+    <Section title={over ? 'What holds hosts of it' : 'What holds it'}>
       <Problem error={error} />
-      {data === null ? (
+      {blockers === null ? (
         <Waiting />
       ) : (
-        <Blockers
-          blockers={[...data.rollout, ...data.hosts]}
-          empty="Nothing: every host may move or has."
-        />
+        <Blockers blockers={blockers} empty="Nothing: every host may move or has." />
       )}
     </Section>
   );
 }
 
 type Filter = (typeof FILTERS)[number];
-const FILTERS = ['All', ...Object.keys(HOST_STATES), 'Held'] as const;
+const FILTERS = ['All', ...Object.keys(HOST_STATES), 'closed', 'Held'] as const;
+
+/** As all counts have it: nobody waits for a closed one, whatever state it is in. */
+function standingOf({ state, closed }: GridHost): string {
+  return closed === undefined ? state : 'closed';
+}
 
 function Waves({ rollout }: { readonly rollout: Lifecycle }) {
   const { waves, cut, error, loading } = useRolloutHosts(rollout.rolloutId);
@@ -193,11 +201,9 @@ function Wave({
   readonly filter: Filter;
 }) {
   const shown = hosts.filter(
-    ({ state, blocked }) => filter === 'All' || (filter === 'Held' ? blocked : state === filter),
+    (host) => filter === 'All' || (filter === 'Held' ? host.blocked : standingOf(host) === filter),
   );
-  const done = hosts.filter(
-    ({ state, closed }) => state === 'Converged' || closed !== undefined,
-  ).length;
+  const done = hosts.filter((host) => ['Converged', 'closed'].includes(standingOf(host))).length;
   const soak = rollout.waves.find((one) => one.wave === wave)?.soakMinutes ?? 0;
   const current = wave === rollout.currentWave && !OVER.includes(rollout.state);
   return (
@@ -221,10 +227,10 @@ function tally(waves: readonly WaveHosts[]): Record<string, number> {
     counts[name] = (counts[name] ?? 0) + 1;
   };
   for (const { hosts } of waves) {
-    for (const { state, blocked } of hosts) {
+    for (const host of hosts) {
       add('All');
-      add(state);
-      if (blocked) add('Held');
+      add(standingOf(host));
+      if (host.blocked) add('Held');
     }
   }
   return counts;

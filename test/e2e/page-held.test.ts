@@ -1,0 +1,149 @@
+/** The operator's page about who is held and who is closed, and where the keyboard goes on after a command. */
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
+import { makeScratchDir } from '../support/scratch.ts';
+import { CHROMIUM, seriousFindings, signedIn, startBrowser } from './support/browser.ts';
+import { oneWave } from './support/one-wave.ts';
+import { startReplicas, type Replicas } from './support/replicas.ts';
+
+const REF = 'beefcafe'.padEnd(40, '0');
+const ID = `stable@${REF}`;
+const HOSTS = ['a1', 'a2', 'a3'];
+
+describe.skipIf(CHROMIUM === null)('the page', () => {
+  let replicas: Replicas;
+  let browser: Browser;
+  let page: Page;
+
+  beforeAll(async () => {
+    const dir = makeScratchDir('page-held');
+    const { key, trustFile } = developmentTrust(dir);
+    const release = releaseOf(dir, oneWave(HOSTS, REF, 3_600), key);
+    await release.sign(Date.now());
+    replicas = await startReplicas({ source: release.source, trustFile });
+    browser = await startBrowser();
+    page = await signedIn(browser, replicas.url);
+    await page.getByText(ID.slice(0, 15)).first().waitFor();
+  }, 120_000);
+
+  afterAll(async () => {
+    await browser.close();
+    await replicas.stop();
+  }, 60_000);
+
+  const post = (path: string, as: string, body: object): Promise<Response> =>
+    fetch(`${replicas.url}${path}`, {
+      method: 'POST',
+      headers: {
+        ...{ 'x-muster-dev-identity': as, 'content-type': 'application/json' },
+        'idempotency-key': path,
+      },
+      body: JSON.stringify(body),
+    });
+
+  const go = async (address: string): Promise<void> => {
+    await page.goto(`${replicas.url}/#/${address}`);
+    await page.locator('h1').waitFor();
+  };
+
+  const focused = () =>
+    page.evaluate<string>(
+      "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent.trim()",
+    );
+
+  /** By keyboard alone, from the button that has the focus. */
+  const carryOut = async (label: string, reason: string): Promise<void> => {
+    await page.keyboard.press('Enter');
+    const dialog = page.getByRole('dialog');
+    await dialog.waitFor();
+    await page.keyboard.type(reason);
+    for (let tabs = 0; tabs < 5; tabs += 1) {
+      await page.keyboard.press('Tab');
+      if ((await focused()) === label) break;
+    }
+    await page.keyboard.press('Enter');
+    await dialog.getByText(/^Done: log row/).waitFor();
+  };
+
+  it.each([
+    ['', 'Pause stable', 'Resume stable'],
+    ['', 'Pause the fleet', 'Resume the fleet'],
+    ['hosts/a2', 'Hold a2', 'Release a2'],
+  ])('at #/%s leaves the keyboard where it was: %s, %s', async (at, label, opposite) => {
+    await go(at);
+    for (const [own, other] of [
+      [label, opposite],
+      [opposite, label],
+    ] as const) {
+      await page.getByRole('button', { name: own, exact: true }).focus();
+      await carryOut(own, 'by keyboard');
+      expect(await focused()).toBe('Close');
+      await page.keyboard.press('Enter');
+      await page.getByRole('dialog').waitFor({ state: 'detached' });
+      await expect.poll(focused).toBe(other);
+    }
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await expect.poll(focused).toBe(label);
+  });
+
+  it('goes on beside a button that a command takes away', async () => {
+    await go('hosts/a3');
+    await page.getByRole('button', { name: 'Write it off' }).focus();
+    await carryOut('Write it off', 'its disk is dead');
+    await page.getByRole('button', { name: 'Write it off', includeHidden: true }).waitFor({
+      state: 'detached',
+    });
+    await page.keyboard.press('Enter');
+    await expect.poll(focused).toBe('Hold a3');
+  });
+
+  it('counts and filters closed hosts alike', async () => {
+    await go(`rollouts/${encodeURIComponent(ID)}`);
+    const filters = page.getByRole('group', { name: 'Show hosts that are' });
+    await filters.getByRole('button', { name: 'closed 1' }).click();
+    expect(await page.locator('.cell').count()).toBe(1);
+    await page.getByTitle('a3: Pending, closed: written-off').waitFor();
+    await filters.getByRole('button', { name: 'Pending 2' }).click();
+    expect(await page.locator('.cell').count()).toBe(2);
+    expect(await seriousFindings(page)).toEqual([]);
+  });
+
+  it('says of a rollout that is through what holds a host that returned, and else nothing', async () => {
+    // A fleet that comes through takes minutes; the page knows of it by this one word.
+    await page.route('**/lifecycle', async (route) => {
+      const response = await route.fetch();
+      const life = (await response.json()) as object;
+      await route.fulfill({ response, json: { ...life, state: 'Terminal' } });
+    });
+    await page.reload();
+    await page.getByRole('heading', { name: 'What holds hosts of it' }).waitFor();
+    await page.getByText('host-unreachable').first().waitFor();
+    await page.route('**/blockers', async (route) => {
+      const response = await route.fetch();
+      const answer = (await response.json()) as object;
+      await route.fulfill({ response, json: { ...answer, rollout: [], hosts: [] } });
+    });
+    const asked = page.waitForResponse('**/blockers');
+    await page.reload();
+    await page.getByRole('heading', { name: 'Terminal' }).waitFor();
+    await asked;
+    await page.getByText('of 3 done').waitFor();
+    expect(await page.getByRole('heading', { name: 'What holds' }).count()).toBe(0);
+    await page.unrouteAll({ behavior: 'wait' });
+  });
+
+  it('lets nobody turn around what it says itself', async () => {
+    const reason = 'x \u202egnihton yas I';
+    await post('/v1/hosts/a1/hold', 'operator:bob', { reason });
+    await go('hosts/a1');
+    await page.locator('.notice bdi').getByText(reason).waitFor();
+    expect(await page.locator('.blockers').allTextContents()).not.toContain('\u202e');
+    const said = (await page.locator('.blockers').allTextContents()).join(' ');
+    expect(said).toContain('gnihton yas I');
+    expect(said).not.toContain('\u202e');
+  });
+});
