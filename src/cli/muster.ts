@@ -102,13 +102,18 @@ async function help(): Promise<string> {
   const row = (name: string, summary: string): string => `  ${name.padEnd(12)}${summary}\n`;
   const own = [...COMMANDS].map(([name, { summary }]) => row(name, summary)).join('');
   const operator = (await nouns()).map(({ noun, about }) => row(noun, about)).join('');
-  return `muster COMMAND [options]\n\n${own}\nOperating, over HTTP:\n\n${operator}${row('completion', 'a script for bash, zsh or fish')}\nmuster COMMAND --help tells more.\n`;
+  return `muster COMMAND [options]\n\n${own}\nOperating, over HTTP:\n\n${operator}${row('completion', 'a script for bash, zsh or fish')}\nmuster COMMAND --help tells more; muster --version, which this is.\n`;
 }
 
 async function main([name, ...args]: string[], io: Io): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     io.stdout.write(await help());
     return name === undefined ? EXIT.usage : EXIT.ok;
+  }
+  if (name === '--version') {
+    const { version } = await import('./version.ts');
+    io.stdout.write(`muster ${version()}\n`);
+    return EXIT.ok;
   }
   const command = COMMANDS.get(name);
   if (command !== undefined) return (await command.load())(args, io);

@@ -11,6 +11,14 @@ import { startNode } from '../support/processes.ts';
 const MUSTER = path.resolve('dist/cli/muster.js');
 
 describe('a command', () => {
+  it('is of a version, which it tells', async () => {
+    const child = startNode([MUSTER, '--version'], { env: {} });
+    let said = '';
+    child.stdout.on('data', (data: Buffer) => (said += data.toString()));
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(said).toMatch(/^muster \d+\.\d+\.\d+\n$/);
+  }, 20_000);
+
   it('that cannot write what it found says so in a sentence, and does not end well', async () => {
     const full = openSync('/dev/full', 'w');
     const child = spawn(process.execPath, [MUSTER, 'help'], { stdio: ['ignore', full, 'pipe'] });
