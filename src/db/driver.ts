@@ -59,9 +59,9 @@ const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,39}$/;
 
 export function assertSchemaName(schema: string): void {
   // NAME_v1 is another installation's, for the views of NAME.
-  if (SCHEMA_NAME.test(schema) && !/^pg_|_v1$/.test(schema)) return;
+  if (SCHEMA_NAME.test(schema) && !/^pg_|_v1$|^information_schema$/.test(schema)) return;
   throw new Error(
-    `MUSTER_SCHEMA ${JSON.stringify(schema)} is not usable: lower-case letters, digits and _, at most 40, not pg_… and not …_v1`,
+    `MUSTER_SCHEMA ${JSON.stringify(schema)} is not usable: lower-case letters, digits and _, at most 40, not pg_…, not …_v1 and not information_schema`,
   );
 }
 

@@ -40,6 +40,9 @@ DO $$ BEGIN
   PERFORM set_config(name, '${String(DEADLINE_MS)}', false) FROM pg_settings WHERE name = 'transaction_timeout';
 END $$;
 DO $$ BEGIN
+  IF EXISTS (SELECT FROM pg_get_keywords() WHERE word = '${schema}' AND catcode IN ('R', 'T')) THEN
+    RAISE EXCEPTION 'schema % cannot be: the name is a word of SQL; give MUSTER_SCHEMA another', quote_ident('${schema}');
+  END IF;
   IF (SELECT count(*) < 2 FROM pg_namespace WHERE nspname IN ('${schema}', '${viewSchema(schema)}'))
     AND NOT has_database_privilege(current_database(), 'CREATE') THEN
     RAISE EXCEPTION 'login % may make no schema in this database; let who owns the database run: GRANT CREATE ON DATABASE % TO %',

@@ -40,6 +40,13 @@ describe('migrate', () => {
     expect(row?.n).toBe(2);
   });
 
+  it.each(['order', 'left', 'information_schema'])(
+    'makes no installation of %s, and says what to change',
+    async (schema) => {
+      await expect(migrate({ ...database, schema })).rejects.toThrow('MUSTER_SCHEMA');
+    },
+  );
+
   it('refuses a file that was changed after it was applied', async () => {
     const migrations = packagedMigrations().map((one) => ({ ...one, checksum: 'edited' }));
     await expect(migrate(database, { migrations })).rejects.toThrow(
