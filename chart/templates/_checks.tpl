@@ -148,7 +148,12 @@ ConfigMap includes it, since every release has one.
 {{- end }}
 {{- $volumes = append $volumes .name }}
 {{- end }}
+{{- $paths := list }}
 {{- range .Values.extraVolumeMounts }}
+{{- if has .mountPath $paths }}
+- {{ printf "extraVolumeMounts has %s twice" .mountPath | quote }}
+{{- end }}
+{{- $paths = append $paths .mountPath }}
 {{- if has (trimSuffix "/" .mountPath) (list "/etc/muster/trust" "/etc/muster/tls" "/etc/muster/client-ca" "/etc/muster/operator-ca") }}
 - extraVolumeMounts must not have {{ .mountPath }}, where the chart mounts its own
 {{- end }}
@@ -172,7 +177,7 @@ ConfigMap includes it, since every release has one.
 {{- define "muster.quantity" -}}
 {{- $text := toString . -}}
 {{- $number := regexFind "^[0-9.]+([eE][+-]?[0-9]+)?" $text -}}
-{{- $units := dict "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
+{{- $units := dict "n" 1e-9 "u" 1e-6 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
 {{- mulf (float64 $number) (float64 (get $units (trimPrefix $number $text) | default 1.0)) | printf "%f" -}}
 {{- end -}}
 

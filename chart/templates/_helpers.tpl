@@ -95,7 +95,7 @@ MUSTER_{{ snakecase $name | upper }}: {{ if kindIs "float64" $value }}{{ $value 
 {{- end -}}
 
 {{- define "muster.scheme" -}}
-{{- ternary "https" "http" (ne .Values.tls.existingSecret "") -}}
+{{- ternary "http" "https" (empty .Values.tls.existingSecret) -}}
 {{- end -}}
 
 {{/* What the TLS settings above name: (one of volumes and volumeMounts is asked for by its name, root). */}}

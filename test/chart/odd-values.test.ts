@@ -42,6 +42,10 @@ describe.skipIf(HELM === null)('odd values', () => {
       'extraVolumes has a twice',
     ],
     [
+      'extraVolumeMounts=[{"name":"a","mountPath":"/x"},{"name":"b","mountPath":"/x"}]',
+      'extraVolumeMounts has /x twice',
+    ],
+    [
       json('settings', { closureSource: 'https://cache:5000' }),
       'lacks 5000, the port of settings.closureSource',
     ],
@@ -84,6 +88,12 @@ describe.skipIf(HELM === null)('odd values', () => {
       ],
       ['networkPolicy.enabled=false', json('settings', { closureSource: 'http://cache:5000' })],
       [json('resources.limits', { memory: '1G', cpu: '0.25' })],
+      [json('resources.limits', { memory: '1E9', cpu: '.5' })],
+      [
+        json('resources.limits', { 'ephemeral-storage': '1Pi' }),
+        json('resources.requests', { 'ephemeral-storage': '2Ti' }),
+      ],
+      ['serviceMonitor.enabled=true', 'serviceMonitor.interval="1m30s"'],
       [json('settings', { checkpointTo: '/bundle/log', logExportDir: '/bundle' }), volume, mount],
     ])
       expect([sets, refusal(...sets)]).toEqual([sets, 'rendered']);
@@ -123,6 +133,19 @@ describe.skipIf(HELM === null)('odd values', () => {
       expect.arrayContaining(['0123', 'no', '1e3', 'yes', 'null', 'off', 'on']),
     );
     expect(found.filter((name) => typeof name !== 'string')).toEqual([]);
+  });
+
+  it('probes without TLS where a certificate is taken away', () => {
+    const values = ['--values', `${CHART}/ci/default-values.yaml`];
+    const none = [
+      'tls.existingSecret',
+      'clientCa.existingConfigMap',
+      'operatorCa.existingConfigMap',
+    ];
+    const sets = none.flatMap((name) => ['--set-json', `${name}=null`]);
+    const trial = ['--set', 'settings.strict=false'];
+    const text = helm('template', 'm', CHART, ...values, ...trial, ...sets);
+    expect(new Set(text.match(/scheme: \w+/gi))).toEqual(new Set(['scheme: HTTP']));
   });
 
   it('refuses a trust file that is none', () => {
