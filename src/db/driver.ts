@@ -94,6 +94,12 @@ const MEANING_SETTINGS = {
 } as const;
 
 /**
+ * For connections that may have nothing to say for minutes, whatever a login's settings say: of each that we keep. Servers
+ * before 14 do not know it, and the doctor is to tell so.
+ */
+export const STAYS = { idle_session_timeout: '0' } as const;
+
+/**
  * Compiling a statement takes the server seconds, again at each call, and ours run for milliseconds: most servers do it
  * where an estimate is high (those of embedded packages cannot, so that no test would notice).
  */

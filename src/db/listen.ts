@@ -10,7 +10,7 @@
  */
 import type { Logger } from '../telemetry.ts';
 import { backoffMs, pause, type Random } from './backoff.ts';
-import type { DatabaseOptions } from './driver.ts';
+import { STAYS, type DatabaseOptions } from './driver.ts';
 import { databaseProblem } from './errors.ts';
 import { openSession, type Session } from './session.ts';
 
@@ -106,7 +106,7 @@ async function keepListening(
       const session = await openSession(database, {
         role: 'listen',
         // Its one write is the notification to itself, which need not wait for a disk or a standby.
-        settings: { synchronous_commit: 'off' },
+        settings: { synchronous_commit: 'off', ...STAYS },
         deadlineMs: DEADLINE_MS,
         onNotify,
       });

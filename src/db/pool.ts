@@ -8,7 +8,7 @@
  */
 import { isCancelledSync } from './confirmed.ts';
 import { within } from './deadline.ts';
-import { openClient, type DatabaseOptions, type Sql } from './driver.ts';
+import { openClient, STAYS, type DatabaseOptions, type Sql } from './driver.ts';
 import { makingRoom } from './notifications.ts';
 
 export interface PoolOptions {
@@ -35,7 +35,7 @@ export function createPool(database: DatabaseOptions, options: PoolOptions): Poo
     openClient(database, {
       role: options.role,
       max: options.max,
-      settings: { statement_timeout: String(options.statementMs) },
+      settings: { statement_timeout: String(options.statementMs), ...STAYS },
       onNotice: (notice) => {
         if (isCancelledSync(notice)) unconfirmed += 1;
       },

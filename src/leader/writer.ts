@@ -5,7 +5,7 @@
  * It may have died meanwhile, or lead to another server than the lock (an old primary that was left behind by a
  * promotion). So it must see the lock held before it writes, and answer soon; else a new one is opened.
  */
-import type { DatabaseOptions, Sql } from '../db/driver.ts';
+import { STAYS, type DatabaseOptions, type Sql } from '../db/driver.ts';
 import { seesLock } from '../db/lock.ts';
 import type { Pool } from '../db/pool.ts';
 import { openSession, type Session } from '../db/session.ts';
@@ -31,6 +31,8 @@ const WRITER_SETTINGS = {
   enable_hashjoin: 'off',
   enable_mergejoin: 'off',
   idle_in_transaction_session_timeout: '5000',
+  // Quiet between two ticks.
+  ...STAYS,
   statement_timeout: String(WRITE_DEADLINE_MS),
 } as const;
 

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { createPool } from '../../src/db/pool.ts';
 import { openSession } from '../../src/db/session.ts';
+import { openWriter } from '../../src/leader/writer.ts';
 import { createTestDatabase } from '../support/database.ts';
 
 /** What an old application's DBA may have set for all, and what a server that compiles does by itself. */
@@ -38,5 +39,24 @@ it('asks for the settings that it relies on, whatever the database has', async (
   } finally {
     await pool.end();
     await session.end();
+  }
+});
+
+it('keeps what it has nothing to say on, whatever the database has', async () => {
+  const { url, name } = await createTestDatabase();
+  const database = { url, schema: 'muster', name: 'settings' };
+  const pool = createPool(database, { role: 'test', max: 1, statementMs: 5_000 });
+  await pool.run((sql) => sql.unsafe(`ALTER DATABASE "${name}" SET idle_session_timeout = '10s'`));
+  await pool.end();
+  const fresh = createPool(database, { role: 'test', max: 1, statementMs: 5_000 });
+  const writer = await openWriter(database);
+  try {
+    for (const place of [fresh, writer]) {
+      const rows = await place.run((sql) => sql`SHOW idle_session_timeout`);
+      expect([...rows]).toEqual([{ idle_session_timeout: '0' }]);
+    }
+  } finally {
+    await fresh.end();
+    await writer.end();
   }
 });
