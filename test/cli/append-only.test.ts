@@ -49,6 +49,30 @@ it.each([
     'one is gone from a partition',
     'DROP TRIGGER event_log_no_truncate ON muster.event_log_p000000',
   ],
+  [
+    'what they call refuses nothing',
+    "CREATE OR REPLACE FUNCTION muster.event_log_append_only() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+  ],
+  [
+    'one calls something else',
+    `CREATE FUNCTION muster.lets() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+     CREATE OR REPLACE TRIGGER event_log_no_change BEFORE UPDATE OR DELETE ON muster.event_log
+       FOR EACH ROW EXECUTE FUNCTION muster.lets();
+     ALTER TABLE muster.event_log ENABLE ALWAYS TRIGGER event_log_no_change`,
+  ],
+  [
+    'one has a condition',
+    `CREATE OR REPLACE TRIGGER event_log_no_truncate BEFORE TRUNCATE ON muster.event_log_p000000
+       FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION muster.event_log_append_only();
+     ALTER TABLE muster.event_log_p000000 ENABLE ALWAYS TRIGGER event_log_no_truncate`,
+  ],
+  [
+    'one looks at fewer changes',
+    `DROP TRIGGER event_log_no_change ON muster.event_log;
+     CREATE TRIGGER event_log_no_change BEFORE UPDATE OF hash ON muster.event_log
+       FOR EACH ROW EXECUTE FUNCTION muster.event_log_append_only();
+     ALTER TABLE muster.event_log ENABLE ALWAYS TRIGGER event_log_no_change`,
+  ],
 ])('%s', async (_, statement) => {
   for (const [name, { code, stdout }] of await outcomes())
     expect([name, code, stdout]).toEqual([name, 0, expect.not.stringMatching(PROBLEM)]);
