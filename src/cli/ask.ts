@@ -5,7 +5,8 @@ import { openSession } from '../db/session.ts';
 /** Catalogs and settings: what takes longer hangs. */
 const DEADLINE_MS = 10_000;
 
-const LOOKING = { default_transaction_read_only: 'on' };
+/** Before the deadline: the server says that it is a lock. */
+const LOOKING = { default_transaction_read_only: 'on', lock_timeout: '5s' };
 
 /** `role` names the session in pg_stat_activity. */
 export async function askDatabase<T>(

@@ -5,6 +5,7 @@ import { lockTaken } from '../wire/lock-taken.ts';
 import type { Path } from '../db/path.ts';
 import { HELD_WARNING, type Holder } from '../db/notifications.ts';
 import { named } from '../db/rights.ts';
+import type { Room } from '../db/rooms.ts';
 
 export interface Found extends Facts, Path {
   /** The login's sessions cannot write unless they ask for it. */
@@ -31,6 +32,14 @@ const OLD_SNAPSHOT_TRANSACTIONS = 1_000_000;
 const HELD_FULL = 0.99;
 /** A process takes about fifteen connections; two of them should find room. */
 const SPARE_CONNECTIONS = 30;
+/** A process that only serves, or only leads and works, does not get by with fewer. */
+const LEAST_CONNECTIONS = 10;
+
+const LIMITS: Readonly<Record<Room['of'], string>> = {
+  server: "the server's max_connections, less its reserve,",
+  database: 'the CONNECTION LIMIT of the database',
+  login: 'the CONNECTION LIMIT of the login',
+};
 
 /** With these a commit is answered before a standby has it on disk; `off` is a finding of its own. */
 const WEAK_COMMITS: ReadonlySet<string> = new Set(['local', 'remote_write']);
@@ -75,6 +84,20 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           'the role may not use the schema: grant it with muster migrate --roles, or GRANT USAGE ON SCHEMA',
         ),
   ({ schemaProblem }) => (schemaProblem === null ? null : wrong('schema', schemaProblem)),
+  ({ shape }) =>
+    shape === null || shape.missing.length === 0
+      ? null
+      : wrong(
+          'schema',
+          `the schema has lost ${named(shape.missing)}: put it back as the files in migrations/ make it, as the owner; rows of derived tables come back with muster replay --rebuild`,
+        ),
+  ({ shape }) =>
+    shape === null || shape.unlogged.length === 0
+      ? null
+      : wrong(
+          'unlogged',
+          `a crash of the server empties ${named(shape.unlogged)}, and what was acknowledged with it: as the owner, ALTER TABLE … SET LOGGED`,
+        ),
   ({ logProblem }) => (logProblem === null ? null : wrong('append-only', logProblem)),
   ({ rights }) =>
     rights?.serves === true && rights.lacksToServe.length > 0
@@ -183,13 +206,31 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
     seesOthers
       ? null
       : warning('stats', "the role does not see others' transactions: grant it pg_read_all_stats"),
-  ({ maxConnections, connections }) =>
-    maxConnections - connections < SPARE_CONNECTIONS
-      ? warning(
+  ({ encoding }) =>
+    encoding === 'UTF8'
+      ? null
+      : wrong(
+          'encoding',
+          `the database's encoding is ${encoding}, which lacks characters that Muster stores: make another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`,
+        ),
+  ({ rooms }) => {
+    const tight = rooms.find(({ limit }) => limit < LEAST_CONNECTIONS);
+    return tight === undefined
+      ? null
+      : wrong(
           'connections',
-          `${String(connections)} of ${String(maxConnections)} connections are taken: raise max_connections`,
-        )
-      : null,
+          `${LIMITS[tight.of]} allows ${String(tight.limit)} connections, and a process takes up to sixteen: raise it`,
+        );
+  },
+  ({ rooms }) => {
+    const [least] = [...rooms].sort((a, b) => a.limit - a.taken - (b.limit - b.taken));
+    return least === undefined || least.limit - least.taken >= SPARE_CONNECTIONS
+      ? null
+      : warning(
+          'connections',
+          `${String(least.taken)} of ${String(least.limit)} connections are taken, and ${LIMITS[least.of]} allows no more: raise it`,
+        );
+  },
 ];
 
 /** Everything that the facts speak against. */

@@ -6,6 +6,8 @@ import { isDenied } from './errors.ts';
 import { readHorizon, type Horizon } from './measure.ts';
 import { notificationsHeld, oldestInTransaction, type Holder } from './notifications.ts';
 import { readRights, type Rights } from './rights.ts';
+import { readRooms, type Room } from './rooms.ts';
+import { readShape, type Shape } from './shape.ts';
 import { isHidden, schemaProblem, schemaStanding } from './standing.ts';
 
 export interface Facts {
@@ -26,8 +28,9 @@ export interface Facts {
   readonly synchronousStandbys: string;
   /** Standbys that commits can be confirmed by now; null when the role may not see it. */
   readonly confirmingStandbys: number | null;
-  readonly maxConnections: number;
-  readonly connections: number;
+  readonly rooms: readonly Room[];
+  /** Of the database, such as `UTF8`. */
+  readonly encoding: string;
   /** May the role read what identifies the cluster: a takeover must. */
   readonly seesControl: boolean;
   readonly seesOthers: boolean;
@@ -40,6 +43,8 @@ export interface Facts {
   /** Of the schema's tables; null while it is not there, or may not be used. */
   readonly rights: Rights | null;
   readonly leaderLock: LockHolder | null;
+  /** Null: not looked at, since the schema is hidden or of another version. */
+  readonly shape: Shape | null;
 }
 
 export interface Notifications {
@@ -60,21 +65,29 @@ export async function readFacts(sql: Sql, schema: string, now: () => number): Pr
 
 type OfSchema = Pick<
   Facts,
-  'schemaUsable' | 'schemaProblem' | 'logProblem' | 'rights' | 'leaderLock'
+  'schemaUsable' | 'schemaProblem' | 'logProblem' | 'rights' | 'leaderLock' | 'shape'
 >;
 
 async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
   const schemaUsable = !(await isHidden(sql));
   const logProblem = unguardedProblem(schema, await readUnguarded(sql));
   if (!schemaUsable)
-    return { schemaUsable, schemaProblem: null, logProblem, rights: null, leaderLock: null };
+    return {
+      schemaUsable,
+      schemaProblem: null,
+      logProblem,
+      rights: null,
+      leaderLock: null,
+      shape: null,
+    };
   const rights = await readRights(sql, schema);
   const blind =
     rights?.lacksToServe.includes('SELECT on schema_migration') === true ||
     rights?.veiled.includes('schema_migration') === true;
   const problem = blind ? null : schemaProblem(await schemaStanding(sql));
   const leaderLock = await leaderLockHolder(sql);
-  return { schemaUsable, schemaProblem: problem, logProblem, rights, leaderLock };
+  const shape = blind || problem !== null ? null : await readShape(sql);
+  return { schemaUsable, schemaProblem: problem, logProblem, rights, leaderLock, shape };
 }
 
 async function readNotifications(sql: Sql): Promise<Notifications> {
@@ -99,7 +112,7 @@ type Server = Omit<
 >;
 
 async function readServer(sql: Sql): Promise<Server> {
-  const rows = await sql<Omit<Server, 'greetedByPid'>[]>`
+  const rows = await sql<Omit<Server, 'greetedByPid' | 'rooms'>[]>`
     SELECT current_setting('server_version_num')::int AS version,
       pg_is_in_recovery() AS recovering,
       pg_backend_pid() AS "backendPid",
@@ -108,13 +121,12 @@ async function readServer(sql: Sql): Promise<Server> {
       current_setting('synchronous_standby_names') AS "synchronousStandbys",
       CASE WHEN pg_has_role('pg_read_all_stats', 'USAGE') THEN (SELECT count(*)::int
         FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')) END AS "confirmingStandbys",
-      current_setting('max_connections')::int AS "maxConnections",
-      (SELECT count(*)::int FROM pg_stat_activity WHERE datid IS NOT NULL) AS connections,
+      current_setting('server_encoding') AS encoding,
       has_function_privilege('pg_control_system()', 'EXECUTE') AS "seesControl",
       pg_has_role('pg_read_all_stats', 'USAGE') AS "seesOthers"`;
   const [row] = rows;
   if (row === undefined) throw new Error('the server answered nothing');
-  return { ...row, greetedByPid: rows.state.pid };
+  return { ...row, greetedByPid: rows.state.pid, rooms: await readRooms(sql) };
 }
 
 async function readClock(

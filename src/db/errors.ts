@@ -150,12 +150,19 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
     '42501',
     'the login lacks a right, which "muster doctor" names; use one whose role has it (docs/database-roles.md). One that may not even connect needs CONNECT on the database',
   ],
-  ['55P03', 'another session holds the table; "muster doctor" lists transactions that stay open'],
+  ['55P03', 'another session holds the table; end it (pg_locks names it), or wait'],
   [
     '57014',
     'it took longer than a statement may, or somebody cancelled it; "muster doctor" lists transactions that stay open',
   ],
-  ['53300', 'PostgreSQL has no connection left; raise max_connections or run fewer processes'],
+  [
+    '53300',
+    'no connection is left: raise max_connections or the CONNECTION LIMIT of the login or the database ("muster doctor" tells which), or run fewer processes',
+  ],
+  [
+    '22P05',
+    "the database's encoding lacks a character; make another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+  ],
   ['ECONNREFUSED', 'nothing listens there; start PostgreSQL, or correct MUSTER_DATABASE_URL'],
   ['ENOTFOUND', 'there is no such host; correct MUSTER_DATABASE_URL'],
   ['08P01', 'a pooler in between refuses our settings; give the URL of PostgreSQL itself'],

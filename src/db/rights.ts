@@ -84,7 +84,7 @@ function wantedOf(role: 'api' | 'leader'): Wanted[] {
   );
 }
 
-/** A table that this schema has not got yet is missed by its version, not here. */
+/** What the schema has not got is missed by its version and its shape, not here. */
 async function lackingOnTables(sql: Sql, role: 'api' | 'leader'): Promise<string[]> {
   const rows = await sql<{ text: string }[]>`
     SELECT privilege || coalesce(' (' || "column" || ')', '') || ' on ' || name AS text
@@ -92,7 +92,8 @@ async function lackingOnTables(sql: Sql, role: 'api' | 'leader'): Promise<string
       AS wanted (name text, privilege text, "column" text)
     WHERE to_regclass(name) IS NOT NULL
       AND NOT CASE WHEN "column" IS NULL THEN has_table_privilege(to_regclass(name)::oid, privilege)
-        ELSE has_column_privilege(to_regclass(name)::oid, "column", privilege) END`;
+        ELSE has_column_privilege(to_regclass(name)::oid, (SELECT attnum FROM pg_attribute
+          WHERE attrelid = to_regclass(name) AND attname = "column"), privilege) END`;
   return rows.map(({ text }) => text);
 }
 

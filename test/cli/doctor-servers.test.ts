@@ -250,3 +250,27 @@ it('a prepared transaction, which no session shows', async () => {
   session.release();
   expect((await server.pool.run(readHorizon)).seconds).toBeGreaterThan(0);
 });
+
+it('a login that may not open as many connections as a process takes', async () => {
+  const database = await createRoleDatabase();
+  undo.push(() => database.drop());
+  const sql = postgres(database.url, { max: 1 });
+  undo.push(() => sql.end());
+  await sql.unsafe(`ALTER ROLE ${database.prefix}_api_1 CONNECTION LIMIT 4`);
+  const { code, stdout } = await examine(database.as('api'));
+  expect([code, stdout]).toEqual([
+    1,
+    expect.stringMatching(/connections: the CONNECTION LIMIT of the login allows 4 connections/),
+  ]);
+});
+
+it('a lock in its way', async () => {
+  const { url } = await createTestDatabase();
+  const dba = postgres(url, { max: 1 });
+  undo.push(() => dba.end());
+  await dba.begin(async (sql) => {
+    await sql`LOCK TABLE muster.schema_migration`;
+    const { code, stderr } = await examine(url);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/55P03.*another session holds/)]);
+  });
+});

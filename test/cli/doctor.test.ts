@@ -3,6 +3,7 @@ import postgres from 'postgres';
 import { diagnose, type Found } from '../../src/cli/doctor-rules.ts';
 import { doctor } from '../../src/cli/doctor.ts';
 import { readFacts } from '../../src/db/doctor.ts';
+import { COLUMNS } from '../../src/db/shape.ts';
 import { openSession } from '../../src/db/session.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { freePort } from '../../src/cli/dev/free-port.ts';
@@ -12,9 +13,14 @@ const ALL = { serves: true, leads: true, lacksToServe: [], lacksToLead: [], veil
 const WELL: Found = {
   ...{ version: 180_004, recovering: false, backendPid: 7, greetedByPid: 7 },
   ...{ clockAheadMs: 20, roundTripMs: 1, horizon: { transactions: 1, seconds: 0 } },
-  ...{ fsync: true, synchronousCommit: 'on', synchronousStandbys: 'b', maxConnections: 100 },
-  ...{ connections: 10, seesControl: true, seesOthers: true, schemaProblem: null },
-  logProblem: null,
+  ...{ fsync: true, synchronousCommit: 'on', synchronousStandbys: 'b', encoding: 'UTF8' },
+  ...{
+    rooms: [{ of: 'server', limit: 100, taken: 10 }],
+    seesControl: true,
+    seesOthers: true,
+    schemaProblem: null,
+  },
+  ...{ logProblem: null, shape: { missing: [], unlogged: [] } },
   ...{ confirmingStandbys: 1, schemaUsable: true, rights: ALL, leaderLock: null, readOnly: false },
   ...{ keepsSession: true, hears: true, notifications: { held: 0.01, holder: null } },
 };
@@ -64,7 +70,19 @@ describe('what the doctor says', () => {
     ['warning notification-queue', { notifications: { held: 0.5, holder: null } }],
     ['wrong notification-queue', { hears: null, notifications: { held: 1, holder: null } }],
     ['warning stats', { seesOthers: false }],
-    ['warning connections', { connections: 80 }],
+    ['warning connections', { rooms: [{ of: 'server', limit: 97, taken: 80 }] }],
+    [
+      'warning connections',
+      {
+        rooms: [
+          { of: 'server', limit: 100, taken: 10 },
+          { of: 'login', limit: 20, taken: 1 },
+        ],
+      },
+    ],
+    ['wrong schema', { shape: { missing: ['presence.closure'], unlogged: [] } }],
+    ['wrong unlogged', { shape: { missing: [], unlogged: ['input_queue_s0'] } }],
+    ['wrong encoding', { encoding: 'LATIN1' }],
   ])('is %s', (said, facts) => {
     expect(checksOf({ ...WELL, ...facts })).toEqual([said]);
   });
@@ -82,6 +100,13 @@ describe('what the doctor says', () => {
     const lacksToServe = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
     const [found] = diagnose({ ...WELL, rights: { ...ALL, lacksToServe } });
     expect(found?.text).toContain('lacks a, b, c, d, e and 2 more: ');
+  });
+
+  it('names the limit that one process does not get by with', () => {
+    const tight = { of: 'database', limit: 4, taken: 1 } as const;
+    const found = diagnose({ ...WELL, rooms: [...WELL.rooms, tight] });
+    expect(found.map(({ level }) => level)).toEqual(['wrong', 'warning']);
+    expect(found[0]?.text).toMatch(/CONNECTION LIMIT of the database allows 4 connections/);
   });
 
   it('forgives a clock what the way there may have taken', () => {
@@ -117,6 +142,28 @@ describe('muster doctor', () => {
     const schemas = await sql`SELECT FROM pg_namespace WHERE nspname = 'fresh'`;
     await sql.end();
     expect(schemas).toHaveLength(0);
+  });
+
+  it('knows the tables that this code makes, and misses what is not there any more', async () => {
+    const { url } = await createTestDatabase();
+    const sql = postgres(url, { max: 1, connection: { search_path: 'muster' } });
+    const rows = await sql<{ name: string; columns: string }[]>`
+      SELECT relname AS name, string_agg(attname, ' ' ORDER BY attnum) AS columns
+      FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+      WHERE relnamespace = 'muster'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+        AND relname !~ '_s[0-9]+$' AND attnum > 0 AND NOT attisdropped GROUP BY 1`;
+    expect(COLUMNS).toEqual(Object.fromEntries(rows.map(({ name, columns }) => [name, columns])));
+    await sql`ALTER TABLE presence DROP COLUMN uptime_secs CASCADE`;
+    await sql`ALTER TABLE dispatch DROP COLUMN lock_only`;
+    await sql`ALTER TABLE dispatch_offer RENAME TO gone`;
+    await sql`ALTER TABLE input_queue_s0 SET UNLOGGED`;
+    await sql.end();
+    const { code, stdout } = await run(doctor, '--database-url', url, '--schema', 'muster');
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /schema: the schema has lost dispatch\.lock_only, dispatch_offer, presence\.uptime_secs: put/,
+    );
+    expect(stdout).toMatch(/unlogged: a crash of the server empties input_queue_s0, /);
   });
 
   it('says when nobody answers', async () => {

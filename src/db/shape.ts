@@ -1,0 +1,73 @@
+/**
+ * Is everything there that this code's statements name, and written to disk as promised? A schema at the right version may
+ * still lack what somebody dropped or renamed since. A test holds the list to a migrated database.
+ */
+import type { Sql } from './driver.ts';
+
+/** Each table with its columns. */
+export const COLUMNS: Readonly<Record<string, string>> = {
+  artifact: 'kind name hash bytes signature content signed_at verified_at current',
+  channel:
+    'channel seq declared_ref manifest_hash signed_at freshness_window current_rollout_id waiting_ref pause note',
+  commit_verdicts: 'epoch commit_no replica verdicts at',
+  dead_input: 'input_id kind hostname rollout_id payload error replica enqueued_at died_at epoch',
+  declared_host: 'hostname channel closure',
+  dispatch:
+    'rollout_id hostname seq channel target_closure soak_due_at enqueued_at suspended ordinal lock_only',
+  dispatch_offer: 'rollout_id hostname first_offered_at last_offered_at replica',
+  enrolment:
+    'nonce seq hostname csr_hash key_fingerprint serial not_before not_after token_expires_at nonce_expires_at burnt_at refusals',
+  epoch:
+    'singleton epoch holder address version since incarnation system_identifier timeline database_oid log_oid',
+  event_log: 'seq ts epoch kind hostname rollout_id channel actor caused_by payload hash',
+  fleet: 'singleton seq fleet_hash signed_at ref pause reject_before opened',
+  host: 'hostname seq reported_closure reachability reachability_at hold settled_closure',
+  host_blocker: 'rollout_id hostname seq gates since earlier',
+  host_rollout:
+    'rollout_id hostname seq channel wave state target_closure current_closure_at_dispatch current_closure reverted_to dispatched_at dispatch_acked_at activation_started_at activation_completed_at activation_failed_at probe_observed_first_at probe_failure_first_at soak_due_at converged_at failed_at policy_applied reverted_at probes declared_probes last_event_seq synthesised closed highest_refused_seq last_refusal last_accepted_at completed_applied_at contradicted_by unchanged cleared was_offered target_sightings synthesised_at stuck rollback_failed',
+  input_queue: 'id kind hostname rollout_id payload replica enqueued_at together',
+  leader_progress: 'singleton epoch commit_no head_seq next_due_at at',
+  log_detached:
+    'name first_seq last_seq first_ts last_ts predecessor_hash last_hash detached_at exported_to',
+  operator_key: 'key actor request_hash input_id answer at',
+  operator_secret: 'token_id hash stored_at last_used_at',
+  operator_token: 'token_id seq name role channels created_by created_at expires_at',
+  presence:
+    'hostname heard_at prev_heard_at closure agent_version uptime_secs last_event_seq_by_rollout last_non2xx_at replay_said replica',
+  probe_failure: 'rollout_id hostname probe_name control_id seq since',
+  quarantine: 'channel closure seq rollout_id hostname at',
+  rollout:
+    'rollout_id seq channel channel_ref display_name manifest_hash signed_at state current_wave ordinal opened_at superseded_at superseded_by terminal_at failed_at ended_at plan exceptions blockers blockers_since',
+  schema_migration: 'version name checksum applied_at oldest_code',
+  snapshot: 'seq hash ts incarnation format taken_at folds_equal',
+  snapshot_part: 'seq family part rows',
+  verdict: 'input_id epoch commit_no replica verdict seqs at',
+};
+
+/** A crash empties them, and nobody is harmed. */
+const UNLOGGED: readonly string[] = ['commit_verdicts', 'presence'];
+
+export interface Shape {
+  /** Tables, and columns as `table.column`. */
+  readonly missing: readonly string[];
+  /** Tables, slots and partitions that a crash would empty, and must not. */
+  readonly unlogged: readonly string[];
+}
+
+/** Newer code only adds. */
+export async function readShape(sql: Sql): Promise<Shape> {
+  const missing = await sql<{ name: string }[]>`
+    SELECT t.name || CASE WHEN to_regclass(t.name) IS NULL THEN '' ELSE '.' || c.name END AS name
+    FROM json_each_text(${JSON.stringify(COLUMNS)}::text::json) AS t (name, columns)
+    CROSS JOIN string_to_table(CASE WHEN to_regclass(t.name) IS NULL THEN '-' ELSE t.columns END, ' ') AS c (name)
+    WHERE NOT EXISTS (SELECT FROM pg_attribute
+                      WHERE attrelid = to_regclass(t.name) AND attname = c.name AND NOT attisdropped)
+    ORDER BY 1`;
+  const unlogged = await sql<{ name: string }[]>`
+    SELECT relname AS name FROM pg_class
+    WHERE relnamespace = to_regnamespace(current_setting('search_path'))
+      AND relkind = 'r' AND relpersistence = 'u'
+      AND relname NOT IN (SELECT json_array_elements_text(${JSON.stringify(UNLOGGED)}::text::json))
+    ORDER BY 1`;
+  return { missing: missing.map(({ name }) => name), unlogged: unlogged.map(({ name }) => name) };
+}
