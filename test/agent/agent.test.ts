@@ -53,6 +53,27 @@ test('a failed switch under `rollback-and-halt` goes back to what ran before', a
   expect(host.switched).toEqual([target('web-01'), BEFORE]);
 });
 
+test.each([
+  { kind: 'failed', exitCode: 3, stderrTail: '' },
+  { kind: 'failed', exitCode: 0, stderrTail: 'it says that it went well, and did not' },
+  { kind: 'deferred', component: 'kernel' },
+] as const)('a rollback that has not happened is reported as failed: %o', async (outcome) => {
+  const host = newHost();
+  host.source = releaseInMemory({ policy: 'rollback-and-halt' });
+  host.probe = () => 'fail';
+  host.outcome = (closure) =>
+    closure === BEFORE ? outcome : { kind: 'completed', observedClosure: closure };
+  await host.start();
+  await host.dispatch(300_000);
+  await host.clock.advance(60_000);
+  const last = host.lines.flatMap((line) => (line.t === 'event' ? [line.event] : [])).at(-1);
+  expect(last).toMatchObject({ kind: 'RollbackComplete', revertedToClosure: BEFORE });
+  expect(last).toHaveProperty(
+    'exitCode',
+    outcome.kind === 'failed' && outcome.exitCode > 0 ? 3 : 1,
+  );
+});
+
 test('a probe that keeps failing fails the release; one that recovers does not', async () => {
   const host = newHost();
   host.source = releaseInMemory({ policy: 'rollback-and-halt' });

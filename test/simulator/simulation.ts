@@ -1,4 +1,5 @@
 /** One seed: a fleet, its control plane, everything that happens to them, and whether all came right. */
+import type { JournalLine } from '../../src/agent/journal.ts';
 import { COMMAND_NAMES, commandAbout, type CommandName } from '../../src/wire/command.ts';
 import type { OperatorCommand } from '../../src/reducer/input.ts';
 import type { Millis } from '../../src/reducer/time.ts';
@@ -106,7 +107,10 @@ class Simulation implements World {
     for (const name of ['a', 'b']) this.startProcess(name);
     for (const machine of this.machines) {
       machine.onSwitch = (closure) => this.checkSwitch(machine, closure);
-      machine.onLine = (line) => this.checker.mirror.written(machine.hostname, line);
+      machine.onLine = (line) => {
+        this.checker.mirror.written(machine.hostname, line);
+        this.checkRollback(machine, line);
+      };
       machine.start();
     }
     for (const kind of TIMED) {
@@ -124,6 +128,16 @@ class Simulation implements World {
     const isNamed = this.release.hasSigned(machine.hostname, closure) || machine.hasRun(closure);
     if (!isNamed)
       this.checker.note(`signed: ${machine.hostname} runs ${closure}, which nobody signed`);
+  }
+
+  /** Who says that it went back has gone back. One of v0.2 may not know: it says what its switch said. */
+  private checkRollback({ isOld, hostname, closure }: Machine, line: JournalLine): void {
+    if (isOld || line.t !== 'event' || line.event.kind !== 'RollbackComplete') return;
+    const { exitCode, revertedToClosure } = line.event;
+    if (exitCode === 0 && closure !== revertedToClosure)
+      this.checker.note(
+        `rollback: ${hostname} runs ${closure}, not ${revertedToClosure}, as it says`,
+      );
   }
 
   private resign(): void {
