@@ -37,7 +37,12 @@ export async function restored(args: string[], io: Io): Promise<number> {
     else io.stdout.write(`schema ${schema}: ${sentence(term)}\n`);
     return EXIT.ok;
   } catch (error) {
-    return fail(io, { command: 'restored', json }, EXIT.no, databaseProblem(error, { who: 'leads' }));
+    return fail(
+      io,
+      { command: 'restored', json },
+      EXIT.no,
+      databaseProblem(error, { who: 'leads' }),
+    );
   }
 }
 
