@@ -140,8 +140,11 @@ export class Release {
     if (!this.manifests.has(this.ref)) this.manifests.set(this.ref, this.resolve());
     for (const [ref, manifests] of this.manifests) {
       if (ref !== this.ref && !this.signsEarlier) continue;
-      for (const [id, manifest] of manifests)
+      for (const [id, manifest] of manifests) {
+        // Of a channel that the fleet has no more there is no policy either.
+        if (!this.declared.some(({ name }) => name === manifest['channel'])) continue;
         this.put(`rollouts/${id}`, { ...manifest, fleetResolvedHash, meta: meta(ref) });
+      }
     }
   }
 
