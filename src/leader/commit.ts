@@ -98,7 +98,8 @@ async function sendAll(statements: readonly Statement[]): Promise<void> {
     await new Promise(setImmediate);
     since = performance.now();
   }
-  await Promise.all(answers);
+  // In order: what fails first is why, and all after it only say that the transaction is aborted.
+  for (const answer of answers) await answer;
 }
 
 function writeProgress(sql: Sql, progress: Progress): Promise<unknown> {

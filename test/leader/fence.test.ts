@@ -110,6 +110,17 @@ describe('fence', () => {
     expect(await everything()).toEqual(before);
   });
 
+  it('is why a term ends, not the statements that the server refuses after it', async () => {
+    const term = await begin('old');
+    await pool.run((sql) =>
+      sql.unsafe(`CREATE OR REPLACE FUNCTION fence(mine bigint) RETURNS void
+        LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '42501'; END $$`),
+    );
+    await enqueue();
+    const ended = term.work(new AbortController().signal);
+    await expect(ended).rejects.toMatchObject({ code: '42501' });
+  });
+
   it('is what stops it: without the fence the same late commit goes through', async () => {
     const old = await begin('old');
     await begin('new');
