@@ -14,16 +14,12 @@ const HOSTS_PER_INPUT = 5_000;
 const LOOKS = 4;
 
 /**
- * Reachable hosts that were not heard since an instant of this process's clock, the most silent first, so many at most.
- * Rejects while heartbeats cannot be stored: then nobody's silence means anything.
+ * Reachable hosts that were not heard for so long, the most silent first, so many at most. Rejects while heartbeats cannot be
+ * stored: then nobody's silence means anything.
  */
-export type SilentSince = (before: string, limit: number) => Promise<readonly SilentHost[]>;
+export type SilentFor = (silentMs: number, limit: number) => Promise<readonly SilentHost[]>;
 
-export function liveness(
-  context: WorkerContext,
-  silentSince: SilentSince,
-  heartbeatMs: number,
-): Task {
+export function liveness(context: WorkerContext, silentFor: SilentFor, heartbeatMs: number): Task {
   const { clock } = context;
   const everyMs = heartbeatMs / LOOKS;
   const silentMs = MISSED * heartbeatMs;
@@ -35,7 +31,7 @@ export function liveness(
     async run() {
       const at = clock.now();
       // Also while no silence counts yet: each answer says that heartbeats were stored.
-      const hosts = await silentSince(isoOf(at - silentMs), HOSTS_PER_INPUT);
+      const hosts = await silentFor(silentMs, HOSTS_PER_INPUT);
       const now = clock.monotonic();
       // A long gap between answers means that we were frozen, or nothing could be stored: nobody was listening.
       if (now - lookedAt > heartbeatMs) receivingSince = now;
@@ -61,9 +57,8 @@ async function tellSilent(
  */
 function seenUntil(hosts: readonly SilentHost[], at: number): string {
   const known = hosts.flatMap(({ reachableAt }) => reachableAt ?? []);
-  return known.reduce((last, next) => (next > last ? next : last), known[0] ?? isoOf(at));
-}
-
-function isoOf(ms: number): string {
-  return new Date(ms).toISOString();
+  return known.reduce(
+    (last, next) => (next > last ? next : last),
+    known[0] ?? new Date(at).toISOString(),
+  );
 }

@@ -13,7 +13,7 @@ import {
 import { databaseProblem } from '../db/errors.ts';
 import { isTickQueued, readNextDue, readSilentHosts } from '../db/housekeeping.ts';
 import type { Pool } from '../db/pool.ts';
-import { liveness, type SilentSince } from './liveness.ts';
+import { liveness, type SilentFor } from './liveness.ts';
 import { logKeeper, type LogKeeperOptions } from './log-keeper.ts';
 import { measure } from './measure.ts';
 import { manifestPoll } from './manifest-poll.ts';
@@ -89,7 +89,7 @@ function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
       trustFile: { path: trustFile, read: () => readFile(trustFile) },
       everyMs: options.pollMs,
     }),
-    liveness(context, silentSince(context, options), options.heartbeatMs),
+    liveness(context, silentFor(options), options.heartbeatMs),
     tick(context, {
       isTickQueued: () => isTickQueued(pool),
       nextDue: () => readNextDue(pool),
@@ -102,13 +102,9 @@ function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
   ];
 }
 
-/** Only how long ago `before` is leaves this process: what the database compares are instants of its own clock. */
-function silentSince(
-  { clock }: WorkerContext,
-  { pool, storesHeartbeats }: WorkersOptions,
-): SilentSince {
-  return async (before, limit) => {
-    const silentMs = clock.now() - Date.parse(before);
+/** What the database compares are instants of its own clock. */
+function silentFor({ pool, storesHeartbeats }: WorkersOptions): SilentFor {
+  return async (silentMs, limit) => {
     await storesHeartbeats().catch((error: unknown) => {
       const why = databaseProblem(error);
       throw new Error(`heartbeats cannot be stored, so nobody's silence counts: ${why}`);

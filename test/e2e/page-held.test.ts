@@ -1,36 +1,26 @@
 /** The operator's page about who is held and who is closed, and where the keyboard goes on after a command. */
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
-import { makeScratchDir } from '../support/scratch.ts';
-import { CHROMIUM, seriousFindings, signedIn, startBrowser } from './support/browser.ts';
-import { oneWave } from './support/one-wave.ts';
-import { startReplicas, type Replicas } from './support/replicas.ts';
+import { CHROMIUM, seriousFindings } from './support/browser.ts';
+import type { Replicas } from './support/replicas.ts';
+import { openScene, type Scene } from './support/scene.ts';
 
 const REF = 'beefcafe'.padEnd(40, '0');
 const ID = `stable@${REF}`;
 const HOSTS = ['a1', 'a2', 'a3'];
 
 describe.skipIf(CHROMIUM === null)('the page', () => {
+  let scene: Scene;
   let replicas: Replicas;
-  let browser: Browser;
   let page: Page;
 
   beforeAll(async () => {
-    const dir = makeScratchDir('page-held');
-    const { key, trustFile } = developmentTrust(dir);
-    const release = releaseOf(dir, oneWave(HOSTS, REF, 3_600), key);
-    await release.sign(Date.now());
-    replicas = await startReplicas({ source: release.source, trustFile });
-    browser = await startBrowser();
-    page = await signedIn(browser, replicas.url);
+    scene = await openScene('page-held', HOSTS, REF);
+    ({ replicas, page } = scene);
     await page.getByText(ID.slice(0, 15)).first().waitFor();
   }, 120_000);
 
-  afterAll(async () => {
-    await browser.close();
-    await replicas.stop();
-  }, 60_000);
+  afterAll(() => scene.close(), 60_000);
 
   const post = (path: string, as: string, body: object): Promise<Response> =>
     fetch(`${replicas.url}${path}`, {

@@ -1,12 +1,10 @@
 /** The operator's page and rows about so many hosts that the stream leaves their names out. */
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
 import type { RolloutHosts } from '../../src/wire/operator.ts';
-import { makeScratchDir } from '../support/scratch.ts';
-import { CHROMIUM, signedIn, startBrowser } from './support/browser.ts';
-import { oneWave } from './support/one-wave.ts';
-import { startReplicas, type Replicas } from './support/replicas.ts';
+import { CHROMIUM } from './support/browser.ts';
+import type { Replicas } from './support/replicas.ts';
+import { openScene, type Scene } from './support/scene.ts';
 
 const REF = 'b16b00c5'.padEnd(40, '0');
 const ID = `stable@${REF}`;
@@ -17,24 +15,16 @@ const HOSTS = Array.from(
 );
 
 describe.skipIf(CHROMIUM === null)('the page and rows of many hosts', () => {
+  let scene: Scene;
   let replicas: Replicas;
-  let browser: Browser;
   let page: Page;
 
   beforeAll(async () => {
-    const dir = makeScratchDir('page-large-rows');
-    const { key, trustFile } = developmentTrust(dir);
-    const release = releaseOf(dir, oneWave(HOSTS, REF, 3_600), key);
-    await release.sign(Date.now());
-    replicas = await startReplicas({ source: release.source, trustFile });
-    browser = await startBrowser();
-    page = await signedIn(browser, replicas.url);
+    scene = await openScene('page-large-rows', HOSTS, REF);
+    ({ replicas, page } = scene);
   }, 120_000);
 
-  afterAll(async () => {
-    await browser.close();
-    await replicas.stop();
-  }, 60_000);
+  afterAll(() => scene.close(), 60_000);
 
   it('reads the hosts of a rollout again when such a row holds them', async () => {
     // As if they had been read before anything held them.

@@ -1,11 +1,9 @@
 /** The operator's page where lists and names are long: nothing is cut in silence, and nobody clears what they did not mean. */
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { developmentTrust, releaseOf } from '../../src/cli/dev/release.ts';
-import { makeScratchDir } from '../support/scratch.ts';
-import { CHROMIUM, seriousFindings, signedIn, startBrowser } from './support/browser.ts';
-import { oneWave } from './support/one-wave.ts';
-import { startReplicas, type Replicas } from './support/replicas.ts';
+import { CHROMIUM, seriousFindings } from './support/browser.ts';
+import type { Replicas } from './support/replicas.ts';
+import { openScene, type Scene } from './support/scene.ts';
 
 const REF = 'feedface'.padEnd(40, '0');
 /** As long as a name may be, and nowhere to break it. */
@@ -22,18 +20,13 @@ const quarantineOf = (n: number) => ({
 });
 
 describe.skipIf(CHROMIUM === null)('the page and what is long', () => {
+  let scene: Scene;
   let replicas: Replicas;
-  let browser: Browser;
   let page: Page;
 
   beforeAll(async () => {
-    const dir = makeScratchDir('page-lists');
-    const { key, trustFile } = developmentTrust(dir);
-    const release = releaseOf(dir, oneWave(['a1', LONG], REF, 3_600), key);
-    await release.sign(Date.now());
-    replicas = await startReplicas({ source: release.source, trustFile });
-    browser = await startBrowser();
-    page = await signedIn(browser, replicas.url);
+    scene = await openScene('page-lists', ['a1', LONG], REF);
+    ({ replicas, page } = scene);
     await page
       .getByText(`stable@${REF.slice(0, 8)}`)
       .first()
@@ -42,10 +35,7 @@ describe.skipIf(CHROMIUM === null)('the page and what is long', () => {
 
   beforeEach(() => page.unrouteAll({ behavior: 'wait' }));
 
-  afterAll(async () => {
-    await browser.close();
-    await replicas.stop();
-  }, 60_000);
+  afterAll(() => scene.close(), 60_000);
 
   /** The list `name` as if it had `rows`, page by page as the server gives it. */
   const pretend = (name: string, rows: readonly object[]) =>

@@ -2,9 +2,8 @@
 import postgres from 'postgres';
 import { afterEach, expect, it } from 'vitest';
 import type { KeyedRequest } from '../../src/queue/keyed.ts';
-import type { OperatorInput } from '../../src/reducer/input.ts';
 import { eventually } from '../support/eventually.ts';
-import { heartbeat } from '../support/small-fleet.ts';
+import { heartbeat, PAUSE } from '../support/small-fleet.ts';
 import { SCHEMA } from './suite/bench/database.ts';
 import { startPair } from './support/pair.ts';
 
@@ -12,11 +11,6 @@ const undo: (() => unknown)[] = [];
 afterEach(async () => {
   for (const step of undo.splice(0).reverse()) await step();
 });
-
-const PAUSE: OperatorInput = {
-  ...{ kind: 'OperatorCommand', actor: 'ada', reason: 'test', expectedSeq: null },
-  command: { command: 'PauseFleet' },
-};
 
 function pause(key: string): KeyedRequest {
   return { key, input: PAUSE, secret: null };

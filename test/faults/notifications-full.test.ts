@@ -3,12 +3,11 @@ import path from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { doctor } from '../../src/cli/doctor.ts';
 import { databaseTrouble } from '../../src/db/errors.ts';
-import type { OperatorInput } from '../../src/reducer/input.ts';
 import { run } from '../cli/support.ts';
 import { eventually } from '../support/eventually.ts';
 import { startReplica, type Replica } from '../support/installation.ts';
 import { makeScratchDir } from '../support/scratch.ts';
-import { heartbeat } from '../support/small-fleet.ts';
+import { heartbeat, PAUSE } from '../support/small-fleet.ts';
 import { BenchDatabase } from './suite/bench/database.ts';
 import { mute, SMALL_QUEUE, type Mute } from './support/mute.ts';
 
@@ -17,10 +16,6 @@ afterEach(async () => {
   for (const step of undo.splice(0).reverse()) await step();
 });
 
-const PAUSE: OperatorInput = {
-  ...{ kind: 'OperatorCommand', actor: 'ada', reason: 'test', expectedSeq: null },
-  command: { command: 'PauseFleet' },
-};
 const AWAY = { status: 'unavailable', why: 'database-away' };
 
 async function start(): Promise<BenchDatabase> {

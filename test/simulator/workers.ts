@@ -5,6 +5,7 @@ import type { Source } from '../../src/workers/source.ts';
 import { tick } from '../../src/workers/tick.ts';
 import { runTask, type WorkerContext } from '../../src/workers/worker.ts';
 import { encodeInput } from '../../src/queue/enqueue.ts';
+import { timeOf } from '../../src/reducer/time.ts';
 import type { LockSession } from './database.ts';
 import { NO_METRICS, SILENT_LOG, type Process } from './process.ts';
 import { silentHosts } from './statements.ts';
@@ -68,7 +69,10 @@ async function work(
     }),
     liveness(
       context,
-      (before, limit) => process.query(() => silentHosts(db, before, limit)),
+      (silentMs, limit) => {
+        const before = timeOf(clock.now() - silentMs);
+        return process.query(() => silentHosts(db, before, limit));
+      },
       HEARTBEAT_MS,
     ),
     tick(context, {

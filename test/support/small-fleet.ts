@@ -1,6 +1,7 @@
 /** A small declared fleet, straight into the artifact table: signatures are not what these tests are about. */
 import { storeArtifacts } from '../../src/db/artifacts.ts';
 import type { Pool } from '../../src/db/pool.ts';
+import type { OperatorInput } from '../../src/reducer/input.ts';
 import type { StoredFleet, StoredManifest } from '../../src/wire/content.ts';
 import type { StoredInput, StoredManifestSet } from '../../src/wire/input.ts';
 
@@ -77,6 +78,12 @@ export async function declareFleet(
 function text(value: unknown): string {
   return JSON.stringify(value);
 }
+
+/** A command that concerns nobody in particular. */
+export const PAUSE: OperatorInput = {
+  ...{ kind: 'OperatorCommand', actor: 'ada', reason: 'test', expectedSeq: null },
+  command: { command: 'PauseFleet' },
+};
 
 /** A heartbeat of a host that runs something old. */
 export function heartbeat(hostname: string): StoredInput {
