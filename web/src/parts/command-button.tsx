@@ -71,7 +71,7 @@ export function CommandButton(offer: Offer) {
       if (own === null || document.activeElement !== own) return;
       const place = placeOf(own);
       // When it is gone, and what takes its place is there.
-      setTimeout(() => goOnFrom(place));
+      queueMicrotask(() => goOnFrom(place));
     };
   }, [offered]);
   useEffect(
@@ -138,7 +138,7 @@ export function CommandDesk({ children }: { readonly children: ComponentChildren
   const close = (from: Place): void => {
     setOpened(null);
     // The browser gives the focus back, where there is still whom to give it to.
-    setTimeout(() => goOnFrom(from));
+    queueMicrotask(() => goOnFrom(from));
   };
   return (
     <DeskContext.Provider value={desk}>

@@ -4,7 +4,7 @@
  * answer that was lost, carries it out once. When the page learns that the subject changed, nothing is sent; when
  * only the server knew, that is said, and nothing more is sent until the page knows too, and finds the subject the same.
  */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { CommandAnswer } from '../../../src/wire/command.ts';
 import { ApiError, newKey, post } from '../api.ts';
 import { shortId } from './basics.tsx';
@@ -36,8 +36,8 @@ export function CommandDialog({
   const { outcome, send } = useSending(offer, reason);
   useEffect(() => dialog.current?.showModal(), []);
   const done = outcome.kind === 'answer' && outcome.answer.status !== 'preview';
-  // The button that was pressed goes, and would take the focus with it.
-  useEffect(() => {
+  // The button that was pressed goes, and would take the focus with it: not even for a moment is it on nothing.
+  useLayoutEffect(() => {
     if (done) close.current?.focus();
   }, [done]);
   // What was sent may itself be what changed it, and is carried out once, however often it is sent.
