@@ -125,10 +125,13 @@ function react({ memory }: Room, heartbeat: Heartbeat, { before, now, watch }: K
 }
 
 /**
- * Where presence cannot be stored, replicas do not know of each other's failed posts, and a snapshot might walk an agent
- * back; nor would it be known what was said. The next heartbeat asks again.
+ * Where presence is not known to be stored, replicas do not know of each other's failed posts, and a snapshot might walk
+ * an agent back. A replay only makes it repeat itself: said twice it costs duplicates, while a row that is stored late
+ * after all says that it was said, and then nobody would ask again.
  */
-const NOTHING: Reaction = { replay: null, said: null, records: [] };
+function withoutPresence({ replay, said }: Reaction): Reaction {
+  return { replay, said, records: [] };
+}
 
 function isKept({ keep }: Room, row: PresenceRow): Promise<boolean> {
   return keep(row).then(
@@ -153,7 +156,9 @@ async function hearWatched(room: Room, heartbeat: Heartbeat, watch: Watch): Prom
   room.onHeard(reports ? 'input' : 'read');
   if (!reports) {
     const reaction = react(room, heartbeat, { before, now: before, watch });
-    return (await isKept(room, presenceOf(heartbeat, reaction.said))) ? reaction : NOTHING;
+    return (await isKept(room, presenceOf(heartbeat, reaction.said)))
+      ? reaction
+      : withoutPresence(reaction);
   }
   // The host was heard, whatever becomes of its report.
   const [isHeard, now] = await Promise.all([
@@ -163,5 +168,5 @@ async function hearWatched(room: Room, heartbeat: Heartbeat, watch: Watch): Prom
   const reaction = react(room, heartbeat, { before, now, watch });
   const isSaid =
     reaction.said === null || (await isKept(room, presenceOf(heartbeat, reaction.said)));
-  return isHeard && isSaid ? reaction : NOTHING;
+  return isHeard && isSaid ? reaction : withoutPresence(reaction);
 }
