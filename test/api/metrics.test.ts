@@ -4,6 +4,7 @@ import { createPool, type Pool } from '../../src/db/pool.ts';
 import { readFreshness, readHorizon, readLongestIdle } from '../../src/db/measure.ts';
 import { createMetrics, MEASURED } from '../../src/telemetry.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { startReplica } from './support/fakes.ts';
 import { startHttpServer, until, untilOpened, type HttpServer } from '../support/http-server.ts';
 
 let url: string;
@@ -67,6 +68,16 @@ describe('the numbers of the fleet', () => {
     for (const name of MEASURED) {
       expect([...others.keys()].filter((series) => series.startsWith(name))).toEqual([]);
     }
+  });
+
+  it('are told although the database makes everyone wait', async () => {
+    const readiness = () => new Promise<never>(() => undefined);
+    const waiting = await startReplica(url, {}, {}, { readiness });
+    const since = performance.now();
+    const { body } = await waiting.api.app.inject({ url: '/metrics' });
+    expect(body).toContain('# TYPE muster_http_requests_total');
+    expect(performance.now() - since).toBeLessThan(4_000);
+    await waiting.stop();
   });
 
   it('go when nobody measures them any more', async () => {

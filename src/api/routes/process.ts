@@ -1,5 +1,6 @@
 /** What probes, scrapers and tools ask of a process, whoever they are: no identity, and no secrets. */
 import { Type } from '@sinclair/typebox';
+import { within } from '../../db/deadline.ts';
 import type { ApiDeps } from '../deps.ts';
 import { describeErrors } from '../openapi.ts';
 import type { Scope } from '../scope.ts';
@@ -14,6 +15,9 @@ const Ready = Type.Object({ ready: Type.Boolean(), reasons: Type.Array(Type.Stri
 
 /** Far less than a balancer waits between two questions. */
 const SHARED_MS = 250;
+
+/** A tenth of a scraper's patience: numbers a little old are worth more than none while the database makes everyone wait. */
+const LOOK_MS = 1_000;
 
 /** Anyone may ask, as often as they like, and it takes the database three statements: who asks soon after shares. */
 function shared({ readiness, clock }: ApiDeps): ApiDeps['readiness'] {
@@ -64,7 +68,7 @@ export function addProcess(scope: Scope, deps: ApiDeps): void {
     },
     async (_request, reply) => {
       // Looks at the queue, whose gauges would else stay as they were when an input last came.
-      await readiness().catch(() => null);
+      await within(readiness(), LOOK_MS, () => undefined).catch(() => null);
       return reply.type(deps.metrics.contentType).send(await deps.metrics.expose());
     },
   );
