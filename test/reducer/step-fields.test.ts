@@ -104,3 +104,13 @@ it('a guessed soak that was rolled back failed then, under the policy', () => {
     ...{ state: 'Failed', failedAt: at(1), policyApplied: 'rollback-and-halt', synthesised: null },
   });
 });
+
+it.each<HostEvent>([
+  { kind: 'ActivationDeferred', seq: 1, component: 'kernel', deferredAt: at(2) },
+  { kind: 'ActivationFailed', seq: 1, exitCode: 1, stderrTail: '', failedAt: at(2) },
+])('$kind leaves nothing of a guess', (event) => {
+  const guess = { synthesised: 'restarted', activationCompletedAt: at(1), currentClosure: 'new' };
+  expect(stepped({ ...soaking, ...guess }, event).record).toMatchObject({
+    ...{ synthesised: null, activationCompletedAt: null, currentClosure: null },
+  });
+});

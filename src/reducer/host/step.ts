@@ -110,7 +110,7 @@ function transition(
         : null;
     case 'ActivationDeferred':
       return state === 'Activating' || guessed
-        ? { set: { state: 'Deferred', synthesised: null } }
+        ? { set: { state: 'Deferred', ...(guessed ? WITHOUT_GUESS : {}) } }
         : null;
     case 'ActivationFailed':
       return state === 'Activating' || state === 'Deferred' || guessed
@@ -138,6 +138,13 @@ function transition(
 }
 
 type Of<K extends HostEvent['kind']> = Extract<HostEvent, { kind: K }>;
+
+/** Of what was guessed nothing is left when the real event says that it was not so. */
+const WITHOUT_GUESS: RecordPatch = {
+  synthesised: null,
+  activationCompletedAt: null,
+  currentClosure: null,
+};
 
 function acknowledged(record: HostRecord, event: Of<'DispatchAck'>, side: Side): Patched {
   return {
@@ -178,7 +185,7 @@ function activationFailed(
       activationFailedAt: event.failedAt,
       failedAt: event.failedAt,
       policyApplied: policy.onHealthFailure,
-      synthesised: null,
+      ...(isSynthesisedSoaking(record) ? WITHOUT_GUESS : {}),
     },
     effects: side === 'local' ? rollback(record, policy.onHealthFailure) : [],
   };

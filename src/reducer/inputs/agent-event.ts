@@ -13,7 +13,7 @@ import { quarantineKey, type RolloutState } from '../state/state.ts';
 import { millisOf, UNDER_WAY_MS, type Time } from '../time.ts';
 import { probeFailureChanges } from './probe-failures.ts';
 import { abandonOlder } from './abandon.ts';
-import { isNews, noteRefusal, refuseWhole } from './refusals.ts';
+import { isNews, noteRefusal, refuseWhole, type Refused } from './refusals.ts';
 
 export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
   const { hostname, rolloutId, event } = input;
@@ -40,7 +40,7 @@ export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
   const policy = { onHealthFailure: rollout.row.plan.onHealthFailure };
   const stepped = step(record, event, policy, 'remote');
   if (!stepped.ok) {
-    const isFirst = isNews(record, { seq: event.seq, kind: event.kind, code: stepped.code });
+    const isFirst = isNews(record, refusalOf(record, event, stepped.code));
     const verdict = refuse(pass, record, event, stepped.code, stepped.detail);
     if (isFirst && isLateRollback(record, event)) {
       quarantine(pass, record, { channel: record.channel, closure: record.targetClosure });
@@ -65,6 +65,12 @@ function isLateRollback(record: RecordRow, event: HostEvent): boolean {
   return event.kind === 'RollbackComplete' && record.closed !== null && record.state === 'Failed';
 }
 
+/** A late rollback is news of its own: refused before its record closed, it quarantined nothing. */
+function refusalOf(record: RecordRow, event: HostEvent, code: RefusalCode): Refused {
+  const kind = isLateRollback(record, event) ? 'LateRollback' : event.kind;
+  return { seq: event.seq, kind, code };
+}
+
 function refuse(
   pass: Pass,
   record: RecordRow,
@@ -73,7 +79,7 @@ function refuse(
   detail: string,
 ): Verdict {
   const { state, lastEventSeq } = record;
-  const refused = { seq: event.seq, kind: event.kind, code };
+  const refused = refusalOf(record, event, code);
   if (isNews(record, refused)) {
     const facts = { verdict: 'refused', code, detail, state };
     pass.write([noteRefusal(record, refused)], facts);
