@@ -378,18 +378,3 @@ describe('a host that falls silent on its way', () => {
     );
   });
 });
-
-it('where two waves are silent, the current one is told', () => {
-  const script = played(
-    ...['channel a', 'wave a soak=0 a1 a2 a3', 'wave a soak=0 b1 b2 b3', 'heartbeat * c0'],
-    ...['silent a1', 'declare 1'],
-    ...['a2', 'a3'].flatMap((host) =>
-      ['ack', 'completed', 'converged'].map((event) => `event ${host} ${event}`),
-    ),
-    ...['wait 16m', 'silent a2 a3', 'event b1 ack', 'event b1 completed', 'event b1 converged'],
-    ...['silent b2 b3', 'wait 16m'],
-  );
-  const [blocker] = whyRollout(script.state, 'a@1', script.now)?.rollout ?? [];
-  expect(blocker).toMatchObject({ gate: 'fleet-silent', hosts: ['b2', 'b3'] });
-  expect(blocker?.because).toContain('1 of 3 hosts of wave 1');
-});
