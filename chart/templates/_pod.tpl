@@ -3,7 +3,6 @@ One Deployment: (root, component, roles, replicas).
 */}}
 {{- define "muster.deployment" -}}
 {{- $root := .root -}}
-{{- $serves := contains "api" .roles -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -12,8 +11,8 @@ metadata:
     {{- include "muster.labels" $root | nindent 4 }}
     app.kubernetes.io/component: {{ .component }}
 spec:
-  {{- if not (and $serves $root.Values.autoscaling.enabled) }}
-  replicas: {{ .replicas }}
+  {{- with include "muster.replicas" . }}
+  replicas: {{ . }}
   {{- end }}
   revisionHistoryLimit: 3
   # One more at a time, none fewer: agents notice nothing, and the leader hands over once per pod at most.
@@ -88,6 +87,32 @@ spec:
         {{- with $root.Values.extraVolumes }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+{{- end -}}
+
+{{/*
+How many pods: (root, name, roles, replicas). Where they are scaled, as many as there are: without the field the API server
+would make it one, and another number would undo what the autoscaler chose. Nothing only where the field is certain to stay
+as it is: of what is applied on the server's side it belongs to whoever scaled, and to give it would be a conflict as soon
+as that changes, be it while the migration runs.
+*/}}
+{{- define "muster.replicas" -}}
+{{- if not (and (contains "api" .roles) .root.Values.autoscaling.enabled) -}}
+{{ .replicas }}
+{{- else -}}
+{{- $live := lookup "apps/v1" "Deployment" .root.Release.Namespace .name -}}
+{{- if not $live -}}
+{{ .root.Values.autoscaling.minReplicas }}
+{{- else -}}
+{{- $applied := false -}}
+{{- $scaled := false -}}
+{{- range dig "metadata" "managedFields" list $live -}}
+{{- $spec := dig "fieldsV1" "f:spec" dict . -}}
+{{- if and (eq (get . "operation") "Apply") (hasKey $spec "f:template") }}{{ $applied = true }}{{ end -}}
+{{- if and (eq (get . "subresource") "scale") (hasKey $spec "f:replicas") }}{{ $scaled = true }}{{ end -}}
+{{- end -}}
+{{- if not (and $applied $scaled) }}{{ $live.spec.replicas }}{{ end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Liveness never asks the database: a database that is away must not restart every pod. A follower is ready. */}}

@@ -189,7 +189,7 @@ describe.skipIf(HELM === null)('chart', () => {
     expect(at(one(objects, 'HorizontalPodAutoscaler'), 'spec.scaleTargetRef.name')).toBe(
       'rel-muster-api',
     );
-    expect(at(api, 'spec.replicas')).toBeUndefined();
+    expect(at(api, 'spec.replicas')).toBe(4);
     expect(at(control, 'spec.replicas')).toBe(2);
     const selector = at(one(objects, 'Service', 'rel-muster'), 'spec.selector');
     expect(at(api, 'spec.template.metadata.labels')).toMatchObject(selector as object);
