@@ -1,7 +1,7 @@
 /** `npm run simulate -- --seeds 1000 [--start N] [--json] [--brief] [--break NAME] [--trace]`. */
 import { writeSync } from 'node:fs';
 import { BREAKS, isBreak, type BreakName } from './breaks.ts';
-import type { FaultCounts } from './faults.ts';
+import { FAULT_KINDS } from './faults.ts';
 import { brief, report } from './report.ts';
 import { simulate, type Outcome } from './simulation.ts';
 
@@ -60,7 +60,8 @@ async function main(): Promise<number> {
     return 2;
   }
   const began = performance.now();
-  const faults: FaultCounts = {};
+  // A kind that never struck is told as such.
+  const faults: Record<string, number> = Object.fromEntries(FAULT_KINDS.map((kind) => [kind, 0]));
   const sums = { seeds: 0, steps: 0, violations: 0 };
   let failed: Outcome | null = null;
   const { breaks, start, seeds, trace } = wishes;

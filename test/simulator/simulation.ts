@@ -115,10 +115,7 @@ class Simulation implements World {
     }
     for (const kind of TIMED) {
       for (const at of this.faults.times(kind, TROUBLE_MS)) {
-        this.scheduler.after(at, () => {
-          this.faults.count(kind);
-          this.strike(kind);
-        });
+        this.scheduler.after(at, () => this.strike(kind));
       }
     }
   }
@@ -175,6 +172,7 @@ class Simulation implements World {
     const process = faults.pick(kind, this.servers)?.process;
     const machine = faults.pick(kind, this.machines);
     if (process === undefined || machine === undefined) return;
+    if (this.isFelt(kind, machine)) faults.count(kind);
     const chance = faults.chance(kind);
     trace.say('fault', `${kind} ${process.name} ${machine.hostname}`);
     switch (kind) {
@@ -209,6 +207,14 @@ class Simulation implements World {
       case 'presence-lost':
         return this.strikeDatabase(kind, chance);
     }
+  }
+
+  /** Whether there is anything to strike; a restore counts once it is made. */
+  private isFelt(kind: TimedKind, machine: Machine): boolean {
+    if (kind === 'agent-crash') return machine.isUp;
+    if (kind === 'presence-lost') return this.db.presence.size > 0;
+    if (kind === 'rollout-retired') return this.db.data.tables.rollouts.size > 0;
+    return kind !== 'database-restored';
   }
 
   private goOffline(machine: Machine, chance: number): void {
@@ -259,6 +265,7 @@ class Simulation implements World {
       `restored to seq ${String(this.backup.log.length)} from ${String(this.db.headSeq)}`,
     );
     this.db.restore(this.backup);
+    this.faults.count('database-restored');
     this.checker.restored();
   }
 
@@ -345,9 +352,9 @@ class Simulation implements World {
     });
   }
 
-  /** Once, and only where the database was restored: nothing else may need it. */
+  /** Once, and only in a run that restores its database: nothing else may need it. */
   private pushAgain(): void {
-    if (this.hasPushedAgain || this.faults.counts['database-restored'] === undefined) return;
+    if (this.hasPushedAgain || !this.faults.kinds.has('database-restored')) return;
     const drifted = driftedByForgotten(this.db, this.release, this.machines);
     if (drifted.length === 0) return;
     this.hasPushedAgain = true;
