@@ -22,6 +22,22 @@ export async function inTransaction<T>(
   }, deadlineMs);
 }
 
+type Answers<T extends readonly Promise<unknown>[]> = { -readonly [K in keyof T]: Awaited<T[K]> };
+
+/**
+ * Answers to statements that were sent in one go on one session, heard in the order of sending: what fails first is why, and
+ * all after it only say that the transaction is aborted (25P02).
+ */
+export async function inOrder<const T extends readonly Promise<unknown>[]>(
+  answers: T,
+): Promise<Answers<T>> {
+  // A refusal that arrives before its turn is no unhandled one.
+  for (const answer of answers) answer.catch(() => undefined);
+  const heard: unknown[] = [];
+  for (const answer of answers) heard.push(await answer);
+  return heard as Answers<T>;
+}
+
 /** COMMIT of a transaction in which a statement failed answers `ROLLBACK`, without an error. */
 export async function commit(sql: Sql): Promise<void> {
   const done = await sql`COMMIT`;

@@ -5,7 +5,7 @@
 import type { Sql } from '../db/driver.ts';
 import { isAway } from '../db/errors.ts';
 import type { Session } from '../db/session.ts';
-import { commit } from '../db/transaction.ts';
+import { commit, inOrder } from '../db/transaction.ts';
 import { insertRows } from '../eventlog/append.ts';
 import { pieces, writeTouched, type Statement } from '../eventlog/tables.ts';
 import { deleteInputs, insertDead, insertSingleVerdicts, insertVerdicts } from '../queue/claim.ts';
@@ -91,15 +91,14 @@ async function sendAll(statements: readonly Statement[]): Promise<void> {
   let since = performance.now();
   for (const statement of statements) {
     const answer = statement();
-    // Heard below, in order; a refusal that arrives while we are still sending is no unhandled one.
+    // Heard below; a refusal that arrives while we are still sending is no unhandled one.
     answer.catch(() => undefined);
     answers.push(answer);
     if (performance.now() - since < SLICE_MS) continue;
     await new Promise(setImmediate);
     since = performance.now();
   }
-  // In order: what fails first is why, and all after it only say that the transaction is aborted.
-  for (const answer of answers) await answer;
+  await inOrder(answers);
 }
 
 function writeProgress(sql: Sql, progress: Progress): Promise<unknown> {

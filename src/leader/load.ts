@@ -1,7 +1,7 @@
 /** What a new leader starts from: the derived tables, the log's head and the declarations in force. */
 import type { Sql } from '../db/driver.ts';
 import type { Session } from '../db/session.ts';
-import { inTransaction } from '../db/transaction.ts';
+import { inOrder, inTransaction } from '../db/transaction.ts';
 import { GENESIS } from '../eventlog/chain.ts';
 import { declareContent } from '../eventlog/contents.ts';
 import { loadStateAndHead, readCommittedSeq } from '../eventlog/state.ts';
@@ -27,7 +27,7 @@ export async function load(writer: Session, settings: Settings): Promise<Loaded>
     writer,
     async (sql) => {
       const isolation = sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`.execute();
-      const [loaded] = await Promise.all([loadLeaderState(sql, settings), isolation]);
+      const [, loaded] = await inOrder([isolation, loadLeaderState(sql, settings)]);
       return loaded;
     },
     LOAD_DEADLINE_MS,
@@ -35,10 +35,7 @@ export async function load(writer: Session, settings: Settings): Promise<Loaded>
 }
 
 async function loadLeaderState(sql: Sql, settings: Settings): Promise<Loaded> {
-  const [{ rows, head }, committed] = await Promise.all([
-    loadStateAndHead(sql),
-    readCommittedSeq(sql),
-  ]);
+  const [{ rows, head }, committed] = await inOrder([loadStateAndHead(sql), readCommittedSeq(sql)]);
   if (head.seq < committed) throw new Error(lacking(head.seq, committed));
   const state = restore(rows, settings);
   await declareContent(sql, state);

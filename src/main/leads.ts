@@ -4,9 +4,10 @@
  *
  * States: unproven → proven. In strict mode a process with a leader's URL of its own is unproven, and not ready, until that
  * URL has once led to where one can lead: nobody misses it yet. Any other is proven from the start, and asked only after an
- * attempt to lead failed; a follower's turn has not come. What an operator must mend is then told at once. What a failover
- * or a full server brings is told once it lasts: an API that takes events is worth more than none. Who does not answer at
- * all is never told: the API's own database answers for that, and the alert that nobody leads.
+ * attempt to lead failed; a follower's turn has not come. What an operator must mend is then told at once, and until it is
+ * mended, whatever terms begin and fail meanwhile. What a failover or a full server brings is told once it lasts: an API
+ * that takes events is worth more than none. Who does not answer at all is never told: the API's own database answers for
+ * that, and the alert that nobody leads.
  */
 import { isStrict } from '../config/strict.ts';
 import type { Clock } from '../telemetry.ts';
@@ -26,8 +27,10 @@ export function createAskLead(
   const { config } = logins;
   let proven = !(isStrict(config) && config.leaderDatabaseUrl !== null && leads(logins));
   let since: number | null = null;
+  let mustMend = false;
   return async (ails) => {
-    const trouble = proven && !ails ? null : await ask(logins);
+    const trouble = proven && !ails && !mustMend ? null : await ask(logins);
+    mustMend = trouble?.of === 'login' || trouble?.of === 'database';
     if (trouble === null) {
       proven = true;
       since = null;

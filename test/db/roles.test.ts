@@ -303,6 +303,27 @@ describe('a process with its roles apart', () => {
     expect(await server.stop()).toEqual([]);
     await attempt('admin', `REVOKE ${database.prefix}_leader FROM ${database.prefix}_readonly_1`);
   });
+
+  it('says which right was taken from it while it ran, and leads again once it is back', async () => {
+    const server = await startHttpServer(database.as('api'), {
+      MUSTER_LEADER_DATABASE_URL: database.as('leader'),
+    });
+    const ready = async (): Promise<string> => (await server.call('GET', '/readyz')).text();
+    await until(ready, (text) => text.includes('"ready":true'));
+    const rights = 'SELECT ON muster.operator_token';
+    await attempt('admin', `REVOKE ${rights} FROM ${database.prefix}_leader`);
+    await attempt(
+      'admin',
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name LIKE '%:writer' AND datname = current_database()`,
+    );
+    const said = await until(ready, (text) => text.includes('may not lead'));
+    expect(said).toContain('it lacks SELECT on operator_token');
+    await attempt('admin', `GRANT ${rights} TO ${database.prefix}_leader`);
+    await until(ready, (text) => text.includes('"ready":true'));
+    expect(await server.stop()).toEqual([]);
+    expect(server.lines.filter((line) => line.includes('25P02'))).toEqual([]);
+  });
 });
 
 const GUIDE = readFileSync(new URL('../../docs/guides/hardening.md', import.meta.url), 'utf8');

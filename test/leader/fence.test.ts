@@ -121,6 +121,11 @@ describe('fence', () => {
     await expect(ended).rejects.toMatchObject({ code: '42501' });
   });
 
+  it('of a state that cannot be loaded, says what is missing, not that the rest was refused', async () => {
+    await pool.run((sql) => sql`ALTER TABLE enrolment RENAME TO elsewhere`);
+    await expect(begin('next')).rejects.toMatchObject({ code: '42P01' });
+  });
+
   it('is what stops it: without the fence the same late commit goes through', async () => {
     const old = await begin('old');
     await begin('new');

@@ -65,3 +65,15 @@ it('takes out at once what an operator must mend, and what passes only once it l
   expect(await at(60_002, 'state')).toBeNull();
   expect(await at(600_000, 'silent')).toBeNull();
 });
+
+it('goes on saying what an operator must mend until it is mended, whatever terms begin meanwhile', async () => {
+  const { seen, ask } = make({ strict: false });
+  seen.of = 'login';
+  expect([await ask(true), await ask(false), await ask(false)]).toEqual([
+    'login',
+    'login',
+    'login',
+  ]);
+  seen.of = null;
+  expect([await ask(false), await ask(false), seen.asked]).toEqual([null, null, 4]);
+});
