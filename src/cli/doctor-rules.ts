@@ -45,7 +45,8 @@ const LIMITS: Readonly<Record<Room['of'], string>> = {
 const WEAK_COMMITS: ReadonlySet<string> = new Set(['local', 'remote_write']);
 /** With these no commit waits for a standby. */
 const UNCONFIRMED_COMMITS: ReadonlySet<string> = new Set(['local', 'off']);
-const GRANT = 'grant it with muster migrate --roles';
+const GRANT =
+  'run "muster migrate" as the schema\'s login, or put this one into its role (docs/database-roles.md)';
 
 /** Each rule answers with what is wrong, or with nothing. */
 const RULES: readonly ((facts: Found) => Finding | null)[] = [

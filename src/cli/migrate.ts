@@ -6,14 +6,10 @@ import type { DatabaseOptions, Sql } from '../db/driver.ts';
 import { databaseProblem, isAway, isContended } from '../db/errors.ts';
 import { migrate as migrateSchema, type MigrationOutcome } from '../db/migrate.ts';
 import { sqlOf } from '../db/migration-files.ts';
-import { scriptOf } from '../db/migration-script.ts';
-import {
-  grantsProblem,
-  readGrantGaps,
-  readRoleStep,
-  whatToGrant,
-  type RoleStep,
-} from '../db/role-step.ts';
+import { scriptOf, type Work } from '../db/migration-script.ts';
+import { readOwnerGaps, type OwnerGaps } from '../db/owners.ts';
+import { named } from '../db/rights.ts';
+import { gapsProblem, readGaps, readRoleStep, whatToGrant } from '../db/role-step.ts';
 import { tableOwner } from '../db/roles.ts';
 import { schemaProblem, schemaStanding, type Standing } from '../db/standing.ts';
 import { askDatabase } from './ask.ts';
@@ -24,7 +20,8 @@ export const migrateHelp = `muster migrate [--database-url URL] [--schema NAME] 
 
 Applies the migrations that the schema lacks, in order, and creates the schema if it is not there. Several
 may run at once: one works, the others wait and find nothing to do. The role needs CREATE on the database
-for a new schema, and must own an existing one. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too.
+for a new schema, and must own an existing one, or be a superuser: what is new belongs to whom the rest does, and what of
+Muster's belongs to others is handed to them. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too.
 A database that is away, or a table that is locked, is waited for: a minute, saying so. Statements of a running
 Muster never stand behind a migration for more than half a second at a time.
 
@@ -69,11 +66,12 @@ export async function migrate(args: string[], io: Io): Promise<number> {
     else io.stdout.write(`${sentence(schema, outcome)}\n`);
     return EXIT.ok;
   } catch (error) {
-    return fail(io, { command: 'migrate', json }, EXIT.no, databaseProblem(error));
+    return fail(io, { command: 'migrate', json }, EXIT.no, databaseProblem(error, MIGRATES));
   }
 }
 
 const ASKS = ['--check', '--plan'] as const;
+const MIGRATES = { who: 'migrates' } as const;
 
 interface Asked extends DatabaseOptions {
   /** As --roles has it; null: as it was applied before, if it was. */
@@ -94,7 +92,7 @@ async function answer(
         const standing = await schemaStanding(sql);
         const log = unguardedProblem(schema, await readUnguarded(sql));
         return ask === '--check'
-          ? { ask, standing, log, gaps: await readGrantGaps(sql, schema, standing) }
+          ? { ask, standing, log, gaps: await readGaps(sql, schema, standing) }
           : { ask, standing, log, ...(await readPlan(sql, schema, rolePrefix, standing)) };
       }),
     );
@@ -109,10 +107,12 @@ async function readPlan(
   schema: string,
   wanted: string | null,
   standing: Standing,
-): Promise<Pick<Plan, 'owner' | 'roles' | 'leftTo'>> {
+): Promise<Omit<Plan, keyof Found>> {
   const { prefix, leftTo } = await whatToGrant(sql, schema, wanted, standing);
   const roles = prefix === null ? null : await readRoleStep(sql, schema, prefix);
-  return { owner: await tableOwner(sql, schema), roles, leftTo };
+  const handOver = standing.newer.length > 0 ? [] : (await readOwnerGaps(sql, schema)).statements;
+  const { pending } = standing;
+  return { work: { pending, handOver, owner: await tableOwner(sql, schema), roles }, leftTo };
 }
 
 interface Found {
@@ -123,16 +123,16 @@ interface Found {
 
 interface Checked extends Found {
   /** What of owners and grants is not as it should be. */
-  readonly gaps: readonly string[];
+  readonly gaps: OwnerGaps;
 }
 
 function check(io: Io, json: boolean, schema: string, { standing, log, gaps }: Checked): number {
   const { version, known, changed, tooNew } = standing;
   const pending = standing.pending.map(({ name }) => name);
   const edited = changed.length === 0 ? null : `${changed.join(', ')} changed after it was applied`;
-  const problem = edited ?? schemaProblem(standing) ?? grantsProblem(gaps, standing) ?? log;
+  const problem = edited ?? schemaProblem(standing) ?? gapsProblem(gaps, standing) ?? log;
   if (json) {
-    const grants = gaps;
+    const grants = gaps.statements;
     const state = { version, known, pending, changed, tooNew, grants, appendOnly: log === null };
     printJson(io, { ok: problem === null, schema, ...state });
   } else {
@@ -143,15 +143,15 @@ function check(io: Io, json: boolean, schema: string, { standing, log, gaps }: C
 }
 
 interface Plan extends Found {
-  readonly owner: string | null;
-  readonly roles: RoleStep | null;
+  readonly work: Work;
   readonly leftTo: readonly string[];
 }
 
 function plan(io: Io, json: boolean, schema: string, found: Plan): number {
-  const { standing, owner, log, roles, leftTo } = found;
-  const { version, pending } = standing;
-  const script = scriptOf(schema, { pending, owner, roles });
+  const { standing, work, log, leftTo } = found;
+  const { pending, handOver, roles } = work;
+  const { version } = standing;
+  const script = scriptOf(schema, work);
   const strangers = roles?.strangers ?? [];
   if (json) {
     const steps = pending.map((migration) => ({
@@ -160,7 +160,7 @@ function plan(io: Io, json: boolean, schema: string, found: Plan): number {
       oldestCode: migration.oldestCode,
     }));
     const grants = roles?.differences ?? [];
-    const state = { version, pending: steps, grants, strangers, leftTo, log, script };
+    const state = { version, pending: steps, handOver, grants, strangers, leftTo, log, script };
     printJson(io, { ok: true, schema, ...state });
   } else {
     const told = [log ?? '', leftAlone(strangers), leftToNewer(leftTo)];
@@ -222,8 +222,12 @@ async function whenThere<T>(io: Io, work: () => Promise<T>): Promise<T> {
 }
 
 function sentence(schema: string, outcome: MigrationOutcome): string {
-  const { version, applied, roles, strangers, leftTo } = outcome;
-  const done = applied.length === 0 ? 'nothing to do' : `applied ${applied.join(', ')}`;
+  const { version, applied, handedOver, roles, strangers, leftTo } = outcome;
+  const steps = [
+    ...(handedOver.length === 0 ? [] : [`handed over what others held (${named(handedOver)})`]),
+    ...(applied.length === 0 ? [] : [`applied ${applied.join(', ')}`]),
+  ];
+  const done = steps.length === 0 ? 'nothing to do' : steps.join('; ');
   const granted = roles === null ? '' : `; granted to ${Object.values(roles).join(', ')}`;
   const first = `schema ${schema} is at version ${String(version)}: ${done}${granted}`;
   const more = [leftToNewer(leftTo), leftAlone(strangers)].filter((text) => text !== '');

@@ -254,11 +254,13 @@ function socketProblem(error: Error): string {
 }
 
 /** The logins of docs/database-roles.md that may do what a command does. */
-export type MayDo = 'reads the log' | 'leads';
+export type MayDo = 'reads the log' | 'leads' | 'migrates';
 
 const WHO: Readonly<Record<MayDo, string>> = {
   'reads the log': "ask as a reader's login, the leader's or the owner's (docs/database-roles.md)",
   leads: "ask as the leader's login or the owner's (docs/database-roles.md)",
+  migrates:
+    "migrate as a login that owns the schema's tables or is in the role that does, or as a superuser (docs/database-roles.md); to connect at all takes CONNECT on the database",
 };
 
 /**

@@ -10,9 +10,10 @@
 import { assertSchemaName, type DatabaseOptions } from './driver.ts';
 import { packagedMigrations, type Migration } from './migration-files.ts';
 import { DEADLINE_MS, lockText, preparationText, stepText } from './migration-script.ts';
-import { applyRoles, whatToGrant } from './role-step.ts';
+import { mayHandOver, readOwnerGaps } from './owners.ts';
+import { applyRoles, gapsSentence, whatToGrant } from './role-step.ts';
 import { quoted } from './role-script.ts';
-import { appliedPrefix, tableOwner, type RoleNames } from './roles.ts';
+import { tableOwner, type RoleNames } from './roles.ts';
 import { openSession, type Session } from './session.ts';
 import { schemaStanding, type Standing } from './standing.ts';
 import { inTransaction } from './transaction.ts';
@@ -20,6 +21,8 @@ import { inTransaction } from './transaction.ts';
 export interface MigrationOutcome {
   /** Names of the files applied by this call. */
   readonly applied: readonly string[];
+  /** Statements by which this call handed to the owner what others held. */
+  readonly handedOver: readonly string[];
   /** The schema's version now. */
   readonly version: number;
   /** The roles that the schema's objects were granted to; null: everything belongs to one login. */
@@ -60,35 +63,51 @@ export async function migrate(
   }
 }
 
+type Applied = Pick<MigrationOutcome, 'applied' | 'handedOver' | 'version'>;
+
 async function applyMissing(
   session: Session,
   schema: string,
   migrations: readonly Migration[],
-): Promise<Pick<MigrationOutcome, 'applied' | 'version'> & { readonly standing: Standing }> {
+): Promise<Applied & { readonly standing: Standing }> {
   await session.run((sql) => sql.unsafe(preparationText(schema)));
   const standing = await session.run((sql) => schemaStanding(sql, migrations));
   const { version, pending, changed, known } = standing;
   if (changed.length > 0) {
     throw new Error(`${changed.join(', ')} was changed after it was applied to schema ${schema}`);
   }
+  const handedOver = await handOver(session, schema, standing);
   if (pending.length > 0) {
     await becomeOwner(session, schema);
     for (const migration of pending) await apply(session, schema, migration);
     await session.run((sql) => sql`RESET ROLE`);
   }
   const applied = pending.map(({ name }) => name);
-  return { applied, version: Math.max(version ?? 0, known), standing };
+  return { applied, handedOver, version: Math.max(version ?? 0, known), standing };
 }
 
 /**
- * What a migration makes belongs to whoever runs it. Where the schema is one login's and roles do not hand things over
- * afterwards, an administrator's tables would be of no use to that login.
+ * What a migration makes belongs to whoever runs it, and an administrator's tables would be of no use to the owner: with
+ * roles too they are handed over only at the end, which a run may not reach.
  */
 async function becomeOwner(session: Session, schema: string): Promise<void> {
   const owner = await session.run((sql) => tableOwner(sql, schema));
-  const prefix = await session.run((sql) => appliedPrefix(sql, schema));
-  if (owner === null || prefix !== null) return;
-  await session.run((sql) => sql.unsafe(`SET ROLE ${quoted(owner)}`));
+  if (owner !== null) await session.run((sql) => sql.unsafe(`SET ROLE ${quoted(owner)}`));
+}
+
+/** Before migrations, which run as the owner. A newer schema's owners are left to the version that brought it. */
+async function handOver(
+  session: Session,
+  schema: string,
+  standing: Standing,
+): Promise<readonly string[]> {
+  if (standing.newer.length > 0) return [];
+  const gaps = await session.run((sql) => readOwnerGaps(sql, schema));
+  if (gaps.statements.length === 0) return [];
+  if (!(await session.run((sql) => mayHandOver(sql, gaps))))
+    throw new Error(gapsSentence(gaps, standing));
+  await inTransaction(session, (sql) => sql.unsafe(gaps.statements.join(';\n')));
+  return gaps.statements;
 }
 
 /** After every migration, since each may bring tables. */

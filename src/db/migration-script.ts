@@ -52,6 +52,10 @@ DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '${schema}') THEN
     CREATE SCHEMA IF NOT EXISTS "${schema}";
   END IF;
+  IF NOT has_schema_privilege('${schema}', 'USAGE') THEN
+    RAISE EXCEPTION 'schema ${schema} is there, and login % may not use it: migrate as the login that owns it, or as a superuser',
+      session_user;
+  END IF;
 END $$;
 CREATE TABLE IF NOT EXISTS schema_migration (
   version    integer        NOT NULL PRIMARY KEY,
@@ -95,21 +99,26 @@ function ended(sql: string): string {
 
 export interface Work {
   readonly pending: readonly Migration[];
-  /** Whom the tables belong to, and so what is new will; null: there are none yet, and whoever runs it will own them. */
+  /** Statements that hand over what others hold, as whoever runs the script. */
+  readonly handOver: readonly string[];
+  /** Whom what is new will belong to; null: to whoever runs the script. */
   readonly owner: string | null;
   /** Null: the roles are not in use. */
   readonly roles: RoleStep | null;
 }
 
 /** All of it, for psql as it stands; null: there is nothing to do. */
-export function scriptOf(schema: string, { pending, owner, roles }: Work): string | null {
+export function scriptOf(schema: string, work: Work): string | null {
+  const { pending, handOver, owner, roles } = work;
   const granting = roles !== null && (pending.length > 0 || roles.differences.length > 0);
-  if (pending.length === 0 && !granting) return null;
+  if (pending.length === 0 && handOver.length === 0 && !granting) return null;
   const steps = pending.map(
     (step) => `-- ${step.name}\nBEGIN;\n${stepText(step, schema)}\nCOMMIT;`,
   );
   return [
-    ...beginning(schema, owner),
+    beginning(schema),
+    ...(handOver.length === 0 ? [] : [handOverText(handOver)]),
+    ...(owner === null ? [] : [`SET ROLE ${quoted(owner)};`]),
     preparationText(schema),
     ...steps,
     ...(granting ? [roleStepText(schema, roles)] : []),
@@ -127,12 +136,18 @@ function roleStepText(schema: string, step: RoleStep): string {
   ].join('\n');
 }
 
-function beginning(schema: string, owner: string | null): string[] {
-  const head = `-- Schema ${schema}, for psql as it stands. It stops at the first failure; what was committed before stays: print the
+function handOverText(statements: readonly string[]): string {
+  const text = statements.map((one) => `${one};`).join('\n');
+  return `-- To whom the rest belongs.\nSET lock_timeout = '${LOCK_TIMEOUT}';\nBEGIN;\n${text}\nCOMMIT;`;
+}
+
+function beginning(schema: string): string {
+  return `-- Schema ${schema}, for psql as it stands. It stops at the first failure; what was committed before stays: print the
 -- plan again for the rest. "muster migrate" afterwards finds nothing to do.
-\\set ON_ERROR_STOP on`;
-  const role = owner === null ? [] : [`SET ROLE ${quoted(owner)};`];
-  return [head, [...role, `SET search_path = "${schema}";`, lockText(schema)].join('\n')];
+\\set ON_ERROR_STOP on
+
+SET search_path = "${schema}";
+${lockText(schema)}`;
 }
 
 /** For a session that goes on. */

@@ -3,6 +3,7 @@
  * it, both only where something differs.
  */
 import type { Sql } from './driver.ts';
+import { readOwnerGaps, type OwnerGaps } from './owners.ts';
 import { named } from './rights.ts';
 import { readDifferences, readStrangers } from './role-differences.ts';
 import { quoted, rolesText, type RoleGaps } from './role-script.ts';
@@ -36,23 +37,37 @@ export async function whatToGrant(
   );
 }
 
-/** What of owners and grants is not as this code wants it, a statement each; of a newer schema, what this code lacks. */
-export async function readGrantGaps(
+/** What of owners and grants is not as this code wants it; of a newer schema, what this code lacks. */
+export async function readGaps(
   sql: Sql,
   schema: string,
   { hidden, pending, newer }: Standing,
-): Promise<readonly string[]> {
-  const prefix = hidden || pending.length > 0 ? null : await appliedPrefix(sql, schema);
-  if (prefix === null) return [];
+): Promise<OwnerGaps> {
+  if (hidden || pending.length > 0) return NO_GAPS;
+  const prefix = await appliedPrefix(sql, schema);
+  if (newer.length > 0 && prefix === null) return NO_GAPS;
+  const owners = await readOwnerGaps(sql, schema);
+  if (prefix === null) return owners;
   const differences = await readDifferences(sql, schema, roleNames(prefix));
-  return newer.length === 0 ? differences : differences.filter((text) => /^GRANT /.test(text));
+  if (newer.length === 0) return { ...owners, statements: differences };
+  return { ...NO_GAPS, statements: differences.filter((text) => /^GRANT /.test(text)) };
 }
 
+const NO_GAPS: OwnerGaps = { owner: null, statements: [], holders: [] };
+
 /** The same as a sentence, with who mends it; null: there are no gaps. */
-export function grantsProblem(gaps: readonly string[], { newer }: Standing): string | null {
-  if (gaps.length === 0) return null;
+export function gapsProblem(gaps: OwnerGaps, standing: Standing): string | null {
+  return gaps.statements.length === 0 ? null : gapsSentence(gaps, standing);
+}
+
+export function gapsSentence(
+  { owner, statements, holders }: OwnerGaps,
+  { newer }: Standing,
+): string {
   const whose = newer.length === 0 ? '' : ` of the version that brought ${newer.join(', ')}`;
-  return `owners and grants are not as this Muster's roles want them (${named(gaps)}): run "muster migrate"${whose}`;
+  const roles = [...holders, owner].join(', ');
+  const who = holders.length === 0 ? '' : ` as a superuser, or as a login in each of ${roles}`;
+  return `owners and grants are not as this Muster wants them (${named(statements)}): run "muster migrate"${whose}${who}`;
 }
 
 export interface RoleStep extends RoleGaps {

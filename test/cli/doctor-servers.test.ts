@@ -217,7 +217,7 @@ it('a role without rights, and commits that are not waited for', async () => {
   poor.password = 'poor';
   const { code, stdout } = await examine(poor.href);
   expect(code).toBe(1);
-  expect(stdout).toMatch(/wrong: rights: .*muster migrate --roles/);
+  expect(stdout).toMatch(/wrong: rights: .*run "muster migrate"/);
   expect(stdout).toMatch(/warning: leader-rights: /);
   expect(stdout).toMatch(/warning: stats: /);
   expect(stdout).toMatch(/wrong: synchronous-commit: .*set it to on/);
