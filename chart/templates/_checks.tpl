@@ -125,6 +125,9 @@ ConfigMap includes it, since every release has one.
 - {{ printf "migrations.args must not have %s: the job is there to migrate, with --roles and --role-prefix NAME at the most" (regexFind "^[^=]*" .) | quote }}
 {{- end }}
 {{- end }}
+{{- if regexMatch "(^|,)--role-prefix(,--|$)" (join "," .Values.migrations.args) }}
+- "migrations.args must have a name after --role-prefix"
+{{- end }}
 {{- $names := list }}
 {{- range .Values.extraEnv }}
 {{- if eq .name "POD_IP" }}
@@ -140,9 +143,6 @@ ConfigMap includes it, since every release has one.
 {{- if has .name (list "trust" "tls" "client-ca" "operator-ca") }}
 - extraVolumes must not have {{ .name }}, which the chart has
 {{- end }}
-{{- if hasKey . "hostPath" }}
-- extraVolumes must not have a hostPath, which {{ .name }} is; restricted namespaces admit no such pod
-{{- end }}
 {{- if has .name $volumes }}
 - extraVolumes has {{ .name }} twice
 {{- end }}
@@ -156,6 +156,9 @@ ConfigMap includes it, since every release has one.
 {{- $paths = append $paths .mountPath }}
 {{- if has (trimSuffix "/" .mountPath) (list "/etc/muster/trust" "/etc/muster/tls" "/etc/muster/client-ca" "/etc/muster/operator-ca") }}
 - extraVolumeMounts must not have {{ .mountPath }}, where the chart mounts its own
+{{- end }}
+{{- if has (trimSuffix "/" .mountPath) (list "" "/app") }}
+- {{ printf "extraVolumeMounts must not have %s, where the program is" .mountPath | quote }}
 {{- end }}
 {{- if not (has .name $volumes) }}
 - {{ printf "extraVolumeMounts has %s, and extraVolumes has no such volume" .name | quote }}

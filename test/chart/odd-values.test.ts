@@ -65,7 +65,60 @@ describe.skipIf(HELM === null)('odd values', () => {
     [json('resources.limits', { memory: '256Mi' }), 'limits.memory is 256Mi, less than'],
     [json('resources.limits', { cpu: '100m' }), 'resources.limits.cpu is 100m, less than'],
     [json('migrationResources.limits', { memory: '64Mi' }), 'migrationResources.limits.memory'],
-    ['extraVolumes=[{"name":"a","hostPath":{"path":"/"}}]', 'must not have a hostPath'],
+    ...['hostPath', 'nfs', 'unknown'].map((kind): [string, string] => [
+      json('extraVolumes', [{ name: 'a', [kind]: {} }]),
+      '/extraVolumes/0',
+    ]),
+    ['extraVolumes=[{"name":"a","emptyDir":{},"secret":{}}]', '/extraVolumes/0'],
+    ['extraVolumes=[{"name":"A_b","emptyDir":{}}]', '/extraVolumes/0'],
+    ['extraVolumeMounts=[{"name":"a","mountPath":"/"}]', 'where the program is'],
+    ['extraVolumeMounts=[{"name":"a","mountPath":"/app/"}]', 'where the program is'],
+    ['migrations.args=["--role-prefix"]', 'a name after --role-prefix'],
+    ['migrations.args=["--role-prefix","--roles"]', 'a name after --role-prefix'],
+    ['resources.claims=[{"name":"gpu"}]', "'claims' not allowed"],
+    [json('resources.requests', { foo: '1' }), "propertyName 'foo'"],
+    ...['999.1.1.1/24', '1.2.3.4/33', 'a/1', '::/129'].map((cidr): [string, string] => [
+      json('service.loadBalancerSourceRanges', [cidr]),
+      '/service/loadBalancerSourceRanges/0',
+    ]),
+    [
+      'networkPolicy.ingressFrom=[{"ipBlock":{"cidr":"10.0.0.0/8"},"podSelector":{}}]',
+      '/networkPolicy/ingressFrom/0',
+    ],
+    ...[{ operator: 'Foo' }, { operator: 'In' }, { operator: 'Exists', values: ['x'] }].map(
+      (one): [string, string] => [
+        json('networkPolicy.dnsTo', [
+          { podSelector: { matchExpressions: [{ key: 'a', ...one }] } },
+        ]),
+        '/networkPolicy/dnsTo/0',
+      ],
+    ),
+    ['database.existingSecret="a..b"', '/database/existingSecret'],
+    ['podAnnotations={"a b":"c"}', "'a b'"],
+    ['podAnnotations={"ex.com/":"c"}', "'ex.com/'"],
+    ['podLabels={"a..b/c":"d"}', "'a..b/c'"],
+    ['ingress.host="1.2.3.4"', '/ingress/host'],
+    ['listenHost="a"', '/listenHost'],
+    ['listenHost="1.2.3"', '/listenHost'],
+    ['image.repository="registry/muster:1"', '/image/repository'],
+    ['tolerations=[{"keys":"arm"}]', '/tolerations/0'],
+    ['affinity={"podAffinty":{}}', '/affinity'],
+    ...['database.urlKey', 'service.port', 'topologySpread.whenUnsatisfiable'].map(
+      (name): [string, string] => [
+        `${name}=null`,
+        `missing property '${name.split('.')[1] ?? ''}'`,
+      ],
+    ),
+    ...['api_token', 'X_PASS', 'API_KEY'].map((name): [string, string] => [
+      json('extraEnv', [{ name, value: 'x' }]),
+      '/extraEnv/0',
+    ]),
+    [
+      'extraEnv=[{"name":"X_TOKEN","valueFrom":{"configMapKeyRef":{"name":"a","key":"b"}}}]',
+      '/extraEnv/0',
+    ],
+    ['extraEnv=[{"name":"A","valueFrom":{"secretKeyRef":{"name":"a"}}}]', '/extraEnv/0'],
+    ['extraEnv=[{"name":"A","valueFrom":{"foo":1}}]', '/extraEnv/0'],
     [
       'extraVolumeMounts=[{"name":"a","mountPath":"/etc/muster/trust"}]',
       'must not have /etc/muster/trust',
@@ -94,6 +147,27 @@ describe.skipIf(HELM === null)('odd values', () => {
         json('resources.requests', { 'ephemeral-storage': '2Ti' }),
       ],
       ['serviceMonitor.enabled=true', 'serviceMonitor.interval="1m30s"'],
+      [
+        'listenHost="::"',
+        json('extraEnv', [{ name: 'COMPASS_URL', value: 'x' }]),
+        'image.repository="Registry.Example:5000/team/muster"',
+      ],
+      [
+        json('extraEnv', [
+          { name: 'a.b-c', value: 'x' },
+          { name: 'TOKEN_PATH', value: '/token' },
+          { name: 'X_TOKEN', valueFrom: { secretKeyRef: { name: 'a', key: 'b' } } },
+          { name: 'NODE', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
+        ]),
+      ],
+      [
+        json('networkPolicy.dnsTo', [
+          { ipBlock: { cidr: '2001:db8::/32', except: ['2001:db8:1::/48'] } },
+          { podSelector: { matchExpressions: [{ key: 'a', operator: 'In', values: ['x'] }] } },
+        ]),
+      ],
+      ['extraVolumes=[{"name":"empty"}]'],
+      ['podAnnotations={"Example.com/a_b":"c"}', 'tolerations=[{"operator":"Exists"}]'],
       [json('settings', { checkpointTo: '/bundle/log', logExportDir: '/bundle' }), volume, mount],
     ])
       expect([sets, refusal(...sets)]).toEqual([sets, 'rendered']);
