@@ -80,6 +80,51 @@ describe.skipIf(CHROMIUM === null)('the page', () => {
     await expect.poll(focused).toBe(label);
   });
 
+  it('keeps the keyboard on the button that asks, whatever is answered', async () => {
+    const refused = (status: number, code: string) => ({
+      ...{ status, contentType: 'application/problem+json' },
+      json: { status, code, title: 'refused', detail: `refused: ${code}` },
+    });
+    let answer: () => void = () => undefined;
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    const sent: string[] = [];
+    await page.route('**/v1/hosts/a1/hold*', async (route) => {
+      sent.push(new URL(route.request().url()).search);
+      if (sent.length === 1) await answered;
+      if (sent.length === 2) await route.fulfill(refused(503, 'not-accepted'));
+      else if (sent.length === 3) await route.fulfill(refused(409, 'illegal-command'));
+      else await route.continue();
+    });
+    await go('hosts/a1');
+    await page.getByRole('button', { name: 'Hold a1' }).focus();
+    await page.keyboard.press('Enter');
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason, for the log').fill('by keyboard');
+    await dialog.getByRole('button', { name: 'What would happen?' }).focus();
+    await page.keyboard.press('Enter');
+    await dialog.getByText('Asking…').waitFor();
+    expect(await focused()).toBe('What would happen?');
+    // Once is enough.
+    await page.keyboard.press('Enter');
+    answer();
+    await dialog.getByText('Nothing happened yet').waitFor();
+    expect(await focused()).toBe('What would happen?');
+    await page.keyboard.press('Tab');
+    for (const code of ['not-accepted', 'illegal-command']) {
+      await page.keyboard.press('Enter');
+      await dialog.getByText(`refused: ${code}`).waitFor();
+      expect(await focused()).toBe('Hold a1');
+    }
+    expect(await seriousFindings(page)).toEqual([]);
+    await page.keyboard.press('Enter');
+    await dialog.getByText(/^Done: log row/).waitFor();
+    expect(await focused()).toBe('Close');
+    expect(sent).toEqual(['?dryRun=true', '', '', '']);
+    await page.keyboard.press('Enter');
+    await page.unroute('**/v1/hosts/a1/hold*');
+    await post('/v1/hosts/a1/release', 'operator:bob', { reason: 'seen' });
+  });
+
   it('goes on beside a button that a command takes away', async () => {
     await go('hosts/a3');
     await page.getByRole('button', { name: 'Write it off' }).focus();

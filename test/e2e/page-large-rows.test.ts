@@ -53,4 +53,15 @@ describe.skipIf(CHROMIUM === null)('the page and rows of many hosts', () => {
     const held = await page.getByTitle(/: Pending, held$/).count();
     expect(held).toBe(HOSTS.length);
   }, 60_000);
+
+  it('leaves the keyboard at the facts of a row when all of them are shown', async () => {
+    await page.goto(`${replicas.url}/#/log?kind=rollout_event`);
+    const opened = page.locator('.events > li').filter({ hasText: 'RolloutOpened' });
+    await opened.getByText('Facts and causes').click();
+    await opened.getByRole('button', { name: 'Show all of it' }).focus();
+    await page.keyboard.press('Enter');
+    await opened.getByText('Left out here').waitFor({ state: 'detached' });
+    const focused = await page.evaluate<string>("document.activeElement.ariaLabel ?? ''");
+    expect(focused).toMatch(/^Facts of row \d+$/);
+  });
 });

@@ -74,6 +74,21 @@ describe.skipIf(CHROMIUM === null)('the page and what is long', () => {
     expect(await section.getByText('are shown').count()).toBe(0);
   });
 
+  it('goes on by keyboard at the first row that more of a list brings', async () => {
+    await pretend(
+      'deferrals',
+      Array.from({ length: 1_300 }, (_, n) => deferralOf(n)),
+    );
+    await overview();
+    const section = page.getByRole('region', { name: 'Waiting for a reboot' });
+    for (const first of ['n00100', 'n01100']) {
+      await section.getByRole('button', { name: 'Show more hosts' }).focus();
+      await page.keyboard.press('Enter');
+      await section.getByText(first).waitFor();
+      expect(await page.evaluate('document.activeElement.textContent')).toBe(first);
+    }
+  });
+
   it('does not say so of a list that just fills what is shown', async () => {
     await pretend(
       'quarantines',

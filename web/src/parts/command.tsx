@@ -33,7 +33,7 @@ export function CommandDialog({
   const dialog = useRef<HTMLDialogElement>(null);
   const close = useRef<HTMLButtonElement>(null);
   const [reason, setReason] = useState('');
-  const { outcome, send } = useSending(offer, reason);
+  const { outcome, ask } = useSending(offer, reason);
   useEffect(() => dialog.current?.showModal(), []);
   const done = outcome.kind === 'answer' && outcome.answer.status !== 'preview';
   // The button that was pressed goes, and would take the focus with it: not even for a moment is it on nothing.
@@ -45,14 +45,20 @@ export function CommandDialog({
   // Until the page has caught up with the server, and shows the same subject still.
   const refusedStale =
     outcome.kind === 'refused' && outcome.stale !== null && outcome.stale === offer.expectedSeq;
-  const mayNot = stale || refusedStale || outcome.kind === 'busy' || reason.trim() === '';
+  const noReason = reason.trim() === '';
+  const mayNot = stale || refusedStale || outcome.kind === 'busy' || noReason;
+  const send = (how: 'dryRun' | 'carryOut'): void => {
+    if (!mayNot && !done) void ask(how);
+  };
+  // Not `disabled` once the focus may be on it: it would be on nothing, and the next key go nowhere.
+  const gate = { disabled: noReason, 'aria-disabled': mayNot };
   return (
     <dialog ref={dialog} aria-labelledby="command-title" onClose={onClose}>
       <form
         method="dialog"
         onSubmit={(event) => {
           event.preventDefault();
-          if (!mayNot && !done) void send('carryOut');
+          send('carryOut');
         }}
       >
         <h2 id="command-title">{offer.label}</h2>
@@ -85,13 +91,13 @@ export function CommandDialog({
           </button>
           {done ? null : (
             <>
-              <button type="button" disabled={mayNot} onClick={() => void send('dryRun')}>
+              <button type="button" {...gate} onClick={() => send('dryRun')}>
                 What would happen?
               </button>
               <button
                 type="submit"
                 class={offer.danger === true ? 'primary danger' : 'primary'}
-                disabled={mayNot}
+                {...gate}
               >
                 {offer.label}
               </button>
@@ -107,7 +113,7 @@ function useSending(offer: Offer, reason: string) {
   const key = useRef(newKey());
   const expected = useRef(offer.expectedSeq);
   const [outcome, setOutcome] = useState<Outcome>({ kind: 'none' });
-  const send = async (how: 'dryRun' | 'carryOut'): Promise<void> => {
+  const ask = async (how: 'dryRun' | 'carryOut'): Promise<void> => {
     // What may have been carried out is asked for again as it was: its key knows it.
     if (outcome.kind !== 'lost') expected.current = offer.expectedSeq;
     setOutcome({ kind: 'busy' });
@@ -129,7 +135,7 @@ function useSending(offer: Offer, reason: string) {
       else setOutcome({ kind: 'lost', error: message });
     }
   };
-  return { outcome, send };
+  return { outcome, ask };
 }
 
 function Told({ outcome }: { readonly outcome: Outcome }) {

@@ -1,5 +1,5 @@
 /** Rows of the event log: a line each, and on demand the facts and the chain of causes. */
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import type { LogEvent, LogPage } from '../../../src/wire/log-event.ts';
 import { get, type ApiError } from '../api.ts';
 import { links, Problem, shortId, When } from '../parts/basics.tsx';
@@ -113,12 +113,15 @@ function Facts({ event, incarnation }: { readonly event: LogEvent; readonly inca
   const [error, setError] = useState<ApiError | null>(null);
   const shown = whole ?? event;
   const left = Object.entries(shown.omitted ?? {});
+  const facts = useRef<HTMLPreElement>(null);
   const load = (): void => {
+    // The button goes, and must not take the focus with it.
+    facts.current?.focus();
     rowOf(event.seq, incarnation, true).then((row) => setWhole(row ?? null), setError);
   };
   return (
     <>
-      <pre tabindex={0} aria-label={`Facts of row ${event.seq}`}>
+      <pre ref={facts} tabindex={0} aria-label={`Facts of row ${event.seq}`}>
         {JSON.stringify(shown.payload, null, 1)}
       </pre>
       <Problem error={error} />

@@ -1,5 +1,6 @@
 /** What is set aside until somebody does something: closures that failed, and hosts that wait for a reboot. */
 import type { ComponentChildren } from 'preact';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { DeferralList, QuarantineList } from '../../../src/wire/overview.ts';
 import { path } from '../api.ts';
 import { useLongList, type LongList } from '../long-list.ts';
@@ -62,15 +63,36 @@ function SetAside({
   readonly children: ComponentChildren;
 }) {
   const shown = rows?.length ?? 0;
+  const lines = useRef<HTMLUListElement>(null);
+  const button = useRef<HTMLButtonElement>(null);
+  /** How many were shown when more was asked for. */
+  const before = useRef(Infinity);
+  useLayoutEffect(() => {
+    if (shown <= before.current) return;
+    const first = lines.current?.children.item(before.current)?.querySelector('a');
+    before.current = Infinity;
+    // With the last rows the button goes, and the focus would be on nothing. Whoever went elsewhere stays there.
+    const { activeElement } = document;
+    if (activeElement === button.current || activeElement === document.body) first?.focus();
+  }, [shown]);
   if (shown === 0 && error === null) return null;
   return (
     <Section title={title}>
       <Problem error={error} />
-      <ul class="lines">{children}</ul>
+      <ul class="lines" ref={lines}>
+        {children}
+      </ul>
       {showMore === null ? null : (
         <p>
           The first {shown.toLocaleString('en')} are shown.{' '}
-          <button type="button" onClick={showMore}>
+          <button
+            type="button"
+            ref={button}
+            onClick={() => {
+              before.current = shown;
+              showMore();
+            }}
+          >
             Show more {what}
           </button>
         </p>
