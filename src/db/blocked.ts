@@ -21,24 +21,21 @@ export async function countBlockers(sql: Sql): Promise<Counts> {
     one`SET LOCAL enable_nestloop = off`,
     one<Counted[]>`
       WITH newest AS MATERIALIZED (
-        SELECT c.channel, o.rollout_id, o.state, o.signed_at, c.pause, c.freshness_window,
+        SELECT c.channel, o.rollout_id, o.state,
           ${isUnderWay(sql, 'o')} AS under_way
         FROM channel c JOIN rollout o ON o.rollout_id = c.current_rollout_id
       ), noted AS MATERIALIZED (
         SELECT b.rollout_id, b.gates::text AS gates, count(*) AS n, array_agg(b.hostname) AS hostnames
         FROM newest n JOIN host_blocker b USING (rollout_id)
           LEFT JOIN declared_host here USING (channel, hostname) WHERE ${matters(sql)} GROUP BY 1, 2
-      ), ${grantedRows(sql)}, ${budgetRows(sql)}, ${complianceRows(sql)}
+      ), ${toldByRows(sql)}, ${budgetRows(sql)}, ${complianceRows(sql)}
       SELECT name, sum(n)::int AS n FROM (
         SELECT gate AS name, n
         FROM noted, LATERAL (SELECT DISTINCT split_part(key, ':', 1) AS gate
           FROM json_array_elements_text(noted.gates::json) AS key) gates
         UNION ALL
-        SELECT CASE r.state WHEN 'Deferred' THEN 'reboot-pending' ELSE 'unreachable-move' END, count(*)
-          FROM newest n JOIN host_rollout r USING (rollout_id, channel)
-            LEFT JOIN declared_host here USING (channel, hostname) LEFT JOIN host h USING (hostname)
-          WHERE ${isHeldByItsRow(sql)} AND ${matters(sql)} GROUP BY 1
-        UNION ALL SELECT gate, count(*) FROM granted, unnest(gates) AS gate GROUP BY 1
+        SELECT gate, n
+        FROM told, LATERAL (SELECT DISTINCT split_part(key, ':', 1) AS gate FROM unnest(told.gates) AS key) gates
         UNION ALL SELECT 'disruption-budget', count(*) FROM short_of_a_slot
         UNION ALL SELECT 'compliance-wave', n FROM behind_failures
       ) each WHERE name IS NOT NULL AND n > 0 GROUP BY 1 ORDER BY 1`,
@@ -124,26 +121,17 @@ export function isRollingBack(sql: Sql) {
     (r.state = 'Failed' AND r.policy_applied = 'rollback-and-halt' AND NOT r.rollback_failed AND NOT r.stuck)`;
 }
 
-/** Dispatches that await their hosts, and what keeps those from being offered that are not: `gatesOnGranted`. */
-function grantedRows(sql: Sql) {
+/**
+ * What the rows of the newest rollouts tell, counted by set of gates first, as what was noted is. The view says what holds
+ * whom (`migrations/0024_held_by_rows.sql`), for this and for `muster_v1.blocked_hosts`.
+ */
+function toldByRows(sql: Sql) {
   return sql`
-    granted AS (
-      SELECT ARRAY[
-        CASE WHEN coalesce(b.gates::jsonb ? 'dispatch-refused', false) THEN NULL
-          ELSE 'dispatch-unacknowledged' END,
-        CASE WHEN d.suspended AND n.state NOT IN ('Opening', 'Active', 'Converging', 'Terminal')
-          THEN 'rollout-halted' END,
-        CASE WHEN d.suspended AND (n.pause IS NOT NULL OR f.pause IS NOT NULL) THEN 'paused' END,
-        CASE WHEN d.suspended AND h.hold IS NOT NULL THEN 'host-hold' END,
-        CASE WHEN d.suspended AND n.freshness_window = 0 THEN 'not-declared' END,
-        CASE WHEN d.suspended AND least(n.signed_at, f.signed_at) < f.reject_before
-          THEN 'manifest-rejected' END,
-        CASE WHEN d.suspended AND q.closure IS NOT NULL THEN 'quarantine' END] AS gates
-      FROM newest n JOIN dispatch d USING (rollout_id, channel)
-      LEFT JOIN declared_host here USING (channel, hostname)
-      LEFT JOIN host_blocker b USING (rollout_id, hostname) LEFT JOIN host h USING (hostname)
-      LEFT JOIN quarantine q ON q.channel = d.channel AND q.closure = d.target_closure
-      LEFT JOIN fleet f ON true WHERE ${matters(sql)}
+    told AS MATERIALIZED (
+      SELECT v.gates, count(*) AS n
+      FROM newest n JOIN held_by_rows v USING (rollout_id)
+        LEFT JOIN declared_host here ON here.channel = n.channel AND here.hostname = v.hostname
+      WHERE ${matters(sql)} GROUP BY 1
     )`;
 }
 

@@ -43,6 +43,7 @@ export const GRANTS: Readonly<Record<string, Reach>> = {
     readonly: '',
   },
   host_blocker: DERIVED,
+  held_by_rows: SHOWN,
   enrolment: DERIVED,
   epoch: { api: 'SELECT', leader: 'SELECT, INSERT, UPDATE', readonly: 'SELECT' },
   leader_progress: { api: 'SELECT', leader: 'SELECT, INSERT, UPDATE', readonly: 'SELECT' },

@@ -4,7 +4,7 @@
  */
 import type { Sql } from './driver.ts';
 
-/** Each table with its columns. */
+/** Each table or view with its columns. */
 export const COLUMNS: Readonly<Record<string, string>> = {
   artifact: 'kind name hash bytes signature content signed_at verified_at current',
   channel:
@@ -21,6 +21,7 @@ export const COLUMNS: Readonly<Record<string, string>> = {
     'singleton epoch holder address version since incarnation system_identifier timeline database_oid log_oid',
   event_log: 'seq ts epoch kind hostname rollout_id channel actor caused_by payload hash',
   fleet: 'singleton seq fleet_hash signed_at ref pause reject_before opened',
+  held_by_rows: 'rollout_id channel hostname gates since seq',
   host: 'hostname seq reported_closure reachability reachability_at hold settled_closure',
   host_blocker: 'rollout_id hostname seq gates since earlier',
   host_rollout:

@@ -150,7 +150,7 @@ describe('muster doctor', () => {
     const rows = await sql<{ name: string; columns: string }[]>`
       SELECT relname AS name, string_agg(attname, ' ' ORDER BY attnum) AS columns
       FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-      WHERE relnamespace = 'muster'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+      WHERE relnamespace = 'muster'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition
         AND relname !~ '_s[0-9]+$' AND attnum > 0 AND NOT attisdropped GROUP BY 1`;
     expect(COLUMNS).toEqual(Object.fromEntries(rows.map(({ name, columns }) => [name, columns])));
     await sql`ALTER TABLE presence DROP COLUMN uptime_secs CASCADE`;

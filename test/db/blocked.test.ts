@@ -1,6 +1,7 @@
 /**
  * "What holds it?" has one answer, wherever it is asked: of one host (`host explain`), of a rollout (`rollout show`,
- * its blockers), of the plan, and of the whole fleet (`/v1/fleet`, `muster_hosts_blocked`), which is counted in SQL.
+ * its blockers), of the plan, of the whole fleet (`/v1/fleet`, `muster_hosts_blocked`), which is counted in SQL, and in SQL
+ * itself (`muster_v1.blocked_hosts`).
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -132,6 +133,28 @@ function perGate(state: FleetState, hosts: ReadonlyMap<string, readonly Why[]>) 
   return counts;
 }
 
+/** As `muster_v1` tells it, with since when. */
+async function toldBySql(): Promise<string[]> {
+  const rows = await pool.run(
+    (sql) => sql<{ at: string; gate: string; since: string | null }[]>`
+      SELECT rollout_id || ' ' || host AS at, gate, since FROM muster_v1.blocked_hosts`,
+  );
+  return rows.map(({ at, gate, since }) => `${at} ${gate} ${String(since)}`).sort();
+}
+
+/** The same by the core, without the two gates that the view says it leaves out. */
+function toldByCore(state: FleetState, hosts: ReadonlyMap<string, readonly Why[]>): string[] {
+  const found = [...hosts].flatMap(([at, blockers]) => {
+    const [id = '', hostname = ''] = at.split(' ');
+    const noted = state.live.get(id)?.blockers.get(hostname)?.gates ?? [];
+    const isLeftOut = (key: string) => /^(disruption-budget:|compliance-wave$)/.test(key);
+    return blockers
+      .filter(({ key }) => noted.includes(key) || !isLeftOut(key))
+      .map(({ key, since }) => `${at} ${key} ${String(since)}`);
+  });
+  return found.sort();
+}
+
 function checkPlan(state: FleetState, hosts: ReadonlyMap<string, readonly Why[]>, now: Millis) {
   const { dispatched, blocked } = planPreview(state, now);
   expect(dispatched).toEqual([]);
@@ -161,6 +184,7 @@ describe('what holds hosts', () => {
           expect(rolloutByRollout(state, rolloutId, now)).toEqual(together(hosts, rolloutId));
         checkPlan(state, hosts, now);
         expect(await counted(state)).toEqual(perGate(state, hosts));
+        expect(await toldBySql()).toEqual(toldByCore(state, hosts));
         expect((await pool.run(countHosts)).states).toEqual(byState(state));
         for (const rolloutId of state.live.keys())
           expect((await listedAsBlocked(rolloutId)).sort()).toEqual(
@@ -336,5 +360,10 @@ describe('what holds hosts', () => {
     expect(await counted(script.state)).toEqual({
       ...{ 'reboot-pending': 1, 'dispatch-unacknowledged': 2, paused: 2, 'host-hold': 1 },
     });
+    const { state, now } = script;
+    expect(await toldBySql()).toEqual(toldByCore(state, hostByHost(state, now)));
+    script.run('operator pause a');
+    // A host that both pauses hold is one host.
+    expect(await counted(script.state)).toMatchObject({ paused: 2 });
   });
 });

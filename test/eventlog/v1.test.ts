@@ -275,8 +275,12 @@ describe('blocked_hosts', () => {
     const pool = open((await createTestDatabase()).url);
     const text = readFileSync(path.join(SCENARIOS, '72-since-when.txt'), 'utf8');
     const { state } = await seed((statements) => pool.run(statements), text);
-    const rows = [...state.live.values()].flatMap(({ blockers }) => [...blockers.values()]);
-    const held = rows.flatMap((row) => row.gates.map((gate) => [gate, sinceOf(row, gate)]));
+    const held = [...state.live.values()].flatMap(({ blockers, dispatches }) => [
+      ...[...blockers.values()].flatMap((row) =>
+        row.gates.map((gate) => [gate, sinceOf(row, gate)]),
+      ),
+      ...[...dispatches.values()].map((row) => ['dispatch-unacknowledged', row.enqueuedAt]),
+    ]);
     expect(new Set(held.map(([, since]) => since)).size).toBeGreaterThan(1);
     const found = await ask(pool, 'SELECT gate, since FROM muster_v1.blocked_hosts ORDER BY gate');
     expect(found.map(({ gate, since }) => [gate, since])).toEqual(held.sort());
