@@ -25,7 +25,7 @@ export interface RefusalOptions {
   readonly why?: string;
   /** Concerns its caller only: others were answered meanwhile. */
   readonly ofOneCaller?: boolean;
-  /** Which proof did not hold, for the metric of refused identities; else the code is the reason. */
+  /** Which proof did not hold, for the caller and the metric of refused identities; else the code is the reason. */
   readonly proof?: 'certificate' | 'expired' | 'revoked' | 'forwarded' | 'token' | 'token-expired';
   /** Nothing better can come over this connection: it closes after the answer. */
   readonly endsConnection?: boolean;
@@ -47,7 +47,8 @@ export class Refusal extends Error {
   }
 
   get body(): Problem {
-    return problem(this.code, this.message, this.options.facts);
+    const { facts, proof } = this.options;
+    return problem(this.code, this.message, proof === undefined ? facts : { ...facts, proof });
   }
 }
 

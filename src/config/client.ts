@@ -44,6 +44,8 @@ export interface ClientConfig {
   /** Where the address came from, for errors. */
   readonly from: string;
   readonly token: string | null;
+  /** Where that came from, for errors. */
+  readonly tokenFrom: string;
   /** Read the token from here; relative to the config file's folder. */
   readonly tokenFile: string | null;
   /** PEM files, relative to the same folder: whom to believe, and how to prove who asks. */
@@ -85,11 +87,16 @@ export function loadClientConfig(
     const problem = `profile ${found.name} has one of certFile and keyFile; a certificate needs both`;
     return { ok: false, problems: [problem] };
   }
-  const token = flags.token ?? (env['MUSTER_TOKEN'] || undefined) ?? profile.token ?? null;
+  const tokens = [
+    ['--token', flags.token],
+    ['MUSTER_TOKEN', env['MUSTER_TOKEN'] || undefined],
+    [`profile ${found.name}`, profile.token],
+  ] as const;
+  const [tokenFrom, token = null] = tokens.find(([, value]) => value !== undefined) ?? tokens[2];
   return {
     ok: true,
     config: {
-      ...{ url: clean, from, token },
+      ...{ url: clean, from, token, tokenFrom },
       tokenFile: token === null ? (profile.tokenFile ?? null) : null,
       tlsFiles: { ca, cert, key },
       user: (env['USER'] ?? '').replace(/[^\w.@+-]/g, '') || 'operator',

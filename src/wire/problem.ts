@@ -74,13 +74,19 @@ export const ProblemSchema = Type.Object(
         description: 'Of a refused command: the log rows that say so.',
       }),
     ),
+    proof: Type.Optional(
+      Type.String({
+        description:
+          'Of a caller who proved nothing: which proof did not hold, such as `token`, `certificate` or `expired` (a certificate); absent where there was none.',
+      }),
+    ),
   },
   { description: 'RFC 9457 problem details.' },
 );
 
 export type Problem = Static<typeof ProblemSchema>;
-/** What the problem of an event or a command says beside its sentence. */
-export type ProblemFacts = Pick<Problem, 'state' | 'lastEventSeq' | 'seqs'>;
+/** What a problem says beside its sentence. */
+export type ProblemFacts = Pick<Problem, 'state' | 'lastEventSeq' | 'seqs' | 'proof'>;
 
 export function problem(code: ProblemCode, detail: string, facts: ProblemFacts = {}): Problem {
   const [status, title] = PROBLEMS[code];

@@ -27,6 +27,20 @@ export interface TokenParts {
   readonly secret: string;
 }
 
+/** Far more than a token has, and less than what a server takes for a header. */
+const MOST_CHARACTERS = 4_096;
+
+/** What is wrong with a text that no header can carry as a credential; null: nothing. */
+export function unsendable(text: string): string | null {
+  if (text.length > MOST_CHARACTERS)
+    return `has ${String(text.length)} characters, which is no token: copy the token alone`;
+  const at = text.search(/[^\x21-\x7e]/);
+  if (at < 0) return null;
+  // By its number: what was copied from a page is invisible, most often.
+  const code = text.charCodeAt(at).toString(16).toUpperCase().padStart(4, '0');
+  return `has a character that no token has (U+${code}, at place ${String(at + 1)} of ${String(text.length)}): copy it again`;
+}
+
 export function parseToken(text: string): TokenParts | null {
   const [, tokenId, secret] = TOKEN.exec(text) ?? [];
   return tokenId === undefined || secret === undefined ? null : { tokenId, secret };

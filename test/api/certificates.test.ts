@@ -130,7 +130,7 @@ describe('a certificate that does not hold', () => {
     expect(await client.ask(POLL, { headers })).toMatchObject({ status: 401 });
   });
 
-  it('is counted by why, with who is nobody', async () => {
+  it('is counted by why and told so, with who is nobody', async () => {
     const counted = async (reason: string): Promise<number> => {
       const { body } = await askAs(null, '/metrics');
       const line = new RegExp(`refused_identities_total\\{reason="${reason}"\\} (\\d+)`);
@@ -140,10 +140,14 @@ describe('a certificate that does not hold', () => {
       ['certificate', 'expired', 'unauthenticated', 'wrong-identity'].map(counted),
     );
     const old = { notBefore: new Date(0), notAfter: yesterday };
-    await askAs(await pki.servers.issue({ cn: `web-01${SUFFIX}` }), POLL);
-    await askAs(await pki.fleet.issue({ cn: `web-01${SUFFIX}`, ...old }), POLL);
-    await askAs(null, POLL);
-    await askAs(await pki.agent('web-01'), '/v1/whoami');
+    const refused = [
+      await askAs(await pki.servers.issue({ cn: `web-01${SUFFIX}` }), POLL),
+      await askAs(await pki.fleet.issue({ cn: `web-01${SUFFIX}`, ...old }), POLL),
+      await askAs(null, POLL),
+      await askAs(await pki.agent('web-01'), '/v1/whoami'),
+    ];
+    const proofs = refused.map(({ body }) => (body as { proof?: string }).proof);
+    expect(proofs).toEqual(['certificate', 'expired', undefined, undefined]);
     expect([
       await counted('certificate'),
       await counted('expired'),

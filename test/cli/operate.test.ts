@@ -12,6 +12,7 @@ import { FleetSchema } from '../../src/wire/overview.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { EDGE, REF, startHttpServer, until, type HttpServer } from '../support/http-server.ts';
 import { startNode } from '../support/processes.ts';
+import { fakeServer } from './fake-server.ts';
 import { run, temporaryDirectory, type Outcome } from './support.ts';
 
 let server: HttpServer;
@@ -92,6 +93,20 @@ describe('a command', () => {
     expect((await muster('rollout --help')).code).toBe(0);
   });
 
+  it('says of a token that no header can carry what is wrong with it', async () => {
+    const given = `muster_\u200b${'0'.repeat(16)}`;
+    const wrong = 'has a character that no token has (U+200B, at place 8 of 24): copy it again';
+    expect(await muster('status', { MUSTER_TOKEN: given })).toMatchObject({
+      ...{ code: 2, stdout: '', stderr: `muster: the token of MUSTER_TOKEN ${wrong}\n` },
+    });
+    expect((await muster(`status --token ${given}`)).stderr).toBe(
+      `muster: the token of --token ${wrong}\n`,
+    );
+    expect((await muster(`status --token ${'x'.repeat(20_000)}`)).stderr).toBe(
+      'muster: the token of --token has 20000 characters, which is no token: copy the token alone\n',
+    );
+  });
+
   it('takes the beginning of a ref, where it is of one rollout only', async () => {
     const [whole, short] = [`rollout show ${EDGE}`, `rollout show ${EDGE.slice(0, 9)}`];
     const first = (stdout: string): string => stdout.split('  ')[0] ?? '';
@@ -114,6 +129,22 @@ describe('a command', () => {
     expect((await muster('status --token x')).stderr).toMatch(/Give --token, MUSTER_TOKEN/);
     expect((await muster('host show nobody')).code).toBe(1);
     expect((await muster('rollout show nowhere')).code).toBe(1);
+  });
+
+  it('asks for no token where a certificate is what does not hold', async () => {
+    const fake = await fakeServer((_, response) => {
+      const detail = 'the certificate CN=ada or its authority is expired';
+      const problem = { type: 'about:blank', title: 'x', status: 401, code: 'unauthenticated' };
+      response.writeHead(401, { 'content-type': 'application/problem+json' });
+      response.end(JSON.stringify({ ...problem, detail, proof: 'expired' }));
+      return null;
+    });
+    const { code, stderr } = await muster(`whoami --url ${fake.url}`);
+    expect([code, stderr]).toEqual([
+      3,
+      "muster: the certificate CN=ada or its authority is expired. It is the profile's certFile, which counts before any token\n",
+    ]);
+    fake.close();
   });
 
   it.each([
@@ -330,7 +361,10 @@ describe('every example of the help', () => {
   });
 });
 
-const NO_PROOF = { token: null, tokenFile: null, tlsFiles: { ca: null, cert: null, key: null } };
+const NO_PROOF = {
+  ...{ token: null, tokenFrom: 'nowhere', tokenFile: null },
+  tlsFiles: { ca: null, cert: null, key: null },
+};
 
 describe('an answer that never ends', () => {
   it('is given up in words that say so', async () => {

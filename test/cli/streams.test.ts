@@ -7,7 +7,10 @@ import type { Io } from '../../src/cli/io.ts';
 import { fakeServer, type FakeServer } from './fake-server.ts';
 import { run } from './support.ts';
 
-const NO_PROOF = { token: null, tokenFile: null, tlsFiles: { ca: null, cert: null, key: null } };
+const NO_PROOF = {
+  ...{ token: null, tokenFrom: 'nowhere', tokenFile: null },
+  tlsFiles: { ca: null, cert: null, key: null },
+};
 const INCARNATION = '0b0f7c1e-93a4-4ef5-8a53-6a1f4e6f8d20';
 const PATH = '/v1/events/stream';
 const SILENT_MS = 200;

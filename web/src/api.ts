@@ -6,11 +6,14 @@ import { credentialHeaders } from './session.ts';
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
+  /** Which proof of who asks did not hold, where one was given. */
+  readonly proof: string | null;
 
-  constructor(status: number, code: string, detail: string) {
+  constructor(status: number, code: string, detail: string, proof: string | null = null) {
     super(detail);
     this.status = status;
     this.code = code;
+    this.proof = proof;
   }
 }
 
@@ -24,11 +27,12 @@ function timeLimit(signal?: AbortSignal): AbortSignal {
 
 export async function failure(answer: Response): Promise<ApiError> {
   const body: unknown = await answer.json().catch(() => null);
-  const { code, detail } = (body ?? {}) as { code?: unknown; detail?: unknown };
+  const { code, detail, proof } = (body ?? {}) as Readonly<Record<string, unknown>>;
   return new ApiError(
     answer.status,
     typeof code === 'string' ? code : 'unknown',
     typeof detail === 'string' ? detail : `the server answered ${answer.status}`,
+    typeof proof === 'string' ? proof : null,
   );
 }
 

@@ -42,7 +42,12 @@ function App() {
     if (signedIn !== null) return;
     get('/v1/whoami').then(
       () => setSignedIn(true),
-      () => setSignedIn(false),
+      (error: ApiError) => {
+        // Who proved nothing is asked; a proof that does not hold, or a server that cannot tell, is said.
+        const isNobody = error.code === 'unauthenticated' && error.proof === null;
+        setRefused(isNobody ? null : error);
+        setSignedIn(false);
+      },
     );
   }, [signedIn]);
   if (signedIn === null) return null;

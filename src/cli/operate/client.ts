@@ -226,6 +226,13 @@ function exitOf(status: number): number {
   return EXIT.no;
 }
 
+/** What a caller who is nobody does next; `proof`: the one that did not hold. */
+function proving(proof = 'token'): string {
+  return proof.startsWith('token')
+    ? 'Give --token, MUSTER_TOKEN or a profile with one'
+    : "It is the profile's certFile, which counts before any token";
+}
+
 async function refusal(response: Response, path: string): Promise<OperateError> {
   const body: unknown = await response.json().catch(() => null);
   const { status } = response;
@@ -233,8 +240,8 @@ async function refusal(response: Response, path: string): Promise<OperateError> 
     const message = `${path} answered ${String(status)} without saying why: is this a Muster, or something in front of one?`;
     return new OperateError(message, exitOf(status), 'no-problem');
   }
-  const hint = status === 401 ? '. Give --token, MUSTER_TOKEN or a profile with one' : '';
-  const error = new OperateError(`${body.detail}${hint}`, exitOf(status), body.code);
+  const todo = status === 401 ? `. ${proving(body.proof)}` : '';
+  const error = new OperateError(`${body.detail}${todo}`, exitOf(status), body.code);
   const after = Number(response.headers.get('retry-after'));
   return Object.assign(error, { retryMs: status === 503 && after > 0 ? after * 1_000 : null });
 }

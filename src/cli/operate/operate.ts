@@ -9,6 +9,7 @@ import {
 } from '../../config/client.ts';
 import { environment } from '../../config.ts';
 import type { Environment } from '../../config/loaded.ts';
+import { unsendable } from '../../wire/token.ts';
 import { errorCode, EXIT, parseOptions, UsageError, type Io } from '../io.ts';
 import { sizeOf } from '../picture.ts';
 import { createClient, OperateError, type Proof } from './client.ts';
@@ -134,7 +135,16 @@ async function configOf(
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
   };
-  return { config, proof: { token: token?.trim() ?? config.token, tls } };
+  return { config, proof: { token: tokenOf(config, token), tls } };
+}
+
+/** `ofFile`: what the profile's file holds, where that is asked. */
+function tokenOf({ token, tokenFrom, tokenFile }: ClientConfig, ofFile?: string): string | null {
+  const given = (ofFile ?? token)?.trim() ?? null;
+  const wrong = given === null ? null : unsendable(given);
+  if (wrong === null) return given;
+  const from = ofFile === undefined ? tokenFrom : `the profile's tokenFile ${tokenFile ?? ''}`;
+  throw new UsageError(`the token of ${from} ${wrong}`);
 }
 
 /** A file that a profile names; undefined where it names none. */

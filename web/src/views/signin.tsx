@@ -1,8 +1,21 @@
 /** Asks for a credential; nothing of the fleet is shown before the server accepted it. */
 import { useState } from 'preact/hooks';
-import { get, type ApiError } from '../api.ts';
+import { unsendable } from '../../../src/wire/token.ts';
+import { ApiError, get } from '../api.ts';
 import { Problem } from '../parts/basics.tsx';
 import { signIn, signOut } from '../session.ts';
+
+const OF_CERTIFICATE: ReadonlySet<string> = new Set([
+  'certificate',
+  'expired',
+  'revoked',
+  'forwarded',
+]);
+
+/** What no token mends: a certificate is asked before it. One that holds and is no operator's is an agent's. */
+function isOfCertificate({ code, proof }: ApiError): boolean {
+  return code === 'wrong-identity' || (proof !== null && OF_CERTIFICATE.has(proof));
+}
 
 export function SignIn({
   refused,
@@ -15,6 +28,11 @@ export function SignIn({
   const [error, setError] = useState(refused);
   const [busy, setBusy] = useState(false);
   const submit = async (): Promise<void> => {
+    const wrong = unsendable(text.trim());
+    if (wrong !== null) {
+      setError(new ApiError(0, 'unsendable', `the token ${wrong}`));
+      return;
+    }
     setBusy(true);
     signIn(text);
     try {
@@ -33,7 +51,7 @@ export function SignIn({
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          if (text.trim() !== '') void submit();
+          if (!busy && text.trim() !== '') void submit();
         }}
       >
         <label>
@@ -52,7 +70,13 @@ export function SignIn({
           <code>muster dev</code>, write <code>operator:</code> and your name.
         </p>
         <Problem error={error} />
-        <button class="primary" type="submit" disabled={busy}>
+        {error !== null && isOfCertificate(error) ? (
+          <p class="notice">
+            This browser presents a certificate, which counts before any token. Renew it, or have
+            the browser present another one or none; most ask again only after a restart.
+          </p>
+        ) : null}
+        <button class="primary" type="submit" aria-disabled={busy}>
           Sign in
         </button>
       </form>
