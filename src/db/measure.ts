@@ -77,7 +77,7 @@ function lastMoved(sql: Sql) {
 }
 
 export interface Freshness {
-  /** When the first channel's manifest is too old to be dispatched by. */
+  /** When the first channel's manifest is too old to grant a dispatch by. */
   readonly staleAt: string;
   /** Until then; negative: it is already. */
   readonly seconds: number;

@@ -52,7 +52,7 @@ export const FLEET_METRICS = {
   },
   muster_manifest_fresh_seconds: {
     ...{ type: 'gauge', labels: [] },
-    help: 'Seconds until the first manifest is too old to be dispatched by; negative: it is already.',
+    help: 'Seconds until the first manifest is too old to grant a dispatch by; negative: it is already.',
     measured: true,
   },
 } as const satisfies MetricSpecs;

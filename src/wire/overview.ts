@@ -143,7 +143,7 @@ export const FleetSchema = Type.Object(
     staleAt: Type.Optional(
       Type.String({
         description:
-          'When the first manifest is too old to be dispatched by, unless CI signs it again; RFC 3339. Absent: nothing is declared.',
+          'When the first manifest is too old to grant a dispatch by, unless CI signs it again; RFC 3339. Absent: nothing is declared.',
       }),
     ),
   },

@@ -148,7 +148,7 @@ function idleAlarms({ idle }: Fleet, now: number): string[] {
   ];
 }
 
-/** Of signed artifacts: those that are refused, and those that nobody may be dispatched by any more. */
+/** Of signed artifacts: those that are refused, and those by which no new dispatch is granted any more. */
 function sourceAlarms({ refused = [], staleAt }: Fleet, now: number): string[] {
   const alarms = refused
     .slice(0, MOST_NAMED)

@@ -141,8 +141,8 @@ function Source({ fleet: { refused = [], staleAt } }: { readonly fleet: Fleet })
       ) : null}
       {staleAt === undefined || left > STALE_SOON_SECONDS ? null : (
         <p class={left > 0 ? 'notice' : 'problem'}>
-          The first manifest {left > 0 ? 'goes' : 'went'} stale <When at={staleAt} />, and no host
-          is dispatched by a stale one: CI has to sign again.
+          The first manifest {left > 0 ? 'goes' : 'went'} stale <When at={staleAt} />, and no new
+          dispatch is granted by a stale one: CI has to sign again.
         </p>
       )}
     </>
