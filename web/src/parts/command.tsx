@@ -63,26 +63,10 @@ export function CommandDialog({
       >
         <h2 id="command-title">{offer.label}</h2>
         <p>{offer.about}</p>
-        {done ? null : (
-          <label>
-            Reason, for the log
-            <textarea
-              required
-              maxLength={1_000}
-              rows={3}
-              value={reason}
-              onInput={(event) => setReason(event.currentTarget.value)}
-            />
-          </label>
-        )}
+        {done ? null : <Reason text={reason} onChange={setReason} />}
         <div aria-live="polite">
           <Told outcome={outcome} />
-          {stale || refusedStale ? (
-            <p class="problem">
-              {stale ? 'This changed since the dialog opened, and is not sent. ' : null}
-              Close it, look again, and repeat what is still needed.
-            </p>
-          ) : null}
+          {stale || refusedStale ? <LookAgain isKnownHere={stale} /> : null}
         </div>
         <div class="bar end">
           <button type="button" ref={close} onClick={() => dialog.current?.close()}>
@@ -106,6 +90,37 @@ export function CommandDialog({
         </div>
       </form>
     </dialog>
+  );
+}
+
+function Reason({
+  text,
+  onChange,
+}: {
+  readonly text: string;
+  readonly onChange: (text: string) => void;
+}) {
+  return (
+    <label>
+      Reason, for the log
+      <textarea
+        required
+        maxLength={1_000}
+        rows={3}
+        value={text}
+        onInput={(event) => onChange(event.currentTarget.value)}
+      />
+    </label>
+  );
+}
+
+/** `isKnownHere`: the server has not said so yet. */
+function LookAgain({ isKnownHere }: { readonly isKnownHere: boolean }) {
+  return (
+    <p class="problem">
+      {isKnownHere ? 'This changed since the dialog opened, and is not sent. ' : null}
+      Close it, look again, and repeat what is still needed.
+    </p>
   );
 }
 
