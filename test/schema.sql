@@ -419,6 +419,7 @@ table leader_progress with (fillfactor=10)
   head_seq bigint not null -- Last log row then.
   next_due_at timestamp(3) with time zone -- When time alone next changes something.
   at timestamp(3) with time zone not null -- When it was written.
+  led_in text -- Incarnation of the database when this commit was made; null when an older Muster made it.
   constraint leader_progress_pkey PRIMARY KEY (singleton)
   constraint leader_progress_singleton_check CHECK (singleton)
   index CREATE UNIQUE INDEX leader_progress_pkey ON leader_progress USING btree (singleton)

@@ -15,6 +15,7 @@ import type { Work } from './work.ts';
 
 export interface Progress {
   readonly epoch: number;
+  readonly incarnation: string;
   readonly commitNo: number;
   readonly headSeq: number;
   readonly nextDueAt: Time | null;
@@ -102,13 +103,14 @@ async function sendAll(statements: readonly Statement[]): Promise<void> {
 }
 
 function writeProgress(sql: Sql, progress: Progress): Promise<unknown> {
-  const { epoch, commitNo, headSeq, nextDueAt, at } = progress;
+  const { epoch, incarnation, commitNo, headSeq, nextDueAt, at } = progress;
   return sql`
     WITH woken AS (SELECT pg_notify(current_schema() || '_out', ''))
-    INSERT INTO leader_progress (epoch, commit_no, head_seq, next_due_at, at)
-    SELECT ${epoch}, ${commitNo}, ${headSeq}, ${nextDueAt}::timestamptz, ${at} FROM woken
+    INSERT INTO leader_progress (epoch, commit_no, head_seq, next_due_at, at, led_in)
+    SELECT ${epoch}, ${commitNo}, ${headSeq}, ${nextDueAt}::timestamptz, ${at}, ${incarnation} FROM woken
     ON CONFLICT (singleton) DO UPDATE SET epoch = excluded.epoch, commit_no = excluded.commit_no,
-      head_seq = excluded.head_seq, next_due_at = excluded.next_due_at, at = excluded.at`.execute();
+      head_seq = excluded.head_seq, next_due_at = excluded.next_due_at, at = excluded.at,
+      led_in = excluded.led_in`.execute();
 }
 
 /** After an ambiguous commit: is it there? Asked on another connection. */

@@ -17,7 +17,7 @@ export interface Term {
 }
 
 export interface TakenTerm extends Term {
-  /** The incarnation before this term; null for the first. */
+  /** The incarnation in which the last commit was made; null: none was made. */
   readonly before: string | null;
 }
 
@@ -29,7 +29,8 @@ export interface TakenTerm extends Term {
 export async function takeEpoch(sql: Sql, candidate: Candidate, since: string): Promise<TakenTerm> {
   const { holder, address, version } = candidate;
   const [row] = await sql<TakenTerm[]>`
-    WITH before AS (SELECT incarnation FROM epoch)
+    WITH before AS (
+      SELECT coalesce(p.led_in, e.incarnation) AS incarnation FROM epoch e, leader_progress p)
     INSERT INTO epoch AS e (epoch, holder, address, version, since, incarnation,
       system_identifier, timeline, database_oid, log_oid)
     SELECT 1, ${holder}, ${address}, ${version}, ${since}, ${randomUUID()},

@@ -105,7 +105,7 @@ export class LeaderTerm {
     // In this order on the one session, in one go.
     await Promise.all([
       writer.run((sql) => makePartitionsAhead(sql, loaded.state.headSeq)),
-      term.announce(),
+      term.announce(isOther({ ...taken, before })),
     ]);
     return term;
   }
@@ -267,7 +267,7 @@ export class LeaderTerm {
     const { state, tickedAt } = this.desk;
     const due = nextDueAt(state, tickedAt);
     return {
-      epoch: this.term.epoch,
+      ...this.term,
       commitNo: this.commitNo + 1,
       headSeq: state.headSeq,
       nextDueAt: due === null ? null : timeOf(due),
@@ -314,10 +314,11 @@ export class LeaderTerm {
     return desk;
   }
 
-  private async announce(): Promise<void> {
+  private async announce(inOtherDatabase: boolean): Promise<void> {
     const work = emptyWork();
     const { holder, version } = this.options.candidate;
-    const input: Input = { kind: 'LeaderStarted', ...this.term, holder, version };
+    const about = inOtherDatabase ? ({ otherDatabase: true } as const) : {};
+    const input: Input = { kind: 'LeaderStarted', ...this.term, holder, version, ...about };
     await decideInput(this.desk, work, input, OWN_INPUT);
     await this.commit(work, await this.rowsOf(work));
   }
@@ -369,9 +370,13 @@ export class LeaderTerm {
   }
 }
 
+function isOther({ before, incarnation }: TakenTerm): boolean {
+  return before !== null && before !== incarnation;
+}
+
 /** A promoted standby or a restored backup may lack the last commits; agents post again what no later event overtook. */
 function tellOfNewDatabase({ logger, metrics }: TermOptions, taken: TakenTerm): void {
-  if (taken.before === null || taken.before === taken.incarnation) return;
+  if (!isOther(taken)) return;
   metrics.count('muster_leader_new_databases_total', {});
   logger.warn(
     { ...taken },

@@ -96,6 +96,8 @@ export interface LeadershipInput {
   readonly holder: string;
   readonly version: string;
   readonly incarnation: string;
+  /** Another than the term before had: a standby was promoted, or a backup restored. It may lack what came last. */
+  readonly otherDatabase?: true;
 }
 
 /** What a certificate will say of its life; fixed before it is signed, so that it is logged before it exists. */

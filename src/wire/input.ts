@@ -172,6 +172,7 @@ const decodeTakeover = decoder(
     holder: Text,
     version: Text,
     incarnation: Text,
+    otherDatabase: Type.Optional(Type.Literal(true)),
   }),
 );
 

@@ -138,6 +138,7 @@ const KINDS: Readonly<Record<LogKind, readonly TObject[]>> = {
     input({
       ...{ event: Type.Literal('LeaderStarted'), epoch: Seq, holder: Text, version: Text },
       ...{ incarnation: Text, settings: Type.Record(Text, Type.Number()) },
+      otherDatabase: Type.Optional(Type.Literal(true)),
     }),
   ],
 };

@@ -6,7 +6,7 @@ import { createPool, type Pool } from '../../src/db/pool.ts';
 import { openSession, type Session } from '../../src/db/session.ts';
 import type { DatabaseOptions } from '../../src/db/driver.ts';
 import { migrate } from '../../src/db/migrate.ts';
-import { fence, takeEpoch } from '../../src/leader/election.ts';
+import { fence, renewIncarnation, takeEpoch } from '../../src/leader/election.ts';
 import { LeaderTerm, type TermOptions } from '../../src/leader/term.ts';
 import { openWriter } from '../../src/leader/writer.ts';
 import { DEFAULT_SETTINGS } from '../../src/reducer/settings.ts';
@@ -223,6 +223,32 @@ describe('fence', () => {
     // As the code before this column left it.
     await pool.run((sql) => sql`UPDATE epoch SET log_oid = NULL`);
     expect((await begin('five', say)).term.incarnation).toBe(four.term.incarnation);
+  });
+
+  it('takes what hosts reported before for forgotten in another database, until that is committed', async () => {
+    const reported = async (): Promise<unknown> => {
+      const [row] = await pool.run((sql) => sql`SELECT reported_closure AS closure FROM host`);
+      return row?.['closure'];
+    };
+    await begin('one');
+    const known = (): Promise<unknown> =>
+      pool.run(
+        (sql) => sql`
+        INSERT INTO host (hostname, seq, reachability, reported_closure)
+        VALUES ('web1', 1, 'reachable', 'c1')
+        ON CONFLICT (hostname) DO UPDATE SET reported_closure = excluded.reported_closure`,
+      );
+    await known();
+    await begin('two');
+    expect(await reported()).toBe('c1');
+    await pool.run((sql) => renewIncarnation(sql, CANDIDATE, new Date().toISOString()));
+    // It took the epoch and was killed.
+    await (await nextWriter()).run((sql) => takeEpoch(sql, CANDIDATE, new Date().toISOString()));
+    await begin('three');
+    expect(await reported()).toBeNull();
+    await known();
+    await begin('four');
+    expect(await reported()).toBe('c1');
   });
 
   it('leads a newer schema that only adds, and none that left it behind', async () => {

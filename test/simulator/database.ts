@@ -9,7 +9,7 @@ import { contentGetter } from '../../src/eventlog/contents.ts';
 import type { NewRow } from '../../src/eventlog/append.ts';
 import type { ClaimedInput, NewVerdict } from '../../src/queue/claim.ts';
 import type { EncodedInput } from '../../src/queue/enqueue.ts';
-import type { ObservationNeeds, Observed } from '../../src/reducer/input.ts';
+import type { LeadershipInput, ObservationNeeds, Observed } from '../../src/reducer/input.ts';
 import type { TouchedRows } from '../../src/reducer/state/touched.ts';
 import { millisOf, timeOf, type Millis, type Time } from '../../src/reducer/time.ts';
 import type { BreakName } from './breaks.ts';
@@ -93,6 +93,8 @@ class Durable {
   offers = new Map<string, Offer>();
   artifacts = new Map<string, StoredArtifact & { readonly version: number; current: boolean }>();
   epoch = { epoch: 0, holder: '', incarnation: 0, timeline: 0 };
+  /** Incarnation of the last commit; null before the first. */
+  ledIn: number | null = null;
   nextDueAt: Time | null = null;
   nextId = 1;
 
@@ -112,6 +114,9 @@ class Durable {
 }
 
 export type Backup = Durable;
+
+/** What `LeaderStarted` says of it. */
+type TakenEpoch = Pick<LeadershipInput, 'epoch' | 'incarnation' | 'otherDatabase'>;
 
 export class Database {
   data = new Durable();
@@ -192,14 +197,18 @@ export class Database {
       session.held = false;
   }
 
-  async takeEpoch(holder: string): Promise<{ epoch: number; incarnation: string }> {
+  async takeEpoch(holder: string): Promise<TakenEpoch> {
     while (this.active?.isOpen === true && !this.breaks.has('skip-fence'))
       await this.scheduler.sleep(50);
     const { epoch } = this.data;
     const isOther = epoch.timeline !== this.timeline;
     const incarnation = isOther ? this.timeline : epoch.incarnation;
     this.data.epoch = { epoch: epoch.epoch + 1, holder, incarnation, timeline: this.timeline };
-    return { epoch: this.data.epoch.epoch, incarnation: `i${String(incarnation)}` };
+    const { ledIn } = this.data;
+    return {
+      ...{ epoch: this.data.epoch.epoch, incarnation: `i${String(incarnation)}` },
+      ...(ledIn === null || ledIn === incarnation ? {} : ({ otherDatabase: true } as const)),
+    };
   }
 
   /** Opens the writer's transaction behind the fence. */
@@ -274,6 +283,7 @@ export class Database {
     for (const verdict of batch.verdicts) data.verdicts.set(verdict.inputId, verdict);
     data.dead.push(...batch.dead);
     data.nextDueAt = batch.nextDueAt;
+    data.ledIn = data.epoch.incarnation;
     const taken = batch.ids.flatMap((id) => data.queue.get(id) ?? []);
     this.remove(batch.ids);
     this.onCommit(batch, taken, offered);

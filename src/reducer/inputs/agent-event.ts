@@ -3,7 +3,7 @@
  * consequences that only the control plane knows of. A refusal changes nothing but what was refused.
  */
 import type { HostEvent } from '../host/events.ts';
-import { step, type Stepped, type StepEffect } from '../host/step.ts';
+import { isSynthesisedSoaking, step, type Stepped, type StepEffect } from '../host/step.ts';
 import type { AgentEventInput } from '../input.ts';
 import type { RefusalCode, Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
@@ -128,7 +128,7 @@ function bookkeeping(pass: Pass, record: RecordRow, event: HostEvent): RecordSet
     ...(record.targetSightings > 0 ? UNSEEN : {}),
     ...(record.stuck ? { stuck: false } : {}),
     ...(event.kind === 'ActivationCompleted'
-      ? { completedAppliedAt: pass.at, contradictedBy: null }
+      ? { completedAppliedAt: pass.at, contradictedBy: null, ...soakOfGuess(record, event) }
       : {}),
     ...(event.kind === 'DispatchAck' ? soakOf(record, event.receivedAt) : {}),
     ...(event.kind === 'RollbackComplete' ? { rollbackFailed: event.exitCode !== 0 } : {}),
@@ -155,6 +155,18 @@ function soakOf({ dispatchedAt, wasOffered }: RecordRow, receivedAt: Time): Reco
   const since = millisOf(receivedAt) - millisOf(dispatchedAt);
   const isOfEarlier = since < 0 || (wasOffered && since < UNDER_WAY_MS);
   return isOfEarlier ? { soakDueAt: null } : {};
+}
+
+/**
+ * Guessed to be Soaking after an offer, which had its soak; but what completed before our dispatch was done for an earlier
+ * one, whose soak the agent keeps.
+ */
+function soakOfGuess(
+  record: RecordRow,
+  { completedAt }: Extract<HostEvent, { kind: 'ActivationCompleted' }>,
+): RecordSet {
+  const isOfEarlier = record.dispatchedAt !== null && completedAt < record.dispatchedAt;
+  return isSynthesisedSoaking(record) && isOfEarlier ? { soakDueAt: null } : {};
 }
 
 /** Changes beside the record: the slot is taken over by the move, and what the host has settled on. */

@@ -54,7 +54,9 @@ function noteHost(pass: Pass, row: HostRow, input: HostReportInput): void {
   if (!returned && reportedClosure === row.reportedClosure) return;
   const { hostname } = input;
   if (reportedClosure !== row.reportedClosure) {
-    pass.write([{ t: 'host', hostname, set: { reportedClosure } }]);
+    const forgotten = row.reportedClosure === null && statesMore(pass, input);
+    const set = forgotten ? { reportedClosure, settledClosure: null } : { reportedClosure };
+    pass.write([{ t: 'host', hostname, set }]);
   }
   if (!returned) return;
   pass.emit({
@@ -62,6 +64,21 @@ function noteHost(pass: Pass, row: HostRow, input: HostReportInput): void {
     hostname,
     payload: { event: 'HostReachable', before: row.reachability },
     changes: [{ t: 'host', hostname, set: { reachability: 'reachable', reachabilityAt: pass.at } }],
+  });
+}
+
+/**
+ * First heard, or first after another database was put in place, and it has a history that is not here: what is known
+ * here to be its last finished move was not the last.
+ */
+function statesMore(pass: Pass, input: HostReportInput): boolean {
+  const { hostname, rolloutId, lastEventSeqByRollout } = input;
+  if (rolloutId !== null && !pass.state.rollouts.has(rolloutId)) return true;
+  return Object.entries(lastEventSeqByRollout).some(([id, seq]) => {
+    const rollout = pass.state.rollouts.get(id);
+    if (rollout === undefined) return seq > 0;
+    const record = rollout.records.get(hostname); // none when it was pruned
+    return record !== undefined && seq > Math.max(record.lastEventSeq, record.highestRefusedSeq);
   });
 }
 

@@ -15,6 +15,7 @@ import { forgetNonces } from './enrolment.ts';
 import { isNews, noteRefusal } from './refusals.ts';
 import type { Sliced } from '../slices.ts';
 import { stepRollout } from '../rollout/step-rollout.ts';
+import type { Change } from '../state/change.ts';
 import type { RecordRow } from '../state/rows.ts';
 import type { RolloutState } from '../state/state.ts';
 
@@ -157,8 +158,8 @@ export function* onRetentionExpired(pass: Pass, input: RetentionInput): Sliced<V
   return APPLIED;
 }
 
-export function onLeaderStarted(pass: Pass, input: LeadershipInput): Verdict {
-  const { epoch, holder, version, incarnation } = input;
+export function* onLeaderStarted(pass: Pass, input: LeadershipInput): Sliced<Verdict> {
+  const { epoch, holder, version, incarnation, otherDatabase } = input;
   pass.begin({
     kind: 'leadership',
     actor: holder,
@@ -169,9 +170,20 @@ export function onLeaderStarted(pass: Pass, input: LeadershipInput): Verdict {
       version,
       incarnation,
       settings: pass.state.settings,
+      ...(otherDatabase === undefined ? {} : { otherDatabase }),
     },
   });
-  pass.write();
+  yield* pass.writeMany(otherDatabase === true ? unheard(pass) : []);
   pass.state.dirty.all = true;
   return APPLIED;
+}
+
+/**
+ * What hosts were running when the backup was made says nothing of now: by that alone a host would be called unchanged
+ * that has moved since. Each says it again with its next heartbeat.
+ */
+function unheard(pass: Pass): readonly Change[] {
+  return [...pass.state.hosts.values()].flatMap(({ row: { hostname, reportedClosure } }) =>
+    reportedClosure === null ? [] : [{ t: 'host', hostname, set: { reportedClosure: null } }],
+  );
 }

@@ -11,7 +11,7 @@
  *     heartbeat web1 c0 names (or names=stable@9) states=2 (or states=stable@9:2) minute=1 (said then)
  *     silent web1 · offer web1
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
- *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · trust reject · retire stable@1
+ *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · backup · restore · trust reject · retire stable@1
  *     enrol web1 nonce=n1 csr=a for=10 (minutes) · tried web1 nonce=n1 · renew web1 csr=b
  *     presence-lost (when hosts were last heard) · show · plan · explain web1 · since web1
  */
@@ -58,6 +58,8 @@ export class Script extends Desk {
   private overrides = new Map<string, string>();
 
   private readonly watcher: Watcher | undefined;
+  private saved: { readonly state: FleetState; readonly content: ContentInForce | null } | null =
+    null;
 
   constructor(watcher?: Watcher) {
     super(EPOCH);
@@ -103,6 +105,9 @@ export class Script extends Desk {
       case 'presence-lost':
         this.heard.clear();
         return [];
+      case 'backup':
+        this.saved = { state: takenOver(this.state, this.content), content: this.content };
+        return [];
       case 'lose-database':
         this.state = emptyState();
         return [];
@@ -116,11 +121,19 @@ export class Script extends Desk {
       return this.fleet.allHosts().flatMap((host) => this.happen(verb, [host, ...args.slice(1)]));
     }
     if (verb === 'takeover') this.state = takenOver(this.state, this.content);
+    if (verb === 'restore') this.restore();
     const input = this.input(verb, args[0] ?? '', args.slice(1));
     const result = this.feed(input);
     const isInForce = result.verdict.status !== 'refused';
     if (input.kind === 'ManifestSetUpdated' && isInForce) this.content = input;
     return this.render(result);
+  }
+
+  private restore(): void {
+    if (this.saved === null) throw new Error('restore wants a backup');
+    this.state = takenOver(this.saved.state, this.saved.content);
+    this.content = this.saved.content;
+    this.heard.clear();
   }
 
   private render({ entries, verdict }: ReduceResult): string[] {
@@ -221,6 +234,8 @@ export class Script extends Desk {
       }
       case 'takeover':
         return takeover(1);
+      case 'restore':
+        return { ...takeover(1), otherDatabase: true };
       case 'stranger': {
         const rolloutId = words[0] ?? '';
         const event = scriptEvent(

@@ -5,7 +5,7 @@ import type { ContentInForce } from './replay.ts';
 import { contentOf, EPOCH, hostsOf, refOf, type FleetSpec } from './fleet-spec.ts';
 import { makeEvent, nextEvent, operatorCommand, type Action } from './actions.ts';
 import { Desk, type Claimed } from './desk.ts';
-import type { Input } from '../../../src/reducer/input.ts';
+import type { Input, LeadershipInput } from '../../../src/reducer/input.ts';
 import type { RecordRow } from '../../../src/reducer/state/rows.ts';
 import { MINUTE, timeOf, type Millis } from '../../../src/reducer/time.ts';
 
@@ -160,6 +160,6 @@ export class World extends Desk {
   }
 }
 
-export function takeover(epoch: number): Input {
+export function takeover(epoch: number): LeadershipInput {
   return { kind: 'LeaderStarted', epoch, holder: 'me', version: '1', incarnation: 'i1' };
 }
