@@ -4,7 +4,7 @@
  * Failure behaviour: a statement that the server finds slow is cancelled by the server
  * (`statement_timeout`); an answer that does not come at all means a half-open socket, so the whole pool is
  * replaced and its callers get an error. Nothing is retried here: only the caller knows what a repeat does.
- * No transactions either: the driver's `begin` can write to a socket that is gone. Use `transaction.ts`.
+ * No transactions either: see `Sql`. Use `transaction.ts`.
  */
 import { isCancelledSync } from './confirmed.ts';
 import { within } from './deadline.ts';

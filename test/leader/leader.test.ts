@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { DatabaseOptions } from '../../src/db/driver.ts';
+import { openSession } from '../../src/db/session.ts';
+import { inTransaction } from '../../src/db/transaction.ts';
 import { audit } from '../../src/eventlog/audit.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { startReplica, type Replica } from '../support/installation.ts';
@@ -6,6 +9,7 @@ import { declareFleet, heartbeat, journey, type SmallFleet } from '../support/sm
 import type { StoredInput } from '../../src/wire/input.ts';
 import type { SubmitResult } from '../../src/queue/submitter.ts';
 
+let database: DatabaseOptions;
 const replicas: Replica[] = [];
 afterEach(async () => {
   for (const replica of replicas.splice(0)) await replica.stop();
@@ -13,6 +17,7 @@ afterEach(async () => {
 
 async function start(count: number): Promise<Replica[]> {
   const { url } = await createTestDatabase();
+  database = { url, schema: 'muster', name: 'test' };
   const names = ['a', 'b', 'c'].slice(0, count);
   const started = names.map((name) => startReplica(url, name));
   replicas.push(...started);
@@ -200,20 +205,25 @@ describe('leader', () => {
 
 /** Milliseconds from the end of a commit to the verdict of what was stored meanwhile. */
 async function storeDuringCommit(leader: Replica, other: Replica): Promise<number> {
-  const results = await leader.pool.run((sql) =>
-    sql.begin(async (blocker) => {
-      await blocker`SELECT 1 FROM epoch FOR UPDATE`;
-      const first = submit(other, { kind: 'Tick' });
-      await until(leader, 'a:writer', 'Lock');
-      // Its next claim, sent before the commit, has been answered: nothing was there.
-      await until(leader, 'a:leader', 'Client');
-      const second = submit(other, { kind: 'Tick' });
-      while ((await count(leader, 'input_queue')) < 2);
-      return { verdicts: Promise.all([first, second]), since: performance.now() };
-    }),
-  );
+  const blocker = await openSession(database, {
+    role: 'blocker',
+    settings: {},
+    deadlineMs: 20_000,
+  });
+  const results = await inTransaction(blocker, async (sql) => {
+    await sql`SELECT 1 FROM epoch FOR UPDATE`;
+    const first = submit(other, { kind: 'Tick' });
+    await until(leader, 'a:writer', 'Lock');
+    // Its next claim, sent before the commit, has been answered: nothing was there.
+    await until(leader, 'a:leader', 'Client');
+    const second = submit(other, { kind: 'Tick' });
+    while ((await count(leader, 'input_queue')) < 2);
+    return { verdicts: Promise.all([first, second]), since: performance.now() };
+  });
   await results.verdicts;
-  return performance.now() - results.since;
+  const took = performance.now() - results.since;
+  await blocker.end();
+  return took;
 }
 
 /** Until every session of that name waits for this. */

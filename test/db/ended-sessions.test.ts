@@ -1,0 +1,74 @@
+/**
+ * A session may end at any moment of a statement: a server restarts, a time limit of its own ends it, a cable is cut. Every
+ * caller hears so, and the process goes on.
+ */
+import { afterAll, beforeAll, expect, expectTypeOf, it } from 'vitest';
+import { countBlockers } from '../../src/db/blocked.ts';
+import { openClient, type DatabaseOptions, type Sql } from '../../src/db/driver.ts';
+import { createPool, type Pool } from '../../src/db/pool.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
+import { openGate, type Gate } from '../support/late-port.ts';
+
+const TIMES = 25;
+
+let database: DatabaseOptions;
+let gate: Gate;
+let ender: Sql;
+let blocker: Sql;
+const uncaught: Error[] = [];
+const note = (error: Error): void => void uncaught.push(error);
+
+beforeAll(async () => {
+  const { url } = await createTestDatabase();
+  gate = await openGate(new URL(url));
+  gate.open();
+  const through = Object.assign(new URL(url), { port: String(gate.port) });
+  database = { url: through.href, schema: 'muster', name: 'ended' };
+  const direct = { ...database, url };
+  ender = openClient(direct, { role: 'ender', max: 1, settings: {} });
+  blocker = openClient(direct, { role: 'blocker', max: 1, settings: {} });
+  process.on('uncaughtException', note);
+});
+afterAll(async () => {
+  process.removeListener('uncaughtException', note);
+  await Promise.all([ender.end(), blocker.end()]);
+  gate.close();
+});
+
+/** The one session of the pool under test. */
+const isUnderTest = (): ReturnType<Sql> => ender`application_name = 'ended:counts'`;
+
+async function sessionsThatWait(): Promise<number> {
+  const waiting =
+    await ender`SELECT FROM pg_stat_activity WHERE ${isUnderTest()} AND wait_event_type = 'Lock'`;
+  return waiting.length;
+}
+
+const WAYS: Readonly<Record<string, () => unknown>> = {
+  'by its server': () =>
+    ender`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${isUnderTest()}`,
+  'by its connection': () => gate.cut(),
+};
+
+it.each(Object.keys(WAYS))('counts what holds hosts, and is ended %s', async (way) => {
+  const pools: Pool[] = [];
+  for (let time = 0; time < TIMES; time += 1) {
+    await blocker`BEGIN`;
+    await blocker`LOCK TABLE host_blocker`;
+    // A pool that heard of the end just now may still ask the session that ends.
+    const pool = createPool(database, { role: 'counts', max: 1, statementMs: 10_000 });
+    pools.push(pool);
+    const counted = pool.run(countBlockers).catch((error: unknown) => error);
+    await eventually(sessionsThatWait).toBe(1);
+    await WAYS[way]?.();
+    expect(await counted).toBeInstanceOf(Error);
+    await blocker`ROLLBACK`;
+  }
+  await Promise.all(pools.map((pool) => pool.end()));
+  expect(uncaught).toEqual([]);
+});
+
+it('cannot begin what the driver undoes over a connection that is gone', () => {
+  expectTypeOf<Sql['begin']>().toBeNever();
+});
