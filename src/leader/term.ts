@@ -46,7 +46,7 @@ export interface TermOptions {
 
 /** The safety net beneath notifications. */
 const POLL_MS = 500;
-/** A batch ends early when it has taken this long, or led to this many rows (some 20 MB). */
+/** A batch ends early when it was reduced for so long, or led to this many rows (some 20 MB). */
 const BATCH_MS = 250;
 const BATCH_LOG_ROWS = 20_000;
 /** Input ids in a log line: enough to find them all, by the queue's order. */
@@ -77,6 +77,8 @@ export class LeaderTerm {
   private desk: Desk;
   private commitNo = 0;
   private wakes = 0;
+  /** Milliseconds for which reducing waited for the commit before: a slow disk is to make batches larger, not smaller. */
+  private waited = 0;
   /** The last commit, over or under way. When the database refuses it, it ends with the state loaded anew. */
   private committing: Promise<void> = Promise.resolve();
   /** Batches to take one by one, to find the input that the database refuses. */
@@ -175,13 +177,13 @@ export class LeaderTerm {
   /** Null: the batch held poison or became void, was dropped, and is to be claimed again. */
   private async reduceBatch(desk: Desk, batch: readonly ClaimedInput[]): Promise<Work | null> {
     const work = emptyWork();
-    const began = performance.now();
+    const began = performance.now() - this.waited;
     const turns = new Turns(desk.monotonic);
     try {
       for (const claimed of batch) {
         await decide(desk, work, claimed);
         const now = performance.now();
-        if (now - began > BATCH_MS || work.rows.length > BATCH_LOG_ROWS) break;
+        if (now - this.waited - began > BATCH_MS || work.rows.length > BATCH_LOG_ROWS) break;
         await turns.giveWhenDue();
       }
       return work;
@@ -305,7 +307,9 @@ export class LeaderTerm {
       contents: async (hashes) => contentGetter(await pool.run((sql) => readContents(sql, hashes))),
       observe: async (needs) => {
         // What is looked at is what the commit before left.
+        const since = performance.now();
         await this.committing;
+        this.waited += performance.now() - since;
         if (desk !== this.desk) throw new VoidError('the batch before was refused');
         await this.transaction.begin();
         return this.writer.run((sql) => observe(sql, needs));

@@ -56,7 +56,7 @@ const StoredManifestSchema = Type.Object({
   /** What a re-signing must leave as it is, hashed. */
   contentHash: Text,
   hostSet: Type.Array(
-    Type.Object({ hostname: Text, waveIndex: Type.Integer(), targetClosure: Text }),
+    Type.Object({ hostname: Text, waveIndex: Type.Integer({ minimum: 0 }), targetClosure: Text }),
   ),
   maxFailures: Nullable(Type.Integer()),
   budgets: Type.Array(

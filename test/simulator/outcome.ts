@@ -55,16 +55,17 @@ export function whatIsWrong(
 }
 
 /**
- * Hosts that are through here and yet report another closure, which no rollout of this database prescribed: a switch of
- * a release that a restored database has forgotten waited for their reboot. Their records are history; what an operator
- * does about it is push a commit.
+ * Hosts that are through here and yet report another closure, which no record of this database prescribes any more: a
+ * switch of a release that it has forgotten, or closed, waited for their reboot. What an operator does about it is push a
+ * commit.
  */
 export function driftedByForgotten(
   { data: { tables } }: Database,
   release: Release,
   machines: readonly Machine[],
 ): string[] {
-  const known = new Set([...tables.records.values()].map(ran));
+  const open = [...tables.records.values()].filter(({ closed }) => closed === null);
+  const known = new Set(open.map(ran));
   return machines
     .filter(({ hostname, closure, bootedInto }) => {
       const isSeen = tables.hosts.get(hostname)?.reportedClosure === closure;

@@ -130,6 +130,8 @@ function notePending(
   input: HostReportInput,
 ): void {
   if (wasOffered(pass, rollout, record)) {
+    // Whose acknowledgement was lost names the rollout that it took; who names another never got the offer, or refuses it.
+    if (!mayKnow(record, input)) return;
     sight(pass, rollout, record, input, 'acknowledgement-lost');
     return;
   }
