@@ -10,20 +10,21 @@ import { dispatchesSince } from '../db/offers.ts';
 import { writeMisses } from '../db/presence.ts';
 import { readTail } from '../eventlog/tail.ts';
 import type { ApiDeps } from './deps.ts';
-import { addErrors } from './errors.ts';
+import { addErrors, refuseByHand, refuseUnknownRoutes } from './errors.ts';
 import { followDispatches } from './follow.ts';
 import { addHeaders } from './headers.ts';
 import { readRawBodies } from './body.ts';
 import { addIdentity } from './identity/identity.ts';
 import { openWays } from './identity/ways.ts';
+import { Bodies } from './listen/bodies.ts';
 import { openDoors } from './listen/doors.ts';
 import { addMeasures } from './measures.ts';
 import { addLargeAnswers } from './large-answers.ts';
 import { LogStreams } from './log-stream.ts';
-import { createMemory } from './memory.ts';
+import { createMemory, type Memory } from './memory.ts';
 import { Polls } from './polls.ts';
 import { addProtocol } from './protocol.ts';
-import { createRates } from './rates.ts';
+import { callerOf, createRates } from './rates.ts';
 import { addValidation } from './validation.ts';
 import { addCommands } from './routes/commands.ts';
 import { addDispatch, offerer } from './routes/dispatch.ts';
@@ -59,13 +60,14 @@ export interface ApiOptions {
 
 export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api> {
   const { maxParkedPolls, maxEventStreams } = deps.limits;
-  const doors = openDoors(deps);
-  const { app } = doors;
   const { pool, presencePool, replica } = deps;
   const memory = createMemory({
     ...deps,
     keepMisses: (hosts) => presencePool.run((sql) => writeMisses(sql, replica, hosts)),
   });
+  const bodies = boundBodies(deps, memory);
+  const doors = openDoors({ ...deps, bodies });
+  const { app } = doors;
   const polls = new Polls({ ...deps, maxParked: maxParkedPolls, offer: offerer(deps) });
   const streams = new LogStreams({
     ...deps,
@@ -73,15 +75,13 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
     read: (query) => pool.run((sql) => readTail(sql, query)),
   });
   addHeaders(app);
-  addErrors(app, deps, () => {
-    memory.noteShed();
-  });
+  addErrors(app, deps, () => memory.noteShed());
   addMeasures(app, deps);
   addLargeAnswers(app, deps);
   addProtocol(app);
   addValidation(app);
   const { ways, revocations } = openWays(app, deps, doors.proxies);
-  addCallers(app, deps, ways);
+  addCallers(app, { ...deps, bodies }, ways);
   revocations.onChange((hosts) => {
     polls.endOf(hosts);
   });
@@ -128,15 +128,34 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   };
 }
 
-/** Who calls, and how often they may. */
+/** How much may be on its way in. */
+function boundBodies(deps: ApiDeps, memory: Memory): Bodies {
+  return new Bodies({
+    refuse(response, refusal) {
+      if (refusal.options.why !== undefined && refusal.options.ofOneCaller !== true)
+        memory.noteShed();
+      refuseByHand(response, refusal, deps);
+    },
+    held(bytes) {
+      deps.metrics.set('muster_api_body_bytes', {}, bytes);
+    },
+  });
+}
+
+/** Who calls, how often they may, and how much they may be sending. */
 function addCallers(
   app: FastifyInstance,
-  deps: ApiDeps,
+  deps: ApiDeps & { readonly bodies: Bodies },
   ways: Parameters<typeof addIdentity>[1],
 ): void {
   const rates = createRates(deps.limits, () => deps.clock.monotonic());
   addIdentity(app, ways, (request) => rates.ofNobody(request));
   rates.ofCallers(app);
+  refuseUnknownRoutes(app);
+  app.addHook('onRequest', (request, _reply, done) => {
+    deps.bodies.belongsTo(request.raw, callerOf(request));
+    done();
+  });
 }
 
 async function addDescription(app: FastifyInstance, version: string): Promise<void> {

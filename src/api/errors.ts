@@ -2,6 +2,7 @@
  * Every answer that is no success leaves through here, as `application/problem+json` with a code of the
  * catalogue. Faults of our own are logged with their cause and answered without it.
  */
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type {
   ConnectionError,
@@ -13,6 +14,7 @@ import type {
 import { problem, PROBLEM_TYPE, PROBLEMS, type ProblemCode } from '../wire/problem.ts';
 import type { ApiDeps } from './deps.ts';
 import { ANSWER_HEADERS } from './headers.ts';
+import { hasMuchToCome } from './listen/bodies.ts';
 import { ofUnfitSchema, Refusal } from './refusal.ts';
 
 type ErrorDeps = Pick<ApiDeps, 'log' | 'metrics' | 'random' | 'pool'>;
@@ -55,7 +57,9 @@ function answer(reply: FastifyReply, refusal: Refusal, deps: ErrorDeps): Fastify
   if (retryAfterSecs !== undefined) {
     void reply.header('retry-after', retryAfter(retryAfterSecs, deps.random));
   }
-  if (endsConnection === true) void reply.header('connection', 'close');
+  if (endsConnection === true || hasMuchToCome(reply.request.raw)) {
+    void reply.header('connection', 'close');
+  }
   // The scheme that every listener knows; certificates need no asking.
   if (refusal.status === 401) void reply.header('www-authenticate', 'Bearer realm="muster"');
   if (why !== undefined) deps.metrics.count('muster_api_shed_total', { why });
@@ -77,10 +81,40 @@ export function addErrors(app: FastifyInstance, deps: ErrorDeps, onShed: () => v
     if (why !== undefined && ofOneCaller !== true) onShed();
     return answer(reply, refusal, deps);
   });
-  app.setNotFoundHandler((request, reply) => {
-    const detail = `${request.method} ${request.url.slice(0, 200)} does not exist; see /openapi.json`;
-    return answer(reply, new Refusal('no-route', detail), deps);
+  app.setNotFoundHandler((request, reply) => answer(reply, noRoute(request), deps));
+}
+
+function noRoute({ method, url }: FastifyRequest): Refusal {
+  return new Refusal(
+    'no-route',
+    `${method} ${url.slice(0, 200)} does not exist; see /openapi.json`,
+  );
+}
+
+/** Before the body of such a request is read. To be called after the hook that counts its caller. */
+export function refuseUnknownRoutes(app: FastifyInstance): void {
+  app.addHook('onRequest', (request, _reply, done) => {
+    done(request.is404 ? noRoute(request) : undefined);
   });
+}
+
+/** While a body is read nobody is asked yet: answered without the application, and the connection ends. */
+export function refuseByHand(
+  response: ServerResponse,
+  refusal: Refusal,
+  { metrics, random }: Pick<ErrorDeps, 'metrics' | 'random'>,
+): void {
+  const { retryAfterSecs, why } = refusal.options;
+  if (why !== undefined) metrics.count('muster_api_shed_total', { why });
+  // The answer is on its way, or another's is before it.
+  if (response.headersSent || response.socket === null) {
+    response.req.socket.destroy();
+    return;
+  }
+  if (retryAfterSecs !== undefined)
+    response.setHeader('retry-after', retryAfter(retryAfterSecs, random));
+  const headers = { ...ANSWER_HEADERS, 'content-type': PROBLEM_TYPE, connection: 'close' };
+  response.writeHead(refusal.status, headers).end(JSON.stringify(refusal.body));
 }
 
 /** Paths that the router cannot read: refused before any hook runs, and before anyone is asked who they are. */

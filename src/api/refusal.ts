@@ -53,9 +53,13 @@ export class Refusal extends Error {
 }
 
 /** Nothing is known to be stored: the sender keeps what it sent, and sends it again. */
-export function notAccepted(why: string, retryAfterSecs: number): Refusal {
+export function notAccepted(
+  why: string,
+  retryAfterSecs: number,
+  more: Pick<RefusalOptions, 'ofOneCaller'> = {},
+): Refusal {
   const detail = `not accepted now (${why}); send the same again after Retry-After`;
-  return new Refusal('not-accepted', detail, { retryAfterSecs, why });
+  return new Refusal('not-accepted', detail, { ...more, retryAfterSecs, why });
 }
 
 /** A database that restarts is back in seconds; agents come back by themselves every 15 s. */

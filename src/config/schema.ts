@@ -332,7 +332,7 @@ export const ConfigSchema = Type.Object({
     'Limits',
     25_000,
     [10, 250_000],
-    'Open client connections; one more is closed at once, and comes again. Parked polls plus a quarter for everything else.',
+    'Open client connections; one more is closed at once, and comes again. Parked polls plus a quarter for everything else. What bodies take before they are whole has bounds of its own: 64 MiB, and 8 MiB of one caller; beyond it a body of more than 8 KiB is 503.',
   ),
   connectionMaxMinutes: decimal(
     'Limits',

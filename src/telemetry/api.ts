@@ -58,6 +58,11 @@ export const API_METRICS = {
     labels: ['why'],
     help: 'Requests answered 503 because something was full, away or stopping.',
   },
+  muster_api_body_bytes: {
+    type: 'gauge',
+    labels: [],
+    help: 'What bodies of requests take that have not come whole yet. Beyond 64 MiB of all callers, or 8 MiB of one, a body of more than 8 KiB is refused with 503.',
+  },
   muster_api_parked_polls: {
     type: 'gauge',
     labels: [],

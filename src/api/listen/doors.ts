@@ -3,6 +3,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import type { ApiDeps } from '../deps.ts';
 import { answerClientError, answerFrameworkError } from '../errors.ts';
 import { VALIDATION } from '../validation.ts';
+import type { Bodies } from './bodies.ts';
 import { ProxyListener } from './proxies.ts';
 import { Connections, createServer, type ServerTls } from './server.ts';
 
@@ -18,11 +19,13 @@ export interface Doors {
   close(): Promise<void>;
 }
 
-export function openDoors(deps: ApiDeps): Doors {
+type DoorDeps = ApiDeps & { readonly bodies: Bodies };
+
+export function openDoors(deps: DoorDeps): Doors {
   const { certificates, limits } = deps;
   const tls = certificates.material.current.text.cert === null ? null : certificates;
   const connections = new Connections(deps, limits);
-  const app = createApp(limits, connections, tls);
+  const app = createApp(deps, connections, tls);
   const proxies = openToProxies(app, deps, connections, tls);
   return {
     app,
@@ -43,7 +46,7 @@ export function openDoors(deps: ApiDeps): Doors {
 }
 
 function createApp(
-  limits: ApiDeps['limits'],
+  deps: DoorDeps,
   connections: Connections,
   tls: ServerTls | null,
 ): FastifyInstance {
@@ -56,7 +59,7 @@ function createApp(
     routerOptions: { maxParamLength: 300 },
     // Called once for each address that a host name stands for.
     serverFactory: (handler) => {
-      const server = createServer(handler, limits, tls);
+      const server = createServer(handler, deps, tls);
       connections.watch(server);
       return server;
     },
@@ -66,15 +69,16 @@ function createApp(
 
 function openToProxies(
   app: FastifyInstance,
-  { certificates: { proxies, material }, limits }: ApiDeps,
+  deps: DoorDeps,
   connections: Connections,
   tls: ServerTls | null,
 ): ProxyListener | null {
+  const { proxies, material } = deps.certificates;
   if (proxies === null) return null;
   const handler: Parameters<typeof createServer>[0] = (request, response) => {
     app.routing(request, response);
   };
-  const server = createServer(handler, limits, tls, 'proxies');
+  const server = createServer(handler, deps, tls, 'proxies');
   server.on('clientError', answerClientError);
   connections.watch(server);
   return new ProxyListener(server, proxies, material);

@@ -13,6 +13,7 @@ import type { Socket } from 'node:net';
 import type { SecureContextOptions, SecureVersion } from 'node:tls';
 import type { Clock } from '../../telemetry.ts';
 import type { ApiLimits } from '../deps.ts';
+import type { Bodies } from './bodies.ts';
 import type { KeptMaterial, Material } from './files.ts';
 import { boundPipelining } from './pipelining.ts';
 
@@ -35,7 +36,7 @@ export type Clients = 'anyone' | 'proxies';
 
 export function createServer(
   handler: http.RequestListener,
-  limits: ListenLimits,
+  { limits, bodies }: { readonly limits: ListenLimits; readonly bodies: Bodies },
   tls: ServerTls | null,
   clients: Clients = 'anyone',
 ): http.Server {
@@ -46,7 +47,7 @@ export function createServer(
     headersTimeout: requestTimeoutMs,
     connectionsCheckingInterval: Math.min(CHECK_EVERY_MS, requestTimeoutMs / 2),
   };
-  const listener = boundPipelining(handler);
+  const listener = boundPipelining(bodies.bound(handler));
   const server =
     tls === null
       ? http.createServer(options, listener)
