@@ -191,20 +191,15 @@ export class Runner {
     await this.reportSwitch(id, { kind: 'completed', observedClosure });
   }
 
-  /** The rollback may have run, or run half: one that is done is reported, else it is done (again). */
+  /**
+   * The rollback may have run, wholly, half or not at all: it is done again. That its closure runs proves nothing: a switch
+   * that failed, or waits for a reboot, leaves it running and another one to be booted.
+   */
   private async finishRollback(id: string): Promise<void> {
     const { policyApplied, currentClosureAtDispatch: prior } = this.record(id);
     if (policyApplied !== 'rollback-and-halt' || prior === null || prior === '') return;
     await this.parts.switcher.awaitIdle(this.life);
-    if (this.life.aborted) return;
-    const closure = await this.parts.switcher.currentClosure();
-    if (closure !== prior) return this.rollBack(id, prior);
-    await this.emit(id, {
-      kind: 'RollbackComplete',
-      revertedToClosure: prior,
-      exitCode: 0,
-      completedAt: this.now(),
-    });
+    if (!this.life.aborted) await this.rollBack(id, prior);
   }
 
   /** Makes an event, then does what follows from it. A refusal by our own `step` is said and skipped. */

@@ -144,6 +144,26 @@ test('restarted before the rollback was done: it is done', async () => {
   expect(host.closure).toBe(BEFORE);
 });
 
+test('restarted between a failed switch and its rollback: it is done, whatever runs', async () => {
+  const host = newHost();
+  host.source = releaseInMemory({ policy: 'rollback-and-halt' });
+  host.outcome = (closure) =>
+    closure === BEFORE
+      ? { kind: 'completed', observedClosure: closure }
+      : { kind: 'failed', exitCode: 4, stderrTail: '' };
+  await host.start();
+  await host.dispatch(300_000);
+  // The switch takes 2 s, and so does its rollback.
+  await host.clock.advance(3_000);
+  expect(kinds(host).at(-1)).toBe('ActivationFailed');
+  await host.stop();
+  const before = host.switched.length;
+  await host.start();
+  await host.clock.advance(10_000);
+  expect(kinds(host).at(-1)).toBe('RollbackComplete');
+  expect(host.switched.slice(before)).toEqual([BEFORE]);
+});
+
 test('a newer rollout ends the soak of the older one', async () => {
   const host = newHost();
   await host.start();
