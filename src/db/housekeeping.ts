@@ -11,9 +11,9 @@ export interface SilentHost {
 }
 
 /**
- * Reachable hosts not heard for `silentMs`, most silent first, at most `limit`. Only the database's clock counts: it has
- * dated presence. A host that has just become reachable may not be noted there yet; when that was is told by the leader's
- * clock, so an instant far ahead says nothing.
+ * Reachable hosts not heard for `silentMs`, most silent first, then those without presence, at most `limit`. Only the
+ * database's clock counts: it has dated presence. A host that has just become reachable may not be noted there yet; when
+ * that was is told by the leader's clock, so an instant far ahead says nothing.
  */
 export async function readSilentHosts(
   pool: Pool,
@@ -29,7 +29,7 @@ export async function readSilentHosts(
       WHERE host.reachability = 'reachable'
         AND coalesce(presence.heard_at, '-infinity') < now() - silent
         AND host.reachability_at NOT BETWEEN now() - silent AND now() + silent
-      ORDER BY presence.heard_at NULLS FIRST, host.hostname
+      ORDER BY presence.heard_at NULLS LAST, host.hostname
       LIMIT ${limit}`,
   );
 }

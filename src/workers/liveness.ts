@@ -2,6 +2,9 @@
  * Says which hosts have gone silent. Silence counts only while the control plane was receiving: the clock
  * starts again when this worker takes over, and stands still while nobody can be asked or heartbeats cannot be stored. It is
  * the monotonic one, and when hosts were heard is the database's word: no process's wall clock makes a fleet unreachable.
+ *
+ * Presence may be lost (`TRUNCATE`, a crash) while this worker goes on. Who has none was not heard since it is missed here,
+ * and no longer: a whole fleet whose presence is lost has time to be heard again, and who never is, is told all the same.
  */
 import type { SilentHost } from '../db/housekeeping.ts';
 import type { Task, WorkerContext } from './worker.ts';
@@ -14,8 +17,8 @@ const HOSTS_PER_INPUT = 5_000;
 const LOOKS = 4;
 
 /**
- * Reachable hosts that were not heard for so long, the most silent first, so many at most. Rejects while heartbeats cannot be
- * stored: then nobody's silence means anything.
+ * Reachable hosts that were not heard for so long, the most silent first, and then those of whom nothing is known, so many at
+ * most. Rejects while heartbeats cannot be stored: then nobody's silence means anything.
  */
 export type SilentFor = (silentMs: number, limit: number) => Promise<readonly SilentHost[]>;
 
@@ -25,6 +28,8 @@ export function liveness(context: WorkerContext, silentFor: SilentFor, heartbeat
   const silentMs = MISSED * heartbeatMs;
   let receivingSince = clock.monotonic();
   let lookedAt = clock.monotonic();
+  /** Whose presence is lost, and since which look. */
+  let missed: ReadonlyMap<string, number> = new Map();
   return {
     name: 'liveness',
     everyMs,
@@ -35,10 +40,23 @@ export function liveness(context: WorkerContext, silentFor: SilentFor, heartbeat
       const now = clock.monotonic();
       // A long gap between answers means that we were frozen, or nothing could be stored: nobody was listening.
       if (now - lookedAt > heartbeatMs) receivingSince = now;
-      if (now - receivingSince >= silentMs) await tellSilent(context, hosts, at);
+      missed = missedSince(hosts, missed, now);
+      const silent = hosts.filter(
+        ({ hostname }) => now - (missed.get(hostname) ?? -Infinity) >= silentMs,
+      );
+      if (now - receivingSince >= silentMs) await tellSilent(context, silent, at);
       lookedAt = clock.monotonic();
     },
   };
+}
+
+function missedSince(
+  hosts: readonly SilentHost[],
+  before: ReadonlyMap<string, number>,
+  now: number,
+): ReadonlyMap<string, number> {
+  const lost = hosts.filter(({ lastHeardAt }) => lastHeardAt === null);
+  return new Map(lost.map(({ hostname }) => [hostname, before.get(hostname) ?? now]));
 }
 
 async function tellSilent(

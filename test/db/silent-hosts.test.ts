@@ -32,14 +32,14 @@ async function put(hostname: string, heard: number | null, reachable: number, is
 const silent = async (limit = 10) =>
   (await readSilentHosts(pool, SILENT_MS, limit)).map(({ hostname }) => hostname);
 
-it('most silent first, and only who counts as reachable', async () => {
+it('most silent first, whose presence is lost last, and only who counts as reachable', async () => {
   await put('heard', 100, 9_000);
   await put('silent', 200, 9_000);
   await put('lost', null, 9_000);
   await put('long', 400, 9_000);
   await put('told', 400, 300, 'unreachable');
-  expect(await silent()).toEqual(['lost', 'long', 'silent']);
-  expect(await silent(2)).toEqual(['lost', 'long']);
+  expect(await silent()).toEqual(['long', 'silent', 'lost']);
+  expect(await silent(2)).toEqual(['long', 'silent']);
 });
 
 it('a host that has just come back has time to be noted, by any ordinary clock of a leader', async () => {

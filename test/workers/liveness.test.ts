@@ -101,3 +101,30 @@ it('a process that was frozen listens anew', async () => {
   await pass(2.75);
   expect(told).toEqual([]);
 });
+
+it('a fleet whose presence is lost meanwhile has the time that it has after a takeover', async () => {
+  const { told, state, pass } = watching();
+  const lost = { ...SILENT, lastHeardAt: null };
+  state.silent = [];
+  await pass(9);
+  state.silent = [lost, { ...lost, hostname: 'web-02' }];
+  await pass(1);
+  // Heard again: its next loss counts anew.
+  state.silent = [{ ...lost, hostname: 'web-02' }];
+  await pass(0.25);
+  state.silent = [lost, { ...lost, hostname: 'web-02' }];
+  await pass(1.75);
+  expect(told).toEqual([]);
+  await pass(0.25);
+  expect(told).toMatchObject([{ hosts: [{ hostname: 'web-02', lastHeardAt: null }] }]);
+});
+
+it('who was heard and fell silent waits for nobody whose presence is lost', async () => {
+  const { told, state, pass } = watching();
+  state.silent = [];
+  await pass(9);
+  state.silent = [SILENT, { ...SILENT, hostname: 'web-02', lastHeardAt: null }];
+  await pass(0.25);
+  expect(told).toMatchObject([{ hosts: [{ hostname: 'web-01' }] }]);
+  expect(told).not.toHaveProperty('[0].hosts[1]');
+});
