@@ -83,9 +83,10 @@ const TCP_SETTINGS = {
 /**
  * What a server, a database or a login may have set otherwise, and what we rely on: the driver reads bytea as hex (the log's
  * chain would be continued from garbage), a statement sees what was committed before it, that a standby was not waited for is
- * told by a warning (`confirmed.ts`), and rows that a policy hides are an error, not an empty state.
+ * told by a warning (`confirmed.ts`), rows that a policy hides are an error, not an empty state, and how long a statement may
+ * wait for a lock is ours to say: some milliseconds for all would end the leader's terms.
  */
-const MEANING_SETTINGS = {
+const MEANING_SETTINGS: Readonly<Record<string, string>> = {
   timezone: 'UTC',
   datestyle: 'ISO',
   bytea_output: 'hex',
@@ -95,7 +96,8 @@ const MEANING_SETTINGS = {
   default_transaction_isolation: 'read committed',
   client_min_messages: 'warning',
   row_security: 'off',
-} as const;
+  lock_timeout: '0',
+};
 
 /**
  * For connections that may have nothing to say for minutes, whatever a login's settings say: of each that we keep. Servers

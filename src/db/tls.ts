@@ -3,12 +3,13 @@
  * sslrootcert to the server, which refuses it, and checks the certificate of a server that is named by its address
  * against the name `localhost`: so what is to be verified is said here.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 
 export interface VerifiedTls {
   readonly rejectUnauthorized: true;
-  /** PEM; absent: the authorities that the system trusts. */
+  /** PEM, as the file has it now; absent: the authorities that the system trusts. */
   readonly ca?: string;
   /** The address that the certificate must name. Of a server with a name the driver says that itself. */
   readonly host?: string;
@@ -23,7 +24,7 @@ export interface Target {
 
 const VERIFYING = ['verify-full', 'verify-ca'];
 
-/** Throws, naming the file, when sslrootcert cannot be read. Both modes check the server's name too. */
+/** Throws, naming the file, when sslrootcert is of no use. Both modes check the server's name too. */
 export function tlsTarget(url: string): Target {
   const [base = '', query = ''] = url.split(/\?(.*)/s);
   const params = new URLSearchParams(query);
@@ -36,23 +37,42 @@ export function tlsTarget(url: string): Target {
   const target = rest === '' ? base : `${base}?${rest}`;
   if (!verifies) return { url: target, ssl: null };
   const [host] = hostsOf(url);
+  const place = host !== undefined && net.isIP(host) !== 0 ? { host } : {};
+  const ssl = { rejectUnauthorized: true, ...place } as const;
+  if (root === null || root === 'system') return { url: target, ssl };
+  return { url: target, ssl: withRoot(ssl, root) };
+}
+
+/**
+ * The driver asks for it with each connection, so that an authority which joins the file needs no restart. It could not
+ * live with an error there: while the file is of no use, what it had last counts.
+ */
+function withRoot(ssl: VerifiedTls, file: string): VerifiedTls {
+  let last = readRoot(file);
   return {
-    url: target,
-    ssl: {
-      rejectUnauthorized: true,
-      ...(root === null || root === 'system' ? {} : { ca: readRoot(root) }),
-      ...(host !== undefined && net.isIP(host) !== 0 ? { host } : {}),
+    ...ssl,
+    get ca() {
+      try {
+        last = readRoot(file);
+      } catch {
+        // Half written, or being replaced.
+      }
+      return last;
     },
   };
 }
 
 function readRoot(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    const pem = readFileSync(file, 'utf8');
+    // Throws where there is none: an empty file would stand for the authorities that the system trusts.
+    new X509Certificate(pem).toString();
+    return pem;
   } catch (error) {
-    throw new Error(`cannot read sslrootcert ${file} of the database's URL: check the path`, {
-      cause: error,
-    });
+    throw new Error(
+      `cannot read sslrootcert ${file} of the database's URL: check the path, and that it holds certificates as PEM`,
+      { cause: error },
+    );
   }
 }
 

@@ -14,6 +14,7 @@ const ODD = {
   row_security: ['on', 'off'],
   client_min_messages: ['error', 'warning'],
   default_transaction_isolation: ['serializable', 'read committed'],
+  lock_timeout: ['1ms', '0'],
 } as const;
 
 it('asks for the settings that it relies on, whatever the database has', async () => {

@@ -1,6 +1,6 @@
 /** Whom the driver believes to be the database: a real PostgreSQL with TLS, and certificates made here. */
 import 'reflect-metadata';
-import { chownSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import postgres from 'postgres';
 import { ExtendedKeyUsage } from '@peculiar/x509';
@@ -11,6 +11,7 @@ import {
 } from '../../src/cli/dev/embedded-postgres.ts';
 import { askDatabase } from '../../src/cli/ask.ts';
 import { databaseProblem, isAway, isPassing } from '../../src/db/errors.ts';
+import { createPool } from '../../src/db/pool.ts';
 import { tlsTarget } from '../../src/db/tls.ts';
 import { newAuthority, type Authority, type Pair, type Wanted } from '../support/certificates.ts';
 import { until } from '../support/http-server.ts';
@@ -121,6 +122,30 @@ describe('sslmode=verify-full', () => {
     expect(await tells('verify-full', '127.0.0.1', root())).not.toBe(true);
   });
 
+  it('goes on after a rotation of the authority that its file names beside the old one', async () => {
+    const ca = path.join(dir, 'rotated.pem');
+    writeFileSync(ca, authority.cert);
+    const next = await newAuthority('database, next');
+    const url = urlOf('localhost', `sslmode=verify-full&sslrootcert=${ca}`);
+    const database = { url, schema: 'public', name: 'tls' };
+    const pool = createPool(database, { role: 'tls', max: 1, statementMs: 5_000 });
+    const pidOf = async () => {
+      const [row] = await pool.run((sql) => sql`SELECT pg_backend_pid() AS pid`);
+      return Number(row?.['pid']);
+    };
+    const first = await pidOf();
+    writeFileSync(ca, authority.cert + next.cert);
+    await present(await next.issue(forServer({ cn: 'db', dns: ['localhost'] })));
+    await expect.poll(() => tells('verify-full', 'localhost', root())).not.toBe(true);
+    const admin = postgres(server.url, { max: 1, ssl: 'require' });
+    await admin`SELECT pg_terminate_backend(${first})`;
+    await admin.end();
+    await expect.poll(() => pidOf().catch(() => first)).not.toBe(first);
+    await pool.end();
+    await present(await authority.issue(forServer({ cn: 'db', dns: ['localhost'] })));
+    await expect.poll(() => tells('verify-full', 'localhost', root())).toBe(true);
+  });
+
   it('does not go on in the clear where there is no TLS', async () => {
     const sql = postgres(server.url, { max: 1, ssl: false });
     await sql`ALTER SYSTEM SET ssl = off`;
@@ -130,9 +155,29 @@ describe('sslmode=verify-full', () => {
     await sql.end();
   });
 
+  it('takes an authority that joins sslrootcert while it runs, and does with the last while it cannot', () => {
+    const ca = path.join(dir, 'changing.pem');
+    const url = `postgres://a@db/m?sslmode=verify-full&sslrootcert=${ca}`;
+    writeFileSync(ca, readFileSync(path.join(dir, 'other.pem')));
+    const { ssl } = tlsTarget(url);
+    /** As the driver does for each connection. */
+    const asked = () => Object.assign({}, ssl).ca;
+    writeFileSync(ca, authority.cert);
+    expect(asked()).toBe(authority.cert);
+    for (const broken of ['', authority.cert.slice(0, -60)]) {
+      writeFileSync(ca, broken);
+      expect(asked()).toBe(authority.cert);
+    }
+    rmSync(ca);
+    expect(asked()).toBe(authority.cert);
+  });
+
   it('says which file it cannot read', () => {
     const url = 'postgres://a@db/m?sslmode=verify-full&sslrootcert=/nowhere.pem';
     expect(() => tlsTarget(url)).toThrow('/nowhere.pem');
+    const empty = path.join(dir, 'empty.pem');
+    writeFileSync(empty, '');
+    expect(() => tlsTarget(url.replace('/nowhere.pem', empty))).toThrow(empty);
   });
 });
 
