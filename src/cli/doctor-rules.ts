@@ -100,6 +100,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           `a crash of the server empties ${named(shape.unlogged)}, and what was acknowledged with it: as the owner, ALTER TABLE … SET LOGGED`,
         ),
   ({ logProblem }) => (logProblem === null ? null : wrong('append-only', logProblem)),
+  ({ logEnd }) => (logEnd === null ? null : wrong('log', logEnd)),
   ({ rights }) =>
     rights?.serves === true && rights.lacksToServe.length > 0
       ? wrong('rights', `to serve, the role lacks ${named(rights.lacksToServe)}: ${GRANT}`)

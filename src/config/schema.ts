@@ -19,7 +19,7 @@ export const ConfigSchema = Type.Object({
   databaseUrl: text(
     'Database',
     null,
-    'PostgreSQL URL. A direct connection, never through a transaction pooler: locks and LISTEN would be lost.',
+    'PostgreSQL URL. A direct connection, never through a pooler: in transaction mode locks and LISTEN would be lost, and in session mode the settings that end a frozen leader.',
     {
       secret: true,
       example: 'postgres://muster@db/muster',

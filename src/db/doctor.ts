@@ -8,7 +8,7 @@ import { notificationsHeld, oldestInTransaction, type Holder } from './notificat
 import { readRights, type Rights } from './rights.ts';
 import { readRooms, type Room } from './rooms.ts';
 import { readShape, type Shape } from './shape.ts';
-import { isHidden, schemaProblem, schemaStanding } from './standing.ts';
+import { isHidden, readLogEndProblem, schemaProblem, schemaStanding } from './standing.ts';
 
 export interface Facts {
   /** As `server_version_num`. */
@@ -40,6 +40,8 @@ export interface Facts {
   readonly schemaProblem: string | null;
   /** What lets the event log be changed; null when nothing does, or there is none. */
   readonly logProblem: string | null;
+  /** Which rows the log lacks at its end; null when none, or when it was not looked at. */
+  readonly logEnd: string | null;
   /** Of the schema's tables; null while it is not there, or may not be used. */
   readonly rights: Rights | null;
   readonly leaderLock: LockHolder | null;
@@ -65,7 +67,7 @@ export async function readFacts(sql: Sql, schema: string, now: () => number): Pr
 
 type OfSchema = Pick<
   Facts,
-  'schemaUsable' | 'schemaProblem' | 'logProblem' | 'rights' | 'leaderLock' | 'shape'
+  'schemaUsable' | 'schemaProblem' | 'logProblem' | 'logEnd' | 'rights' | 'leaderLock' | 'shape'
 >;
 
 async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
@@ -76,6 +78,7 @@ async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
       schemaUsable,
       schemaProblem: null,
       logProblem,
+      logEnd: null,
       rights: null,
       leaderLock: null,
       shape: null,
@@ -87,7 +90,18 @@ async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
   const problem = blind ? null : schemaProblem(await schemaStanding(sql));
   const leaderLock = await leaderLockHolder(sql);
   const shape = blind || problem !== null ? null : await readShape(sql);
-  return { schemaUsable, schemaProblem: problem, logProblem, rights, leaderLock, shape };
+  const logEnd = shape?.missing.length === 0 ? await readLogEnd(sql) : null;
+  return { schemaUsable, schemaProblem: problem, logProblem, logEnd, rights, leaderLock, shape };
+}
+
+/** A right that is missing, or a policy in the way, is a finding of its own. */
+async function readLogEnd(sql: Sql): Promise<string | null> {
+  try {
+    return await readLogEndProblem(sql);
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+    return null;
+  }
 }
 
 async function readNotifications(sql: Sql): Promise<Notifications> {

@@ -11,6 +11,7 @@ import { backoffMs, pause, type Random } from './backoff.ts';
 import type { DatabaseOptions, Sql } from './driver.ts';
 import { databaseProblem } from './errors.ts';
 import type { Listener } from './listen.ts';
+import { settingsProblem } from './path.ts';
 import { openSession, type Session } from './session.ts';
 
 export type LockName = 'leader' | 'workers';
@@ -86,6 +87,8 @@ async function waitForLock(options: LockOptions, signal: AbortSignal): Promise<H
     woken.abort();
   });
   try {
+    const problem = await session.run(settingsProblem);
+    if (problem !== null) throw new Error(problem);
     for (;;) {
       // Before the attempt: a release that is announced while it is under way must not be missed.
       woken = new AbortController();

@@ -48,6 +48,19 @@ export async function readPath(database: DatabaseOptions, listens: boolean): Pro
   }
 }
 
+/**
+ * Why a session without the settings that it asked for may not lead or work: a frozen owner would keep its lock, and a hidden
+ * row would be no error. A pooler in session mode drops them when it is told to ignore startup parameters. Null where they
+ * arrived: no server has this one by itself.
+ */
+export async function settingsProblem(sql: Sql): Promise<string | null> {
+  const [row] = await sql<{ kept: boolean }[]>`
+    SELECT current_setting('row_security') = 'off' AS kept`;
+  return row?.kept === true
+    ? null
+    : 'the settings of its sessions are dropped on the way: a pooler in between ignores startup parameters; give the URL of PostgreSQL itself';
+}
+
 async function keepsSession(session: Session, other: Session): Promise<boolean> {
   for (let round = 0; round < ROUNDS; round += 1) {
     const mark = randomUUID();

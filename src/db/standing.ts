@@ -88,6 +88,24 @@ export async function mayWriteLog(sql: Sql): Promise<boolean> {
   return row?.may === true;
 }
 
+/**
+ * Why nobody may lead on the log as it is; null where its end is there. Whoever led would begin it a second time, over the
+ * state that the missing rows led to.
+ */
+export function logEndProblem(head: number, committed: number): string | null {
+  return head >= committed
+    ? null
+    : `the log ends at row ${String(head)}, and rows up to ${String(committed)} were committed: attach what was detached, or restore a whole backup (docs/operations/no-leader.md)`;
+}
+
+/** The same, asked of a database. */
+export async function readLogEndProblem(sql: Sql): Promise<string | null> {
+  const [row] = await sql<{ head: number; committed: number }[]>`
+    SELECT coalesce((SELECT max(seq) FROM event_log), 0) AS head,
+      coalesce((SELECT head_seq FROM leader_progress), 0) AS committed`;
+  return row === undefined ? null : logEndProblem(row.head, row.committed);
+}
+
 /** What a login needs that may not use the schema: a schema that was made anew without roles hides itself from all of them. */
 export const SHOW =
   'run "muster migrate --roles" as the schema\'s login, or put this one into its role (docs/database-roles.md)';

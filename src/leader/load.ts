@@ -1,6 +1,7 @@
 /** What a new leader starts from: the derived tables, the log's head and the declarations in force. */
 import type { Sql } from '../db/driver.ts';
 import type { Session } from '../db/session.ts';
+import { logEndProblem } from '../db/standing.ts';
 import { inOrder, inTransaction } from '../db/transaction.ts';
 import { GENESIS } from '../eventlog/chain.ts';
 import { declareContent } from '../eventlog/contents.ts';
@@ -36,13 +37,9 @@ export async function load(writer: Session, settings: Settings): Promise<Loaded>
 
 async function loadLeaderState(sql: Sql, settings: Settings): Promise<Loaded> {
   const [{ rows, head }, committed] = await inOrder([loadStateAndHead(sql), readCommittedSeq(sql)]);
-  if (head.seq < committed) throw new Error(lacking(head.seq, committed));
+  const problem = logEndProblem(head.seq, committed);
+  if (problem !== null) throw new Error(problem);
   const state = restore(rows, settings);
   await declareContent(sql, state);
   return { state, headHash: head.hash ?? GENESIS };
-}
-
-/** Whoever led here would begin the log a second time, over the state that the missing rows led to. */
-function lacking(head: number, committed: number): string {
-  return `the log ends at row ${String(head)}, and rows up to ${String(committed)} were committed: attach what was detached, or restore a whole backup (docs/operations/no-leader.md)`;
 }

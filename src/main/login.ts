@@ -15,10 +15,17 @@ import {
   stateTrouble,
   type UrlVariable,
 } from '../db/errors.ts';
+import { settingsProblem } from '../db/path.ts';
 import type { Pool } from '../db/pool.ts';
 import { mayReadControl, named, readRights, takesWrites } from '../db/rights.ts';
 import { openSession } from '../db/session.ts';
-import { mayWriteLog, schemaStanding, SHOW } from '../db/standing.ts';
+import {
+  mayWriteLog,
+  readLogEndProblem,
+  schemaProblem,
+  schemaStanding,
+  SHOW,
+} from '../db/standing.ts';
 
 /** A start waits no longer for a database that does not answer: then it is asked until it does. */
 const WITHIN_MS = 2_000;
@@ -51,7 +58,8 @@ async function askApi({ config, pool }: Logins): Promise<Answer> {
 
 /**
  * Why nobody could lead with the leader's URL. `login`: its rights or its entry, which the database told. `database`: there
- * is none of that name. `state`: takes no writes or no connections now. `silent`: nobody answers, or too late.
+ * is none of that name. `state`: takes no writes or no connections now, is reached through
+ * what drops settings, or lacks rows of the log. `silent`: nobody answers, or too late.
  */
 export interface LeadTrouble {
   readonly of: 'login' | 'database' | 'state' | 'silent';
@@ -74,12 +82,20 @@ export async function leadTrouble({ config, leaderDatabase }: Logins): Promise<L
       const lacks = await whyNotLead(sql, leaderDatabase.schema);
       if (lacks !== null)
         return { of: 'login', why: `the login of ${variable} may not lead: ${lacks}` };
-      if (await takesWrites(sql)) return null;
-      return { of: 'state', why: `${none}: ${stateTrouble(READ_ONLY, variable)}` };
+      if (!(await takesWrites(sql)))
+        return { of: 'state', why: `${none}: ${stateTrouble(READ_ONLY, variable)}` };
+      const stops = (await settingsProblem(sql)) ?? (await logProblem(sql));
+      return stops === null ? null : { of: 'state', why: `${none}: ${stops}` };
     });
   } catch (error) {
     return { of: kindOf(error), why: `${none}: ${databaseTrouble(error, variable)}` };
   }
+}
+
+/** A schema that does not fit is told of by itself. */
+async function logProblem(sql: Sql): Promise<string | null> {
+  const fits = schemaProblem(await schemaStanding(sql)) === null;
+  return fits ? readLogEndProblem(sql) : null;
 }
 
 /** What a writer would be told. */

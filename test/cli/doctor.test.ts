@@ -20,7 +20,7 @@ const WELL: Found = {
     seesOthers: true,
     schemaProblem: null,
   },
-  ...{ logProblem: null, shape: { missing: [], unlogged: [] } },
+  ...{ logProblem: null, logEnd: null, shape: { missing: [], unlogged: [] } },
   ...{ confirmingStandbys: 1, schemaUsable: true, rights: ALL, leaderLock: null, readOnly: false },
   ...{ keepsSession: true, hears: true, notifications: { held: 0.01, holder: null } },
 };
@@ -42,6 +42,7 @@ describe('what the doctor says', () => {
     ['wrong version', { version: 140_012 }],
     ['wrong schema', { schemaProblem: 'run "muster migrate"' }],
     ['wrong append-only', { logProblem: 'the event log can be changed' }],
+    ['wrong log', { logEnd: 'the log ends at row 1, and rows up to 2 were committed' }],
     ['wrong read-only', { readOnly: true }],
     ['wrong rights', { schemaUsable: false, rights: null }],
     ['wrong rights', { rights: { ...ALL, lacksToServe: ['INSERT on presence'] } }],
@@ -164,6 +165,18 @@ describe('muster doctor', () => {
       /schema: the schema has lost dispatch\.lock_only, dispatch_offer, presence\.uptime_secs: put/,
     );
     expect(stdout).toMatch(/unlogged: a crash of the server empties input_queue_s0, /);
+  });
+
+  it('misses the rows without which nobody leads', async () => {
+    const { url } = await createTestDatabase();
+    const sql = postgres(url, { max: 1, connection: { search_path: 'muster' } });
+    await sql`INSERT INTO leader_progress (epoch, commit_no, head_seq, at) VALUES (1, 0, 7, now())`;
+    await sql.end();
+    const { code, stdout } = await run(doctor, '--database-url', url, '--schema', 'muster');
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /wrong: log: the log ends at row 0, and rows up to 7 were committed: attach/,
+    );
   });
 
   it('says when nobody answers', async () => {

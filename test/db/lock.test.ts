@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import net from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { DatabaseOptions } from '../../src/db/driver.ts';
 import { startListener, type Listener } from '../../src/db/listen.ts';
@@ -5,6 +7,7 @@ import { acquireLock, type HeldLock, type LockName } from '../../src/db/lock.ts'
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { openSession } from '../../src/db/session.ts';
 import { migrate } from '../../src/db/migrate.ts';
+import { Framer } from '../faults/suite/wire/messages.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { silentLogger } from '../support/installation.ts';
@@ -111,6 +114,58 @@ it('a missed deadline ends a session', async () => {
   const session = await openSession(database, { role: 'slow', settings: {}, deadlineMs: 2_000 });
   await expect(session.run((sql) => sql`SELECT pg_sleep(5)`, 50)).rejects.toThrow('within 50 ms');
   expect(session.open).toBe(false);
+});
+
+/** As a pooler in session mode does that is told to ignore startup parameters. */
+async function startForgetful(url: string): Promise<{ port: number; close(): void }> {
+  const real = new URL(url);
+  const kept = ['user', 'database', 'application_name', 'client_encoding', 'search_path'];
+  const server = net.createServer((client) => {
+    const behind = net.connect(Number(real.port), real.hostname);
+    const framer = new Framer(true);
+    behind.on('error', () => undefined).pipe(client);
+    client.on('error', () => undefined).on('close', () => behind.destroy());
+    client.on('data', (chunk: Buffer) => {
+      for (const { type, bytes } of framer.push(chunk)) {
+        behind.write(type === '' ? forget(bytes, kept) : bytes);
+      }
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  return { port, close: () => void server.close() };
+}
+
+/** The startup packet: length, version, then names and values, each ended by a zero. */
+function forget(packet: Buffer, kept: readonly string[]): Buffer {
+  const words = packet.toString('utf8', 8).split('\0');
+  const left = words.flatMap((name, at) =>
+    at % 2 === 0 && kept.includes(name) ? [name, words[at + 1] ?? ''] : [],
+  );
+  const body = Buffer.from([...left, '', ''].join('\0'));
+  const head = Buffer.from(packet.subarray(0, 8));
+  head.writeInt32BE(head.length + body.length);
+  return Buffer.concat([head, body]);
+}
+
+it('is not asked for where something in between drops the settings that end a frozen owner', async () => {
+  const forgetful = await startForgetful(database.url);
+  const url = new URL(database.url);
+  url.port = String(forgetful.port);
+  const said: string[] = [];
+  const gone = new AbortController();
+  const logger = { ...silentLogger(), warn: (facts: unknown) => said.push(JSON.stringify(facts)) };
+  const onFailure = () => setImmediate(() => gone.abort());
+  const behind = { ...database, url: url.href };
+  const asked = { database: behind, name: 'leader', listener, logger, random: () => 0 } as const;
+  const lock = await acquireLock({ ...asked, onFailure }, gone.signal).catch(() => null);
+  await lock?.release();
+  forgetful.close();
+  expect(lock).toBeNull();
+  expect(said.join()).toMatch(
+    /settings of its sessions.*pooler.*give the URL of PostgreSQL itself/,
+  );
 });
 
 it('says which setting to look at when its own server does not answer', async () => {

@@ -24,6 +24,13 @@ it('the leader is told what hides, refuses or stops it, by its own variable', as
     'login: the login of MUSTER_LEADER_DATABASE_URL may not lead: it may not use the schema: run "muster migrate --roles" as the schema\'s login, or put this one into its role (docs/database-roles.md)',
   );
   await sql.unsafe(`GRANT USAGE ON SCHEMA muster TO ${database.prefix}_leader`);
+  await sql.unsafe(
+    'INSERT INTO muster.leader_progress (epoch, commit_no, head_seq, at) VALUES (1, 0, 7, now())',
+  );
+  expect(await ask()).toMatch(
+    /^state: MUSTER_LEADER_DATABASE_URL serves no leader: the log ends at row 0, and rows up to 7 /,
+  );
+  await sql.unsafe('DELETE FROM muster.leader_progress');
   const nowhere = new URL(leaderDatabase.url);
   nowhere.pathname = '/no_such';
   expect(await ask(nowhere.href)).toBe(
