@@ -63,6 +63,8 @@ export async function renewIncarnation(
   since: string,
 ): Promise<Term | null> {
   const [row] = await sql<Term[]>`
+    WITH led AS (
+      UPDATE leader_progress SET led_in = (SELECT incarnation FROM epoch) WHERE led_in IS NULL)
     UPDATE epoch SET epoch = epoch + 1, incarnation = ${randomUUID()}, holder = ${holder},
       address = ${address}, version = ${version}, since = ${since}
     RETURNING epoch, incarnation`;

@@ -10,7 +10,7 @@ import type { Pass } from '../pass.ts';
 import type { Change, RecordSet } from '../state/change.ts';
 import type { RecordRow } from '../state/rows.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
-import { millisOf, UNDER_WAY_MS, type Time } from '../time.ts';
+import { addMinutes, millisOf, UNDER_WAY_MS, type Time } from '../time.ts';
 import { probeFailureChanges } from './probe-failures.ts';
 import { abandonOlder } from './abandon.ts';
 import { isNews, noteRefusal, refuseWhole, type Refused } from './refusals.ts';
@@ -95,11 +95,11 @@ function accept(
   stepped: Stepped,
 ): void {
   const { rolloutId, hostname, channel } = record;
-  const set: RecordSet = { ...stepped.set, ...bookkeeping(pass, record, event) };
+  const set: RecordSet = { ...stepped.set, ...bookkeeping(pass, rollout, record, event) };
   const changes: Change[] = [
     { t: 'record', rolloutId, hostname, set },
     ...probeFailureChanges(rollout, record, event),
-    ...consequences(rollout, record, event, stepped.record.state),
+    ...consequences(pass, rollout, record, event, stepped.record.state),
     ...forgetSightings(pass, record),
   ];
   const facts = { verdict: 'applied', ...(stepped.gap > 0 ? { gap: stepped.gap } : {}) };
@@ -122,13 +122,22 @@ function accept(
 const UNSEEN = { targetSightings: 0 };
 
 /** What the control plane alone notes about an accepted event. */
-function bookkeeping(pass: Pass, record: RecordRow, event: HostEvent): RecordSet {
+function bookkeeping(
+  pass: Pass,
+  rollout: RolloutState,
+  record: RecordRow,
+  event: HostEvent,
+): RecordSet {
   return {
     lastAcceptedAt: pass.at,
     ...(record.targetSightings > 0 ? UNSEEN : {}),
     ...(record.stuck ? { stuck: false } : {}),
     ...(event.kind === 'ActivationCompleted'
-      ? { completedAppliedAt: pass.at, contradictedBy: null, ...soakOfGuess(record, event) }
+      ? {
+          completedAppliedAt: pass.at,
+          contradictedBy: null,
+          ...soakOfGuess(rollout, record, event),
+        }
       : {}),
     ...(event.kind === 'DispatchAck' ? soakOf(record, event.receivedAt) : {}),
     ...(event.kind === 'RollbackComplete' ? { rollbackFailed: event.exitCode !== 0 } : {}),
@@ -158,19 +167,25 @@ function soakOf({ dispatchedAt, wasOffered }: RecordRow, receivedAt: Time): Reco
 }
 
 /**
- * Guessed to be Soaking after an offer, which had its soak; but what completed before our dispatch was done for an earlier
- * one, whose soak the agent keeps.
+ * Whoever reports a completion over a guess had its record, and keeps the soak in it. The guess may have given a later one,
+ * and what completed before our dispatch was done for an earlier one: neither is known to the agent, and must not hold it.
  */
 function soakOfGuess(
+  rollout: RolloutState,
   record: RecordRow,
   { completedAt }: Extract<HostEvent, { kind: 'ActivationCompleted' }>,
 ): RecordSet {
-  const isOfEarlier = record.dispatchedAt !== null && completedAt < record.dispatchedAt;
-  return isSynthesisedSoaking(record) && isOfEarlier ? { soakDueAt: null } : {};
+  const { dispatchedAt, synthesisedAt, soakDueAt, wave } = record;
+  if (!isSynthesisedSoaking(record) || synthesisedAt === null) return {};
+  const minutes = rollout.row.plan.soakMinutes[wave] ?? 0;
+  const isOfGuess = soakDueAt === addMinutes(synthesisedAt, minutes);
+  const isOfEarlier = dispatchedAt !== null && completedAt < dispatchedAt;
+  return isOfGuess || isOfEarlier ? { soakDueAt: null } : {};
 }
 
 /** Changes beside the record: the slot is taken over by the move, and what the host has settled on. */
 function consequences(
+  pass: Pass,
   rollout: RolloutState,
   record: RecordRow,
   event: HostEvent,
@@ -188,12 +203,34 @@ function consequences(
     case 'Converged':
       return [{ t: 'host', hostname, set: { settledClosure: targetClosure } }];
     case 'RollbackComplete':
-      return to === 'Reverted'
+      return to === 'Reverted' && wasThrough(pass, record, event.revertedToClosure)
         ? [{ t: 'host', hostname, set: { settledClosure: event.revertedToClosure } }]
         : [];
     default:
       return [];
   }
+}
+
+/**
+ * Whether the host was through with what it went back to, as far as is known here: not when that is the closure which failed,
+ * or its last rollout with that closure ended on the way.
+ */
+function wasThrough(pass: Pass, { hostname, targetClosure }: RecordRow, closure: string): boolean {
+  if (closure === targetClosure) return false;
+  let last: { readonly ordinal: number; readonly state: RecordRow['state'] } | null = null;
+  for (const id of pass.state.hosts.get(hostname)?.rollouts ?? []) {
+    const rollout = pass.state.rollouts.get(id);
+    const record = rollout?.records.get(hostname);
+    if (
+      rollout === undefined ||
+      record?.targetClosure !== closure ||
+      (!record.wasOffered && record.state === 'Pending')
+    )
+      continue;
+    const { ordinal } = rollout.row;
+    if (last === null || ordinal > last.ordinal) last = { ordinal, state: record.state };
+  }
+  return last === null || last.state === 'Converged';
 }
 
 function applyEffect(pass: Pass, record: RecordRow, effect: StepEffect): void {

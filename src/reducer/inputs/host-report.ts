@@ -73,13 +73,15 @@ function noteHost(pass: Pass, row: HostRow, input: HostReportInput): void {
  */
 function statesMore(pass: Pass, input: HostReportInput): boolean {
   const { hostname, rolloutId, lastEventSeqByRollout } = input;
-  if (rolloutId !== null && !pass.state.rollouts.has(rolloutId)) return true;
-  return Object.entries(lastEventSeqByRollout).some(([id, seq]) => {
+  const isMore = (id: string, seq: number): boolean => {
     const rollout = pass.state.rollouts.get(id);
     if (rollout === undefined) return seq > 0;
     const record = rollout.records.get(hostname); // none when it was pruned
     return record !== undefined && seq > Math.max(record.lastEventSeq, record.highestRefusedSeq);
-  });
+  };
+  // It names its newest: what it states of older ones was lost with an earlier database, if at all.
+  if (rolloutId !== null) return isMore(rolloutId, lastEventSeqByRollout[rolloutId] ?? 1);
+  return Object.entries(lastEventSeqByRollout).some(([id, seq]) => isMore(id, seq));
 }
 
 function noteRecord(
@@ -130,8 +132,7 @@ function notePending(
   input: HostReportInput,
 ): void {
   if (wasOffered(pass, rollout, record)) {
-    // Whose acknowledgement was lost names the rollout that it took; who names another never got the offer, or refuses it.
-    if (!mayKnow(record, input)) return;
+    if (!mayHaveTaken(record, input)) return;
     sight(pass, rollout, record, input, 'acknowledgement-lost');
     return;
   }
@@ -158,6 +159,16 @@ function notePending(
 function mayKnow({ rolloutId }: RecordRow, input: HostReportInput): boolean {
   const { rolloutId: named, lastEventSeqByRollout: stated } = input;
   if (named === rolloutId || Object.hasOwn(stated, rolloutId)) return true;
+  return named === null && Object.keys(stated).length === 0;
+}
+
+/**
+ * Whose acknowledgement was lost names the rollout that it took, or has counted in it; a v0.2 agent says nothing of rollouts.
+ * Who names another never got the offer, or refuses it, and who states 0 died before it made the acknowledgement.
+ */
+function mayHaveTaken({ rolloutId }: RecordRow, input: HostReportInput): boolean {
+  const { rolloutId: named, lastEventSeqByRollout: stated } = input;
+  if (named === rolloutId || (stated[rolloutId] ?? 0) > 0) return true;
   return named === null && Object.keys(stated).length === 0;
 }
 
@@ -246,7 +257,7 @@ function synthesise(
 }
 
 /**
- * An agent that names no rollout will be given this soak. One that names its rollout has a soak of its own
+ * An agent that knows of no rollout will be given this soak. One that names or states its rollout has a soak of its own
  * and keeps it: ours, where it never came to know it, must not hold it.
  */
 function soakOf(
@@ -255,8 +266,8 @@ function soakOf(
   record: RecordRow,
   input: HostReportInput,
 ): RecordSet {
-  const { soakDueAt, state, wave } = record;
-  if (input.rolloutId !== null) {
+  const { soakDueAt, state, wave, rolloutId } = record;
+  if (input.rolloutId !== null || Object.hasOwn(input.lastEventSeqByRollout, rolloutId)) {
     const isOurs = state === 'Pending' && !wasOffered(pass, rollout, record);
     return isOurs ? { soakDueAt: null } : {};
   }
