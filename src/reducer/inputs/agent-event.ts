@@ -217,20 +217,16 @@ function consequences(
  */
 function wasThrough(pass: Pass, { hostname, targetClosure }: RecordRow, closure: string): boolean {
   if (closure === targetClosure) return false;
-  let last: { readonly ordinal: number; readonly state: RecordRow['state'] } | null = null;
-  for (const id of pass.state.hosts.get(hostname)?.rollouts ?? []) {
-    const rollout = pass.state.rollouts.get(id);
-    const record = rollout?.records.get(hostname);
-    if (
-      rollout === undefined ||
-      record?.targetClosure !== closure ||
-      (!record.wasOffered && record.state === 'Pending')
-    )
-      continue;
-    const { ordinal } = rollout.row;
-    if (last === null || ordinal > last.ordinal) last = { ordinal, state: record.state };
-  }
-  return last === null || last.state === 'Converged';
+  const [last] = [...(pass.state.hosts.get(hostname)?.rollouts ?? [])]
+    .flatMap((id) => pass.state.rollouts.get(id) ?? [])
+    .sort((a, b) => b.row.ordinal - a.row.ordinal)
+    .flatMap(({ records }) => records.get(hostname) ?? [])
+    .filter((record) => record.targetClosure === closure && wasBegun(record));
+  return last === undefined || last.state === 'Converged';
+}
+
+function wasBegun({ state, wasOffered }: RecordRow): boolean {
+  return state !== 'Pending' || wasOffered;
 }
 
 function applyEffect(pass: Pass, record: RecordRow, effect: StepEffect): void {
