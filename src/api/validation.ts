@@ -1,7 +1,9 @@
 /**
  * What a request must look like is said by its route's schema; here is how it is compared, and the sentence
  * that refuses it. A body is taken as it was written: the number 5 is no text, and a reason of five would be
- * logged for ever. A query is text by nature, so where its schema asks for a whole number one is read.
+ * logged for ever. A query is text by nature, so where its schema asks for a whole number one is read. Operators
+ * are refused what a route does not know: a mistyped filter would name the whole fleet to a script that acts on
+ * the list, and a mistyped `dryRun` would carry the command out. Agents of later versions may ask for more.
  */
 import type { FastifyInstance, FastifySchemaValidationError } from 'fastify';
 import { isJsonObject } from '../wire/text.ts';
@@ -16,17 +18,39 @@ export const VALIDATION = {
 
 export function addValidation(app: FastifyInstance): void {
   app.addHook('preValidation', (request, _reply, done) => {
-    const { query } = request;
-    const asked = request.routeOptions.schema?.querystring;
-    if (isJsonObject(query) && isJsonObject(asked)) request.query = withNumbers(query, asked);
+    const { query, routeOptions } = request;
+    if (request.is404 || !isJsonObject(query)) {
+      done();
+      return;
+    }
+    const known = knownOf(routeOptions.schema?.querystring);
+    if (routeOptions.config.audience === 'operator') mustKnow(query, Object.keys(known));
+    request.query = withNumbers(query, known);
     done();
   });
 }
 
 type Json = Readonly<Record<string, unknown>>;
 
-function withNumbers(query: Json, { properties }: Json): Json {
-  if (!isJsonObject(properties)) return query;
+/** Parameters that a route takes, each with its schema. */
+function knownOf(querystring: unknown): Json {
+  const properties = isJsonObject(querystring) ? querystring['properties'] : {};
+  return isJsonObject(properties) ? properties : {};
+}
+
+const MOST_QUOTED = 64;
+
+function mustKnow(query: Json, known: readonly string[]): void {
+  const unknown = Object.keys(query).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const takes = known.length === 0 ? 'this takes none' : `this takes ${known.join(', ')}`;
+  throw new Refusal(
+    'malformed',
+    `there is no query parameter ${unknown.slice(0, MOST_QUOTED)} here; ${takes}`,
+  );
+}
+
+function withNumbers(query: Json, properties: Json): Json {
   const read = (name: string, value: unknown): unknown => {
     const asked = properties[name];
     const isNumber = isJsonObject(asked) && asked['type'] === 'integer';

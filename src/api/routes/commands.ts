@@ -90,7 +90,6 @@ export function addCommands(scope: Scope, deps: ApiDeps): void {
         schema: describe(name),
       },
       async (request, reply) => {
-        onlyKnown(request.query);
         const input = inputOf(name, request);
         const operator = callerOperator(request);
         await fromDatabase(deps.log, () => mustReach(deps.pool, operator, input.command));
@@ -101,13 +100,6 @@ export function addCommands(scope: Scope, deps: ApiDeps): void {
       },
     );
   }
-}
-
-/** A mistyped `dryRun` must not carry the command out. */
-function onlyKnown(query: Readonly<Record<string, unknown>>): void {
-  const unknown = Object.keys(query).find((name) => name !== 'dryRun');
-  if (unknown === undefined) return;
-  throw new Refusal('malformed', `there is no query parameter ${unknown.slice(0, 64)} here`);
 }
 
 function inputOf(
