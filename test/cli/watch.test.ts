@@ -4,16 +4,16 @@ import { createPicture, roomIn } from '../../src/cli/picture.ts';
 import { clip, widthOf } from '../../src/cli/text-width.ts';
 import { runNoun } from '../../src/cli/operate/operate.ts';
 import { painter } from '../../src/cli/operate/show.ts';
-import { pictureOf } from '../../src/cli/operate/watch.ts';
-import type { Lifecycle } from '../../src/wire/operator.ts';
+import { pictureOf, type Seen } from '../../src/cli/operate/watch.ts';
 import { fakeServer } from './fake-server.ts';
 import { Terminal } from './terminal.ts';
 
 const ID = `stable@${'fa'.repeat(20)}`;
 const AT = '2026-05-16T01:27:01.000Z';
 
-function life(state: string, waves: number, currentWave: number, blockers: string[]): Lifecycle {
+function life(state: string, waves: number, currentWave: number, blockers: string[]): Seen {
   return {
+    held: [],
     ...{
       rolloutId: ID,
       seq: 1,
@@ -38,11 +38,29 @@ function life(state: string, waves: number, currentWave: number, blockers: strin
   };
 }
 
+const HELD = [
+  { gate: 'paused', key: 'paused:channel', hosts: 294 },
+  { gate: 'wave-promotion', key: 'wave-promotion:1', hosts: 12 },
+];
+
+const WHY = {
+  ...{ rolloutId: ID, channel: 'stable', rolloutState: 'Opening', currentWave: 0, asOfSeq: 1 },
+  rollout: [],
+  hosts: HELD.map(({ hosts: held, ...which }) => ({
+    ...{ ...which, because: 'an operator paused it', releasedBy: 'an operator resumes' },
+    ...{ hosts: [], total: 0, held, examples: [] },
+  })),
+};
+interface Stdout {
+  write(text: string): unknown;
+}
+
 /** What a rollout may look like on its way; each is drawn over the one before. */
 const STORY = [
   life('Opening', 1, 0, []),
   life('Active', 30, 0, [`channel-edges:${'edge-of-the-fleet-'.repeat(6)}`]),
   life('Active', 30, 14, ['rollout-halted', 'paused', 'manifest-stale', 'host-hold', 'other']),
+  { ...life('Active', 30, 3, ['manifest-stale', 'other']), held: HELD },
   life('Converging', 30, 29, []),
   life('Failed', 3, 1, ['rollout-halted']),
 ];
@@ -83,6 +101,7 @@ it('redraws in its place while the rollout moves, with all states of a wave told
       });
       return null;
     }
+    if (url.pathname.endsWith('/blockers')) return undefined; // as of a pruned one
     looks += 1;
     return looks === 5 ? life('Terminal', 2, 1, []) : life('Active', 2, 0, []);
   });
@@ -96,6 +115,48 @@ it('redraws in its place while the rollout moves, with all states of a wave told
   expect(first).toMatch(/^ {2}wave 0 {2}\S+ {2}0\/1200 {2}▓ 300 {2}▒ 400 {2}! 1 {2}x 1 {2}· 300$/);
   expect(second).toContain('▶ wave 1');
   expect([terminal.wraps, terminal.scrolled]).toEqual([0, 0]);
+});
+
+describe('what holds its hosts', () => {
+  /** One look, and then the end. */
+  async function watched(args: readonly string[], stdout: Stdout): Promise<number> {
+    let looks = 0;
+    const server = await fakeServer((url, response) => {
+      if (url.pathname === '/v1/events/stream') {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        const timer = setInterval(() => response.write('data: {}\n\n'), 5);
+        response.on('close', () => {
+          clearInterval(timer);
+        });
+        return null;
+      }
+      if (url.pathname.endsWith('/blockers')) return WHY;
+      looks += 1;
+      return life(looks === 2 ? 'Terminal' : 'Opening', 2, 0, []);
+    });
+    const io = { stdout, stderr: { write: () => true } };
+    const code = await runNoun('rollout', ['watch', ID, ...args], io, { MUSTER_URL: server.url });
+    server.close();
+    return code;
+  }
+
+  it('stands below the waves of a terminal', async () => {
+    const terminal = new Terminal(80, 24);
+    expect(await watched([], terminal)).toBe(0);
+    expect(terminal.picture()).toContain('held: paused:channel 294, wave-promotion:1 12');
+  });
+
+  it('stands at the end of each line elsewhere', async () => {
+    let said = '';
+    await watched([], { write: (text) => (said += text) !== '' });
+    expect(said.split('\n')[0]).toMatch(/  Opening  wave 0: .* {2}held: paused:channel 294, wave/);
+  });
+
+  it('is a member with --json', async () => {
+    let said = '';
+    await watched(['--json'], { write: (text) => (said += text) !== '' });
+    expect(JSON.parse(said.split('\n')[0] ?? '')).toMatchObject({ state: 'Opening', held: HELD });
+  });
 });
 
 it('goes up over what a narrower window wrapped', () => {

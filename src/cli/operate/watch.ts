@@ -3,6 +3,7 @@
  * the log says when to look; a look every few seconds makes good what a broken stream misses.
  */
 import { LifecycleSchema, type Lifecycle } from '../../wire/operator.ts';
+import { RolloutBlockersSchema } from '../../wire/why.ts';
 import { EXIT } from '../io.ts';
 import type { Desk, OperatorVerb } from './command.ts';
 import { OperateError, pause } from './client.ts';
@@ -29,6 +30,15 @@ const RETRY_MS = 1_000;
 /** Redrawing more often than this is only flicker. */
 const SETTLE_MS = 100;
 
+interface Held {
+  readonly gate: string;
+  readonly key: string;
+  readonly hosts: number;
+}
+
+/** A rollout, and how many hosts each gate holds: a pause holds them all, and is nothing of the rollout's own. */
+export type Seen = Lifecycle & { readonly held: readonly Held[] };
+
 async function watch(desk: Desk): Promise<number> {
   const id = await rolloutId(desk.client, desk.args['rollout'] ?? '');
   const stop = new AbortController();
@@ -39,9 +49,10 @@ async function watch(desk: Desk): Promise<number> {
     bell.ring();
   });
   const screen = screenOf(desk);
+  const held = heldReader(desk, id);
   try {
     for (;;) {
-      const life = await look(desk, id, screen);
+      const life = await look(desk, id, { screen, held });
       if (life !== null) {
         screen.show(life);
         const end = endOf(life.state);
@@ -64,14 +75,43 @@ function endOf(state: string): number | null {
 }
 
 /** Null while the control plane is away: that is said, and not the end of the watch. */
-async function look({ client }: Desk, id: string, screen: Screen): Promise<Lifecycle | null> {
+async function look(
+  { client }: Desk,
+  id: string,
+  { screen, held }: { readonly screen: Screen; readonly held: () => Promise<readonly Held[]> },
+): Promise<Seen | null> {
   try {
-    return await client.get(LifecycleSchema, pathOf('rollouts', id, 'lifecycle'));
+    const life = await client.get(LifecycleSchema, pathOf('rollouts', id, 'lifecycle'));
+    return { ...life, held: await held() };
   } catch (error) {
-    if (!(error instanceof OperateError) || error.exitCode !== EXIT.unavailable) throw error;
+    if (!isAway(error)) throw error;
     screen.say(error.message);
     return null;
   }
+}
+
+function isAway(error: unknown): error is OperateError {
+  return error instanceof OperateError && error.exitCode === EXIT.unavailable;
+}
+
+/** Every host is explained for it: not as often as the log rings. */
+function heldReader({ client, now }: Desk, id: string): () => Promise<readonly Held[]> {
+  let held: readonly Held[] = [];
+  let readAt = -Infinity;
+  return async () => {
+    if (now() - readAt < LOOK_MS) return held;
+    readAt = now();
+    try {
+      const why = await client.get(RolloutBlockersSchema, pathOf('rollouts', id, 'blockers'));
+      held = why.hosts.map(({ gate, key, held: hosts }) => ({ gate, key, hosts }));
+    } catch (error) {
+      // A replica that cannot explain yet does not end the watch; of a pruned rollout nothing is left to explain.
+      const isGone = error instanceof OperateError && error.code === 'not-found';
+      if (!isGone && !isAway(error)) throw error;
+      if (isGone) held = [];
+    }
+    return held;
+  };
 }
 
 /** Rings whenever the log has something new of this rollout. */
@@ -115,7 +155,7 @@ class Bell {
 }
 
 interface Screen {
-  show(life: Lifecycle): void;
+  show(life: Seen): void;
   say(text: string): void;
 }
 
@@ -137,9 +177,9 @@ function jsonScreen({ io }: Desk): Screen {
 }
 
 function lineScreen({ io, now }: Desk): Screen {
-  const text = (life: Lifecycle): string => {
+  const text = (life: Seen): string => {
     const waves = life.waves.map(({ states }, i) => `wave ${String(i)}: ${counts(states)}`);
-    return `${life.state}  ${waves.join('  ')}`;
+    return [life.state, ...waves, ...heldText(life)].join('  ');
   };
   return onChange(
     text,
@@ -154,7 +194,7 @@ function lineScreen({ io, now }: Desk): Screen {
 
 /** Writes what differs from the last. */
 function onChange(
-  text: (life: Lifecycle) => string,
+  text: (life: Seen) => string,
   write: (text: string) => void,
   say: (text: string) => void,
 ): Screen {
@@ -176,7 +216,7 @@ function onChange(
 
 function terminalScreen({ io: { stdout }, paint }: Desk): Screen {
   const draw = createPicture(stdout);
-  let last: Lifecycle | null = null;
+  let last: Seen | null = null;
   return {
     show(life) {
       last = life;
@@ -194,20 +234,29 @@ function terminalScreen({ io: { stdout }, paint }: Desk): Screen {
 const LEGEND_FROM_ROWS = 20;
 
 /** What fits: the title and the current wave always, then what holds it, then other waves. */
-export function pictureOf(life: Lifecycle, paint: Paint, { columns, rows }: Size): string[] {
+export function pictureOf(life: Seen, paint: Paint, { columns, rows }: Size): string[] {
   const { rolloutId: id, state } = life;
   const title = `${paint('bold', clip(id, columns - state.length - 2))}  ${paint(toneOf(state), state)}`;
   const meaning = legend(columns).map((line) => paint('dim', line));
   const below = rows >= LEGEND_FROM_ROWS || meaning.length + life.waves.length < rows / 2;
   const foot = below ? meaning : [];
   const left = rows - 1 - foot.length;
-  const blockers = blockerLines(life.blockers, paint, columns, Math.max(0, Math.min(left - 1, 4)));
+  // One line at the most, and the current wave has another.
+  const held = left < 2 ? [] : heldText(life).map((text) => paint('warn', clip(text, columns)));
+  const most = Math.max(0, Math.min(left - held.length - 1, 4));
+  const blockers = blockerLines(life.blockers, paint, columns, most);
   return [
     title,
-    ...wavesWithin({ paint, columns }, life, left - blockers.length),
+    ...wavesWithin({ paint, columns }, life, left - held.length - blockers.length),
+    ...held,
     ...blockers,
     ...foot,
   ];
+}
+
+function heldText({ held }: Seen): string[] {
+  if (held.length === 0) return [];
+  return [`held: ${held.map(({ key, hosts }) => `${key} ${String(hosts)}`).join(', ')}`];
 }
 
 function blockerLines(
