@@ -39,13 +39,16 @@ test('a failed switch under `halt` is reported and left alone', async () => {
   expect(host.switched).toEqual([target('web-01')]);
 });
 
+/** Of a switch to anything but what ran before. */
+const failsForward: TestHost['outcome'] = (closure) =>
+  closure === BEFORE
+    ? { kind: 'completed', observedClosure: closure }
+    : { kind: 'failed', exitCode: 4, stderrTail: '' };
+
 test('a failed switch under `rollback-and-halt` goes back to what ran before', async () => {
   const host = newHost();
   host.source = releaseInMemory({ policy: 'rollback-and-halt' });
-  host.outcome = (closure) =>
-    closure === BEFORE
-      ? { kind: 'completed', observedClosure: closure }
-      : { kind: 'failed', exitCode: 4, stderrTail: '' };
+  host.outcome = failsForward;
   await host.start();
   await host.dispatch(0);
   await host.clock.advance(10_000);
@@ -147,10 +150,7 @@ test('restarted before the rollback was done: it is done', async () => {
 test('restarted between a failed switch and its rollback: it is done, whatever runs', async () => {
   const host = newHost();
   host.source = releaseInMemory({ policy: 'rollback-and-halt' });
-  host.outcome = (closure) =>
-    closure === BEFORE
-      ? { kind: 'completed', observedClosure: closure }
-      : { kind: 'failed', exitCode: 4, stderrTail: '' };
+  host.outcome = failsForward;
   await host.start();
   await host.dispatch(300_000);
   // The switch takes 2 s, and so does its rollback.
