@@ -142,11 +142,13 @@ function preview(desk: Desk, answer: CommandAnswer): number {
     printObject(desk, answer);
     return EXIT.ok;
   }
-  const rows = answer.rows ?? [];
+  const { rows = [] } = answer;
+  const { total = rows.length } = answer;
   io.stdout.write(
-    `${paint('bold', 'dry run')}: nothing happened; it would write ${some(answer.total ?? rows.length, 'log row')}:\n`,
+    `${paint('bold', 'dry run')}: nothing happened; it would write ${some(total, 'log row')}:\n`,
   );
   for (const row of rows) io.stdout.write(previewLine(desk, row));
+  if (total > rows.length) io.stdout.write(`  And ${String(total - rows.length)} more.\n`);
   return EXIT.ok;
 }
 
