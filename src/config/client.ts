@@ -67,7 +67,7 @@ export function loadClientConfig(
   file: string | null,
 ): Loaded<ClientConfig> {
   const name = flags.profile ?? (env['MUSTER_PROFILE'] || undefined);
-  const found = profileOf(file, name);
+  const found = profileOf(file, name, clientConfigPath(env) ?? '');
   if (typeof found === 'string') return { ok: false, problems: [found] };
   const { profile } = found;
   const given = [
@@ -107,6 +107,7 @@ export function loadClientConfig(
 function profileOf(
   file: string | null,
   wanted: string | undefined,
+  where: string,
 ): { readonly name: string; readonly profile: Static<typeof ProfileSchema> } | string {
   if (file === null) {
     return wanted === undefined
@@ -115,14 +116,14 @@ function profileOf(
   }
   const content = parsed(file);
   if (!Value.Check(FileSchema, content)) {
-    return 'the config file is no {"default": NAME, "profiles": {NAME: {"url", "token" or "tokenFile", "caFile", "certFile", "keyFile"}}}; see docs/cli.md';
+    return `the config file ${where} is no {"default": NAME, "profiles": {NAME: {"url", "token" or "tokenFile", "caFile", "certFile", "keyFile"}}}; see docs/cli.md`;
   }
   const name = wanted ?? content.default;
   if (name === undefined) return { name: 'none', profile: {} };
   const profile = Object.hasOwn(content.profiles, name) ? content.profiles[name] : undefined;
   const known = Object.keys(content.profiles).join(', ') || 'none';
   return profile === undefined
-    ? `the config file has no profile ${name}; it has ${known}`
+    ? `the config file ${where} has no profile ${name}; it has ${known}`
     : { name, profile };
 }
 

@@ -41,7 +41,7 @@ A flag wins over a variable, a variable over the profile:
 | what | flag | variable | in the profile |
 |---|---|---|---|
 | address | \`--url\` | \`MUSTER_URL\` | \`url\` |
-| token | \`--token\` | \`MUSTER_TOKEN\` | \`token\`, or \`tokenFile\`: a path from the config file's folder |
+| token | \`--token\` | \`MUSTER_TOKEN\` | \`token\`, or \`tokenFile\`: a regular file, by its path from the config file's folder |
 | certificate | – | – | \`certFile\` and \`keyFile\`, PEM: who you are, whatever token you have |
 | authority | – | \`NODE_EXTRA_CA_CERTS\` | \`caFile\`, PEM: whom to believe that it is your control plane, and nobody else |
 | profile | \`--profile\` | \`MUSTER_PROFILE\` | \`default\` names it |

@@ -1,5 +1,5 @@
 /** Runs an operator command: options, profile, client, the verb itself, and errors as sentences or JSON. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import {
   clientConfigPath,
@@ -157,16 +157,21 @@ async function ofProfile(
   const from = path.resolve(folder, name);
   const content = await readIfThere(from);
   if (content === null) throw new UsageError(`the profile's ${setting} ${from} is not there`);
+  // An empty token would be none, and the answer one of a caller whom nobody knows.
+  if (content.trim() === '' && setting === 'tokenFile')
+    throw new UsageError(`the profile's ${setting} ${from} is empty: put the token there`);
   return content;
 }
 
 async function readIfThere(file: string): Promise<string | null> {
   try {
-    return await readFile(file, 'utf8');
+    // A pipe that nobody writes to would be waited for, and no signal ends such a wait.
+    if ((await stat(file)).isFile()) return (await readFile(file, 'utf8')).replace(/^\ufeff/, '');
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return null;
     throw new UsageError(`cannot read ${file} (${errorCode(error)}): check its permissions`);
   }
+  throw new UsageError(`cannot read ${file}: it is no regular file`);
 }
 
 /** Says what went wrong and returns the exit code; a fault of our own is thrown on. */
