@@ -11,6 +11,9 @@ import { eventually } from '../support/eventually.ts';
 import { openGate, type Gate } from '../support/late-port.ts';
 
 const TIMES = 25;
+/** Whom the driver forgets, the pool's own deadline answers: two seconds later, so that a test may see many of them. */
+const STATEMENT_MS = 1_000;
+const ALL_MS = TIMES * (STATEMENT_MS + 3_000);
 
 let database: DatabaseOptions;
 let gate: Gate;
@@ -51,23 +54,27 @@ const WAYS: Readonly<Record<string, () => unknown>> = {
   'by its connection': () => gate.cut(),
 };
 
-it.each(Object.keys(WAYS))('counts what holds hosts, and is ended %s', async (way) => {
-  const pools: Pool[] = [];
-  for (let time = 0; time < TIMES; time += 1) {
-    await blocker`BEGIN`;
-    await blocker`LOCK TABLE host_blocker`;
-    // A pool that heard of the end just now may still ask the session that ends.
-    const pool = createPool(database, { role: 'counts', max: 1, statementMs: 10_000 });
-    pools.push(pool);
-    const counted = pool.run(countBlockers).catch((error: unknown) => error);
-    await eventually(sessionsThatWait).toBe(1);
-    await WAYS[way]?.();
-    expect(await counted).toBeInstanceOf(Error);
-    await blocker`ROLLBACK`;
-  }
-  await Promise.all(pools.map((pool) => pool.end()));
-  expect(uncaught).toEqual([]);
-});
+it.each(Object.keys(WAYS))(
+  'counts what holds hosts, and is ended %s',
+  async (way) => {
+    const pools: Pool[] = [];
+    for (let time = 0; time < TIMES; time += 1) {
+      await blocker`BEGIN`;
+      await blocker`LOCK TABLE host_blocker`;
+      // A pool that heard of the end just now may still ask the session that ends.
+      const pool = createPool(database, { role: 'counts', max: 1, statementMs: STATEMENT_MS });
+      pools.push(pool);
+      const counted = pool.run(countBlockers).catch((error: unknown) => error);
+      await eventually(sessionsThatWait).toBe(1);
+      await WAYS[way]?.();
+      expect(await counted).toBeInstanceOf(Error);
+      await blocker`ROLLBACK`;
+    }
+    await Promise.all(pools.map((pool) => pool.end()));
+    expect(uncaught).toEqual([]);
+  },
+  ALL_MS,
+);
 
 it('cannot begin what the driver undoes over a connection that is gone', () => {
   expectTypeOf<Sql['begin']>().toBeNever();
