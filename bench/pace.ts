@@ -9,7 +9,8 @@ export async function pace(
 ): Promise<void> {
   const began = performance.now();
   for (let made = 0; made < total;) {
-    const due = Math.min(total, Math.floor(((performance.now() - began) / 1_000) * perSecond));
+    // The first is due at once, and each at its own instant: one interval later it would count as late.
+    const due = Math.min(total, 1 + Math.floor(((performance.now() - began) / 1_000) * perSecond));
     for (; made < due; made += 1) start(began + (made / perSecond) * 1_000);
     await delay(1);
   }
