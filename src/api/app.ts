@@ -132,8 +132,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
 function boundBodies(deps: ApiDeps, memory: Memory): Bodies {
   return new Bodies({
     refuse(response, refusal) {
-      if (refusal.options.why !== undefined && refusal.options.ofOneCaller !== true)
-        memory.noteShed();
+      if (refusal.isShed) memory.noteShed();
       refuseByHand(response, refusal, deps);
     },
     held(bytes) {

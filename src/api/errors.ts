@@ -77,8 +77,7 @@ function answer(reply: FastifyReply, refusal: Refusal, deps: ErrorDeps): Fastify
 export function addErrors(app: FastifyInstance, deps: ErrorDeps, onShed: () => void): void {
   app.setErrorHandler(async (error: FastifyError | Refusal, request: FastifyRequest, reply) => {
     const refusal = await asRefusal(error, deps, request.routeOptions.url ?? 'none');
-    const { why, ofOneCaller } = refusal.options;
-    if (why !== undefined && ofOneCaller !== true) onShed();
+    if (refusal.isShed) onShed();
     return answer(reply, refusal, deps);
   });
   app.setNotFoundHandler((request, reply) => answer(reply, noRoute(request), deps));

@@ -46,6 +46,11 @@ export class Refusal extends Error {
     return PROBLEMS[this.code][0];
   }
 
+  /** Something was turned away for want of room, and not its caller's alone. */
+  get isShed(): boolean {
+    return this.options.why !== undefined && this.options.ofOneCaller !== true;
+  }
+
   get body(): Problem {
     const { facts, proof } = this.options;
     return problem(this.code, this.message, proof === undefined ? facts : { ...facts, proof });

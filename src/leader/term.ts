@@ -98,16 +98,18 @@ export class LeaderTerm {
     await writer.run(assertKnownSchema);
     const since = timeOf(options.clock.now());
     // In this order on the one session, in one go: what is loaded is what the new epoch begins with.
-    const [{ before, ...taken }, loaded] = await Promise.all([
+    const [taken, loaded] = await Promise.all([
       takeOver(options, writer, since),
       load(writer, options.settings),
     ]);
-    tellOfNewDatabase(options, { ...taken, before });
-    const term = new LeaderTerm(options, writer, taken, loaded);
+    const { before, ...own } = taken;
+    const inOther = before !== null && before !== own.incarnation;
+    if (inOther) tellOfNewDatabase(options, taken);
+    const term = new LeaderTerm(options, writer, own, loaded);
     // In this order on the one session, in one go.
     await Promise.all([
       writer.run((sql) => makePartitionsAhead(sql, loaded.state.headSeq)),
-      term.announce(isOther({ ...taken, before })),
+      term.announce(inOther),
     ]);
     return term;
   }
@@ -318,10 +320,10 @@ export class LeaderTerm {
     return desk;
   }
 
-  private async announce(inOtherDatabase: boolean): Promise<void> {
+  private async announce(inOther: boolean): Promise<void> {
     const work = emptyWork();
     const { holder, version } = this.options.candidate;
-    const about = inOtherDatabase ? ({ otherDatabase: true } as const) : {};
+    const about = inOther ? ({ otherDatabase: true } as const) : {};
     const input: Input = { kind: 'LeaderStarted', ...this.term, holder, version, ...about };
     await decideInput(this.desk, work, input, OWN_INPUT);
     await this.commit(work, await this.rowsOf(work));
@@ -374,13 +376,8 @@ export class LeaderTerm {
   }
 }
 
-function isOther({ before, incarnation }: TakenTerm): boolean {
-  return before !== null && before !== incarnation;
-}
-
 /** A promoted standby or a restored backup may lack the last commits; agents post again what no later event overtook. */
 function tellOfNewDatabase({ logger, metrics }: TermOptions, taken: TakenTerm): void {
-  if (!isOther(taken)) return;
   metrics.count('muster_leader_new_databases_total', {});
   logger.warn(
     { ...taken },

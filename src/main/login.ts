@@ -25,6 +25,7 @@ import {
   schemaProblem,
   schemaStanding,
   SHOW,
+  type Standing,
 } from '../db/standing.ts';
 
 /** A start waits no longer for a database that does not answer: then it is asked until it does. */
@@ -79,12 +80,13 @@ export async function leadTrouble({ config, leaderDatabase }: Logins): Promise<L
   const none = `${variable} serves no leader`;
   try {
     return await askOnce(leaderDatabase, async (sql) => {
-      const lacks = await whyNotLead(sql, leaderDatabase.schema);
+      const standing = await schemaStanding(sql);
+      const lacks = await whyNotLead(sql, leaderDatabase.schema, standing);
       if (lacks !== null)
         return { of: 'login', why: `the login of ${variable} may not lead: ${lacks}` };
       if (!(await takesWrites(sql)))
         return { of: 'state', why: `${none}: ${stateTrouble(READ_ONLY, variable)}` };
-      const stops = (await settingsProblem(sql)) ?? (await logProblem(sql));
+      const stops = (await settingsProblem(sql)) ?? (await logProblem(sql, standing));
       return stops === null ? null : { of: 'state', why: `${none}: ${stops}` };
     });
   } catch (error) {
@@ -93,9 +95,8 @@ export async function leadTrouble({ config, leaderDatabase }: Logins): Promise<L
 }
 
 /** A schema that does not fit is told of by itself. */
-async function logProblem(sql: Sql): Promise<string | null> {
-  const fits = schemaProblem(await schemaStanding(sql)) === null;
-  return fits ? readLogEndProblem(sql) : null;
+async function logProblem(sql: Sql, standing: Standing): Promise<string | null> {
+  return schemaProblem(standing) === null ? readLogEndProblem(sql) : null;
 }
 
 /** What a writer would be told. */
@@ -116,8 +117,8 @@ async function askLeader(logins: Logins): Promise<Answer> {
 
 const GIVE = 'give it the role of the leader (docs/database-roles.md)';
 
-async function whyNotLead(sql: Sql, schema: string): Promise<string | null> {
-  if ((await schemaStanding(sql)).hidden) return `it may not use the schema: ${SHOW}`;
+async function whyNotLead(sql: Sql, schema: string, { hidden }: Standing): Promise<string | null> {
+  if (hidden) return `it may not use the schema: ${SHOW}`;
   const rights = await readRights(sql, schema);
   const control = (await mayReadControl(sql)) ? [] : ['EXECUTE on pg_control_system()'];
   const lacks = [...(rights?.lacksToLead ?? []), ...control];

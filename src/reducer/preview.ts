@@ -5,12 +5,10 @@
 import type { Input, ObservationNeeds, Observed } from './input.ts';
 import type { LogEntry, ReduceResult } from './log.ts';
 import { everyGate, gatesHolding, gatesOnGranted, heldAt } from './planner/gates.ts';
-import type { Held } from './planner/gates/gate.ts';
 import { byChannel } from './planner/plan.ts';
 import { reasonsIn } from './read/reasons.ts';
 import { observationNeeds, reduce } from './reduce.ts';
 import { copyDirty } from './state/dirty.ts';
-import type { DispatchRow } from './state/rows.ts';
 import type { FleetState, RolloutState } from './state/state.ts';
 import type { Millis } from './time.ts';
 
@@ -75,20 +73,14 @@ function* waitingIn(state: FleetState, rollout: RolloutState, now: Millis): Iter
   const { rolloutId } = rollout.row;
   for (const wave of rollout.waves) {
     for (const hostname of [...wave.pending].sort()) {
-      const dispatch = rollout.dispatches.get(hostname);
       const held = heldAt(state, rolloutId, hostname, now);
       if (held === null) continue;
-      const gates =
-        dispatch === undefined ? everyGate(held, gatesHolding(held)) : sinceGranted(held, dispatch);
+      const gates = rollout.dispatches.has(hostname)
+        ? [...(rollout.blockers.get(hostname)?.gates ?? []), ...gatesOnGranted(held)]
+        : everyGate(held, gatesHolding(held));
       if (gates.length > 0) yield { rolloutId, hostname, gates };
     }
   }
-}
-
-/** Of a host that was granted: what was noted of it since, and why it is not offered its dispatch just now. */
-function sinceGranted(held: Held, { suspended }: DispatchRow): readonly string[] {
-  const noted = held.rollout.blockers.get(held.record.hostname)?.gates ?? [];
-  return suspended ? [...noted, ...gatesOnGranted(held)] : noted;
 }
 
 function* heldOnTheirWay(state: FleetState, rollout: RolloutState, now: Millis): Iterable<Blocked> {

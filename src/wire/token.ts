@@ -27,6 +27,11 @@ export interface TokenParts {
   readonly secret: string;
 }
 
+/** Whether a refusal's `proof` speaks of a token; else it is a certificate's, and no token mends it. */
+export function isOfToken(proof: string): boolean {
+  return proof.startsWith('token');
+}
+
 /** Far more than a token has, and less than what a server takes for a header. */
 const MOST_CHARACTERS = 4_096;
 

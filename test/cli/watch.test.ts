@@ -90,17 +90,22 @@ describe.each(SIZES)('on a terminal of %i columns and %i rows', (columns, rows) 
   });
 });
 
+/** A server whose log rings all the time, so that whoever watches looks again. */
+function ringing(answer: (url: URL) => object | undefined): ReturnType<typeof fakeServer> {
+  return fakeServer((url, response) => {
+    if (url.pathname !== '/v1/events/stream') return answer(url);
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    const timer = setInterval(() => response.write('data: {}\n\n'), 5);
+    response.on('close', () => {
+      clearInterval(timer);
+    });
+    return null;
+  });
+}
+
 it('redraws in its place while the rollout moves, with all states of a wave told at 80 columns', async () => {
   let looks = 0;
-  const server = await fakeServer((url, response) => {
-    if (url.pathname === '/v1/events/stream') {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      const timer = setInterval(() => response.write('data: {}\n\n'), 5);
-      response.on('close', () => {
-        clearInterval(timer);
-      });
-      return null;
-    }
+  const server = await ringing((url) => {
     if (url.pathname.endsWith('/blockers')) return undefined; // as of a pruned one
     looks += 1;
     return looks === 5 ? life('Terminal', 2, 1, []) : life('Active', 2, 0, []);
@@ -121,15 +126,7 @@ describe('what holds its hosts', () => {
   /** One look, and then the end. */
   async function watched(args: readonly string[], stdout: Stdout): Promise<number> {
     let looks = 0;
-    const server = await fakeServer((url, response) => {
-      if (url.pathname === '/v1/events/stream') {
-        response.writeHead(200, { 'content-type': 'text/event-stream' });
-        const timer = setInterval(() => response.write('data: {}\n\n'), 5);
-        response.on('close', () => {
-          clearInterval(timer);
-        });
-        return null;
-      }
+    const server = await ringing((url) => {
       if (url.pathname.endsWith('/blockers')) return WHY;
       looks += 1;
       return life(looks === 2 ? 'Terminal' : 'Opening', 2, 0, []);

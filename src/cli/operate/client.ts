@@ -8,6 +8,7 @@ import { Value } from '@sinclair/typebox/value';
 import { isLoopback } from '../../config.ts';
 import type { ClientConfig } from '../../config/client.ts';
 import { ProblemSchema } from '../../wire/problem.ts';
+import { isOfToken } from '../../wire/token.ts';
 import { EXIT } from '../io.ts';
 import { eventLines, SILENT_MS } from './event-lines.ts';
 import { harmless } from './harmless.ts';
@@ -228,7 +229,7 @@ function exitOf(status: number): number {
 
 /** What a caller who is nobody does next; `proof`: the one that did not hold. */
 function proving(proof = 'token'): string {
-  return proof.startsWith('token')
+  return isOfToken(proof)
     ? 'Give --token, MUSTER_TOKEN or a profile with one'
     : "It is the profile's certFile, which counts before any token";
 }

@@ -13,7 +13,7 @@ import { quarantineKey, type RolloutState } from '../state/state.ts';
 import { addMinutes, millisOf, UNDER_WAY_MS, type Time } from '../time.ts';
 import { probeFailureChanges } from './probe-failures.ts';
 import { abandonOlder } from './abandon.ts';
-import { isNews, noteRefusal, refuseWhole, type Refused } from './refusals.ts';
+import { isNews, noteRefusal, refuseWhole } from './refusals.ts';
 
 export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
   const { hostname, rolloutId, event } = input;
@@ -39,14 +39,7 @@ export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
     return refuse(pass, record, event, 'invariant-violated', contradiction);
   const policy = { onHealthFailure: rollout.row.plan.onHealthFailure };
   const stepped = step(record, event, policy, 'remote');
-  if (!stepped.ok) {
-    const isFirst = isNews(record, refusalOf(record, event, stepped.code));
-    const verdict = refuse(pass, record, event, stepped.code, stepped.detail);
-    if (isFirst && isLateRollback(record, event)) {
-      quarantine(pass, record, { channel: record.channel, closure: record.targetClosure });
-    }
-    return verdict;
-  }
+  if (!stepped.ok) return refuse(pass, record, event, stepped.code, stepped.detail);
   accept(pass, rollout, record, event, stepped);
   return { status: 'applied' };
 }
@@ -65,12 +58,6 @@ function isLateRollback(record: RecordRow, event: HostEvent): boolean {
   return event.kind === 'RollbackComplete' && record.closed !== null && record.state === 'Failed';
 }
 
-/** A late rollback is news of its own: refused before its record closed, it quarantined nothing. */
-function refusalOf(record: RecordRow, event: HostEvent, code: RefusalCode): Refused {
-  const kind = isLateRollback(record, event) ? 'LateRollback' : event.kind;
-  return { seq: event.seq, kind, code };
-}
-
 function refuse(
   pass: Pass,
   record: RecordRow,
@@ -79,10 +66,14 @@ function refuse(
   detail: string,
 ): Verdict {
   const { state, lastEventSeq } = record;
-  const refused = refusalOf(record, event, code);
+  const isLate = isLateRollback(record, event);
+  // News of its own: refused before its record closed, it quarantined nothing.
+  const refused = { seq: event.seq, kind: isLate ? 'LateRollback' : event.kind, code };
   if (isNews(record, refused)) {
     const facts = { verdict: 'refused', code, detail, state };
     pass.write([noteRefusal(record, refused)], facts);
+    if (isLate)
+      quarantine(pass, record, { channel: record.channel, closure: record.targetClosure });
   }
   return { status: 'refused', code, detail, state, lastEventSeq };
 }

@@ -6,6 +6,7 @@
 import type { HostReportInput } from '../input.ts';
 import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
+import { knownSeq } from '../read/heartbeat.ts';
 import { hasEnded } from '../rollout/states.ts';
 import type { Change, RecordSet } from '../state/change.ts';
 import { freshHost } from '../state/put.ts';
@@ -77,7 +78,7 @@ function statesMore(pass: Pass, input: HostReportInput): boolean {
     const rollout = pass.state.rollouts.get(id);
     if (rollout === undefined) return seq > 0;
     const record = rollout.records.get(hostname); // none when it was pruned
-    return record !== undefined && seq > Math.max(record.lastEventSeq, record.highestRefusedSeq);
+    return record !== undefined && seq > knownSeq(record);
   };
   // It names its newest: what it states of older ones was lost with an earlier database, if at all.
   if (rolloutId !== null) return isMore(rolloutId, lastEventSeqByRollout[rolloutId] ?? 1);
@@ -146,7 +147,7 @@ function notePending(
     return;
   }
   const stated = input.lastEventSeqByRollout[record.rolloutId] ?? 0;
-  const waits = stated > Math.max(record.lastEventSeq, record.highestRefusedSeq);
+  const waits = stated > knownSeq(record);
   // The agent has events that we lack: it is asked to replay, and only silence lets us guess.
   if (waits && record.targetSightings === 0) setRecord(pass, record, { targetSightings: 1 });
   else synthesise(pass, rollout, record, input, 'recovered');
@@ -158,8 +159,12 @@ function notePending(
  */
 function mayKnow({ rolloutId }: RecordRow, input: HostReportInput): boolean {
   const { rolloutId: named, lastEventSeqByRollout: stated } = input;
-  if (named === rolloutId || Object.hasOwn(stated, rolloutId)) return true;
-  return named === null && Object.keys(stated).length === 0;
+  return named === rolloutId || Object.hasOwn(stated, rolloutId) || tellsOfNone(input);
+}
+
+/** As a v0.2 agent, and one that has lost its journal. */
+function tellsOfNone({ rolloutId, lastEventSeqByRollout }: HostReportInput): boolean {
+  return rolloutId === null && Object.keys(lastEventSeqByRollout).length === 0;
 }
 
 /**
@@ -168,8 +173,7 @@ function mayKnow({ rolloutId }: RecordRow, input: HostReportInput): boolean {
  */
 function mayHaveTaken({ rolloutId }: RecordRow, input: HostReportInput): boolean {
   const { rolloutId: named, lastEventSeqByRollout: stated } = input;
-  if (named === rolloutId || (stated[rolloutId] ?? 0) > 0) return true;
-  return named === null && Object.keys(stated).length === 0;
+  return named === rolloutId || (stated[rolloutId] ?? 0) > 0 || tellsOfNone(input);
 }
 
 /** The control plane never saw this host do anything, nor gave it anything to do: it may have lost its database. */

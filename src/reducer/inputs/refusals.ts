@@ -7,7 +7,7 @@ import type { Pass } from '../pass.ts';
 import type { Change, RecordSet } from '../state/change.ts';
 import type { RecordRow } from '../state/rows.ts';
 
-export interface Refused {
+interface Refused {
   readonly seq: number;
   readonly kind: string;
   readonly code: string;

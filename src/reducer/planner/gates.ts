@@ -65,8 +65,12 @@ export function everyGate(held: Held, noted: readonly string[]): readonly string
   return others.length === 0 ? noted : [...noted, ...others].sort();
 }
 
-/** For whoever asks why a dispatch that was granted is not offered: of `withdraw.ts`'s reasons, those that gates tell. */
+/**
+ * For whoever asks why a dispatch that was granted is not offered: of `withdraw.ts`'s reasons, those that gates tell. None
+ * while it is offered.
+ */
 export function gatesOnGranted(held: Held): readonly string[] {
+  if (held.rollout.dispatches.get(held.record.hostname)?.suspended !== true) return [];
   return [rolloutHalted, paused, hostHold, notDeclared, manifestRejected, quarantine].flatMap(
     (gate) => gate.keys(held),
   );

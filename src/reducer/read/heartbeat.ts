@@ -82,8 +82,11 @@ export function mayChange(host: HeardHost, report: Report): boolean {
 }
 
 /** The highest seq that the agent need not be asked for again. */
-function knownSeq(record: HeardRecord): number {
-  return Math.max(record.lastEventSeq, record.highestRefusedSeq);
+export function knownSeq({
+  lastEventSeq,
+  highestRefusedSeq,
+}: Pick<RecordRow, 'lastEventSeq' | 'highestRefusedSeq'>): number {
+  return Math.max(lastEventSeq, highestRefusedSeq);
 }
 
 /** A refusal above a gap: what lies between was never judged. The word for it is kept, to say it once. */

@@ -147,7 +147,7 @@ function pendingKeys(held: Held, noted: readonly string[]): readonly string[] {
   if (dispatch === undefined) return noted.length === 0 ? noted : everyGate(held, noted);
   // It was not acknowledged for so long that the planner noted it: said once is enough.
   const awaits = noted.includes('dispatch-refused') ? [] : [UNACKNOWLEDGED];
-  return [...noted, ...awaits, ...(dispatch.suspended ? gatesOnGranted(held) : [])];
+  return [...noted, ...awaits, ...gatesOnGranted(held)];
 }
 
 function sinceWhen(

@@ -1,20 +1,13 @@
 /** Asks for a credential; nothing of the fleet is shown before the server accepted it. */
 import { useState } from 'preact/hooks';
-import { unsendable } from '../../../src/wire/token.ts';
+import { isOfToken, unsendable } from '../../../src/wire/token.ts';
 import { ApiError, get } from '../api.ts';
 import { Problem } from '../parts/basics.tsx';
 import { signIn, signOut } from '../session.ts';
 
-const OF_CERTIFICATE: ReadonlySet<string> = new Set([
-  'certificate',
-  'expired',
-  'revoked',
-  'forwarded',
-]);
-
 /** What no token mends: a certificate is asked before it. One that holds and is no operator's is an agent's. */
 function isOfCertificate({ code, proof }: ApiError): boolean {
-  return code === 'wrong-identity' || (proof !== null && OF_CERTIFICATE.has(proof));
+  return code === 'wrong-identity' || (proof !== null && !isOfToken(proof));
 }
 
 export function SignIn({
