@@ -39,6 +39,7 @@ const FLEET: Table<FleetRow> = {
     ref: 'text',
     pause: 'json',
     rejectBefore: 'timestamptz',
+    rejections: 'json',
     opened: 'bigint',
   },
 };
@@ -53,6 +54,7 @@ const CHANNEL: Table<ChannelRow> = {
     manifestHash: 'text',
     signedAt: 'timestamptz',
     freshnessWindow: 'double precision',
+    undeclaredAt: 'timestamptz',
     currentRolloutId: 'text',
     waitingRef: 'text',
     pause: 'json',

@@ -18,9 +18,9 @@ import { hasEnded } from '../../src/reducer/rollout/states.ts';
 import { isUnderway } from '../../src/reducer/rollout/step-rollout.ts';
 import { dump } from '../../src/reducer/state/rows-io.ts';
 import type { FleetState } from '../../src/reducer/state/state.ts';
-import type { Millis } from '../../src/reducer/time.ts';
+import { MINUTE, type Millis } from '../../src/reducer/time.ts';
 import { action } from '../reducer/support/actions.ts';
-import { fleetSpec } from '../reducer/support/fleet-spec.ts';
+import { EPOCH, fleetSpec } from '../reducer/support/fleet-spec.ts';
 import { Script } from '../reducer/support/script.ts';
 import { World } from '../reducer/support/world.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -221,6 +221,30 @@ describe('what holds hosts', () => {
     script.run('operator write-off a1');
     expect(await counted(script.state)).toMatchObject({ 'wave-promotion': 1 });
     expect(await counted(script.state)).not.toHaveProperty('compliance-wave');
+  });
+
+  it('tells since when a signature is rejected or a channel is declared no more, of what was offered', async () => {
+    const script = played(
+      ...['channel a', 'wave a soak=0 a1', 'channel b', 'wave b soak=0 b1', 'heartbeat * c0'],
+      ...['declare 1', 'offer a1', 'offer b1', 'wait 2m', 'trust reject minute=1', 'wait 2m'],
+      ...['trust reject', 'drop b'],
+    );
+    const told = async () => {
+      await counted(script.state);
+      const rows = await toldBySql();
+      expect(rows).toEqual(toldByCore(script.state, hostByHost(script.state, script.now)));
+      const since = (row: string) => (Date.parse(row.split(' ').at(-1) ?? '') - EPOCH) / MINUTE;
+      const key = (row: string) => row.split(' ').slice(1, -1).join(' ');
+      return rows.map((row): [string, number] => [key(row), Math.floor(since(row))]);
+    };
+    expect(await told()).toEqual([
+      ...[['a1 dispatch-unacknowledged', 0] as const, ['a1 manifest-rejected', 2] as const],
+      ...[['b1 dispatch-unacknowledged', 0] as const, ['b1 manifest-rejected', 2] as const],
+    ]);
+    script.run('declare 2');
+    expect((await told()).filter(([key]) => /not-declared/.test(key))).toEqual([
+      ['b1 not-declared', 4],
+    ]);
   });
 
   it('counts rollouts that do not get on as a whole, of the newest of each channel', async () => {

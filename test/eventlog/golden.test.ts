@@ -58,13 +58,17 @@ function stateOf(file: string): string {
   return file.replace('.jsonl.gz', '.state.json');
 }
 
-type Kept = Readonly<Record<'rollouts' | 'blockers', readonly object[]>>;
+type Kept = Readonly<Record<'channels' | 'rollouts' | 'blockers', readonly object[]>> & {
+  readonly fleet: object;
+};
 
 /** With what is younger than a file: kinds of rows, of which it holds none, and fields, which are null in it. */
 function withYounger(state: Kept) {
   return {
     ...{ tokens: [], enrolments: [] },
     ...state,
+    fleet: { rejections: null, ...state.fleet },
+    channels: state.channels.map((row) => ({ undeclaredAt: null, ...row })),
     rollouts: state.rollouts.map((row) => ({ blockersSince: null, ...row })),
     blockers: state.blockers.map((row) => ({ earlier: null, ...row })),
   };

@@ -95,6 +95,7 @@ function enterChannel(state: FleetState, line: PlannerLine, channel: string, now
     manifestHash: manifest === undefined ? null : 'recorded',
     signedAt: manifest === undefined ? null : now,
     freshnessWindow: line.fleet.channels[channel]?.freshnessWindow ?? 0,
+    undeclaredAt: null,
     currentRolloutId: current?.rolloutId ?? null,
     waitingRef: null,
     pause: null,

@@ -9,6 +9,7 @@ import type {
 } from '../input.ts';
 import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
+import { rejecting } from '../planner/gates/manifest-rejected.ts';
 import { isMoveOverdue, silentSince } from '../planner/moving.ts';
 import { unsettled } from './abandon.ts';
 import { forgetNonces } from './enrolment.ts';
@@ -121,13 +122,12 @@ export function onVerifyOutcome(pass: Pass, input: VerifyOutcomeInput): Verdict 
   return APPLIED;
 }
 
-export function onTrustChanged(pass: Pass, input: TrustChangedInput): Verdict {
-  if (pass.state.fleet.rejectBefore === input.rejectBefore) return NOOP;
-  pass.begin({
-    kind: 'verify_outcome',
-    payload: { artifact: 'trust', rejectBefore: input.rejectBefore },
-  });
-  pass.write([{ t: 'fleet', set: { rejectBefore: input.rejectBefore } }]);
+export function onTrustChanged(pass: Pass, { rejectBefore }: TrustChangedInput): Verdict {
+  const { fleet } = pass.state;
+  if (fleet.rejectBefore === rejectBefore) return NOOP;
+  pass.begin({ kind: 'verify_outcome', payload: { artifact: 'trust', rejectBefore } });
+  const rejections = rejecting(fleet.rejections, rejectBefore, pass.at);
+  pass.write([{ t: 'fleet', set: { rejectBefore, rejections } }]);
   return APPLIED;
 }
 

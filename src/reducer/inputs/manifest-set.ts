@@ -82,12 +82,14 @@ function channelChange(
   };
   const row = pass.state.channels.get(channel);
   const same =
-    row !== undefined &&
+    row?.freshnessWindow === set.freshnessWindow &&
     row.declaredRef === set.declaredRef &&
-    row.freshnessWindow === set.freshnessWindow &&
     row.manifestHash === set.manifestHash &&
     row.signedAt === set.signedAt;
-  return same ? [] : [{ t: 'channel', channel, set }];
+  if (same) return [];
+  const isTold = content === undefined && row?.freshnessWindow === 0;
+  const undeclaredAt = isTold ? row.undeclaredAt : content === undefined ? pass.at : null;
+  return [{ t: 'channel', channel, set: { ...set, undeclaredAt } }];
 }
 
 function resigned(pass: Pass, manifests: readonly ManifestContent[]): Change[] {

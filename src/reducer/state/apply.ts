@@ -122,6 +122,7 @@ function applyChannel(state: FleetState, change: Of<'channel'>, seq: number): vo
     manifestHash: null,
     signedAt: null,
     freshnessWindow: 0,
+    undeclaredAt: null,
     currentRolloutId: null,
     waitingRef: null,
     pause: null,

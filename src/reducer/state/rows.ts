@@ -16,6 +16,12 @@ export interface Stop {
   readonly at: Time;
 }
 
+/** Whatever was signed before `before` and no earlier entry names is rejected since `at`. */
+export interface Rejection {
+  readonly before: Time;
+  readonly at: Time;
+}
+
 export interface FleetRow {
   seq: number;
   /** Hash of the fleet.resolved in force; null before the first. */
@@ -24,6 +30,8 @@ export interface FleetRow {
   ref: string | null;
   pause: Stop | null;
   rejectBefore: Time | null;
+  /** Since when signatures before which instant are rejected, ascending; null where no row tells, or none are. */
+  rejections: readonly Rejection[] | null;
   /** How many rollouts were ever opened; gives each its ordinal. */
   opened: number;
 }
@@ -35,8 +43,10 @@ export interface ChannelRow {
   /** Hash and signature time of the verified manifest of the declared ref; null while there is none. */
   manifestHash: string | null;
   signedAt: Time | null;
-  /** Minutes. */
+  /** Minutes; 0: the fleet does not declare the channel. */
   freshnessWindow: number;
+  /** Since when the fleet declares it no more; null while it does, and where no row tells. */
+  undeclaredAt: Time | null;
   /** The newest rollout ever opened on this channel. */
   currentRolloutId: string | null;
   /** finish-first: the newest ref that waits for the current rollout. */

@@ -124,6 +124,7 @@ export function emptyFleetRow(): FleetRow {
     ref: null,
     pause: null,
     rejectBefore: null,
+    rejections: null,
     opened: 0,
   };
 }

@@ -11,7 +11,7 @@
  *     heartbeat web1 c0 names (or names=stable@9) states=2 (or states=stable@9:2) minute=1 (said then)
  *     silent web1 · offer web1
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
- *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · backup · restore · trust reject · retire stable@1
+ *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · backup · restore · trust reject minute=1 (what was signed before) · retire stable@1
  *     enrol web1 nonce=n1 csr=a for=10 (minutes) · tried web1 nonce=n1 · renew web1 csr=b
  *     presence-lost (when hosts were last heard) · show · plan · explain web1 · since web1
  */
@@ -167,7 +167,6 @@ export class Script extends Desk {
 
   private input(verb: string, subject: string, words: readonly string[]): Input {
     const options = optionsOf(words);
-    const at = timeOf(this.now);
     switch (verb) {
       case 'declare':
         this.ref = subject;
@@ -189,14 +188,12 @@ export class Script extends Desk {
         const [name = '', ...rest] = words;
         this.hear(subject);
         const record = this.record(subject, options.get('in'));
-        const minute = options.get('minute');
-        const then = minute === undefined ? at : timeOf(EPOCH + Number(minute) * MINUTE);
         const event = scriptEvent(
           name,
           rest.filter((w) => !w.includes('=')),
           options,
           record,
-          then,
+          then(options, this.now),
         );
         return { kind: 'AgentEvent', hostname: subject, rolloutId: record.rolloutId, event };
       }
@@ -270,7 +267,10 @@ export class Script extends Desk {
         };
       }
       case 'trust':
-        return { kind: 'TrustChanged', rejectBefore: subject === 'reject' ? at : null };
+        return {
+          kind: 'TrustChanged',
+          rejectBefore: subject === 'reject' ? then(options, this.now) : null,
+        };
       case 'retire':
         return { kind: 'RetentionExpired', rolloutId: subject };
       case 'operator': {
@@ -306,13 +306,12 @@ export class Script extends Desk {
     const newestOf = (): string => this.record(hostname, undefined).rolloutId;
     const named = names === undefined ? null : names.includes('@') ? names : newestOf();
     const stated = options.get('states');
-    const minute = options.get('minute');
     const newest = this.records(hostname)[0]?.rolloutId;
     return {
       ...{
         kind: 'HostReport',
         hostname,
-        at: timeOf(minute === undefined ? this.now : EPOCH + Number(minute) * MINUTE),
+        at: then(options, this.now),
         agentVersion: null,
         rolloutId: named,
       },
@@ -333,6 +332,12 @@ export class Script extends Desk {
 }
 
 /** `4`: in its newest rollout; `stable@1:4`: in that one. */
+/** What `minute=` says, or now. */
+function then(options: ReadonlyMap<string, string>, now: number): string {
+  const minute = options.get('minute');
+  return timeOf(minute === undefined ? now : EPOCH + Number(minute) * MINUTE);
+}
+
 function seqsOf(stated: string, newest: string | undefined): Readonly<Record<string, number>> {
   const [, id = newest, seq = ''] = /^(?:(.+):)?(\d+)$/.exec(stated) ?? [];
   return id === undefined ? {} : { [id]: Number(seq) };

@@ -3,29 +3,54 @@
  * was granted before the switch was thrown is taken back by the same rule (`planner/withdraw.ts`).
  */
 import type { FleetState, RolloutState } from '../../state/state.ts';
+import type { FleetRow, Rejection } from '../../state/rows.ts';
+import type { Time } from '../../time.ts';
 import { OPEN, type Gate } from './gate.ts';
 
 export const manifestRejected: Gate = {
   name: 'manifest-rejected',
   keys: ({ state, rollout }) => (isRejected(state, rollout) ? ['manifest-rejected'] : OPEN),
-  explain: ({ state: { fleet }, rollout: { row } }) => {
-    const ofFleet = fleet.signedAt !== null && fleet.signedAt < row.signedAt;
-    const what = ofFleet
-      ? `the fleet was signed at ${fleet.signedAt}`
-      : `signed at ${row.signedAt}`;
+  explain: ({ state: { fleet }, rollout }) => {
+    const { row } = rollout;
+    const signed = oldestSignature(fleet, rollout);
+    const ofFleet = signed < row.signedAt;
+    const what = ofFleet ? `the fleet was signed at ${signed}` : `signed at ${signed}`;
     return {
       because: `${what}, before ${fleet.rejectBefore ?? 'nothing'}, which the trust file rejects`,
       releasedBy: `CI signs the ${ofFleet ? 'fleet' : 'manifest'} again after that instant`,
       hosts: [],
     };
   },
+  since: ({ state: { fleet }, rollout }) => {
+    const signed = oldestSignature(fleet, rollout);
+    return fleet.rejections?.find(({ before }) => signed < before)?.at ?? null;
+  },
 };
 
 /** Signed before the instant from which on the trust file believes signatures. */
-export function isRejected(
-  { fleet: { rejectBefore, signedAt } }: FleetState,
-  rollout: RolloutState,
-): boolean {
-  if (rejectBefore === null) return false;
-  return rollout.row.signedAt < rejectBefore || (signedAt !== null && signedAt < rejectBefore);
+export function isRejected({ fleet }: FleetState, rollout: RolloutState): boolean {
+  return fleet.rejectBefore !== null && oldestSignature(fleet, rollout) < fleet.rejectBefore;
+}
+
+function oldestSignature({ signedAt }: FleetRow, { row }: RolloutState): Time {
+  return signedAt !== null && signedAt < row.signedAt ? signedAt : row.signedAt;
+}
+
+/** Rises that are told apart: each is a person's deed in an emergency. Beyond, the oldest are forgotten: less is told than was. */
+const MOST_REJECTIONS = 32;
+
+/**
+ * Since when what is rejected, once the trust file rejects what was signed before `before`. A rise rejects more from now on; what
+ * a fall still rejects was rejected already.
+ */
+export function rejecting(
+  known: readonly Rejection[] | null,
+  before: Time | null,
+  at: Time,
+): readonly Rejection[] | null {
+  if (before === null) return null;
+  const kept = (known ?? []).filter((one) => one.before <= before);
+  if (kept.at(-1)?.before !== before)
+    kept.push({ before, at: known?.find((one) => one.before > before)?.at ?? at });
+  return kept.slice(-MOST_REJECTIONS);
 }

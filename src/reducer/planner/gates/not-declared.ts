@@ -15,6 +15,7 @@ export const notDeclared: Gate = {
     releasedBy: 'a commit declares the channel again, or an operator cancels the rollout',
     hosts: [],
   }),
+  since: ({ state, rollout }) => state.channels.get(rollout.row.channel)?.undeclaredAt ?? null,
 };
 
 /** Whether the set in force has this channel, with a release or without: only then is its freshness window above 0. */
