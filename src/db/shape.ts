@@ -8,7 +8,7 @@ import type { Sql } from './driver.ts';
 export const COLUMNS: Readonly<Record<string, string>> = {
   artifact: 'kind name hash bytes signature content signed_at verified_at current',
   channel:
-    'channel seq declared_ref manifest_hash signed_at freshness_window undeclared_at current_rollout_id waiting_ref pause note',
+    'channel seq declared_ref manifest_hash signed_at freshness_window current_rollout_id waiting_ref pause note undeclared_at',
   commit_verdicts: 'epoch commit_no replica verdicts at',
   dead_input: 'input_id kind hostname rollout_id payload error replica enqueued_at died_at epoch',
   declared_host: 'hostname channel closure',
@@ -20,7 +20,7 @@ export const COLUMNS: Readonly<Record<string, string>> = {
   epoch:
     'singleton epoch holder address version since incarnation system_identifier timeline database_oid log_oid',
   event_log: 'seq ts epoch kind hostname rollout_id channel actor caused_by payload hash',
-  fleet: 'singleton seq fleet_hash signed_at ref pause reject_before rejections opened',
+  fleet: 'singleton seq fleet_hash signed_at ref pause reject_before opened rejections',
   held_by_rows: 'rollout_id channel hostname gates since seq',
   host: 'hostname seq reported_closure reachability reachability_at hold settled_closure',
   host_blocker: 'rollout_id hostname seq gates since earlier',
