@@ -3,6 +3,7 @@
  * consequences that only the control plane knows of. A refusal changes nothing but what was refused.
  */
 import type { HostEvent } from '../host/events.ts';
+import { abandonOlder } from '../close-record.ts';
 import { isSynthesisedSoaking, step, type Stepped, type StepEffect } from '../host/step.ts';
 import type { AgentEventInput } from '../input.ts';
 import type { RefusalCode, Verdict } from '../log.ts';
@@ -12,7 +13,6 @@ import type { RecordRow } from '../state/rows.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
 import { addMinutes, millisOf, UNDER_WAY_MS, type Time } from '../time.ts';
 import { probeFailureChanges } from './probe-failures.ts';
-import { abandonOlder } from './abandon.ts';
 import { isNews, noteRefusal, refuseWhole } from './refusals.ts';
 
 export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
@@ -107,7 +107,7 @@ function accept(
     });
   }
   for (const effect of stepped.effects) applyEffect(pass, record, effect);
-  if (event.kind === 'DispatchAck') abandonOlder(pass, rollout, hostname);
+  abandonOlder(pass, rollout, hostname);
 }
 
 const UNSEEN = { targetSightings: 0 };

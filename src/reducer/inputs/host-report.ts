@@ -3,6 +3,7 @@
  * can be known, a state set by the control plane itself, marked `synthesised`. Synthesis carries no agent
  * seq, so that the agent's own next events still count, and a real event later wins over it.
  */
+import { abandonWaiting, wasOffered } from '../close-record.ts';
 import type { HostReportInput } from '../input.ts';
 import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
@@ -92,7 +93,8 @@ function noteRecord(
   input: HostReportInput,
 ): void {
   const record = rollout.records.get(input.hostname);
-  if (record === undefined || input.currentClosure === null) return;
+  // A guess about a newer one may just have closed it.
+  if (record === undefined || record.closed !== null || input.currentClosure === null) return;
   const onTarget = input.currentClosure === record.targetClosure;
   switch (record.state) {
     case 'Deferred':
@@ -258,6 +260,7 @@ function synthesise(
       ...clearedFailures(rollout, hostname),
     ],
   });
+  abandonWaiting(pass, rollout, hostname);
 }
 
 /**
@@ -277,12 +280,6 @@ function soakOf(
   }
   if (soakDueAt !== null && soakDueAt > pass.at) return {};
   return { soakDueAt: addMinutes(pass.at, rollout.row.plan.soakMinutes[wave] ?? 0) };
-}
-
-function wasOffered(pass: Pass, rollout: RolloutState, record: RecordRow): boolean {
-  return rollout.dispatches.has(record.hostname)
-    ? pass.offerOf(record.rolloutId, record.hostname) !== 'never'
-    : record.wasOffered;
 }
 
 function removedDispatch(rollout: RolloutState, hostname: string): Change[] {

@@ -1,4 +1,5 @@
 /** Inputs that no person and no agent sends: the clock, liveness, verification, trust, retention, leadership. */
+import { unsettled } from '../close-record.ts';
 import type {
   LeadershipInput,
   LivenessInput,
@@ -11,7 +12,6 @@ import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
 import { rejecting } from '../planner/gates/manifest-rejected.ts';
 import { isMoveOverdue, silentSince } from '../planner/moving.ts';
-import { unsettled } from './abandon.ts';
 import { forgetNonces } from './enrolment.ts';
 import { isNews, noteRefusal } from './refusals.ts';
 import type { Sliced } from '../slices.ts';

@@ -3,6 +3,7 @@
  * which everything it led to follows. A command that would change nothing is refused with why, so that a
  * script learns of its mistake.
  */
+import { closeRecord } from '../close-record.ts';
 import type { OperatorCommand, OperatorInput } from '../input.ts';
 import type { Verdict } from '../log.ts';
 import { isOpen } from '../host/record.ts';
@@ -16,7 +17,6 @@ import type { RecordRow, Stop } from '../state/rows.ts';
 import { lastChangeOfHost, lastChangeOfRollout } from '../state/last-change.ts';
 import { quarantineKey, type FleetState, type RolloutState } from '../state/state.ts';
 import { isCounted } from '../state/tally.ts';
-import { closeRecord } from './abandon.ts';
 import { refused } from './refusals.ts';
 import { createToken, revokeToken } from './tokens.ts';
 

@@ -3,6 +3,7 @@
  * gate holds is dispatched, and for all others the gates that hold them are noted, grouped, when they
  * changed. A grant counts at once for the hosts after it.
  */
+import { abandonWaiting } from '../close-record.ts';
 import { addMinutes } from '../time.ts';
 import type { Pass } from '../pass.ts';
 import { hasEnded } from '../rollout/states.ts';
@@ -143,6 +144,7 @@ function convergeUnchanged(pass: Pass, rollout: RolloutState, record: RecordRow)
       ...unblock(rollout, hostname),
     ],
   });
+  abandonWaiting(pass, rollout, hostname);
 }
 
 function queueDispatch(pass: Pass, rollout: RolloutState, record: RecordRow): void {
