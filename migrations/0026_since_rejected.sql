@@ -3,8 +3,8 @@
 
 ALTER TABLE channel ADD COLUMN undeclared_at timestamptz(3);
 ALTER TABLE fleet ADD COLUMN rejections json;
-COMMENT ON COLUMN channel.undeclared_at IS 'Since when the fleet declares it no more; null while it does.';
-COMMENT ON COLUMN fleet.rejections IS 'Of each rise of reject_before that stands: since when (at) signatures before which instant (before) are rejected.';
+COMMENT ON COLUMN channel.undeclared_at IS 'Since when the fleet declares it no more; null while it does. Where an older Muster led meanwhile, an earlier time may have stayed.';
+COMMENT ON COLUMN fleet.rejections IS 'Of each rise of reject_before that stands: since when (at) signatures before which instant (before) are rejected, ascending. Void where the last instant is not reject_before: an older Muster was told of that.';
 
 CREATE OR REPLACE VIEW held_by_rows AS
 SELECT r.rollout_id, r.channel, r.hostname,
@@ -32,8 +32,10 @@ SELECT d.rollout_id, d.channel, d.hostname,
     (c.pause ->> 'at')::timestamptz(3),
     (h.hold ->> 'at')::timestamptz(3),
     c.undeclared_at,
-    (SELECT min((told ->> 'at')::timestamptz(3)) FROM json_array_elements(f.rejections) AS told
-      WHERE least(o.signed_at, f.signed_at) < (told ->> 'before')::timestamptz(3)),
+    (SELECT (told ->> 'at')::timestamptz FROM json_array_elements(f.rejections) AS told
+      WHERE least(o.signed_at, f.signed_at) < (told ->> 'before')::timestamptz(3)
+        AND (f.rejections -> -1 ->> 'before')::timestamptz(3) = f.reject_before
+      ORDER BY told ->> 'before' LIMIT 1),
     q.at], d.seq
 FROM dispatch d JOIN rollout o ON o.rollout_id = d.rollout_id
 LEFT JOIN channel c ON c.channel = d.channel

@@ -26,7 +26,7 @@ table channel
   waiting_ref text -- finish-first: ref that waits for it.
   pause json -- Who paused the channel, when and why.
   note text -- Standing remark for operators.
-  undeclared_at timestamp(3) with time zone -- Since when the fleet declares it no more; null while it does.
+  undeclared_at timestamp(3) with time zone -- Since when the fleet declares it no more; null while it does. Where an older Muster led meanwhile, an earlier time may have stayed.
   constraint channel_pkey PRIMARY KEY (channel)
   index CREATE UNIQUE INDEX channel_pkey ON channel USING btree (channel)
   comment Derived: what each channel declares, which rollout is its newest, and its pause.
@@ -214,7 +214,7 @@ table fleet
   pause json -- Who paused the fleet, when and why.
   reject_before timestamp(3) with time zone -- Signatures before this are refused.
   opened bigint not null -- Rollouts ever opened.
-  rejections json -- Of each rise of reject_before that stands: since when (at) signatures before which instant (before) are rejected.
+  rejections json -- Of each rise of reject_before that stands: since when (at) signatures before which instant (before) are rejected, ascending. Void where the last instant is not reject_before: an older Muster was told of that.
   constraint fleet_pkey PRIMARY KEY (singleton)
   constraint fleet_singleton_check CHECK (singleton)
   index CREATE UNIQUE INDEX fleet_pkey ON fleet USING btree (singleton)

@@ -356,7 +356,7 @@ describe('a host that falls silent on its way', () => {
     expect(budget()?.behind[0]?.doing).toMatch(new RegExp(`${back} in a@1$`));
     expect(blockers(script, 'a1').find(({ gate }) => gate === 'host-busy')).toMatchObject({
       because: 'it is moving in a@1 (rolling back)',
-      releasedBy: expect.stringMatching(/writes it off$/) as string,
+      releasedBy: expect.stringMatching(/withdraws its dispatch$/) as string,
     });
     script.run('operator write-off a1');
     expect(budget()?.behind[0]?.hostname).not.toBe('a1');

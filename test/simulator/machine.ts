@@ -7,7 +7,13 @@ import { runAgent, DEFAULT_SETTINGS } from '../../src/agent/agent.ts';
 import type { Clock, Random } from '../../src/agent/clock.ts';
 import type { ControlPlane } from '../../src/agent/control-plane.ts';
 import { artifactsOver, controlPlaneOver } from '../../src/agent/http-control-plane.ts';
-import type { AgentLog, Probes, Switcher, SwitchOutcome } from '../../src/agent/hooks.ts';
+import type {
+  AgentLog,
+  ProbeObservation,
+  Probes,
+  Switcher,
+  SwitchOutcome,
+} from '../../src/agent/hooks.ts';
 import type { JournalLine, JournalStore } from '../../src/agent/journal.ts';
 import { Manifests } from '../../src/agent/manifests.ts';
 import type { DeclaredProbe, HostEvent } from '../../src/reducer/host/events.ts';
@@ -22,10 +28,24 @@ import { TRUST, type Release } from './release.ts';
 const PROBES: readonly DeclaredProbe[] = [
   { probeName: 'service-up', kind: 'systemd', mode: 'enforce' },
   { probeName: 'disk-space', kind: 'exec', mode: 'observe' },
+  { probeName: 'baseline', kind: 'evidence', mode: 'observe' },
 ];
+/** Of the evidence: one that counts, and one that does not. */
+const CONTROLS = [
+  { framework: 'simulated', controlId: 'kernel', effectiveMode: 'enforce' },
+  { framework: 'simulated', controlId: 'motd', effectiveMode: 'observe' },
+] as const;
 const NOTHING: AgentLog = { info: () => undefined, warn: () => undefined };
 /** As in the field: an agent refuses a manifest that was signed longer ago. */
 const FRESHNESS_MINUTES = 60;
+
+/** The longest that half a switch takes. Few are so slow that heartbeats come in the middle of it, and soaks end. */
+const SWITCH_MS = 20_000;
+const SLOW_MS = 400_000;
+const SLOW = 0.1;
+/** The share of deferred switches that are followed by a reboot of the host's own accord, and how late it comes. */
+const REBOOTS = 0.4;
+const REBOOT_MS = 600_000;
 
 const DAY_MS = 24 * 60 * 60_000;
 
@@ -305,11 +325,13 @@ export class Machine {
     const { scheduler, trace } = this.world;
     const prior = this.closure;
     const boot = this.boots;
-    const half = 500 + 20_000 * this.random() ** 3;
+    const most = this.random() < SLOW ? SLOW_MS : SWITCH_MS;
+    const half = 500 + most * this.random() ** 3;
     await scheduler.sleep(half);
     if (boot !== this.boots) return { kind: 'failed', exitCode: 137, stderrTail: 'rebooted' };
     if (this.suffers('switch-deferred', target)) {
       this.staged = target;
+      if (this.random() < REBOOTS) this.rebootLater(target);
       return { kind: 'deferred', component: 'kernel' };
     }
     this.closure = target;
@@ -329,6 +351,12 @@ export class Machine {
     return { kind: 'completed', observedClosure: target };
   }
 
+  private rebootLater(target: string): void {
+    this.world.scheduler.after(1_000 + REBOOT_MS * this.random() ** 2, () => {
+      if (this.waitsForReboot && this.staged === target) this.reboot(5_000);
+    });
+  }
+
   private suffers(
     kind: 'switch-deferred' | 'switch-fails' | 'rollback-fails' | 'probe-fails',
     closure: string,
@@ -346,11 +374,23 @@ export class Machine {
       declared: PROBES,
       run: async (probe) => {
         await life.guard(Promise.resolve());
+        if (probe.kind === 'evidence') return this.evidence();
         const isBad =
           faults.strikes('probe-flaps') ||
           (probe.mode === 'enforce' && this.suffers('probe-fails', this.closure));
         return isBad ? { status: 'fail', failureReason: 'simulated' } : { status: 'pass' };
       },
     };
+  }
+
+  private evidence(): ProbeObservation {
+    const { faults } = this.world;
+    const subResults = CONTROLS.map((control) => {
+      const about = `${this.hostname}/${this.closure}/${control.controlId}`;
+      const isBad = faults.isOn && faults.meets('probe-fails', about);
+      return { ...control, status: isBad ? ('fail' as const) : ('pass' as const) };
+    });
+    const isBad = subResults.some(({ status }) => status === 'fail');
+    return { status: isBad ? 'fail' : 'pass', subResults };
   }
 }

@@ -12,6 +12,7 @@ const FOR_GOOD = [
   'manifest-stale',
   'manifest-rejected',
   'quarantine',
+  'compliance-wave',
 ];
 /** Before the host that is waited for: one that failed, or went back, is waited for in vain. */
 const HOST_EDGE = 'host-edge:';
@@ -26,7 +27,8 @@ export function whatIsWrong(
   const { tables, queue } = db.data;
   const found: string[] = [];
   if (queue.size > 0) found.push(`${String(queue.size)} inputs wait in the queue`);
-  for (const { name } of release.channels) {
+  for (const { name, waves } of release.channels) {
+    if (waves.flat().length === 0) continue;
     const current = tables.channels.get(name)?.currentRolloutId ?? null;
     if (current !== `${name}@${release.ref}`)
       found.push(`${name} is at ${String(current)}, not ${release.ref}`);
@@ -39,9 +41,9 @@ export function whatIsWrong(
     const target = release.target(machine.hostname);
     if (machine.closure !== target)
       found.push(`${machine.hostname} runs ${machine.closure}, not ${target}`);
-    const [channel] = machine.hostname.split('-');
+    const channel = release.channelOf(machine.hostname);
     const key = keyOf({
-      rolloutId: `${String(channel)}@${release.ref}`,
+      rolloutId: `${channel}@${release.ref}`,
       hostname: machine.hostname,
     });
     const record = tables.records.get(key);
@@ -99,6 +101,12 @@ export function setRight({ data: { tables } }: Database): OperatorCommand[] {
   // A predecessor that is let finish first, and in which no host of a wave has come right yet.
   for (const { rolloutId, blockers } of tables.rollouts.values()) {
     if (blockers.includes('wave-unproven') && isOlder(rolloutId))
+      found.push({ command: 'CancelRollout', rolloutId });
+  }
+  // One that failed, of a channel that all its hosts have left: nothing succeeds it.
+  for (const { rolloutId, state, channel } of tables.rollouts.values()) {
+    const isLeft = tables.channels.get(channel)?.declaredRef === null;
+    if (isLeft && (state === 'Failed' || state === 'Reverted'))
       found.push({ command: 'CancelRollout', rolloutId });
   }
   // A closure that once failed, and that the last commit goes back to all the same.

@@ -7,24 +7,27 @@ import { decodeTrust, type Trust } from '../../src/trust/trust-file.ts';
 import type { TrustFile } from '../../src/workers/manifest-poll.ts';
 import type { Source } from '../../src/workers/source.ts';
 import { timeOf, type Millis } from '../../src/reducer/time.ts';
-
-interface Channel {
-  readonly name: string;
-  /** Names of each wave's hosts; some waves are empty. */
-  readonly waves: readonly (readonly string[])[];
-  readonly soakMinutes: number;
-  readonly onHealthFailure: 'halt' | 'rollback-and-halt';
-  readonly onNewRef: 'supersede' | 'finish-first';
-  readonly maxFailures: number;
-  /** All its hosts run one closure, so that one failure concerns them all. */
-  readonly isUniform: boolean;
-}
+import {
+  budgetsOf,
+  channelEdgesOf,
+  channelOf,
+  edgesAmong,
+  rearranged,
+  type Channel,
+  type Edge,
+} from './fleet-shape.ts';
 
 /** The share of hosts that a commit does not touch, and of commits, by channel, that bring an earlier one back. */
 const KEEPS = 0.2;
+/** Of hosts that it moves to another channel: many run there what they ran. */
+const MOVED_KEEPS = 0.5;
 const REVERTS = 0.25;
 /** The share of commits that leave out the last channel, and with it its hosts. */
 const REMOVES = 0.1;
+/** The share of runs in which commits move hosts between channels and change policies and budgets. */
+const REARRANGES = 0.6;
+/** The share of commits, in them, that draw the budgets anew. */
+const REBUDGETS = 0.2;
 
 // One for the whole process: nothing that is traced depends on it.
 const { key } = generateKey('ed25519');
@@ -37,7 +40,7 @@ function usable(decoded: ReturnType<typeof decodeTrust>): Trust {
 }
 
 export class Release {
-  readonly channels: readonly Channel[];
+  channels: readonly Channel[];
   readonly hosts: readonly string[];
   readonly source: Source = {
     where: 'the simulated CI',
@@ -50,12 +53,14 @@ export class Release {
   number = 0;
   private readonly files = new Map<string, Uint8Array>();
   private readonly signed = new Map<string, Set<string>>();
-  private readonly edges: readonly JsonObject[];
+  private readonly edges: readonly Edge[];
   private readonly channelEdges: readonly JsonObject[];
-  private readonly budgets: readonly JsonObject[];
+  private budgets: readonly JsonObject[];
   private readonly keeps: Random;
   private readonly reverts: Random;
   private readonly removes: Random;
+  /** Null: hosts stay where they are. */
+  private readonly moves: Random | null;
   private declared: readonly Channel[] = [];
   /** What each ref's manifests say, less when and beside which fleet they are signed; by ref, then by rollout. */
   private readonly manifests = new Map<string, ReadonlyMap<string, JsonObject>>();
@@ -72,16 +77,14 @@ export class Release {
     this.keeps = randomFor('kept closures');
     this.reverts = randomFor('reverted commits');
     this.removes = randomFor('removed channels');
+    const moves = randomFor('moved hosts');
+    this.moves = moves() < REARRANGES ? moves : null;
     this.signsEarlier = randomFor('ci')() < 0.5;
     const count = 1 + Math.floor(random() * 2.6);
     this.channels = ['edge', 'lab', 'main'].slice(0, count).map((name) => channelOf(name, random));
     this.hosts = this.channels.flatMap(({ waves }) => waves.flat());
-    this.edges = random() < 0.2 ? edgeWithin(this.channels) : [];
-    const [first, second] = this.channels;
-    this.channelEdges =
-      first !== undefined && second !== undefined && random() < 0.25
-        ? [{ gated: second.name, gates: first.name }]
-        : [];
+    this.edges = random() < 0.4 ? edgesAmong(this.hosts, random) : [];
+    this.channelEdges = channelEdgesOf(this.channels, random);
     this.budgets = budgetsOf(this.channels, this.hosts, random);
     this.earlier.push(new Map(this.hosts.map((name) => [name, this.before(name)])));
   }
@@ -107,6 +110,7 @@ export class Release {
   /** Declares the next ref and signs it. The last one moves every host, or goes back to where it was before. */
   next(now: Millis, isLast = false): void {
     this.number += 1;
+    const moved = this.number > 1 ? this.rearrange() : [];
     const isWithoutLast = this.removes() < REMOVES && !isLast && this.channels.length > 1;
     this.declared = isWithoutLast ? this.channels.slice(0, -1) : this.channels;
     const closures = new Map<string, string>();
@@ -114,7 +118,8 @@ export class Release {
       const reverted = this.revertedTo();
       for (const hostname of channel.waves.flat()) {
         const kept = this.closures.get(hostname);
-        const keeps = !isLast && kept !== undefined && this.keeps() < KEEPS;
+        const share = moved.includes(hostname) ? MOVED_KEEPS : KEEPS;
+        const keeps = !isLast && kept !== undefined && this.keeps() < share;
         const fresh = `${this.ref}-${channel.isUniform ? channel.name : hostname}`;
         closures.set(hostname, reverted?.get(hostname) ?? (keeps ? kept : fresh));
       }
@@ -122,6 +127,21 @@ export class Release {
     this.earlier.push(closures);
     this.closures = closures;
     this.sign(now);
+  }
+
+  /** Where it is declared now. */
+  channelOf(hostname: string): string {
+    return this.channels.find(({ waves }) => waves.flat().includes(hostname))?.name ?? '';
+  }
+
+  /** Whom it moved to another channel. */
+  private rearrange(): readonly string[] {
+    const { moves } = this;
+    if (moves === null) return [];
+    const before = this.hosts.map((hostname) => this.channelOf(hostname));
+    this.channels = rearranged(this.channels, this.hosts, moves);
+    if (moves() < REBUDGETS) this.budgets = budgetsOf(this.channels, this.hosts, moves);
+    return this.hosts.filter((hostname, i) => this.channelOf(hostname) !== before[i]);
   }
 
   /** The ref whose commit comes back for a channel, as after `git revert`; null: none. */
@@ -178,19 +198,32 @@ export class Release {
       waves: named(({ waves, soakMinutes }) =>
         waves.map((names) => ({ hosts: [...names], soakMinutes })),
       ),
-      ...{ edges: [...this.edges], channelEdges: this.declaredEdges() },
+      ...this.declaredEdges(),
       disruptionBudgets: [],
       meta,
     };
   }
 
-  private declaredEdges(): JsonObject[] {
-    return this.declared.length < this.channels.length ? [] : [...this.channelEdges];
+  /** None that would wait in a circle with the waves, after a host moved. */
+  private declaredEdges(): JsonObject {
+    const placed = this.channels
+      .flatMap(({ waves }) => waves)
+      .flatMap((names, i) => names.map((name) => [name, i] as const));
+    const place = new Map(placed);
+    const isDue = ({ gates, gated }: Edge): boolean =>
+      (place.get(gates) ?? 0) <= (place.get(gated) ?? 0);
+    const isWhole = this.declared.length === this.channels.length;
+    return {
+      edges: this.edges.filter(isDue).map((edge) => ({ ...edge })),
+      channelEdges: isWhole ? [...this.channelEdges] : [],
+    };
   }
 
   private resolve(): ReadonlyMap<string, JsonObject> {
     return new Map(
-      this.declared.map((channel) => [`${channel.name}@${this.ref}`, this.manifest(channel)]),
+      this.declared
+        .filter(({ waves }) => waves.flat().length > 0)
+        .map((channel) => [`${channel.name}@${this.ref}`, this.manifest(channel)]),
     );
   }
 
@@ -217,49 +250,4 @@ export class Release {
     this.files.set(`${name}.json`, bytes);
     this.files.set(`${name}.json.sig`, signArtifact(bytes, key));
   }
-}
-
-function channelOf(name: string, random: Random): Channel {
-  const waves = 1 + Math.floor(random() * 3);
-  let number = 0;
-  const hostsOf = (): string[] =>
-    Array.from({ length: Math.floor(random() * 3.4) }, () => `${name}-${String((number += 1))}`);
-  const drawn = Array.from({ length: waves }, hostsOf);
-  if (number === 0) drawn[0] = [`${name}-1`];
-  return {
-    name,
-    waves: drawn,
-    soakMinutes: [0.2, 0.5, 1, 2][Math.floor(random() * 4)] ?? 1,
-    onHealthFailure: random() < 0.6 ? 'rollback-and-halt' : 'halt',
-    onNewRef: random() < 0.35 ? 'finish-first' : 'supersede',
-    maxFailures: Math.floor(random() * 3),
-    isUniform: random() < 0.4,
-  };
-}
-
-/** The second host of the first wave waits for the first. */
-function edgeWithin(channels: readonly Channel[]): readonly JsonObject[] {
-  const [gates, gated] = channels[0]?.waves[0] ?? [];
-  return gates === undefined || gated === undefined ? [] : [{ gated, gates }];
-}
-
-const NOBODY = { tags: [], tagsAny: [], hosts: [], all: false };
-
-function budgetsOf(
-  channels: readonly Channel[],
-  hosts: readonly string[],
-  random: Random,
-): readonly JsonObject[] {
-  const found: JsonObject[] = [];
-  if (random() < 0.6) {
-    const limit =
-      random() < 0.7 ? { maxInFlight: 1 + Math.floor(random() * 3) } : { maxInFlightPct: 34 };
-    found.push({ selector: { ...NOBODY, all: true }, hosts: [...hosts].sort(), ...limit });
-  }
-  const [first] = channels;
-  if (first !== undefined && random() < 0.3) {
-    const own = first.waves.flat().sort();
-    found.push({ selector: { ...NOBODY, channel: first.name }, hosts: own, maxInFlight: 1 });
-  }
-  return found;
 }

@@ -126,7 +126,7 @@ export function onTrustChanged(pass: Pass, { rejectBefore }: TrustChangedInput):
   const { fleet } = pass.state;
   if (fleet.rejectBefore === rejectBefore) return NOOP;
   pass.begin({ kind: 'verify_outcome', payload: { artifact: 'trust', rejectBefore } });
-  const rejections = rejecting(fleet.rejections, rejectBefore, pass.at);
+  const rejections = rejecting(fleet, rejectBefore, pass.at);
   pass.write([{ t: 'fleet', set: { rejectBefore, rejections } }]);
   return APPLIED;
 }

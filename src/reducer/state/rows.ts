@@ -16,10 +16,10 @@ export interface Stop {
   readonly at: Time;
 }
 
-/** Whatever was signed before `before` and no earlier entry names is rejected since `at`. */
+/** Whatever was signed before `before` and no earlier entry names is rejected since `at`; null: an older Muster was told. */
 export interface Rejection {
   readonly before: Time;
-  readonly at: Time;
+  readonly at: Time | null;
 }
 
 export interface FleetRow {
@@ -30,7 +30,7 @@ export interface FleetRow {
   ref: string | null;
   pause: Stop | null;
   rejectBefore: Time | null;
-  /** Since when signatures before which instant are rejected, ascending; null where no row tells, or none are. */
+  /** Since when signatures before which instant are rejected, ascending; of another `rejectBefore` when the last is not it. */
   rejections: readonly Rejection[] | null;
   /** How many rollouts were ever opened; gives each its ordinal. */
   opened: number;

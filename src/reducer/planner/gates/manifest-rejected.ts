@@ -23,7 +23,7 @@ export const manifestRejected: Gate = {
   },
   since: ({ state: { fleet }, rollout }) => {
     const signed = oldestSignature(fleet, rollout);
-    return fleet.rejections?.find(({ before }) => signed < before)?.at ?? null;
+    return rejectionsOf(fleet).find(({ before }) => signed < before)?.at ?? null;
   },
 };
 
@@ -44,13 +44,22 @@ const MOST_REJECTIONS = 32;
  * a fall still rejects was rejected already.
  */
 export function rejecting(
-  known: readonly Rejection[] | null,
+  fleet: FleetRow,
   before: Time | null,
   at: Time,
 ): readonly Rejection[] | null {
   if (before === null) return null;
-  const kept = (known ?? []).filter((one) => one.before <= before);
+  const known = rejectionsOf(fleet);
+  const kept = known.filter((one) => one.before <= before);
+  const fallen = known.find((one) => one.before > before);
   if (kept.at(-1)?.before !== before)
-    kept.push({ before, at: known?.find((one) => one.before > before)?.at ?? at });
+    kept.push({ before, at: fallen === undefined ? at : fallen.at });
   return kept.slice(-MOST_REJECTIONS);
+}
+
+/** An older Muster, which tells no times, may have set the instant, and left these as they were. */
+function rejectionsOf({ rejectBefore, rejections }: FleetRow): readonly Rejection[] {
+  if (rejectBefore === null) return [];
+  if (rejections?.at(-1)?.before === rejectBefore) return rejections;
+  return [{ before: rejectBefore, at: null }];
 }
