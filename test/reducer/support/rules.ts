@@ -100,9 +100,27 @@ function brokenGrants(state: FleetState, entries: readonly LogEntry[]): string[]
     if (state.fleet.pause ?? state.channels.get(record.channel)?.pause) {
       found.push(`${hostname} was granted in a pause`);
     }
+    const newer = takenInNewer(state, rollout, hostname);
+    if (newer !== undefined)
+      found.push(`${hostname} was granted in ${rolloutId} and left it for ${newer}`);
     found.push(...exceeded(state, rollout, hostname, later));
   }
   return found;
+}
+
+/** A newer rollout that has moved this host, or found it through: no older one moves it back. */
+function takenInNewer(
+  { hosts, rollouts }: FleetState,
+  { row }: RolloutState,
+  hostname: string,
+): string | undefined {
+  return [...(hosts.get(hostname)?.rollouts ?? [])].find((id) => {
+    const other = rollouts.get(id);
+    const record = other?.records.get(hostname);
+    if (other === undefined || record === undefined || other.row.ordinal <= row.ordinal)
+      return false;
+    return record.state !== 'Pending' && record.closed === null;
+  });
 }
 
 /** `later` are grants that came after this one: they count for themselves, under their own limits. */
