@@ -1,7 +1,7 @@
 /** The doctor's rules: what each fact about a database means for Muster, and what to do about it. */
 import type { Facts } from '../db/doctor.ts';
 import { isStranger } from '../db/lock.ts';
-import { lockTaken } from '../wire/lock-taken.ts';
+import { lockTaken, NOBODY_WORKS } from '../wire/lock-taken.ts';
 import type { Path } from '../db/path.ts';
 import { HELD_WARNING, type Holder } from '../db/notifications.ts';
 import { named } from '../db/rights.ts';
@@ -130,10 +130,18 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           'the role is for leading and working: right as MUSTER_LEADER_DATABASE_URL, but it cannot serve. Give one that may as MUSTER_DATABASE_URL',
         )
       : null,
-  ({ leaderLock }) =>
-    leaderLock === null || !isStranger(leaderLock)
-      ? null
-      : warning('leader-lock', lockTaken(leaderLock)),
+  ({ locks: { leader } }) =>
+    leader !== null && isStranger(leader)
+      ? warning('leader-lock', lockTaken('leader', leader))
+      : null,
+  ({ locks: { workers } }) =>
+    workers !== null && isStranger(workers)
+      ? warning('workers-lock', lockTaken('workers', workers))
+      : null,
+  ({ locks: { leader, workers } }) =>
+    leader !== null && !isStranger(leader) && workers === null
+      ? warning('workers', NOBODY_WORKS)
+      : null,
   ({ seesControl }) =>
     seesControl
       ? null

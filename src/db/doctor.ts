@@ -1,7 +1,7 @@
 /** What `muster doctor` asks a database, in a few statements that change nothing. */
 import { readUnguarded, unguardedProblem } from './append-only.ts';
 import type { Sql } from './driver.ts';
-import { leaderLockHolder, type LockHolder } from './lock.ts';
+import { lockHolders, type LockHolders } from './lock.ts';
 import { isDenied } from './errors.ts';
 import { readHorizon, type Horizon } from './measure.ts';
 import { notificationsHeld, oldestInTransaction, type Holder } from './notifications.ts';
@@ -44,7 +44,7 @@ export interface Facts {
   readonly logEnd: string | null;
   /** Of the schema's tables; null while it is not there, or may not be used. */
   readonly rights: Rights | null;
-  readonly leaderLock: LockHolder | null;
+  readonly locks: LockHolders;
   /** Null: not looked at, since the schema is hidden or of another version. */
   readonly shape: Shape | null;
 }
@@ -67,7 +67,7 @@ export async function readFacts(sql: Sql, schema: string, now: () => number): Pr
 
 type OfSchema = Pick<
   Facts,
-  'schemaUsable' | 'schemaProblem' | 'logProblem' | 'logEnd' | 'rights' | 'leaderLock' | 'shape'
+  'schemaUsable' | 'schemaProblem' | 'logProblem' | 'logEnd' | 'rights' | 'locks' | 'shape'
 >;
 
 async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
@@ -80,7 +80,7 @@ async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
       logProblem,
       logEnd: null,
       rights: null,
-      leaderLock: null,
+      locks: { leader: null, workers: null },
       shape: null,
     };
   const rights = await readRights(sql, schema);
@@ -88,10 +88,10 @@ async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
     rights?.lacksToServe.includes('SELECT on schema_migration') === true ||
     rights?.veiled.includes('schema_migration') === true;
   const problem = blind ? null : schemaProblem(await schemaStanding(sql));
-  const leaderLock = await leaderLockHolder(sql);
+  const locks = await lockHolders(sql);
   const shape = blind || problem !== null ? null : await readShape(sql);
   const logEnd = shape?.missing.length === 0 ? await readLogEnd(sql) : null;
-  return { schemaUsable, schemaProblem: problem, logProblem, logEnd, rights, leaderLock, shape };
+  return { schemaUsable, schemaProblem: problem, logProblem, logEnd, rights, locks, shape };
 }
 
 /** A right that is missing, or a policy in the way, is a finding of its own. */

@@ -190,13 +190,20 @@ export function isStranger(holder: LockHolder | null): boolean {
   return holder !== null && !holder.application.startsWith(OWN_APPLICATIONS);
 }
 
-/** What holds the leader's lock, be it a Muster or not; null: nobody does, or there is no installation. */
-export async function leaderLockHolder(sql: Sql): Promise<LockHolder | null> {
-  const [row] = await sql<LockHolder[]>`
-    SELECT l.pid, coalesce(a.application_name, '') AS application
+/** Who holds each lock, be it a Muster or not; null: nobody does, or there is no installation. */
+export type LockHolders = Readonly<Record<LockName, LockHolder | null>>;
+
+export async function lockHolders(sql: Sql): Promise<LockHolders> {
+  const rows = await sql<(LockHolder & { readonly key: number })[]>`
+    SELECT l.classid::bigint::int AS key, l.pid, coalesce(a.application_name, '') AS application
     FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
-    WHERE l.locktype = 'advisory' AND l.granted AND l.classid = ${KEYS.leader}::oid
+    WHERE l.locktype = 'advisory' AND l.granted
+      AND l.classid IN (${KEYS.leader}::oid, ${KEYS.workers}::oid)
       AND l.objid = to_regclass('epoch')::oid
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
-  return row ?? null;
+  const of = (name: LockName): LockHolder | null => {
+    const row = rows.find(({ key }) => key === KEYS[name]);
+    return row === undefined ? null : { pid: row.pid, application: row.application };
+  };
+  return { leader: of('leader'), workers: of('workers') };
 }

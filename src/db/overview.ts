@@ -100,6 +100,8 @@ export interface QueueRow {
   readonly rows: number;
   readonly oldestMs: number;
   readonly dead: number;
+  /** Of these, of the last 24 hours. */
+  readonly deadLastDay: number;
 }
 
 export async function readQueue(sql: Sql, most: number): Promise<QueueRow> {
@@ -107,8 +109,11 @@ export async function readQueue(sql: Sql, most: number): Promise<QueueRow> {
     SELECT (SELECT count(*) FROM (SELECT FROM input_queue LIMIT ${most}) AS few)::int AS rows,
       coalesce(greatest(0, (SELECT extract(epoch FROM clock_timestamp() - enqueued_at)::float8 * 1000
         FROM input_queue ORDER BY id LIMIT 1)), 0) AS "oldestMs",
-      (SELECT count(*)::int FROM dead_input) AS dead`;
-  return row ?? { rows: 0, oldestMs: 0, dead: 0 };
+      dead.n AS dead, dead."lastDay" AS "deadLastDay"
+    FROM (SELECT count(*)::int AS n,
+        count(*) FILTER (WHERE died_at > clock_timestamp() - interval '1 day')::int AS "lastDay"
+      FROM dead_input) AS dead`;
+  return row ?? { rows: 0, oldestMs: 0, dead: 0, deadLastDay: 0 };
 }
 
 export interface DeadInputRow {

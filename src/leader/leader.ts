@@ -16,6 +16,7 @@ import { INPUT_KINDS } from '../wire/input.ts';
 import type { Term } from './election.ts';
 import { ROTATIONS } from './rotation.ts';
 import { LeaderTerm, type TermOptions } from './term.ts';
+import { UNKNOWN_KIND } from './work.ts';
 import { assertBeside, prepareWriter } from './writer.ts';
 
 export interface LeaderOptions extends Omit<TermOptions, 'pool'> {
@@ -47,7 +48,7 @@ const ENDS = ['stopped', 'lock-lost', 'fenced', 'failed'] as const;
 
 /** A series that begins at 1 never increased: the first dead input would alert nobody. So all of them begin at 0. */
 function beginAtZero(metrics: Metrics): void {
-  for (const kind of INPUT_KINDS) {
+  for (const kind of [...INPUT_KINDS, UNKNOWN_KIND]) {
     for (const verdict of VERDICTS) {
       metrics.count('muster_leader_inputs_total', { kind, verdict }, 0);
     }

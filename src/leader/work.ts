@@ -10,6 +10,7 @@ import type { LogEntry, Verdict } from '../reducer/log.ts';
 import { observationNeeds, reduceSliced } from '../reducer/reduce.ts';
 import type { FleetState } from '../reducer/state/state.ts';
 import { timeOf, type Millis } from '../reducer/time.ts';
+import { INPUT_KINDS } from '../wire/input.ts';
 import { inTurns, Turns } from './turns.ts';
 
 export interface DeadInput {
@@ -102,7 +103,15 @@ export async function decide(desk: Desk, work: Work, claimed: ClaimedInput): Pro
   noteOutcome(work, claimed.kind, verdict.status);
 }
 
-function noteOutcome({ outcomes }: Work, kind: string, verdict: string): void {
+/** What metrics call a kind: the queue's is text that anybody may have stored, and a label must be bounded. */
+function kindLabel(kind: string): string {
+  return INPUT_KINDS.includes(kind) ? kind : UNKNOWN_KIND;
+}
+
+export const UNKNOWN_KIND = 'unknown';
+
+function noteOutcome({ outcomes }: Work, of: string, verdict: string): void {
+  const kind = kindLabel(of);
   const key = `${kind} ${verdict}`;
   const known = outcomes.get(key);
   if (known === undefined) outcomes.set(key, { kind, verdict, count: 1 });

@@ -30,7 +30,7 @@ export const LEADER_METRICS = {
   muster_leader_inputs_total: {
     type: 'counter',
     labels: ['kind', 'verdict'],
-    help: 'Inputs decided and committed. `dead` could not be decided and are kept in dead_input.',
+    help: 'Inputs decided and committed. `dead` could not be decided and are kept in dead_input; of kind `unknown` are those of a kind that this version has not got.',
   },
   muster_leader_log_rows_total: {
     type: 'counter',

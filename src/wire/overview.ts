@@ -255,6 +255,20 @@ export const LeaderSchema = Type.Object(
         { description: "The session, no Muster's, that holds the leader's lock: nobody can lead." },
       ),
     ),
+    working: Type.Optional(
+      Type.Boolean({
+        description:
+          "Whether a process holds the workers' lock now. false: nobody reads the source, looks for silent hosts or sends ticks. Absent: of an older server.",
+      }),
+    ),
+    workersLockTakenBy: Type.Optional(
+      Type.Object(
+        { pid: Type.Integer(), application: Text },
+        {
+          description: "The session, no Muster's, that holds the workers' lock: nobody can work.",
+        },
+      ),
+    ),
     holder: Type.String({ description: 'The process that took the term.' }),
     address: Text,
     version: Text,
@@ -265,7 +279,10 @@ export const LeaderSchema = Type.Object(
     headSeq: Type.Integer({ description: 'The last row of the log.' }),
     lastCommitAt: Type.Optional(Instant),
     lastCommitAgeSeconds: Type.Optional(
-      Type.Number({ description: 'A leader commits every 15 s, if only a tick: more is a worry.' }),
+      Type.Number({
+        description:
+          'While a process leads and another works a tick is committed every 15 s: more is a worry.',
+      }),
     ),
   },
   {
@@ -273,6 +290,7 @@ export const LeaderSchema = Type.Object(
       {
         epoch: 3,
         leading: true,
+        working: true,
         holder: 'muster-0',
         address: 'http://10.0.0.7:8080',
         version: '0.1.0',
@@ -291,6 +309,11 @@ export const QueueSchema = Type.Object(
     rows: Type.Integer({ description: 'Inputs that wait for the leader; counted up to 100,000.' }),
     oldestSeconds: Type.Number({ description: 'Age of the oldest; 0 when none waits.' }),
     dead: Type.Integer({ description: 'Inputs that could not be decided, kept in dead_input.' }),
+    deadLastDay: Type.Optional(
+      Type.Integer({
+        description: 'Of these, how many of the last 24 hours. Absent: of an older server.',
+      }),
+    ),
     latestDead: Type.Array(
       Type.Object({
         inputId: Type.Integer(),
@@ -309,6 +332,7 @@ export const QueueSchema = Type.Object(
         rows: 0,
         oldestSeconds: 0,
         dead: 1,
+        deadLastDay: 1,
         latestDead: [
           {
             inputId: 77,

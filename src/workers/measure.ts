@@ -4,7 +4,7 @@
  */
 import { countBlockers, countLateSoaks, countRolloutBlockers } from '../db/blocked.ts';
 import type { Counts } from '../db/counts.ts';
-import { isStranger, leaderLockHolder } from '../db/lock.ts';
+import { isStranger, lockHolders } from '../db/lock.ts';
 import { countHosts, countReachability, countRollouts } from '../db/overview.ts';
 import { isDenied } from '../db/errors.ts';
 import { countPauses, readFreshness, readHorizon, readLongestIdle } from '../db/measure.ts';
@@ -38,7 +38,7 @@ export function measure({ metrics, log }: WorkerContext, options: MeasureOptions
       const { transactions, seconds } = await pool.run(readHorizon);
       metrics.set('muster_database_oldest_xmin_transactions', {}, transactions);
       metrics.set('muster_database_oldest_transaction_seconds', {}, seconds);
-      const isStrange = isStranger(await pool.run(leaderLockHolder));
+      const isStrange = isStranger((await pool.run(lockHolders)).leader);
       metrics.set('muster_database_lock_strangers', {}, isStrange ? 1 : 0);
       await held();
     },

@@ -56,6 +56,7 @@ describe('the numbers of the fleet', () => {
     expect(seen.get('muster_pauses{scope="fleet"}')).toBe(0);
     // There before the first: what begins at 1 never increased, and alerts nobody.
     expect(seen.get('muster_leader_inputs_total{kind="AgentEvent",verdict="dead"}')).toBe(0);
+    expect(seen.get('muster_leader_inputs_total{kind="unknown",verdict="dead"}')).toBe(0);
     expect(seen.get('muster_leader_terms_ended_total{why="fenced"}')).toBe(0);
     // A tick may just be waiting when it is counted.
     expect(seen.get('muster_queue_rows')).toBeLessThanOrEqual(2);

@@ -11,6 +11,7 @@ const channel = (name: string, note: string) => ({
 });
 const gone = channel('gone', 'not-declared');
 const bare = channel('bare', 'no-release');
+let channels: readonly object[] = [gone, bare];
 let server: Awaited<ReturnType<typeof fakeServer>>;
 
 beforeAll(async () => {
@@ -24,12 +25,13 @@ beforeAll(async () => {
       headSeq: 1,
     },
     '/v1/queue': { rows: 0, oldestSeconds: 0, dead: 0, latestDead: [] },
-    '/v1/channels': { channels: [gone, bare] },
     '/v1/channels/gone': gone,
     '/v1/channels/bare': bare,
     '/v1/rollouts': { rollouts: [] },
   };
-  server = await fakeServer(({ pathname }) => answers[pathname]);
+  server = await fakeServer(({ pathname }) =>
+    pathname === '/v1/channels' ? { channels } : answers[pathname],
+  );
 });
 afterAll(() => {
   server.close();
@@ -50,5 +52,34 @@ it('tells a channel that the fleet has no more from one that declares no release
 it('alarms about the first alone: the second gets on', async () => {
   const { code, stdout } = await muster('status', '--check', '--json');
   const { alarms } = JSON.parse(stdout) as { alarms: string[] };
-  expect({ code, alarms }).toEqual({ code: 1, alarms: ['channel gone: not-declared'] });
+  expect({ code, alarms }).toEqual({
+    code: 1,
+    alarms: ['channel gone: not-declared; see muster channel show gone'],
+  });
+});
+
+it('names three of hundreds that are the same, and counts the others', async () => {
+  const pause = { actor: 'ada', reason: 'disk alarms', at: AT };
+  const many = (n: number, more: object, name: string) =>
+    Array.from({ length: n }, (_, i) => ({
+      ...channel(`${name}${String(i)}`, 'no-release'),
+      ...more,
+    }));
+  channels = [
+    ...many(400, { note: 'not-declared' }, 'team'),
+    ...many(5, { pause }, 'paused'),
+    ...many(4, { rolloutState: 'Failed' }, 'bad'),
+  ];
+  const { stdout } = await muster('status', '--check', '--json');
+  const { alarms } = JSON.parse(stdout) as { alarms: string[] };
+  expect(alarms).toHaveLength(9);
+  expect(alarms[0]).toBe('rollout bad0@1 is Failed; see muster rollout show bad0');
+  expect(alarms.slice(3, 5)).toEqual([
+    '1 more rollout Failed or Reverted; see muster channel list',
+    'channel paused0 is paused by ada: disk alarms',
+  ]);
+  expect(alarms.slice(7)).toEqual([
+    '2 more channels paused; see muster channel list',
+    'channels team0, team1, team2 and 397 more: not-declared; see muster channel show team0',
+  ]);
 });

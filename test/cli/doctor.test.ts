@@ -10,6 +10,8 @@ import { freePort } from '../../src/cli/dev/free-port.ts';
 import { run } from './support.ts';
 
 const ALL = { serves: true, leads: true, lacksToServe: [], lacksToLead: [], veiled: [] };
+const PSQL = { pid: 9, application: 'psql' };
+const OURS = { pid: 10, application: 'muster-a:lock' };
 const WELL: Found = {
   ...{ version: 180_004, recovering: false, backendPid: 7, greetedByPid: 7 },
   ...{ clockAheadMs: 20, roundTripMs: 1, horizon: { transactions: 1, seconds: 0 } },
@@ -21,7 +23,13 @@ const WELL: Found = {
     schemaProblem: null,
   },
   ...{ logProblem: null, logEnd: null, shape: { missing: [], unlogged: [] } },
-  ...{ confirmingStandbys: 1, schemaUsable: true, rights: ALL, leaderLock: null, readOnly: false },
+  ...{
+    confirmingStandbys: 1,
+    schemaUsable: true,
+    rights: ALL,
+    locks: { leader: null, workers: null },
+    readOnly: false,
+  },
   ...{ keepsSession: true, hears: true, notifications: { held: 0.01, holder: null } },
 };
 
@@ -56,7 +64,9 @@ describe('what the doctor says', () => {
       'warning api-rights',
       { rights: { ...ALL, serves: false, lacksToServe: ['INSERT on presence'] } },
     ],
-    ['warning leader-lock', { leaderLock: { pid: 9, application: 'psql' } }],
+    ['warning leader-lock', { locks: { leader: PSQL, workers: null } }],
+    ['warning workers-lock', { locks: { leader: OURS, workers: PSQL } }],
+    ['warning workers', { locks: { leader: OURS, workers: null } }],
     ['wrong control', { seesControl: false }],
     ['wrong fsync', { fsync: false }],
     ['wrong synchronous-commit', { synchronousCommit: 'off' }],
@@ -93,8 +103,7 @@ describe('what the doctor says', () => {
     expect(diagnose({ ...WELL, hears: null })).toEqual([]);
     const notifications = { held: null, holder: null };
     expect(diagnose({ ...WELL, notifications })).toEqual([]);
-    const leaderLock = { pid: 9, application: 'muster-a:leader-lock' };
-    expect(diagnose({ ...WELL, leaderLock })).toEqual([]);
+    expect(diagnose({ ...WELL, locks: { leader: OURS, workers: OURS } })).toEqual([]);
   });
 
   it('names the first of many rights that are missing', () => {

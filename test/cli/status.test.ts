@@ -3,6 +3,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import postgres from 'postgres';
 import { expect, it } from 'vitest';
+import { doctor } from '../../src/cli/doctor.ts';
 import { runNoun } from '../../src/cli/operate/operate.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -123,6 +124,57 @@ it('alarms about hosts that fell silent in mid-switch, and says when nobody lead
   await stranger.end();
   await api.stop();
   await pool.end();
+}, 30_000);
+
+it('says that nobody works, or who keeps everybody from it, while somebody leads', async () => {
+  const { url } = await createTestDatabase();
+  const sql = postgres(url, { max: 1, connection: { application_name: 'psql' } });
+  const whole = await begun(url);
+  expect(await status(whole)).toMatchObject({ alarms: [SILENT], leader: { working: true } });
+  await whole.stop();
+  const leads = await startHttpServer(url, { MUSTER_ROLES: 'api,leader' });
+  await until(
+    async () => (await status(leads)).leader,
+    (leader) => 'leading' in leader && leader.leading === true,
+  );
+  await sql`UPDATE muster.leader_progress SET at = at - interval '1 hour'`;
+  const nobody = await status(leads);
+  expect(nobody).toMatchObject({ code: 1, leader: { leading: true, working: false } });
+  expect(nobody.alarms).toEqual([expect.stringMatching(/^nobody works: .* role workers$/), SILENT]);
+  expect((await muster(leads, 'status')).stdout).toMatch(/^leader .*, epoch 2, .*; nobody works$/m);
+  const doctored = async () => (await run(doctor, '--database-url', url)).stdout;
+  expect(await doctored()).toMatch(/^warning: workers: nobody works: /m);
+  await sql`
+    SELECT pg_advisory_lock(1297416194, 'muster.epoch'::regclass::oid::bigint::bit(32)::int)`;
+  const taken = /no Muster but the session \d+ \("psql"\) holds the workers' lock, and nobody can/;
+  expect((await status(leads)).alarms[0]).toMatch(taken);
+  expect(await doctored()).toMatch(taken);
+  await sql.end();
+  await leads.stop();
+}, 30_000);
+
+it('counts what could not be decided for a day', async () => {
+  const { url } = await createTestDatabase();
+  const sql = postgres(url, { max: 1 });
+  const server = await begun(url);
+  await sql`
+    INSERT INTO muster.input_queue (kind, payload) VALUES ('NoSuchKind', '{}'), ('AgentEvent', '{}')`;
+  const dead = /^2 inputs of the last day could not be decided \(dead_input\); see/;
+  await until(
+    async () => (await status(server)).alarms,
+    ([first = '']) => dead.test(first),
+  );
+  const scraped = await (await server.call('GET', '/metrics')).text();
+  expect(scraped).toMatch(/^muster_leader_inputs_total\{kind="unknown",verdict="dead"\} 1$/m);
+  expect(scraped).not.toContain('NoSuchKind');
+  await sql`UPDATE muster.dead_input SET died_at = died_at - interval '25 hours'`;
+  expect(await status(server)).toMatchObject({ alarms: [SILENT] });
+  const queue: unknown = await (
+    await server.call('GET', '/v1/queue', { as: 'operator:ada' })
+  ).json();
+  expect(queue).toMatchObject({ dead: 2, deadLastDay: 0 });
+  await server.stop();
+  await sql.end();
 }, 30_000);
 
 it('says wherever it is asked that a rollout does not get on as a whole, since when and why', async () => {

@@ -1,12 +1,12 @@
 /** Who leads, and whether the queue keeps up. */
 import type { Leader, Queue } from '../../../src/wire/overview.ts';
-import { lockTaken } from '../../../src/wire/lock-taken.ts';
+import { lockTaken, NOBODY_WORKS } from '../../../src/wire/lock-taken.ts';
 import { useLive } from '../live.ts';
 import { Fact, links, Problem, Section, span, Waiting, When } from '../parts/basics.tsx';
 
 /** Neither is in the log as it changes. */
 const EVERY_MS = 2_000;
-/** A leader commits every 15 s, if only a tick. */
+/** Three ticks. */
 const LATE_SECONDS = 45;
 
 export function Health() {
@@ -42,13 +42,12 @@ function Leading({ leader }: { readonly leader: Leader }) {
       {leader.leading === false ? (
         <p class="problem" role="alert">
           Nobody leads now{age === undefined ? '' : `: the last commit was ${span(age)} ago`}.
-          {leader.lockTakenBy === undefined ? null : ` Why: ${lockTaken(leader.lockTakenBy)}.`}
-        </p>
-      ) : age !== undefined && age > LATE_SECONDS ? (
-        <p class="problem" role="alert">
-          No commit for {span(age)}: no process leads, or its database does not answer.
+          {leader.lockTakenBy === undefined
+            ? null
+            : ` Why: ${lockTaken('leader', leader.lockTakenBy)}.`}
         </p>
       ) : null}
+      <Working leader={leader} />
       <dl class="facts">
         <Fact name="Version">{leader.version}</Fact>
         <Fact name="Address">{leader.address}</Fact>
@@ -65,13 +64,39 @@ function Leading({ leader }: { readonly leader: Leader }) {
   );
 }
 
+/** Whether ticks come; and if they do, whether the leader commits them. */
+function Working({ leader }: { readonly leader: Leader }) {
+  const { leading, working, workersLockTakenBy: taken, lastCommitAgeSeconds: age = 0 } = leader;
+  if (working === false) {
+    const why = taken === undefined ? NOBODY_WORKS : lockTaken('workers', taken);
+    return (
+      <p class="problem" role="alert">
+        {why.charAt(0).toUpperCase() + why.slice(1)}.
+      </p>
+    );
+  }
+  if (leading === false || age <= LATE_SECONDS) return null;
+  return (
+    <p class="problem" role="alert">
+      No commit for {span(age)}:{' '}
+      {leading === true
+        ? 'the leader is stuck, or waits for the database'
+        : 'no process leads, or its database does not answer'}
+      .
+    </p>
+  );
+}
+
 function Waitings({ queue }: { readonly queue: Queue }) {
   return (
     <>
       <dl class="facts">
         <Fact name="Inputs waiting">{queue.rows}</Fact>
         <Fact name="Oldest">{span(queue.oldestSeconds)}</Fact>
-        <Fact name="Set aside">{queue.dead}</Fact>
+        <Fact name="Set aside">
+          {queue.dead}
+          {queue.deadLastDay === undefined ? '' : `, ${queue.deadLastDay} in the last day`}
+        </Fact>
       </dl>
       {queue.latestDead.length === 0 ? null : (
         <ul class="lines">

@@ -1,5 +1,5 @@
 /** Who leads, and whether the queue keeps up. */
-import { isStranger, leaderLockHolder } from '../../../db/lock.ts';
+import { isStranger, lockHolders, type LockHolder } from '../../../db/lock.ts';
 import { listDeadInputs, readLeader, readQueue } from '../../../db/overview.ts';
 import { LeaderSchema, QueueSchema, type Leader, type Queue } from '../../../wire/overview.ts';
 import type { ApiDeps } from '../../deps.ts';
@@ -29,32 +29,38 @@ export function addLeadership(scope: Scope, deps: ApiDeps): void {
 }
 
 async function leader({ pool }: ApiDeps): Promise<Leader> {
-  const [row, lock] = await pool.run((sql) =>
-    Promise.all([readLeader(sql), leaderLockHolder(sql)]),
-  );
+  const [row, held] = await pool.run((sql) => Promise.all([readLeader(sql), lockHolders(sql)]));
   if (row === null)
     throw new Refusal('not-ready', 'no process has ever led; start one with the role leader');
-  const stranger = isStranger(lock) ? lock : null;
   const { headSeq, lastCommitAt, lastCommitMsAgo, ...term } = row;
   return {
     ...term,
-    leading: lock !== null && stranger === null,
+    leading: isOurs(held.leader),
+    working: isOurs(held.workers),
     headSeq: headSeq ?? 0,
     ...present({
-      lockTakenBy: stranger,
+      lockTakenBy: isStranger(held.leader) ? held.leader : null,
+      workersLockTakenBy: isStranger(held.workers) ? held.workers : null,
       lastCommitAt,
       lastCommitAgeSeconds: lastCommitMsAgo === null ? null : Math.max(0, lastCommitMsAgo) / 1_000,
     }),
   };
 }
 
+function isOurs(holder: LockHolder | null): boolean {
+  return holder !== null && !isStranger(holder);
+}
+
 async function queue({ pool }: ApiDeps): Promise<Queue> {
-  const { rows, oldestMs, dead } = await pool.run((sql) => readQueue(sql, MOST_COUNTED));
+  const { rows, oldestMs, dead, deadLastDay } = await pool.run((sql) =>
+    readQueue(sql, MOST_COUNTED),
+  );
   const latest = dead === 0 ? [] : await pool.run((sql) => listDeadInputs(sql, MOST_DEAD));
   return {
     rows,
     oldestSeconds: oldestMs / 1_000,
     dead,
+    deadLastDay,
     latestDead: latest.map(({ hostname, rolloutId, ...row }) => ({
       ...row,
       ...present({ hostname, rolloutId }),
