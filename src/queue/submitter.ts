@@ -96,6 +96,7 @@ export function createSubmitter(options: SubmitterOptions): Submitter {
   }
   metrics.watch('muster_queue_held_rows', () => gatherer.held);
   metrics.watch('muster_queue_held_bytes', () => gatherer.heldSize);
+  metrics.watch('muster_queue_early_verdicts', () => verdicts.early);
   const entrance: Entrance = { ...options, verdicts, gate, gatherer, draining: false };
   return {
     submit: (input, { waitMs }) => submitTo(entrance, input, waitMs),
@@ -134,7 +135,7 @@ function inserter(
   verdicts: VerdictReader,
 ): (inputs: readonly GatheredInput[]) => Promise<readonly number[]> {
   return async (inputs) => {
-    await verdicts.beginInsert();
+    const end = await verdicts.beginInsert();
     try {
       const ids = await confirmed(writer, (sql) => insertInputs(sql, inputs, replica));
       metrics.observe('muster_queue_gathered_rows', {}, inputs.length);
@@ -144,9 +145,7 @@ function inserter(
       throw error;
     } finally {
       // The waiters of this batch are known one turn after it answers; till then early verdicts are kept.
-      setImmediate(() => {
-        verdicts.endInsert();
-      });
+      setImmediate(end);
     }
   };
 }

@@ -3,7 +3,8 @@
  * is announced, and by a slow poll besides, and matched in memory. One query serves every waiter.
  *
  * A verdict may be read before its waiter is known here (the insert's own answer is still on its way): such
- * early ones are kept while inserts are in flight.
+ * early ones are kept until every insert that was under way when they came has ended. Those that nobody took by then are
+ * late ones, whose callers were told `queued`.
  *
  * A standby that is promoted, or a backup that is restored, may lack the newest commits, the taking of the last epoch
  * among them; then (epoch, commit) begin again below what was seen. So each read also says where the leader is, and in
@@ -28,10 +29,11 @@ export interface Judged {
 export interface VerdictReader {
   /** The input's verdict, or null when `ms` passed without one. */
   wait(inputId: number, ms: number): Promise<Judged | null>;
-  /** Between these two, verdicts without a waiter are kept. Rejects when the database is away. */
-  beginInsert(): Promise<void>;
-  endInsert(): void;
+  /** Until the returned function is called, verdicts without a waiter are kept. Rejects when the database is away. */
+  beginInsert(): Promise<() => void>;
   readonly waiting: number;
+  /** Verdicts without a waiter that are kept. */
+  readonly early: number;
   stop(): void;
 }
 
@@ -48,6 +50,11 @@ export interface VerdictReaderOptions {
 const POLL_MS = 250;
 /** After a failure, notifications or not: an outage costs a replica one read a second, its end 1 s at most. */
 const AGAIN = { firstMs: 100, maxMs: 1_000 } as const;
+/**
+ * Early verdicts, some 0.6 kB each: as many as the largest batch that may be set. Beyond it the oldest go, which are the
+ * likeliest to be late ones; a caller whose verdict goes with them is told `queued`.
+ */
+export const MOST_EARLY = 20_000;
 /** Commits read at once, of up to a few hundred verdicts each, some 50 B long. */
 const PAGE = 32;
 
@@ -119,6 +126,12 @@ function isAnother(now: Place, before: Place): boolean {
   return now.commitNo < before.commitNo;
 }
 
+interface Early {
+  readonly judged: Judged;
+  /** The newest insert that was under way: it may be of this one, or of one before it. */
+  readonly insert: number;
+}
+
 export function createVerdictReader(options: VerdictReaderOptions): VerdictReader {
   return new Reader(options);
 }
@@ -126,9 +139,12 @@ export function createVerdictReader(options: VerdictReaderOptions): VerdictReade
 class Reader implements VerdictReader {
   private readonly options: VerdictReaderOptions;
   private readonly waiters = new Map<number, (judged: Judged | null) => void>();
-  private readonly early = new Map<number, Judged>();
+  /** In the order of their coming. */
+  private readonly kept = new Map<number, Early>();
   private readonly forget: () => void;
-  private inserts = 0;
+  /** Inserts under way, by their numbers, ascending. */
+  private readonly inserts = new Set<number>();
+  private lastInsert = 0;
   private cursor: Place | null = null;
   private reading = false;
   private again = false;
@@ -147,23 +163,45 @@ class Reader implements VerdictReader {
     return this.waiters.size;
   }
 
-  async beginInsert(): Promise<void> {
-    // Where reading starts is fixed before anything of ours can be decided.
-    this.cursor ??= await this.options.pool.run(readPlace);
-    this.inserts += 1;
-    this.schedule();
+  get early(): number {
+    return this.kept.size;
   }
 
-  endInsert(): void {
-    this.inserts -= 1;
-    if (this.inserts === 0) this.early.clear();
+  async beginInsert(): Promise<() => void> {
+    // Where reading starts is fixed before anything of ours can be decided.
+    this.cursor ??= await this.options.pool.run(readPlace);
+    this.lastInsert += 1;
+    const insert = this.lastInsert;
+    this.inserts.add(insert);
+    this.schedule();
+    return () => {
+      this.inserts.delete(insert);
+      this.dropLate();
+    };
+  }
+
+  /** Under load the next insert begins before one has ended: what came before it began is of none that is under way. */
+  private dropLate(): void {
+    const [oldest = Infinity] = this.inserts;
+    for (const [id, { insert }] of this.kept) {
+      if (insert >= oldest) return;
+      this.kept.delete(id);
+    }
+  }
+
+  private keep(id: number, judged: Judged): void {
+    if (this.inserts.size === 0) return;
+    this.kept.set(id, { judged, insert: this.lastInsert });
+    if (this.kept.size <= MOST_EARLY) return;
+    const [oldest] = this.kept.keys();
+    if (oldest !== undefined) this.kept.delete(oldest);
   }
 
   wait(inputId: number, ms: number): Promise<Judged | null> {
-    const known = this.early.get(inputId);
+    const known = this.kept.get(inputId);
     if (known !== undefined) {
-      this.early.delete(inputId);
-      return Promise.resolve(known);
+      this.kept.delete(inputId);
+      return Promise.resolve(known.judged);
     }
     return new Promise((resolve) => {
       const finish = (judged: Judged | null): void => {
@@ -186,7 +224,7 @@ class Reader implements VerdictReader {
   }
 
   private needed(): boolean {
-    return this.waiters.size > 0 || this.inserts > 0;
+    return this.waiters.size > 0 || this.inserts.size > 0;
   }
 
   private schedule(): void {
@@ -245,7 +283,7 @@ class Reader implements VerdictReader {
       { before, now, waiting: this.waiters.size },
       'this is another database than before, or an earlier state of it; verdicts are read from the beginning of its term',
     );
-    this.early.clear();
+    this.kept.clear();
     this.endWaits();
     this.cursor = { ...now, commitNo: 0 };
   }
@@ -263,6 +301,6 @@ class Reader implements VerdictReader {
     }
     const judged: Judged = { status: 'judged', verdict, seqs };
     if (waiter !== undefined) waiter(judged);
-    else if (this.inserts > 0) this.early.set(id, judged);
+    else this.keep(id, judged);
   }
 }

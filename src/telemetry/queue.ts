@@ -23,6 +23,11 @@ export const QUEUE_METRICS = {
     labels: [],
     help: 'Payloads of those inputs, a character taken for a byte; from 32 million on more are 503.',
   },
+  muster_queue_early_verdicts: {
+    type: 'gauge',
+    labels: [],
+    help: 'Verdicts that this process keeps for inputs whose INSERT is not answered yet, and late ones until the next INSERT ends; 20,000 at the most.',
+  },
   muster_queue_verdict_seconds: {
     type: 'histogram',
     labels: [],

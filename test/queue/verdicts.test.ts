@@ -1,17 +1,28 @@
-/** How often a reader asks a database that fails: a notification must not make it ask in a tight loop. */
+/** A reader of verdicts with a database of the test's own: how often it asks, and what it keeps. */
 import { expect, it } from 'vitest';
 import type { Pool } from '../../src/db/pool.ts';
-import { createVerdictReader } from '../../src/queue/verdicts.ts';
+import { createVerdictReader, MOST_EARLY, type VerdictReader } from '../../src/queue/verdicts.ts';
 import { silentLogger } from '../support/installation.ts';
 
 function setUp() {
   const timers: { ms: number; task: () => void }[] = [];
   const wakes = new Set<() => void>();
   const asked = { times: 0, fails: true };
+  /** Ids of inputs that are judged and not read yet. */
+  const judged: number[] = [];
+  let commitNo = 0;
+  /** Serves both reads: where the leader is, and what is new. */
+  const answer = () => {
+    const verdicts = judged.splice(0).map((id) => [id, { status: 'noop' }, []]);
+    commitNo += 1;
+    const place = { incarnation: 'i', epoch: 1, commitNo };
+    return { ...place, place, rows: verdicts.length === 0 ? [] : [{ ...place, verdicts }] };
+  };
   const pool: Pool = {
     run: () => {
       asked.times += 1;
-      return asked.fails ? Promise.reject(new Error('away')) : new Promise(() => undefined);
+      // The statements are not looked at.
+      return asked.fails ? Promise.reject(new Error('away')) : Promise.resolve(answer() as never);
     },
     unconfirmed: 0,
     end: () => Promise.resolve(),
@@ -46,7 +57,12 @@ function setUp() {
     await settled();
     return timer?.ms ?? Number.NaN;
   };
-  return { reader, asked, wake, passTime };
+  /** A commit with these verdicts is announced and read. */
+  const commit = (...ids: number[]): Promise<void> => {
+    judged.push(...ids);
+    return wake();
+  };
+  return { reader, asked, wake, passTime, commit };
 }
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -61,4 +77,51 @@ it('backs off from a database that fails, whoever wakes it', async () => {
   }
   expect(pauses).toEqual([250, 100, 200, 400, 800, 1_000]);
   expect(asked.times).toBe(6);
+});
+
+/** The verdict, if it is known already. */
+const knownNow = (reader: VerdictReader, id: number) =>
+  Promise.race([reader.wait(id, 60_000), settled().then(() => 'unknown' as const)]);
+
+it('keeps a verdict for the insert whose answer is still on its way', async () => {
+  const { reader, asked, commit } = setUp();
+  asked.fails = false;
+  const end = await reader.beginInsert();
+  await commit(1);
+  const endNext = await reader.beginInsert();
+  expect(reader.early).toBe(1);
+  expect(await knownNow(reader, 1)).toMatchObject({ status: 'judged' });
+  expect(reader.early).toBe(0);
+  end();
+  endNext();
+});
+
+it('keeps no verdict that came too late, though one insert follows the other without a gap', async () => {
+  const { reader, asked, commit } = setUp();
+  asked.fails = false;
+  let end = await reader.beginInsert();
+  for (let late = 1; late <= 100; late += 1) {
+    await commit(late);
+    const endNext = await reader.beginInsert();
+    await commit(1_000 + late); // of either
+    end();
+    end = endNext;
+    expect(reader.early).toBe(1);
+  }
+  expect(await knownNow(reader, 100)).toBe('unknown');
+  expect(await knownNow(reader, 1_100)).toMatchObject({ status: 'judged' });
+  end();
+  expect(reader.early).toBe(0);
+});
+
+it('keeps a bounded number, the newest', async () => {
+  const { reader, asked, commit } = setUp();
+  asked.fails = false;
+  const end = await reader.beginInsert();
+  await commit(...Array.from({ length: MOST_EARLY + 1 }, (_, id) => id));
+  expect(reader.early).toBe(MOST_EARLY);
+  expect(await knownNow(reader, 0)).toBe('unknown');
+  expect(await knownNow(reader, 1)).toMatchObject({ status: 'judged' });
+  end();
+  expect(reader.early).toBe(0);
 });
