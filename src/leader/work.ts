@@ -11,6 +11,7 @@ import { observationNeeds, reduceSliced } from '../reducer/reduce.ts';
 import type { FleetState } from '../reducer/state/state.ts';
 import { timeOf, type Millis } from '../reducer/time.ts';
 import { INPUT_KINDS } from '../wire/input.ts';
+import { MOST_SEQS } from '../wire/seqs.ts';
 import { inTurns, Turns } from './turns.ts';
 
 export interface DeadInput {
@@ -76,9 +77,6 @@ export class PoisonError extends Error {
     this.inputId = inputId;
   }
 }
-
-/** Log rows of one input that its verdict names; a manifest set may lead to thousands. */
-const SEQS_IN_VERDICT = 1_000;
 
 const DEAD_VERDICT: Verdict = {
   status: 'refused',
@@ -189,7 +187,7 @@ function settle(
   entries: readonly LogEntry[],
 ): void {
   if (replica === null) return;
-  const seqs = entries.slice(0, SEQS_IN_VERDICT).map((entry) => entry.seq);
+  const seqs = entries.slice(0, MOST_SEQS).map((entry) => entry.seq);
   work.verdicts.push({ inputId: id, replica, verdict, seqs, together });
 }
 

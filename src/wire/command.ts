@@ -14,6 +14,7 @@ import {
 } from './ids.ts';
 import { LogKindSchema, OmittedSchema } from './log-event.ts';
 import { RoleSchema } from './role.ts';
+import { MOST_SEQS } from './seqs.ts';
 import { LIFETIME_HOURS, SECRET_HASH_PATTERN, TOKEN_ID_PATTERN } from './token.ts';
 
 export type CommandName = OperatorCommand['command'];
@@ -266,7 +267,7 @@ export const CommandAnswerSchema = Type.Object(
         '`queued`: durable, but not decided in time; ask again with the same Idempotency-Key. `preview`: of a dry run; nothing happened.',
     }),
     seqs: Type.Array(Type.Integer(), {
-      description: "Log rows that it led to, the command's own first; at most 1,000.",
+      description: `Log rows that it led to, the command's own first; at most ${MOST_SEQS.toLocaleString('en')}.`,
     }),
     asOfSeq: Type.Optional(
       Type.Integer({ description: 'Of a dry run: the log row up to which this was true.' }),

@@ -204,6 +204,46 @@ describe.skipIf(CHROMIUM === null)('the page while others act', () => {
     await dialog.getByRole('button', { name: 'Close' }).click();
   });
 
+  it('asks on about a command that nobody has decided yet, and says how it ends', async () => {
+    const keys: (string | undefined)[] = [];
+    let isLeading = false;
+    const away = { code: 'not-ready', detail: 'nobody answers here now' };
+    await page.route(/\/v1\/hosts\/a4\/(hold|release)$/, async (route) => {
+      keys.push(route.request().headers()['idempotency-key']);
+      if (isLeading) await route.continue();
+      else if (keys.length % 2 === 1)
+        await route.fulfill({ status: 202, json: { status: 'queued', seqs: [] } });
+      else await route.fulfill({ status: 503, json: away });
+    });
+    const dialog = page.getByRole('dialog');
+    const press = async (label: string): Promise<void> => {
+      keys.length = 0;
+      isLeading = false;
+      await page.getByRole('button', { name: label }).click();
+      await dialog.getByLabel('Reason, for the log').fill('meanwhile');
+      await dialog.getByRole('button', { name: label }).click();
+      await dialog.locator('.notice').getByText('Taken and durable, and not decided yet').waitFor();
+      await dialog.getByText('Just now: nobody answers here now.').waitFor();
+      expect(await dialog.locator('.good').count()).toBe(0);
+      expect(await dialog.getByRole('button', { name: label }).count()).toBe(0);
+    };
+    await go('hosts/a4');
+    await press('Hold a4');
+    isLeading = true;
+    await dialog.getByText(/^Done: log row/).waitFor();
+    expect(new Set(keys).size).toBe(1);
+    await dialog.getByRole('button', { name: 'Close' }).click();
+
+    await press('Release a4');
+    expect(await bob('/v1/hosts/a4/release')).toBe('applied');
+    isLeading = true;
+    await dialog.getByText('the subject changed at seq').waitFor();
+    await dialog.getByRole('button', { name: 'Release a4' }).waitFor();
+    expect(new Set(keys).size).toBe(1);
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    await page.unroute(/\/v1\/hosts\/a4\/(hold|release)$/);
+  });
+
   it('says of a refused command in the log that it was refused', async () => {
     await go('log?kind=operator_command');
     expect(await bob('/v1/hosts/a3/release')).toBe('illegal-command');

@@ -7,6 +7,7 @@ import {
   type CommandName,
 } from '../../wire/command.ts';
 import { hostsTold, summary } from '../../wire/log-summary.ts';
+import { furtherRows } from '../../wire/seqs.ts';
 import { EXIT, UsageError } from '../io.ts';
 import { clip } from '../text-width.ts';
 import { printObject, type Desk, type Options, type OperatorVerb } from './command.ts';
@@ -127,10 +128,10 @@ function report(desk: Desk, what: string, answer: CommandAnswer, key: string): n
       `muster: accepted and durable, but no leader has decided it yet. Ask again with --key ${key}\n`,
     );
   } else {
-    const seqs = answer.seqs.length;
-    const others = seqs > 1 ? ` and ${String(seqs - 1)} that follow from it` : '';
+    const { seqs } = answer;
+    const others = seqs.length > 1 ? ` and ${furtherRows(seqs, 1)} that follow from it` : '';
     io.stdout.write(
-      `${paint('good', 'done')}  ${what}  (log row ${String(answer.seqs[0] ?? '-')}${others})\n`,
+      `${paint('good', 'done')}  ${what}  (log row ${String(seqs[0] ?? '-')}${others})\n`,
     );
   }
   return queued ? EXIT.undecided : EXIT.ok;

@@ -1,24 +1,15 @@
 /**
  * A command: what it does in words, a reason for the log, a preview by the deciding code itself, and a
- * confirmation. The key of the command is made when the dialog opens: pressing twice, or again after an
- * answer that was lost, carries it out once. When the page learns that the subject changed, nothing is sent; when
+ * confirmation, sent under one key (`sending.ts`). When the page learns that the subject changed, nothing is sent; when
  * only the server knew, that is said, and nothing more is sent until the page knows too, and finds the subject the same.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { CommandAnswer } from '../../../src/wire/command.ts';
-import { ApiError, newKey, post } from '../api.ts';
+import { hostsTold, summary, type HostsTold } from '../../../src/wire/log-summary.ts';
+import { furtherRows } from '../../../src/wire/seqs.ts';
 import { shortId } from './basics.tsx';
 import type { Offer } from './command-button.tsx';
-import { hostsTold, summary, type HostsTold } from '../../../src/wire/log-summary.ts';
-
-type Outcome =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'busy' }
-  | { readonly kind: 'answer'; readonly answer: CommandAnswer }
-  /** `stale`: what was expected, where that was the reason. */
-  | { readonly kind: 'refused'; readonly error: string; readonly stale: number | null }
-  /** Nobody knows whether it was carried out. */
-  | { readonly kind: 'lost'; readonly error: string };
+import { useSending, type Outcome } from './sending.ts';
 
 /** `offer`: of the subject that the dialog was opened for. `changed`: the page no longer offers just this. */
 export function CommandDialog({
@@ -33,9 +24,11 @@ export function CommandDialog({
   const dialog = useRef<HTMLDialogElement>(null);
   const close = useRef<HTMLButtonElement>(null);
   const [reason, setReason] = useState('');
-  const { outcome, ask } = useSending(offer, reason);
+  const { outcome, expectedSeq, ask } = useSending(offer, reason);
   useEffect(() => dialog.current?.showModal(), []);
-  const done = outcome.kind === 'answer' && outcome.answer.status !== 'preview';
+  const done =
+    outcome.kind === 'undecided' ||
+    (outcome.kind === 'answer' && outcome.answer.status !== 'preview');
   // The button that was pressed goes, and would take the focus with it: not even for a moment is it on nothing.
   useLayoutEffect(() => {
     if (done) close.current?.focus();
@@ -44,7 +37,7 @@ export function CommandDialog({
   const stale = changed && !done && outcome.kind !== 'busy' && outcome.kind !== 'lost';
   // Until the page has caught up with the server, and shows the same subject still.
   const refusedStale =
-    outcome.kind === 'refused' && outcome.stale !== null && outcome.stale === offer.expectedSeq;
+    outcome.kind === 'refused' && outcome.isStale && expectedSeq === offer.expectedSeq;
   const noReason = reason.trim() === '';
   const mayNot = stale || refusedStale || outcome.kind === 'busy' || noReason;
   const send = (how: 'dryRun' | 'carryOut'): void => {
@@ -124,35 +117,6 @@ function LookAgain({ isKnownHere }: { readonly isKnownHere: boolean }) {
   );
 }
 
-function useSending(offer: Offer, reason: string) {
-  const key = useRef(newKey());
-  const expected = useRef(offer.expectedSeq);
-  const [outcome, setOutcome] = useState<Outcome>({ kind: 'none' });
-  const ask = async (how: 'dryRun' | 'carryOut'): Promise<void> => {
-    // What may have been carried out is asked for again as it was: its key knows it.
-    if (outcome.kind !== 'lost') expected.current = offer.expectedSeq;
-    setOutcome({ kind: 'busy' });
-    const { path } = offer;
-    const expectedSeq = expected.current;
-    const command = { path, reason, ...(expectedSeq === undefined ? {} : { expectedSeq }) };
-    try {
-      const answer = await post(command, how === 'dryRun' ? 'dryRun' : key.current);
-      setOutcome({ kind: 'answer', answer });
-      if (how === 'carryOut') offer.onDone();
-    } catch (error) {
-      const refused = error instanceof ApiError && error.status >= 400 && error.status < 500;
-      // A refusal is an answer for good under its key; the next try is another command.
-      if (refused) key.current = newKey();
-      const isStale = error instanceof ApiError && error.code === 'stale-expectation';
-      const stale = isStale ? (expectedSeq ?? null) : null;
-      const { message } = error as Error;
-      if (refused || how === 'dryRun') setOutcome({ kind: 'refused', error: message, stale });
-      else setOutcome({ kind: 'lost', error: message });
-    }
-  };
-  return { outcome, ask };
-}
-
 function Told({ outcome }: { readonly outcome: Outcome }) {
   switch (outcome.kind) {
     case 'none':
@@ -162,6 +126,14 @@ function Told({ outcome }: { readonly outcome: Outcome }) {
     case 'refused':
     case 'lost':
       return <p class="problem">{outcome.error}</p>;
+    case 'undecided':
+      return (
+        <p class="notice">
+          Taken and durable, and not decided yet. This asks until it is; closing it takes nothing
+          back, and the log will show what became of it.
+          {outcome.trouble === null ? null : ` Just now: ${outcome.trouble}.`}
+        </p>
+      );
     case 'answer':
       return <Answer answer={outcome.answer} />;
   }
@@ -183,16 +155,21 @@ function Hosts({ told: { names, total } }: { readonly told: HostsTold }) {
   );
 }
 
+/** As many as fit into a line. */
+const MOST_SEQS_NAMED = 5;
+
+function rowsOf(seqs: readonly number[]): string {
+  const named = seqs.slice(0, MOST_SEQS_NAMED);
+  const rest = seqs.length > named.length ? ` and ${furtherRows(seqs, named.length)} more` : '';
+  return `log row ${named.join(', ')}${rest}`;
+}
+
 function Answer({ answer }: { readonly answer: CommandAnswer }) {
   switch (answer.status) {
     case 'applied':
-      return <p class="good">Done: log row {answer.seqs.slice(0, 5).join(', ')}.</p>;
+      return <p class="good">Done: {rowsOf(answer.seqs)}.</p>;
     case 'queued':
-      return (
-        <p class="good">
-          Taken, and not decided yet: no leader just now. It is durable; the log will show it.
-        </p>
-      );
+      return null;
     case 'preview': {
       const rows = answer.rows ?? [];
       const total = answer.total ?? rows.length;
