@@ -26,8 +26,9 @@ export function followDispatches(parts: FollowParts, polls: Polls): () => void {
   const { clock, log, wake, since } = parts;
   let seen = 0;
   let reading = false;
-  let again = false;
   let stopped = false;
+  /** What somebody asked for and no read has begun with. */
+  let wanted: 'nothing' | 'newer' | 'all' = 'nothing';
 
   const readOnce = async (all: boolean): Promise<void> => {
     const { head, hosts } = await since(all ? 0 : seen);
@@ -35,19 +36,19 @@ export function followDispatches(parts: FollowParts, polls: Polls): () => void {
     seen = all ? head : Math.max(seen, head);
     polls.wake(hosts);
   };
-  const read = async (all: boolean): Promise<void> => {
-    if (reading) {
-      again = true;
-      return;
-    }
+  const read = async (): Promise<void> => {
+    if (reading) return;
     reading = true;
+    let all = false;
     try {
-      await readOnce(all);
-      while (again) {
-        again = false;
-        await readOnce(false);
+      while (wanted !== 'nothing') {
+        all = wanted === 'all';
+        wanted = 'nothing';
+        await readOnce(all);
       }
     } catch (error) {
+      // Not now: the next announcement, or the safety net.
+      if (all) wanted = 'all';
       log.debug(
         { problem: databaseProblem(error) },
         'dispatches cannot be read; the safety net tries again',
@@ -57,7 +58,10 @@ export function followDispatches(parts: FollowParts, polls: Polls): () => void {
     }
   };
   const look = (all: boolean): void => {
-    if (polls.parked > 0) read(all).catch(() => undefined); // it logs its own failures
+    if (polls.parked === 0) return;
+    if (all) wanted = 'all';
+    else if (wanted === 'nothing') wanted = 'newer';
+    read().catch(() => undefined); // it logs its own failures
   };
   const net = (): (() => void) =>
     clock.after(SAFETY_NET_MS, () => {
