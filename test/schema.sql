@@ -284,6 +284,7 @@ table host_rollout with (fillfactor=80)
   synthesised_at timestamp(3) with time zone -- When the state was synthesised.
   stuck boolean not null -- Heard, but silent about its move for too long.
   rollback_failed boolean not null -- Its rollback came back with an error.
+  policy_at_dispatch text -- What its agent does when the switch or the soak fails, as it took it with its dispatch; null: as the rollout pinned it.
   constraint host_rollout_pkey PRIMARY KEY (rollout_id, hostname)
   index CREATE INDEX host_rollout_host ON host_rollout USING btree (hostname)
   index CREATE INDEX host_rollout_wave ON host_rollout USING btree (rollout_id, wave, hostname)

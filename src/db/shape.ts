@@ -25,7 +25,7 @@ export const COLUMNS: Readonly<Record<string, string>> = {
   host: 'hostname seq reported_closure reachability reachability_at hold settled_closure',
   host_blocker: 'rollout_id hostname seq gates since earlier',
   host_rollout:
-    'rollout_id hostname seq channel wave state target_closure current_closure_at_dispatch current_closure reverted_to dispatched_at dispatch_acked_at activation_started_at activation_completed_at activation_failed_at probe_observed_first_at probe_failure_first_at soak_due_at converged_at failed_at policy_applied reverted_at probes declared_probes last_event_seq synthesised closed highest_refused_seq last_refusal last_accepted_at completed_applied_at contradicted_by unchanged cleared was_offered target_sightings synthesised_at stuck rollback_failed',
+    'rollout_id hostname seq channel wave state target_closure current_closure_at_dispatch current_closure reverted_to dispatched_at dispatch_acked_at activation_started_at activation_completed_at activation_failed_at probe_observed_first_at probe_failure_first_at soak_due_at converged_at failed_at policy_applied reverted_at probes declared_probes last_event_seq synthesised closed highest_refused_seq last_refusal last_accepted_at completed_applied_at contradicted_by unchanged cleared was_offered target_sightings synthesised_at stuck rollback_failed policy_at_dispatch',
   input_queue: 'id kind hostname rollout_id payload replica enqueued_at together',
   leader_progress: 'singleton epoch commit_no head_seq next_due_at at led_in',
   log_detached:

@@ -132,6 +132,7 @@ const RECORD: Table<RecordRow> = {
     synthesisedAt: 'timestamptz',
     stuck: 'boolean',
     rollbackFailed: 'boolean',
+    policyAtDispatch: 'text',
   },
 };
 

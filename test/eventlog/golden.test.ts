@@ -58,7 +58,9 @@ function stateOf(file: string): string {
   return file.replace('.jsonl.gz', '.state.json');
 }
 
-type Kept = Readonly<Record<'channels' | 'rollouts' | 'blockers', readonly object[]>> & {
+type Kept = Readonly<
+  Record<'channels' | 'records' | 'rollouts' | 'blockers', readonly object[]>
+> & {
   readonly fleet: object;
 };
 
@@ -69,6 +71,7 @@ function withYounger(state: Kept) {
     ...state,
     fleet: { rejections: null, ...state.fleet },
     channels: state.channels.map((row) => ({ undeclaredAt: null, ...row })),
+    records: state.records.map((row) => ({ policyAtDispatch: null, ...row })),
     rollouts: state.rollouts.map((row) => ({ blockersSince: null, ...row })),
     blockers: state.blockers.map((row) => ({ earlier: null, ...row })),
   };

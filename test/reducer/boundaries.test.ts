@@ -240,15 +240,15 @@ it.each([
   expect(recordOf(script, 'a1').contradictedBy).toBe(contradictedBy);
 });
 
-it('a probe that was declared and never reported is silent from the end of the soak on', () => {
+it('a probe that was declared and never reported is silent from five minutes after the soak on', () => {
   const script = played('channel a', 'wave a a1', 'heartbeat a1 c0', 'declare 1');
   for (const line of ['event a1 ack', 'event a1 completed', 'event a1 topology nginx'])
     script.run(line);
-  const due = millisOf(recordOf(script, 'a1').soakDueAt ?? '');
+  const due = millisOf(recordOf(script, 'a1').soakDueAt ?? '') + 5 * MINUTE;
   tickAt(script, due - 1);
   expect(gatesOf(script, 'a1')).toEqual([]);
   tickAt(script, due);
-  expect(gatesOf(script, 'a1')).toEqual(['probe-silent']);
+  expect(gatesOf(script, 'a1')).toEqual(['probe-silent', 'soak-overdue']);
 });
 
 it('what was signed at the very instant before which signatures are rejected is good', () => {

@@ -100,6 +100,7 @@ export class Checker {
         this.note(`log: time runs backwards at ${String(row.seq)}`);
       this.checkWave(row);
     }
+    this.mirror.prescribed(this.fold.fleet.fleetHash ?? '', this.db.scheduler.now);
     if (signedAt !== null && (this.fold.fleet.signedAt ?? '') < signedAt)
       this.note(`rollback: the set of ${signedAt} gave way to an older one`);
     const [root] = rows;

@@ -3,6 +3,9 @@
  * when it had made that event. That is asked of fields which the agent's events have written since it opened the
  * rollout; the others each side has from elsewhere (its own clock, a snapshot that tells not all, a heartbeat). And
  * only while the control plane has applied all of these events: one that it refused is no part of its record.
+ *
+ * Which policy a host follows each side reads in the set that is in force when it hears of the dispatch, or of its
+ * acknowledgement. Where another came in between, or just before, they may differ, and so may what was applied.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { recordOf, type JournalLine } from '../../src/agent/journal.ts';
@@ -10,6 +13,7 @@ import type { HealthPolicy, HostEvent } from '../../src/reducer/host/events.ts';
 import type { HostRecord } from '../../src/reducer/host/record.ts';
 import { step } from '../../src/reducer/host/step.ts';
 import type { RecordRow } from '../../src/reducer/state/rows.ts';
+import type { Millis } from '../../src/reducer/time.ts';
 import { keyOf } from './tables.ts';
 
 /** Both have these from the signed manifest, or from where they stand. */
@@ -34,18 +38,35 @@ interface Opened {
   readonly record: HostRecord;
   readonly policy: HealthPolicy;
   readonly last: Made | null;
+  /** The set in force when it was opened; null: it had only just come. */
+  readonly set: string | null;
 }
 
+/** An agent may have read the set before it: so long it keeps and opens what it read. */
+const SETTLES_MS = 60_000;
+
 export class Mirror {
+  private set = '';
+  private setAt: Millis = 0;
+  /** By host and rollout: both sides read the policy in one set. */
+  private readonly agreed = new Set<string>();
   private readonly opened = new Map<string, Opened>();
   private readonly made = new Map<string, Made>();
   private inLine = new Set<Made>();
 
+  /** The set in force, as it comes. */
+  prescribed(set: string, at: Millis): void {
+    if (set !== this.set) this.setAt = at;
+    this.set = set;
+  }
+
   /** A line that an agent has on disk. */
-  written(hostname: string, line: JournalLine): void {
+  written(hostname: string, line: JournalLine, at: Millis): void {
     if (line.t === 'open') {
       const { snapshot, wave, policy } = line;
-      this.opened.set(keyOf(snapshot), { record: recordOf(snapshot, wave), policy, last: null });
+      const set = at - this.setAt > SETTLES_MS ? this.set : null;
+      const record = recordOf(snapshot, wave);
+      this.opened.set(keyOf(snapshot), { record, policy, last: null, set });
     } else if (line.t === 'event')
       this.make(keyOf({ rolloutId: line.rolloutId, hostname }), line.event);
   }
@@ -53,7 +74,7 @@ export class Mirror {
   private make(key: string, event: HostEvent): void {
     const opened = this.opened.get(key);
     if (opened === undefined) return;
-    const { record, policy, last } = opened;
+    const { record, policy, last, set } = opened;
     const stepped = step(record, event, { onHealthFailure: policy }, 'local');
     if (!stepped.ok) return;
     const wrote = new Set(last?.wrote);
@@ -63,7 +84,7 @@ export class Mirror {
     }
     const asSent: unknown = JSON.parse(JSON.stringify(event));
     const made = { event: asSent, record: stepped.record, wrote, before: last };
-    this.opened.set(key, { record: stepped.record, policy, last: made });
+    this.opened.set(key, { record: stepped.record, policy, last: made, set });
     this.made.set(`${key} ${String(event.seq)}`, made);
   }
 
@@ -77,17 +98,24 @@ export class Mirror {
   }
 
   /** Names of fields that should be equal and are not. */
-  differences(once: string, event: unknown, row: RecordRow): string[] {
+  differences(once: string, event: { readonly kind: unknown }, row: RecordRow): string[] {
+    const key = keyOf(row);
+    if (event.kind === 'DispatchAck') {
+      if (this.opened.get(key)?.set === this.set) this.agreed.add(key);
+      else this.agreed.delete(key);
+    }
     const made = this.applied(once, event);
     if (made === null) return [];
     const [has, mirrored] = [valuesOf(made.record), valuesOf(row)];
     const asked = new Set([...ALWAYS, ...made.wrote]);
+    if (!this.agreed.has(key)) asked.delete('policyApplied');
     return [...asked].filter((field) => !isDeepStrictEqual(has.get(field), mirrored.get(field)));
   }
 
   /** The control plane forgot what it applied; of what it still has it is told again. */
   restored(): void {
     this.inLine = new Set();
+    this.agreed.clear();
   }
 }
 

@@ -108,7 +108,7 @@ class Simulation implements World {
     for (const machine of this.machines) {
       machine.onSwitch = (closure) => this.checkSwitch(machine, closure);
       machine.onLine = (line) => {
-        this.checker.mirror.written(machine.hostname, line);
+        this.checker.mirror.written(machine.hostname, line, this.scheduler.now);
         this.checkRollback(machine, line);
       };
       machine.start();

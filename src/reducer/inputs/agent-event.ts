@@ -12,6 +12,7 @@ import type { Change, RecordSet } from '../state/change.ts';
 import type { RecordRow } from '../state/rows.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
 import { addMinutes, millisOf, UNDER_WAY_MS, type Time } from '../time.ts';
+import { healthPolicy, policyAtDispatch } from './health-policy.ts';
 import { probeFailureChanges } from './probe-failures.ts';
 import { isNews, noteRefusal, refuseWhole } from './refusals.ts';
 
@@ -37,7 +38,7 @@ export function onAgentEvent(pass: Pass, input: AgentEventInput): Verdict {
   const contradiction = contradicted(record, event);
   if (contradiction !== null)
     return refuse(pass, record, event, 'invariant-violated', contradiction);
-  const policy = { onHealthFailure: rollout.row.plan.onHealthFailure };
+  const policy = { onHealthFailure: healthPolicy(rollout, record) };
   const stepped = step(record, event, policy, 'remote');
   if (!stepped.ok) return refuse(pass, record, event, stepped.code, stepped.detail);
   accept(pass, rollout, record, event, stepped);
@@ -130,7 +131,12 @@ function bookkeeping(
           ...soakOfGuess(rollout, record, event),
         }
       : {}),
-    ...(event.kind === 'DispatchAck' ? soakOf(record, event.receivedAt) : {}),
+    ...(event.kind === 'DispatchAck'
+      ? {
+          policyAtDispatch: policyAtDispatch(pass.state, rollout),
+          ...soakOf(record, event.receivedAt),
+        }
+      : {}),
     ...(event.kind === 'RollbackComplete' ? { rollbackFailed: event.exitCode !== 0 } : {}),
   };
 }

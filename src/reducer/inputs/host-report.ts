@@ -14,6 +14,7 @@ import { freshHost } from '../state/put.ts';
 import type { HostRow, RecordRow } from '../state/rows.ts';
 import type { RolloutState } from '../state/state.ts';
 import { addMinutes, millisOf, UNDER_WAY_MS, type Time } from '../time.ts';
+import { policyAtDispatch } from './health-policy.ts';
 import { clearedFailures } from './probe-failures.ts';
 import { withdrawnRefusal } from './refusals.ts';
 
@@ -245,6 +246,9 @@ function synthesise(
     contradictedBy: null,
     targetSightings: 0,
     stuck: false,
+    ...(record.state === 'Pending'
+      ? { policyAtDispatch: policyAtDispatch(pass.state, rollout) }
+      : {}),
     ...soakOf(pass, rollout, record, input),
   };
   pass.emit({

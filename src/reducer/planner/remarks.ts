@@ -6,7 +6,7 @@ import type { Pass } from '../pass.ts';
 import { soakOverSince } from './moving.ts';
 import type { RolloutState } from '../state/state.ts';
 import type { RecordRow } from '../state/rows.ts';
-import { millisOf, MINUTE } from '../time.ts';
+import { millisOf, MINUTE, type Time } from '../time.ts';
 
 const NONE: readonly string[] = [];
 
@@ -28,10 +28,10 @@ export function remarksOn(pass: Pass, rollout: RolloutState, record: RecordRow):
   return keys.length === 0 ? NONE : keys.sort();
 }
 
-/** A declared enforce probe that never reported: shown, not held. */
+/** A declared enforce probe that never reported, though there was time to: shown, not held. */
 function isSilent(pass: Pass, rollout: RolloutState, record: RecordRow): boolean {
-  if (record.state !== 'Converged' && soakOverSince(rollout, record, pass.now) === null)
-    return false;
+  const over = soakOverSince(rollout, record, pass.now);
+  if (record.state !== 'Converged' && (over === null || !isLong(pass, over))) return false;
   return (record.declaredProbes ?? []).some(
     (probe) => probe.mode === 'enforce' && !Object.hasOwn(record.probes, probe.probeName),
   );
@@ -48,7 +48,11 @@ function isOverdue(pass: Pass, rollout: RolloutState, record: RecordRow): boolea
   if (isKnownToHold(record)) return true;
   // Of who is silent, or stuck, another remark says more.
   const isHeard = pass.state.hosts.get(record.hostname)?.row.reachability === 'reachable';
-  return isHeard && !record.stuck && pass.now - millisOf(over) >= UNSAID_MINUTES * MINUTE;
+  return isHeard && !record.stuck && isLong(pass, over);
+}
+
+function isLong(pass: Pass, since: Time): boolean {
+  return pass.now - millisOf(since) >= UNSAID_MINUTES * MINUTE;
 }
 
 function isKnownToHold(record: RecordRow): boolean {

@@ -194,6 +194,7 @@ const PENDING: RecordRow = {
   synthesisedAt: null,
   stuck: false,
   rollbackFailed: false,
+  policyAtDispatch: null,
 };
 
 /** A record and the control plane's own fields of it, before anything happened. */

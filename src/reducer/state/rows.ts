@@ -134,6 +134,8 @@ export interface RecordRow extends HostRecord {
   readonly stuck: boolean;
   /** RollbackComplete came with a non-zero exit. */
   readonly rollbackFailed: boolean;
+  /** The policy that its agent took with its dispatch; null: the one that its rollout pinned. */
+  readonly policyAtDispatch: HealthPolicy | null;
 }
 
 export interface HostRow {
