@@ -11,8 +11,15 @@ import { inTransaction } from '../db/transaction.ts';
 import { dump, restore } from '../reducer/state/rows-io.ts';
 import { emptyState } from '../reducer/state/state.ts';
 import { lastHashOf, writeArchive } from './archive.ts';
-import { compare, replay } from './replay.ts';
-import { loadSnapshot, newestSnapshot, provenSnapshots, takeSnapshot } from './snapshot.ts';
+import { readLeft } from './detached.ts';
+import { compare, replay, type Replayed, type Start } from './replay.ts';
+import {
+  loadSnapshot,
+  newestSnapshot,
+  provenSnapshot,
+  snapshotColumns,
+  takeSnapshot,
+} from './snapshot.ts';
 import { walkDetached, walkStored } from './stored.ts';
 
 export interface Checkpoint {
@@ -29,6 +36,15 @@ export interface Bounds {
   readonly mostBytes: number | null;
 }
 
+export interface Proof {
+  /** The first difference in words, or why none can be looked for; null when all is equal. */
+  readonly wrong: string | null;
+  /** Proven snapshots of an older version that lack columns of this one, so that it folded from before them. */
+  readonly passedOver: readonly number[];
+  /** Columns, as `hosts.hold`, that nothing was left to compare with: the base, of an older version, lacks them. */
+  readonly notCompared: readonly string[];
+}
+
 export interface LogKeeping {
   /** The head; null before the first row. */
   checkpoint(): Promise<Checkpoint | null>;
@@ -36,8 +52,8 @@ export interface LogKeeping {
   snapshot(rows: number): Promise<number | null>;
   /** Is the lowest partition full, left behind by the head, and beyond the bounds? */
   isDue(bounds: Bounds): Promise<boolean>;
-  /** Folds up to the newest snapshot and compares; the first difference in words, or null when all is equal. */
-  prove(): Promise<string | null>;
+  /** Folds up to the newest snapshot and compares. */
+  prove(): Promise<Proof>;
   /** The name of the table that was the lowest partition; null when it must stay, or somebody reads the log. */
   detach(): Promise<string | null>;
   /** Detached tables that are in no file, lowest first: whoever detached one may not have lived to write it. */
@@ -112,30 +128,47 @@ async function isDue(sql: Sql, { before, mostBytes }: Bounds): Promise<boolean> 
   return (before !== null && row.lastTs < before) || (mostBytes !== null && row.bytes > mostBytes);
 }
 
-async function prove(pool: Pool): Promise<string | null> {
+async function prove(pool: Pool): Promise<Proof> {
   const newest = await pool.run(newestSnapshot);
-  if (newest === null) return null;
-  const proven = await pool.run((sql) => provenSnapshots(sql, { atLeast: 0, atMost: newest }));
-  const base = proven === null ? null : await pool.run((sql) => loadSnapshot(sql, proven.newest));
-  const target = await pool.run((sql) => loadSnapshot(sql, newest));
-  const through = target.rows.headSeq;
+  if (newest === null) return { wrong: null, passedOver: [], notCompared: [] };
+  const { detached } = await pool.run(readLeft);
+  const { seq, passedOver } = await pool.run((sql) =>
+    provenSnapshot(sql, {
+      ...{ atLeast: detached, atMost: newest },
+      ...{ prefer: 'newest', needed: detached > 0 },
+    }),
+  );
+  const base = seq === null ? null : await pool.run((sql) => loadSnapshot(sql, seq));
+  const wrong = await proveFrom(pool, base, newest);
+  return { wrong, passedOver, notCompared: base?.lacks ?? [] };
+}
+
+async function proveFrom(pool: Pool, base: Start | null, seq: number): Promise<string | null> {
+  const target = await pool.run((sql) => loadSnapshot(sql, seq));
   const after = base?.rows.headSeq ?? 0;
-  const pages = walkStored((read) => pool.run(read), { after, through, pageRows: SLICE_ROWS });
+  const pages = walkStored((read) => pool.run(read), { after, through: seq, pageRows: SLICE_ROWS });
   const walked = await replay(pages, {
     fold: true,
     from: base === null ? null : { seq: after, hash: base.hash },
     state: base === null ? emptyState() : restore(base.rows),
   });
-  const bad = walked.missing ?? walked.brokenAt;
-  if (bad !== null) return `the log is not whole at ${bad}`;
-  if (walked.stopped !== null)
-    return `row ${walked.stopped.seq} cannot be folded: ${walked.stopped.why}`;
-  if (walked.seq !== through)
-    return `the log ends at ${walked.seq}, before the snapshot ${through}`;
-  const [first] = compare(dump(walked.state), target.rows, 1);
+  const bad = faultOf(walked, seq);
+  if (bad !== null) return bad;
+  const except = [...(base?.lacks ?? []), ...target.lacks];
+  const [first] = compare(dump(walked.state), target.rows, { limit: 1, except });
   if (first !== undefined) return `${first.family} ${first.key} ${first.field ?? ''} differs`;
-  await pool.run((sql) => sql`UPDATE snapshot SET folds_equal = true WHERE seq = ${through}`);
+  const { beyond } = await pool.run((sql) => snapshotColumns(sql, seq));
+  // Only who knows all of it can say that all of it is equal.
+  if (beyond.length === 0)
+    await pool.run((sql) => sql`UPDATE snapshot SET folds_equal = true WHERE seq = ${seq}`);
   return null;
+}
+
+function faultOf({ missing, brokenAt, stopped, seq }: Replayed, through: number): string | null {
+  const bad = missing ?? brokenAt;
+  if (bad !== null) return `the log is not whole at ${bad}`;
+  if (stopped !== null) return `row ${stopped.seq} cannot be folded: ${stopped.why}`;
+  return seq === through ? null : `the log ends at ${seq}, before the snapshot ${through}`;
 }
 
 async function detach(pool: Pool): Promise<string | null> {

@@ -1,5 +1,6 @@
 /** Writing the derived tables anew from a folded state: for the day when they are in doubt and the log is not. */
 import type { Sql } from '../db/driver.ts';
+import { COLUMNS } from '../db/shape.ts';
 import type { TouchedRows } from '../reducer/state/touched.ts';
 import type { StateRows } from '../reducer/state/state.ts';
 import { FAMILIES, writeTouched } from './tables.ts';
@@ -22,4 +23,15 @@ export async function rebuildTables(sql: Sql, rows: StateRows): Promise<void> {
     },
   };
   for (const statement of writeTouched(sql, touched)) await statement();
+}
+
+/** Columns of the derived tables, as `host.hold`, that this version does not know: written anew, they would be empty. */
+export async function unknownColumns(sql: Sql): Promise<string[]> {
+  const known = Object.values(FAMILIES).map(({ name }) => [name, COLUMNS[name]]);
+  const rows = await sql<{ name: string }[]>`
+    SELECT t.name || '.' || a.attname AS name
+    FROM json_each_text(${JSON.stringify(Object.fromEntries(known))}::text::json) AS t (name, columns)
+    JOIN pg_attribute a ON a.attrelid = to_regclass(t.name) AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE NOT a.attname::text = ANY (string_to_array(t.columns, ' ')) ORDER BY 1`;
+  return rows.map(({ name }) => name);
 }

@@ -15,6 +15,8 @@ import { FAMILIES } from './tables.ts';
 export interface Start {
   readonly rows: StateRows;
   readonly hash: Uint8Array;
+  /** Fields of this version, as `hosts.hold`, that `rows` have as null only because whoever wrote them did not know them. */
+  readonly lacks: readonly string[];
 }
 
 /** Where a fold could not go on. */
@@ -112,16 +114,57 @@ export interface Difference {
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** Every field in which two states differ, in a fixed order, at most `limit` of them. */
-export function compare(folded: StateRows, stored: StateRows, limit = Infinity): Difference[] {
+export interface CompareOptions {
+  /** Differences at most. */
+  readonly limit?: number;
+  /** What to leave out, as `hosts.hold`. */
+  readonly except?: readonly string[];
+}
+
+/**
+ * Every field in which two states differ, in a fixed order. Only of the fields that this version knows: a fold keeps
+ * what a newer one assigned, which no table that is read by this version's columns can show.
+ */
+export function compare(
+  folded: StateRows,
+  stored: StateRows,
+  { limit = Infinity, except = [] }: CompareOptions = {},
+): Difference[] {
   const found: Difference[] = [];
   const left = families(folded);
   const right = families(stored);
   for (const [family, rows] of left) {
-    compareFamily(family, rows, right.get(family) ?? new Map<string, Row>(), found);
+    const fields = [...fieldsOf(family)].filter((field) => !except.includes(`${family}.${field}`));
+    const others = right.get(family) ?? new Map<string, Row>();
+    compareFamily({ family, fields }, rows, others, found);
     if (found.length >= limit) return found.slice(0, limit);
   }
   return found;
+}
+
+/** Fields that the log assigned and this version does not know, as `hosts.hold`: a newer one wrote them. */
+export function unknownFields(folded: StateRows): string[] {
+  const found = new Set<string>();
+  for (const [family, rows] of families(folded)) {
+    const known = fieldsOf(family);
+    for (const row of rows.values()) {
+      for (const field of Object.keys(row)) if (!known.has(field)) found.add(`${family}.${field}`);
+    }
+  }
+  return [...found].sort();
+}
+
+const HEAD = { headSeq: true, lastTs: true };
+
+const FIELDS: ReadonlyMap<string, ReadonlySet<string>> = new Map(
+  [
+    ['head', HEAD] as const,
+    ...Object.entries(FAMILIES).map(([f, t]) => [f, t.columns] as const),
+  ].map(([family, fields]) => [family, new Set(Object.keys(fields))]),
+);
+
+function fieldsOf(family: string): ReadonlySet<string> {
+  return FIELDS.get(family) ?? new Set();
 }
 
 function families(rows: StateRows): Map<string, Map<string, Row>> {
@@ -151,7 +194,7 @@ function keyOf(family: string): readonly string[] {
 }
 
 function compareFamily(
-  family: string,
+  { family, fields }: { readonly family: string; readonly fields: readonly string[] },
   folded: ReadonlyMap<string, Row>,
   stored: ReadonlyMap<string, Row>,
   found: Difference[],
@@ -163,7 +206,7 @@ function compareFamily(
       found.push({ family, key, field: null, folded: a ?? null, stored: b ?? null });
       continue;
     }
-    for (const field of new Set([...Object.keys(a), ...Object.keys(b)])) {
+    for (const field of fields) {
       // Most are plain and equal; only what is nested is worth a text.
       if (a[field] === b[field] || sorted(a[field]) === sorted(b[field])) continue;
       found.push({ family, key, field, folded: a[field], stored: b[field] });

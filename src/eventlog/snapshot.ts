@@ -36,25 +36,71 @@ export async function takeSnapshot(sql: Sql): Promise<number | null> {
 
 /** The newest snapshot there is, proven or not; null when there is none. */
 export async function newestSnapshot(sql: Sql): Promise<number | null> {
-  const [row] = await sql<{ seq: number | null }[]>`SELECT max(seq) AS seq FROM snapshot`;
+  const [row] = await sql<{ seq: number | null }[]>`
+    SELECT max(seq) AS seq FROM snapshot WHERE format = ${FORMAT}`;
   return row?.seq ?? null;
+}
+
+/** How a snapshot's columns and this version's compare: another may have taken it. Fields as `hosts.hold`. */
+export interface Columns {
+  /** Which this version has and the snapshot has not: an older version took it. */
+  readonly lacks: readonly string[];
+  /** Which this version does not know: a newer one took it. */
+  readonly beyond: readonly string[];
+}
+
+/**
+ * A family without a row has no part, and lacks nothing; nor does one that whoever took the snapshot had no table for,
+ * so who adds a family makes the format another one.
+ */
+export async function snapshotColumns(sql: Sql, seq: number): Promise<Columns> {
+  const parts = await sql<{ family: string; fields: string[] }[]>`
+    SELECT family, (SELECT json_agg(k) FROM json_object_keys(rows -> 0) k) AS fields
+    FROM snapshot_part WHERE seq = ${seq} AND part = 0 ORDER BY family`;
+  const tables = new Map<string, readonly string[]>(
+    Object.entries(FAMILIES).map(([family, { columns }]) => [family, Object.keys(columns)]),
+  );
+  const named = (family: string, of: readonly string[], without: readonly string[]): string[] =>
+    of.filter((field) => !without.includes(field)).map((field) => `${family}.${field}`);
+  return {
+    lacks: parts.flatMap(({ family, fields }) => named(family, tables.get(family) ?? [], fields)),
+    beyond: parts.flatMap(({ family, fields }) => named(family, fields, tables.get(family) ?? [])),
+  };
 }
 
 export interface ProvenBounds {
   readonly atLeast: number;
   readonly atMost: number;
+  /** Of several, which. */
+  readonly prefer: 'lowest' | 'newest';
+  /** No rows stand before `atLeast`: of snapshots that all lack something, one has to do. */
+  readonly needed: boolean;
 }
 
-/** The lowest and the newest snapshot within bounds that were folded and found equal: others may copy damage. */
-export async function provenSnapshots(
-  sql: Sql,
-  { atLeast, atMost }: ProvenBounds,
-): Promise<{ readonly lowest: number; readonly newest: number } | null> {
-  const [row] = await sql<{ lowest: number | null; newest: number | null }[]>`
-    SELECT min(seq) AS lowest, max(seq) AS newest FROM snapshot
-    WHERE folds_equal AND seq >= ${atLeast} AND seq <= ${Math.min(atMost, Number.MAX_SAFE_INTEGER)}`;
-  const { lowest = null, newest = null } = row ?? {};
-  return lowest === null || newest === null ? null : { lowest, newest };
+/** One to begin at, and which would have come before it, but lack what this version has. */
+export interface Base {
+  readonly seq: number | null;
+  readonly passedOver: readonly number[];
+}
+
+/**
+ * The lowest or the newest snapshot within bounds that was folded and found equal: others may copy damage. It has
+ * every column of this version's tables, if there is such a one: in another, null may stand for a value.
+ */
+export async function provenSnapshot(sql: Sql, bounds: ProvenBounds): Promise<Base> {
+  const atMost = Math.min(bounds.atMost, Number.MAX_SAFE_INTEGER);
+  const rows = await sql<{ seq: number }[]>`
+    SELECT seq FROM snapshot WHERE folds_equal AND format = ${FORMAT}
+      AND seq >= ${bounds.atLeast} AND seq <= ${atMost} ORDER BY seq`;
+  const found = bounds.prefer === 'lowest' ? [...rows] : rows.toReversed();
+  const passedOver: number[] = [];
+  for (const { seq } of found) {
+    const { lacks } = await snapshotColumns(sql, seq);
+    if (lacks.length === 0) return { seq, passedOver };
+    passedOver.push(seq);
+  }
+  const [first = null, ...others] = passedOver;
+  return bounds.needed ? { seq: first, passedOver: others } : { seq: null, passedOver };
 }
 
 /** Throws when there is none of this seq. */
@@ -64,10 +110,11 @@ export async function loadSnapshot(sql: Sql, seq: number): Promise<Start> {
   if (found?.format !== FORMAT)
     throw new Error(`snapshot ${seq} is gone or of an unknown format: try again`);
   const { ts, hash } = found;
+  const { lacks } = await snapshotColumns(sql, seq);
   const rows = await readRows({ headSeq: seq, lastTs: millisOf(ts) }, (family, table) =>
     readFamily(sql, seq, family, table),
   );
-  return { rows, hash };
+  return { rows, hash, lacks };
 }
 
 /** By their types, so that every value comes as the table itself would give it. */

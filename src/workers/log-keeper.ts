@@ -18,7 +18,11 @@ export interface LogParts {
     readonly before: string | null;
     readonly mostBytes: number | null;
   }): Promise<boolean>;
-  prove(): Promise<string | null>;
+  prove(): Promise<{
+    readonly wrong: string | null;
+    readonly passedOver: readonly number[];
+    readonly notCompared: readonly string[];
+  }>;
   detach(): Promise<string | null>;
   unexported(): Promise<string[]>;
   export(name: string, folder: string): Promise<string>;
@@ -81,13 +85,34 @@ async function doEach(steps: readonly (() => Promise<void>)[]): Promise<void> {
   if (reasons.length > 0) throw new Error(reasons.join('; '));
 }
 
-/** Only a proven snapshot is good to begin with. One that is not equal is a copy of damage. */
-async function judge(
+/** What is wrong, or null. Says where it could not look, or had to look further: another version kept this log. */
+async function prove(
   { log: logger }: WorkerContext,
   { log }: LogKeeperOptions,
+): Promise<string | null> {
+  const { wrong, passedOver, notCompared } = await log.prove();
+  if (passedOver.length > 0)
+    logger.info(
+      { passedOver },
+      'snapshots of an older version lack columns of this one: the log was folded from before them',
+    );
+  if (notCompared.length > 0)
+    logger.warn(
+      { notCompared },
+      'the snapshot that the log begins after is of an older version and lacks columns, which were not compared this once',
+    );
+  return wrong;
+}
+
+/** Only a proven snapshot is good to begin with. One that is not equal is a copy of damage. */
+async function judge(
+  context: WorkerContext,
+  options: LogKeeperOptions,
   seq: number,
 ): Promise<void> {
-  const wrong = await log.prove();
+  const { log: logger } = context;
+  const { log } = options;
+  const wrong = await prove(context, options);
   if (wrong !== null)
     logger.error(
       { seq, wrong },
@@ -142,17 +167,19 @@ async function exportDetached(
 }
 
 async function detachOld(
-  { log: logger, clock }: WorkerContext,
-  { log, keepDays, mostBytes }: LogKeeperOptions,
+  context: WorkerContext,
+  options: LogKeeperOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  const { log: logger, clock } = context;
+  const { log, keepDays, mostBytes } = options;
   if (keepDays === null && mostBytes === null) return;
   const before = keepDays === null ? null : new Date(clock.now() - keepDays * DAY_MS).toISOString();
   let proven = false;
   while (!signal.aborted && (await log.isDue({ before, mostBytes }))) {
     if (!proven) {
       await log.snapshot(0);
-      const wrong = await log.prove();
+      const wrong = await prove(context, options);
       if (wrong !== null)
         throw new Error(`nothing is detached, since the fold is not the state: ${wrong}`);
       proven = true;

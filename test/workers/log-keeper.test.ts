@@ -4,6 +4,10 @@ import { createMetrics, systemClock } from '../../src/telemetry.ts';
 import { logKeeper, type LogKeeperOptions, type LogParts } from '../../src/workers/log-keeper.ts';
 import { silentLogger } from '../support/installation.ts';
 
+function proof(found: Partial<Awaited<ReturnType<LogParts['prove']>>> = {}) {
+  return { wrong: null, passedOver: [], notCompared: [], ...found };
+}
+
 async function keepOnce(
   parts: Partial<LogParts>,
   { calls = [], ...options }: Partial<LogKeeperOptions> & { readonly calls?: string[] } = {},
@@ -13,7 +17,7 @@ async function keepOnce(
     checkpoint: () => Promise.resolve(null),
     snapshot: () => Promise.resolve(null),
     isDue: () => Promise.resolve(false),
-    prove: () => Promise.resolve(null),
+    prove: () => Promise.resolve(proof()),
     detach: () => Promise.resolve(null),
     unexported: () => Promise.resolve([]),
     export: () => Promise.resolve(''),
@@ -43,7 +47,7 @@ it('proves each snapshot that it takes, and says when the tables are not the fol
     asked.push(rows);
     return Promise.resolve(7);
   };
-  const prove = (): Promise<string> => Promise.resolve('fleet  opened differs');
+  const prove = () => Promise.resolve(proof({ wrong: 'fleet  opened differs' }));
   const wrong = await keepOnce({ snapshot, prove });
   expect(wrong.lines).toEqual([
     'the tables are not what the log folds to: see muster replay --verify {"seq":7,"wrong":"fleet  opened differs"}',
@@ -53,8 +57,17 @@ it('proves each snapshot that it takes, and says when the tables are not the fol
   expect(asked).toEqual([1_000_000, 1_000_000]);
 });
 
+it('says which snapshots of another version were no base, and what none could tell', async () => {
+  const prove = () => Promise.resolve(proof({ passedOver: [4], notCompared: ['hosts.hold'] }));
+  const { lines } = await keepOnce({ snapshot: () => Promise.resolve(7), prove });
+  expect(lines).toEqual([
+    'snapshots of an older version lack columns of this one: the log was folded from before them {"passedOver":[4]}',
+    'the snapshot that the log begins after is of an older version and lacks columns, which were not compared this once {"notCompared":["hosts.hold"]}',
+  ]);
+});
+
 it('proves nothing while no snapshot is wanted', async () => {
-  const prove = (): Promise<string> => Promise.reject(new Error('asked'));
+  const prove = () => Promise.reject(new Error('asked'));
   expect(await keepOnce({ prove })).toEqual({ calls: [], lines: [] });
 });
 

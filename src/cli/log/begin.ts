@@ -2,7 +2,7 @@
 import type { Link } from '../../eventlog/chain-check.ts';
 import { readLeft, type Left } from '../../eventlog/detached.ts';
 import type { Start } from '../../eventlog/replay.ts';
-import { loadSnapshot, provenSnapshots } from '../../eventlog/snapshot.ts';
+import { loadSnapshot, provenSnapshot } from '../../eventlog/snapshot.ts';
 import type { StoredRow } from '../../eventlog/stored.ts';
 import { restore } from '../../reducer/state/rows-io.ts';
 import { emptyState, type FleetState } from '../../reducer/state/state.ts';
@@ -26,6 +26,8 @@ export interface Beginning {
   readonly state: FleetState;
   readonly pages: AsyncIterable<readonly StoredRow[]>;
   readonly left: Left;
+  /** Columns, as `hosts.hold`, that `state` lacks: an older version took its snapshot, and the rows before it are gone. */
+  readonly lacks: readonly string[];
 }
 
 interface Wanted {
@@ -49,6 +51,7 @@ export async function begin(
   return {
     ...{ from, start, left },
     state: found === null ? emptyState() : restore(found.rows),
+    lacks: found?.lacks ?? [],
     pages: pagesOf({ archives, run: log.run, left, after: from?.seq ?? 0, through }),
   };
 }
@@ -56,7 +59,7 @@ export async function begin(
 /**
  * From empty, from the rows that archives give, or from a snapshot that was proven: one that was not may hold the
  * very damage that is looked for. Of those the lowest, so that as much as possible is looked at; the newest for
- * whoever asks for it.
+ * whoever asks for it. One of an older version, which lacks columns, only where nothing else is left.
  */
 async function startOf(
   { run }: LogSession,
@@ -69,8 +72,10 @@ async function startOf(
   const newest = fromSnapshot || (near && !archived);
   if (fromEmpty && !newest) return null;
   const atLeast = fromEmpty ? 0 : base.seq;
-  const found = await run((sql) => provenSnapshots(sql, { atLeast, atMost: through }));
-  if (found !== null) return run((sql) => loadSnapshot(sql, newest ? found.newest : found.lowest));
+  const prefer = newest ? 'newest' : 'lowest';
+  const bounds = { atLeast, atMost: through, prefer, needed: !fromEmpty } as const;
+  const { seq } = await run((sql) => provenSnapshot(sql, bounds));
+  if (seq !== null) return run((sql) => loadSnapshot(sql, seq));
   if (fromEmpty) return null;
   throw new UsageError(
     `rows up to ${base.seq} were detached and no proven snapshot stands for them up to ${through}; give --archive FILE`,
