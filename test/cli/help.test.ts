@@ -82,4 +82,7 @@ and nothing else. A list that breaks off is whole JSON all the same, with \`erro
 
 Commands are safe to repeat: each is sent under an Idempotency-Key (\`--key\` to choose it), and while the
 control plane is away for a moment it is sent again by itself.
+
+Ages and alarms are told by the control plane's clock; where this machine's differs by half a minute, \`muster status\`
+says so.
 `;

@@ -146,6 +146,30 @@ describe.skipIf(CHROMIUM === null)('the page and what is long', () => {
     expect(await seriousFindings(page)).toEqual([]);
   });
 
+  it('tells ages by the control plane’s clock, and that the browser’s is another', async () => {
+    const ahead = await page.context().browser()?.newPage();
+    if (ahead === undefined) throw new Error('the browser is gone');
+    await ahead.addInitScript(`{
+      const now = Date.now.bind(Date);
+      Date.now = () => now() + 3 * 3_600_000;
+    }`);
+    const staleAt = new Date(Date.now() + 30 * 60_000).toISOString();
+    await ahead.route('**/v1/fleet', async (route) => {
+      const response = await route.fetch();
+      const signedAt = new Date(Date.now() - 5 * 60_000).toISOString();
+      const fleet = { ...((await response.json()) as object), signedAt, staleAt };
+      await route.fulfill({ response, json: fleet });
+    });
+    await ahead.goto(replicas.url);
+    await ahead.getByLabel('Operator token').fill('operator:ada');
+    await ahead.getByRole('button', { name: 'Sign in' }).click();
+    await ahead.getByText('5 min ago', { exact: true }).waitFor();
+    await ahead.getByText(/^This machine's clock is (3 h 0|2 h 59) min ahead of the/).waitFor();
+    expect(await ahead.getByText('The first manifest').count()).toBe(0);
+    expect(await seriousFindings(ahead)).toEqual([]);
+    await ahead.close();
+  });
+
   it('takes a channel or the beginning of a ref for a rollout of the log, and says what is not there', async () => {
     const log = `${replicas.url}/#/log`;
     for (const given of ['stable', `stable@${REF.slice(0, 8)}`]) {

@@ -1,6 +1,10 @@
 /** The operator API: reads, commands, and its errors as sentences a person can act on. */
 import type { CommandAnswer } from '../../src/wire/command.ts';
+import { createServerClock } from '../../src/wire/server-clock.ts';
 import { credentialHeaders } from './session.ts';
+
+/** What ages on the page are told by. */
+export const clock = createServerClock(Date.now);
 
 /** What went wrong, as the server said it. */
 export class ApiError extends Error {
@@ -45,6 +49,7 @@ async function call(path: string, init: RequestInit): Promise<Response> {
       'the server does not answer; trying again helps, most likely',
     );
   });
+  clock.heard(answer.headers.get('date'));
   if (answer.ok) return answer;
   throw await failure(answer);
 }

@@ -5,6 +5,7 @@ import type { LogEvent } from '../../src/wire/log-event.ts';
 import type { Whoami } from '../../src/wire/access.ts';
 import { get, type ApiError } from './api.ts';
 import { LiveContext, useLive, type Live } from './live.ts';
+import { Skew } from './parts/basics.tsx';
 import { CommandDesk } from './parts/command-button.tsx';
 import { credential, MeContext, signOut } from './session.ts';
 import { followLog, type StreamState } from './stream.ts';
@@ -102,6 +103,7 @@ function SignedIn({ onLeave }: { readonly onLeave: (error: ApiError | null) => v
           )}
         </header>
         <main id="main" tabindex={-1}>
+          <Skew />
           <CommandDesk>
             <View address={address} />
           </CommandDesk>

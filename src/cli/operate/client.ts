@@ -8,6 +8,7 @@ import { Value } from '@sinclair/typebox/value';
 import { isLoopback } from '../../config.ts';
 import type { ClientConfig } from '../../config/client.ts';
 import { ProblemSchema } from '../../wire/problem.ts';
+import { createServerClock, type ServerClock } from '../../wire/server-clock.ts';
 import { isOfToken } from '../../wire/token.ts';
 import { EXIT } from '../io.ts';
 import { eventLines, SILENT_MS } from './event-lines.ts';
@@ -35,6 +36,8 @@ export interface PostOptions {
 
 export interface Client {
   readonly url: string;
+  /** The control plane's, as its answers tell it. */
+  readonly clock: ServerClock;
   get<T extends TSchema>(schema: T, path: string, query?: Query): Promise<Static<T>>;
   /** A command; tried again under its key when the control plane is away for a moment. */
   post<T extends TSchema>(
@@ -84,10 +87,14 @@ export function createClient(
     headers['x-muster-dev-identity'] = `operator:${config.user}`;
   const clean = async <T>(answer: Promise<T>): Promise<T> =>
     forPeople ? harmless(await answer) : answer;
-  const ask = (path: string, init: Partial<Sent> & Pick<Sent, 'signal'>): Promise<Response> =>
-    answered(config, path, { ...init, headers: { ...headers, ...init.headers } }, tls);
+  const clock = createServerClock(Date.now);
+  const ask = (path: string, init: Partial<Sent> & Pick<Sent, 'signal'>): Promise<Response> => {
+    const sent = { ...init, headers: { ...headers, ...init.headers } };
+    return answered({ config, tls, clock }, path, sent);
+  };
   return {
     url: config.url,
+    clock,
     get: (schema, path, query = {}) =>
       within(limits, async (signal) =>
         clean(decode(schema, path, await ask(withQuery(path, query), { signal }))),
@@ -179,12 +186,13 @@ function withQuery(path: string, query: Query): string {
   return given.size === 0 ? path : `${path}?${given.toString()}`;
 }
 
-async function answered(
-  config: ClientConfig,
-  path: string,
-  sent: Sent,
-  tls: ClientTls,
-): Promise<Response> {
+interface Line {
+  readonly config: ClientConfig;
+  readonly tls: ClientTls;
+  readonly clock: ServerClock;
+}
+
+async function answered({ config, tls, clock }: Line, path: string, sent: Sent): Promise<Response> {
   let response: Response;
   try {
     response = await send(`${config.url}${path}`, sent, tls);
@@ -193,6 +201,7 @@ async function answered(
     const cause = causeOf(error);
     throw unavailable(`cannot reach ${config.url} (${cause}; from ${config.from}): ${hint(cause)}`);
   }
+  clock.heard(response.headers.get('date'));
   if (response.ok) return response;
   throw await refusal(response, path);
 }

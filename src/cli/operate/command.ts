@@ -21,6 +21,7 @@ export interface Desk {
   readonly json: boolean;
   /** Width of the terminal; null when there is none. */
   readonly columns: number | null;
+  /** By the control plane's clock. It leaps with the first answer: no measure of how long something takes here. */
   readonly now: () => number;
   /** Positional arguments by name. */
   readonly args: Readonly<Record<string, string>>;

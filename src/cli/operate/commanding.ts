@@ -106,15 +106,15 @@ function expectation(given: string | boolean | undefined): { expectedSeq?: numbe
 }
 
 export async function decided(
-  { client, now, signal }: Desk,
+  { client, signal }: Desk,
   path: string,
   body: object,
   key: string,
 ): Promise<CommandAnswer> {
-  const until = now() + PATIENCE_MS;
+  const until = performance.now() + PATIENCE_MS;
   for (;;) {
     const answer = await client.post(CommandAnswerSchema, path, body, { key });
-    if (answer.status !== 'queued' || now() >= until || signal.aborted) return answer;
+    if (answer.status !== 'queued' || performance.now() >= until || signal.aborted) return answer;
     await pause(ASK_AGAIN_MS, signal);
   }
 }

@@ -95,16 +95,14 @@ async function runVerb(
   };
   process.once('SIGINT', onInterrupt);
   const terminal = io.stdout.isTTY === true;
+  const json = options['json'] === true;
+  const client = createClient(config, proof, { forPeople: !json, signal: stop.signal });
   try {
     return await verb.run({
-      ...{ io, options, signal: stop.signal, json: options['json'] === true },
-      client: createClient(config, proof, {
-        forPeople: options['json'] !== true,
-        signal: stop.signal,
-      }),
+      ...{ io, options, signal: stop.signal, json, client },
       paint: painter(terminal && options['no-color'] !== true && wantsColour(env)),
       columns: terminal ? sizeOf(io.stdout).columns : null,
-      now: () => Date.now(),
+      now: () => client.clock.now(),
       args: Object.fromEntries(verb.args.map((name, i) => [name, positionals[i] ?? ''])),
     });
   } finally {

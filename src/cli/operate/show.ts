@@ -128,7 +128,12 @@ export function unnamed(total: number, named: number): string {
 /** `3m`, `2h`, `5d`. */
 export function age(at: string | undefined, now: number): string {
   if (at === undefined) return '-';
-  const secs = Math.max(0, Math.round((now - Date.parse(at)) / 1_000));
+  return span((now - Date.parse(at)) / 1_000);
+}
+
+/** The largest unit that it has one of. */
+export function span(seconds: number): string {
+  const secs = Math.max(0, Math.round(seconds));
   if (secs < 60) return `${String(secs)}s`;
   if (secs < 3_600) return `${String(Math.floor(secs / 60))}m`;
   if (secs < 86_400) return `${String(Math.floor(secs / 3_600))}h`;

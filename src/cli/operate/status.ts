@@ -9,13 +9,14 @@ import {
   type Fleet,
   type Leader,
 } from '../../wire/overview.ts';
+import { clockNote } from '../../wire/server-clock.ts';
 import { EXIT } from '../io.ts';
 import { notesOf } from './channels.ts';
 import { pause, type Client } from './client.ts';
 import { printObject, type Desk, type OperatorNoun } from './command.ts';
 import { walk } from './listing.ts';
 import { alarmsOf, nobodyWorks, type Standing } from './status-alarms.ts';
-import { age, counts, idCell, some, table, toneOf, type Cell } from './show.ts';
+import { age, counts, idCell, some, span, table, toneOf, type Cell } from './show.ts';
 
 export const STATUS: OperatorNoun = {
   noun: 'status',
@@ -113,6 +114,8 @@ function print(desk: Desk, { fleet, leader, queue, channels, alarms }: Screen): 
     `${String(queue.rows)} waiting, ${String(queue.dead)} dead; log at ${String(fleet.headSeq)}`,
   );
   line('release', `${fleet.ref ?? 'none'}, signed ${age(fleet.signedAt, now())} ago`);
+  const skew = clockNote(desk.client.clock.aheadMs(), span);
+  if (skew !== null) line('clock', paint('warn', skew));
   line('hosts', counts(fleet.reachability));
   line('states', counts(fleet.hosts));
   line('held by', heldBy(fleet));

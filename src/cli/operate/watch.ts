@@ -95,12 +95,12 @@ function isAway(error: unknown): error is OperateError {
 }
 
 /** Every host is explained for it: not as often as the log rings. */
-function heldReader({ client, now }: Desk, id: string): () => Promise<readonly Held[]> {
+function heldReader({ client }: Desk, id: string): () => Promise<readonly Held[]> {
   let held: readonly Held[] = [];
   let readAt = -Infinity;
   return async () => {
-    if (now() - readAt < LOOK_MS) return held;
-    readAt = now();
+    if (performance.now() - readAt < LOOK_MS) return held;
+    readAt = performance.now();
     try {
       const why = await client.get(RolloutBlockersSchema, pathOf('rollouts', id, 'blockers'));
       held = why.hosts.map(({ gate, key, held: hosts }) => ({ gate, key, hosts }));

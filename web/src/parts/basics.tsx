@@ -1,7 +1,8 @@
 /** Small parts that every view uses. */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { ApiError } from '../api.ts';
+import { clockNote } from '../../../src/wire/server-clock.ts';
+import { clock, type ApiError } from '../api.ts';
 
 /** In the order a host goes through them; the sign keeps colours from being the only difference. */
 export const HOST_STATES = {
@@ -36,11 +37,11 @@ export function State({
   );
 }
 
-/** Ages move on while nothing else does. */
+/** Ages move on while nothing else does; by the control plane's clock. */
 export function useNow(everyMs = 1_000): number {
-  const [now, setNow] = useState(Date.now());
+  const [now, setNow] = useState(clock.now());
   useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), everyMs);
+    const timer = setInterval(() => setNow(clock.now()), everyMs);
     return () => clearInterval(timer);
   }, [everyMs]);
   return now;
@@ -67,6 +68,18 @@ export function When({ at }: { readonly at: string }) {
     <time dateTime={at} title={at}>
       {text}
     </time>
+  );
+}
+
+/** That this browser's clock is another than the control plane's, where that is worth a word. */
+export function Skew() {
+  useNow();
+  const note = clockNote(clock.aheadMs(), span);
+  if (note === null) return null;
+  return (
+    <p class="notice" role="status">
+      {note.charAt(0).toUpperCase() + note.slice(1)}.
+    </p>
   );
 }
 
