@@ -7,6 +7,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { CLIENT_VARIABLES } from './config/client.ts';
 import type { Environment, Loaded } from './config/loaded.ts';
+import { isReadable, unreadable } from './config/database-url.ts';
 import { ConfigSchema } from './config/schema.ts';
 import { strictProblems } from './config/strict.ts';
 
@@ -154,6 +155,11 @@ const needsSource = (config: Config): boolean => config.roles.includes('workers'
 
 /** Limits that only make sense together. */
 const RULES: readonly Rule[] = [
+  [(c) => !isReadable(c.databaseUrl), unreadable('MUSTER_DATABASE_URL')],
+  [
+    (c) => c.leaderDatabaseUrl !== null && !isReadable(c.leaderDatabaseUrl),
+    unreadable('MUSTER_LEADER_DATABASE_URL'),
+  ],
   [
     (c) => c.schema.endsWith('_v1'),
     'MUSTER_SCHEMA must not end in _v1; an installation NAME has its views in the schema NAME_v1: choose another name',

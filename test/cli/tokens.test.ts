@@ -81,4 +81,12 @@ describe('the first token', () => {
     const { code, stdout } = await muster([...args, '--database-url', away]);
     expect([code, stdout]).toEqual([4, '']);
   });
+
+  it('is not made by a URL that cannot be read, which is not shown', async () => {
+    const args = ['token', 'create', 'x', '--role', 'admin', '-r', 'y', '--bootstrap'];
+    const told = await muster([...args, '--database-url', 'postgres://muster:a/b@db/muster']);
+    expect([told.code, told.stdout]).toEqual([2, '']);
+    expect(told.stderr).toMatch(/MUSTER_DATABASE_URL cannot be read as a URL; percent-encode/);
+    expect(told.stderr).not.toContain('a/b');
+  });
 });
