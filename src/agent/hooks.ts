@@ -18,6 +18,8 @@ export interface Switcher {
   /** Named in ActivationStarted. */
   readonly method: string;
   currentClosure(): Promise<string>;
+  /** What the machine will boot into, where that is not what it runs: a switch that waits for its reboot. */
+  stagedClosure(): Promise<string | null>;
   activate(closure: string, signal: AbortSignal): Promise<SwitchOutcome>;
   /** Resolves when no switch unit runs any more: at once, if none was left by an earlier life of the agent. */
   awaitIdle(signal: AbortSignal): Promise<void>;

@@ -173,16 +173,21 @@ export class Runner {
   private async inspectSwitch(id: string): Promise<void> {
     await this.parts.switcher.awaitIdle(this.life);
     if (this.life.aborted) return;
-    const closure = await this.parts.switcher.currentClosure();
-    const outcome: SwitchOutcome =
-      closure === this.record(id).targetClosure
-        ? { kind: 'completed', observedClosure: closure }
-        : {
-            kind: 'failed',
-            exitCode: 1,
-            stderrTail: `the agent restarted during the switch; afterwards the host runs ${closure}`,
-          };
-    await this.reportSwitch(id, outcome);
+    await this.reportSwitch(id, await this.whatCameOf(this.record(id).targetClosure));
+  }
+
+  /** Of a switch that ended while nobody looked. */
+  private async whatCameOf(target: string): Promise<SwitchOutcome> {
+    const { switcher } = this.parts;
+    const closure = await switcher.currentClosure();
+    if (closure === target) return { kind: 'completed', observedClosure: closure };
+    if ((await switcher.stagedClosure()) === target)
+      return { kind: 'deferred', component: 'unknown' };
+    return {
+      kind: 'failed',
+      exitCode: 1,
+      stderrTail: `the agent restarted during the switch; afterwards the host runs ${closure}`,
+    };
   }
 
   private async seeReboot(id: string): Promise<void> {

@@ -73,6 +73,8 @@ export function simulatedHost(options: SimulatedHostOptions): SimulatedHost {
     return Promise.resolve(closure);
   };
 
+  const stagedClosure = (): Promise<string | null> => Promise.resolve(staged?.closure ?? null);
+
   const run = (probe: DeclaredProbe): Promise<ProbeObservation> => {
     const bad = probe.mode === 'enforce' && unlucky('failProbe', closure);
     return Promise.resolve(
@@ -81,7 +83,10 @@ export function simulatedHost(options: SimulatedHostOptions): SimulatedHost {
   };
 
   return {
-    switcher: { method: 'simulated', currentClosure, activate, awaitIdle: () => Promise.resolve() },
+    switcher: {
+      ...{ method: 'simulated', currentClosure, stagedClosure, activate },
+      awaitIdle: () => Promise.resolve(),
+    },
     probes: { declared: PROBES, run },
   };
 }

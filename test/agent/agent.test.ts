@@ -114,9 +114,11 @@ test('a switch that waits for a reboot is completed after it', async () => {
 });
 
 test.each([
-  ['the switch succeeded meanwhile', target('web-01'), 'ActivationCompleted'],
-  ['it did not', BEFORE, 'ActivationFailed'],
-])('restarted mid-switch, %s: never a second switch', async (_, closure, reported) => {
+  ['the switch succeeded meanwhile', target('web-01'), null, 'ActivationCompleted'],
+  ['it waits for a reboot', BEFORE, target('web-01'), 'ActivationDeferred'],
+  ['another one does', BEFORE, 'old-system', 'ActivationFailed'],
+  ['it did not', BEFORE, null, 'ActivationFailed'],
+])('restarted mid-switch, %s: never a second switch', async (_, closure, staged, reported) => {
   const host = newHost();
   await host.start();
   await host.dispatch(300_000);
@@ -124,6 +126,7 @@ test.each([
   await host.stop();
   expect(host.switched).toHaveLength(1);
   host.closure = closure;
+  host.staged = staged;
   await host.start();
   await host.clock.advance(1_000);
   expect(kinds(host)[2]).toBe(reported);

@@ -52,6 +52,7 @@ test('an end that is refused is tried again at the next look, not at once', asyn
       switcher: {
         method: 'test',
         currentClosure: () => Promise.resolve('new'),
+        stagedClosure: () => Promise.resolve(null),
         activate: () => Promise.resolve({ kind: 'completed', observedClosure: 'new' }),
         awaitIdle: () => Promise.resolve(),
       },

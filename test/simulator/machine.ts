@@ -304,6 +304,7 @@ export class Machine {
     return {
       method: 'simulated',
       currentClosure: () => life.guard(Promise.resolve(this.closure)),
+      stagedClosure: () => life.guard(Promise.resolve(this.staged)),
       activate: (closure) => life.guard(this.activate(closure)),
       awaitIdle: () =>
         life.guard(this.unit?.ended.then(() => undefined) ?? world.scheduler.sleep(0)),

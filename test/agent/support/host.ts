@@ -30,6 +30,7 @@ export class TestHost {
   /** Closures that were switched to, in order. */
   readonly switched: string[] = [];
   closure = BEFORE;
+  staged: string | null = null;
   /** What the hook that reads the closure fails with. */
   closureTrouble: Error | null = null;
   outcome: (closure: string) => SwitchOutcome = (closure) => ({
@@ -55,6 +56,7 @@ export class TestHost {
       if (outcome.kind === 'completed') this.closure = closure;
       return outcome;
     },
+    stagedClosure: () => Promise.resolve(this.staged),
     awaitIdle: () => Promise.resolve(),
   };
 
