@@ -6,6 +6,7 @@ import type { Replicas } from './support/replicas.ts';
 import { openScene, type Scene } from './support/scene.ts';
 
 const REF = 'feedface'.padEnd(40, '0');
+const ID = `stable@${REF}`;
 /** As long as a name may be, and nowhere to break it. */
 const LONG = 'h'.repeat(253);
 const AT = '2026-05-16T01:27:01.000Z';
@@ -146,6 +147,53 @@ describe.skipIf(CHROMIUM === null)('the page and what is long', () => {
     expect(await seriousFindings(page)).toEqual([]);
   });
 
+  it('counts all hosts of a rollout that is too large to draw, and draws those in need', async () => {
+    const wave = (n: number, states: Readonly<Record<string, number>>) => ({
+      ...{ wave: n, soakMinutes: 5, states },
+      hosts: Object.values(states).reduce((sum, one) => sum + one, 0),
+    });
+    const waves = [
+      wave(0, { Converged: 13_400 }),
+      wave(1, { Converged: 6_600, Pending: 99, Failed: 1 }),
+      wave(2, { Pending: 10 }),
+    ];
+    const hostOf = (n: number, of: number, state: string) => ({
+      ...{ host: `n${String(n).padStart(5, '0')}`, channel: 'stable', wave: of, state },
+      ...{ targetClosureHash: 'c', targetChannelRef: REF, blocked: state === 'Pending' },
+    });
+    const first = Array.from({ length: 20_000 }, (_, i) =>
+      hostOf(i, i < 13_400 ? 0 : 1, 'Converged'),
+    );
+    await page.route(/\/v1\/rollouts\/[^/]+\/(lifecycle|hosts)/, async (route) => {
+      const url = new URL(route.request().url());
+      const state = url.searchParams.get('state');
+      if (url.pathname.endsWith('lifecycle')) {
+        const response = await route.fetch();
+        const lifecycle = (await response.json()) as object;
+        await route.fulfill({ response, json: { ...lifecycle, waves, currentWave: 1 } });
+      } else if (state === null)
+        await route.fulfill({ json: { rollout_id: ID, hosts: first, nextCursor: 'more' } });
+      else {
+        const hosts = state === 'Failed' ? [hostOf(20_050, 1, state)] : [];
+        await route.fulfill({ json: { rollout_id: ID, hosts } });
+      }
+    });
+    await page.goto(`${replicas.url}/#/rollouts/${encodeURIComponent(ID)}`);
+    const filters = page.getByRole('group', { name: 'Show hosts that are' }).getByRole('button');
+    await page.getByText(/^Only 20,000 of 20,110 hosts are drawn: those that failed/).waitFor();
+    expect(await filters.allTextContents()).toEqual([
+      ...['All 20110', '· Pending 109', '✓ Converged 20000', '✕ Failed 1'],
+    ]);
+    expect(await page.locator('.wave p').allTextContents()).toEqual([
+      ' 13400 of 13400 done, soak 5 min',
+      ' 6600 of 6700 done, soak 5 min; 6600 of them drawn',
+      ' 0 of 10 done, soak 5 min; none of them drawn',
+    ]);
+    await filters.last().click();
+    await page.getByTitle('n20050: Failed', { exact: true }).waitFor();
+    expect(await page.locator('.cell').count()).toBe(1);
+  }, 60_000);
+
   it('tells ages by the control plane’s clock, and that the browser’s is another', async () => {
     const ahead = await page.context().browser()?.newPage();
     if (ahead === undefined) throw new Error('the browser is gone');
@@ -167,6 +215,7 @@ describe.skipIf(CHROMIUM === null)('the page and what is long', () => {
     await ahead.getByText(/^This machine's clock is (3 h 0|2 h 59) min ahead of the/).waitFor();
     expect(await ahead.getByText('The first manifest').count()).toBe(0);
     expect(await seriousFindings(ahead)).toEqual([]);
+    await ahead.unrouteAll({ behavior: 'ignoreErrors' });
     await ahead.close();
   });
 

@@ -19,7 +19,9 @@ interface Known extends GridHost {
 }
 
 /** Twenty thousand cells are what a browser lays out without a pause that is felt. */
-const MOST = 20_000;
+export const MOST = 20_000;
+/** Of more than that, these are never left out: a person looks for them. */
+const IN_NEED = ['Failed', 'Reverted'] as const;
 /** The grid is drawn anew at most this often: four times a second looks alive. */
 const DRAW_EVERY_MS = 250;
 
@@ -82,7 +84,7 @@ function keep(id: string, show: (read: RolloutHostsRead) => void): Keeper {
     early = [];
     again = false;
     try {
-      const found = await pages(id, stop.signal);
+      const found = await mostHosts(id, stop.signal);
       ({ hosts, cut } = found);
       for (const event of early) apply(hosts, event);
       draw();
@@ -102,7 +104,7 @@ function keep(id: string, show: (read: RolloutHostsRead) => void): Keeper {
     take: (event) => {
       early?.push(event);
       if (apply(hosts, event)) draw();
-      if (isUntold(event)) void readAll();
+      if (isUntold(event) || (cut && isNewlyInNeed(hosts, event))) void readAll();
     },
     heard: (event) => {
       if (isAboutMoving(hosts, event)) void readAll();
@@ -114,14 +116,33 @@ function keep(id: string, show: (read: RolloutHostsRead) => void): Keeper {
   };
 }
 
+/** Those who come first by wave and name, and before them, where that is not everybody, those in need. */
+async function mostHosts(
+  id: string,
+  signal: AbortSignal,
+): Promise<{ hosts: Map<string, Known>; cut: boolean }> {
+  const first = await pages(id, {}, signal);
+  if (!first.cut) return first;
+  const hosts = new Map<string, Known>();
+  for (const state of IN_NEED)
+    for (const [name, host] of (await pages(id, { state }, signal)).hosts) hosts.set(name, host);
+  for (const [name, host] of first.hosts) {
+    if (hosts.size >= MOST) break;
+    hosts.set(name, host);
+  }
+  return { hosts, cut: true };
+}
+
 async function pages(
   id: string,
+  of: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<{ hosts: Map<string, Known>; cut: boolean }> {
   const hosts = new Map<string, Known>();
   let cursor: string | undefined;
   do {
-    const query = new URLSearchParams({ all: 'true', ...(cursor === undefined ? {} : { cursor }) });
+    const from = cursor === undefined ? {} : { cursor };
+    const query = new URLSearchParams({ all: 'true', ...of, ...from });
     const page = await get<RolloutHosts>(`${path`/v1/rollouts/${id}/hosts`}?${query}`, signal);
     for (const { host, wave, state, blocked, closed } of page.hosts) {
       hosts.set(host, { name: host, wave, state, blocked, closed });
@@ -129,6 +150,15 @@ async function pages(
     cursor = page.nextCursor;
   } while (cursor !== undefined && hosts.size < MOST);
   return { hosts, cut: cursor !== undefined };
+}
+
+/** Somebody who was left out is in need now. */
+function isNewlyInNeed(
+  hosts: ReadonlyMap<string, Known>,
+  { kind, host = '', payload }: LogEvent,
+): boolean {
+  const { to } = (payload ?? {}) as { readonly to?: unknown };
+  return kind === 'transition' && !hosts.has(host) && IN_NEED.some((state) => state === to);
 }
 
 /** A row about so many hosts that the stream leaves their names out: whom it concerns only a new read tells. */

@@ -20,7 +20,7 @@ import {
 import { Blockers } from '../parts/blockers.tsx';
 import { CommandButton } from '../parts/command-button.tsx';
 import { HostGrid, type GridHost } from '../parts/grid.tsx';
-import { useRolloutHosts, type WaveHosts } from './rollout-hosts.ts';
+import { MOST, useRolloutHosts } from './rollout-hosts.ts';
 
 const OVER = ['Superseded', 'Cancelled', 'Pruned', 'Terminal'];
 /** It waits for a person: its failures are cleared, or it is cancelled. */
@@ -95,10 +95,7 @@ function RolloutCommands({
 }
 
 function About({ rollout }: { readonly rollout: Lifecycle }) {
-  const totals: Record<string, number> = {};
-  for (const { states } of rollout.waves) {
-    for (const [state, n] of Object.entries(states)) totals[state] = (totals[state] ?? 0) + n;
-  }
+  const { All: _, ...totals } = tally(rollout);
   return (
     <>
       <Counts counts={totals} />
@@ -162,49 +159,87 @@ function standingOf({ state, closed }: GridHost): string {
 }
 
 function Waves({ rollout }: { readonly rollout: Lifecycle }) {
-  const { waves, cut, error, loading } = useRolloutHosts(rollout.rolloutId);
+  const { waves: drawn, cut, error, loading } = useRolloutHosts(rollout.rolloutId);
   const [filter, setFilter] = useState<Filter>('All');
-  const tallies = useMemo(() => tally(waves), [waves]);
+  const held = useMemo(() => drawn.flatMap(({ hosts }) => hosts).filter(isHeld).length, [drawn]);
+  const tallies: Readonly<Record<string, number>> = { ...tally(rollout), Held: held };
   return (
     <Section title="Hosts, wave by wave">
       <Problem error={error} />
-      {loading ? <Waiting /> : null}
-      <div class="buttons filters" role="group" aria-label="Show hosts that are">
-        {FILTERS.filter((name) => name === 'All' || (tallies[name] ?? 0) > 0).map((name) => (
-          <button
-            type="button"
-            key={name}
-            aria-pressed={filter === name}
-            onClick={() => setFilter(name)}
-          >
-            {name === 'All' || name === 'Held' ? name : <State name={name} />} {tallies[name] ?? 0}
-          </button>
-        ))}
-      </div>
-      {cut ? (
-        <p class="notice">Only the first 20,000 hosts are shown; the counts above are of all.</p>
-      ) : null}
-      {waves.map((wave) => (
-        <Wave key={wave.wave} wave={wave} rollout={rollout} filter={filter} />
-      ))}
+      {loading ? (
+        <Waiting />
+      ) : (
+        <>
+          <Filters tallies={tallies} pressed={filter} onPress={setFilter} />
+          {cut ? <Cut all={tallies['All'] ?? 0} /> : null}
+          {rollout.waves.map((wave) => (
+            <Wave
+              key={wave.wave}
+              wave={wave}
+              hosts={drawn.find((one) => one.wave === wave.wave)?.hosts ?? []}
+              rollout={rollout}
+              filter={filter}
+            />
+          ))}
+        </>
+      )}
     </Section>
   );
 }
 
+function Filters({
+  tallies,
+  pressed,
+  onPress,
+}: {
+  readonly tallies: Readonly<Record<string, number>>;
+  readonly pressed: Filter;
+  readonly onPress: (filter: Filter) => void;
+}) {
+  return (
+    <div class="buttons filters" role="group" aria-label="Show hosts that are">
+      {FILTERS.filter((name) => name === 'All' || (tallies[name] ?? 0) > 0).map((name) => (
+        <button
+          type="button"
+          key={name}
+          aria-pressed={pressed === name}
+          onClick={() => onPress(name)}
+        >
+          {name === 'All' || name === 'Held' ? name : <State name={name} />} {tallies[name] ?? 0}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function Cut({ all }: { readonly all: number }) {
+  return (
+    <p class="notice">
+      Only {MOST.toLocaleString('en')} of {all.toLocaleString('en')} hosts are drawn: those that
+      failed or were reverted, then others by wave and name. The counts are of all, but for Held,
+      which counts those drawn.
+    </p>
+  );
+}
+
+type WaveCounts = Lifecycle['waves'][number];
+
 function Wave({
-  wave: { wave, hosts },
+  wave: { wave, hosts: all, states, soakMinutes },
+  hosts,
   rollout,
   filter,
 }: {
-  readonly wave: WaveHosts;
+  readonly wave: WaveCounts;
+  /** Those of it that are drawn. */
+  readonly hosts: readonly GridHost[];
   readonly rollout: Lifecycle;
   readonly filter: Filter;
 }) {
   const shown = hosts.filter(
-    (host) => filter === 'All' || (filter === 'Held' ? host.blocked : standingOf(host) === filter),
+    (host) => filter === 'All' || (filter === 'Held' ? isHeld(host) : standingOf(host) === filter),
   );
-  const done = hosts.filter((host) => ['Converged', 'closed'].includes(standingOf(host))).length;
-  const soak = rollout.waves.find((one) => one.wave === wave)?.soakMinutes ?? 0;
+  const done = (states['Converged'] ?? 0) + (states['closed'] ?? 0);
   const current = wave === rollout.currentWave && !OVER.includes(rollout.state);
   return (
     <div class={current ? 'wave current' : 'wave'}>
@@ -213,25 +248,25 @@ function Wave({
         {current ? ' (now)' : ''}
       </h3>
       <p class="muted">
-        <progress max={hosts.length} value={done} aria-label={`Wave ${wave}: hosts done`} /> {done}{' '}
-        of {hosts.length} done, soak {Math.round(soak * 100) / 100} min
+        <progress max={all} value={done} aria-label={`Wave ${wave}: hosts done`} /> {done} of {all}{' '}
+        done, soak {Math.round(soakMinutes * 100) / 100} min
+        {hosts.length < all ? `; ${hosts.length === 0 ? 'none' : hosts.length} of them drawn` : ''}
       </p>
       <HostGrid hosts={shown} label={`Hosts of wave ${wave}`} />
     </div>
   );
 }
 
-function tally(waves: readonly WaveHosts[]): Record<string, number> {
-  const counts: Record<string, number> = { All: 0, Held: 0 };
-  const add = (name: string): void => {
-    counts[name] = (counts[name] ?? 0) + 1;
-  };
-  for (const { hosts } of waves) {
-    for (const host of hosts) {
-      add('All');
-      add(standingOf(host));
-      if (host.blocked) add('Held');
-    }
+function isHeld({ blocked }: GridHost): boolean {
+  return blocked;
+}
+
+/** Of all waves, whether their hosts are drawn or not. */
+function tally({ waves }: Lifecycle): Record<string, number> {
+  const counts: Record<string, number> = { All: 0 };
+  for (const { hosts, states } of waves) {
+    counts['All'] = (counts['All'] ?? 0) + hosts;
+    for (const [state, n] of Object.entries(states)) counts[state] = (counts[state] ?? 0) + n;
   }
   return counts;
 }
