@@ -46,7 +46,7 @@ table dead_input
   kind text not null -- Kind of input.
   hostname text -- Host that it is of.
   rollout_id text -- Rollout that it names.
-  payload text not null -- The input, as text.
+  payload text not null -- The input, as text; empty where it was larger than any that Muster stores.
   error text not null -- Why it could not be decided.
   replica text -- Who waited.
   enqueued_at timestamp(3) with time zone not null -- When it came.
@@ -300,6 +300,7 @@ table input_queue partition by LIST ((((id >> 15) & (7)::bigint)))
   replica text -- Who waits for the verdict.
   enqueued_at timestamp(3) with time zone not null default clock_timestamp() -- When.
   together boolean not null default false -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_id CHECK (((id >= 1) AND (id <= '9007199254740991'::bigint))) NOT VALID
   index CREATE INDEX input_queue_host ON ONLY input_queue USING btree (hostname) WHERE (hostname IS NOT NULL)
   comment Not derived: accepted facts that the leader has not decided yet. Rows leave with the commit that decides them. A ring of slots, each emptied at once when it is drained.
 
@@ -312,6 +313,7 @@ table input_queue_s0 FOR VALUES IN ('0') with (autovacuum_vacuum_cost_delay=0, a
   replica text -- Who waits for the verdict.
   enqueued_at timestamp(3) with time zone not null -- When.
   together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_id CHECK (((id >= 1) AND (id <= '9007199254740991'::bigint))) NOT VALID
   constraint input_queue_s0_pkey PRIMARY KEY (id)
   index CREATE INDEX input_queue_s0_hostname_idx ON input_queue_s0 USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE UNIQUE INDEX input_queue_s0_pkey ON input_queue_s0 USING btree (id)
@@ -326,6 +328,7 @@ table input_queue_s1 FOR VALUES IN ('1') with (autovacuum_vacuum_cost_delay=0, a
   replica text -- Who waits for the verdict.
   enqueued_at timestamp(3) with time zone not null -- When.
   together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_id CHECK (((id >= 1) AND (id <= '9007199254740991'::bigint))) NOT VALID
   constraint input_queue_s1_pkey PRIMARY KEY (id)
   index CREATE INDEX input_queue_s1_hostname_idx ON input_queue_s1 USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE UNIQUE INDEX input_queue_s1_pkey ON input_queue_s1 USING btree (id)
@@ -340,6 +343,7 @@ table input_queue_s2 FOR VALUES IN ('2') with (autovacuum_vacuum_cost_delay=0, a
   replica text -- Who waits for the verdict.
   enqueued_at timestamp(3) with time zone not null -- When.
   together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_id CHECK (((id >= 1) AND (id <= '9007199254740991'::bigint))) NOT VALID
   constraint input_queue_s2_pkey PRIMARY KEY (id)
   index CREATE INDEX input_queue_s2_hostname_idx ON input_queue_s2 USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE UNIQUE INDEX input_queue_s2_pkey ON input_queue_s2 USING btree (id)
@@ -354,6 +358,7 @@ table input_queue_s3 FOR VALUES IN ('3') with (autovacuum_vacuum_cost_delay=0, a
   replica text -- Who waits for the verdict.
   enqueued_at timestamp(3) with time zone not null -- When.
   together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_id CHECK (((id >= 1) AND (id <= '9007199254740991'::bigint))) NOT VALID
   constraint input_queue_s3_pkey PRIMARY KEY (id)
   index CREATE INDEX input_queue_s3_hostname_idx ON input_queue_s3 USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE UNIQUE INDEX input_queue_s3_pkey ON input_queue_s3 USING btree (id)
@@ -368,6 +373,7 @@ table input_queue_s4 FOR VALUES IN ('4') with (autovacuum_vacuum_cost_delay=0, a
   replica text -- Who waits for the verdict.
   enqueued_at timestamp(3) with time zone not null -- When.
   together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_id CHECK (((id >= 1) AND (id <= '9007199254740991'::bigint))) NOT VALID
   constraint input_queue_s4_pkey PRIMARY KEY (id)
   index CREATE INDEX input_queue_s4_hostname_idx ON input_queue_s4 USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE UNIQUE INDEX input_queue_s4_pkey ON input_queue_s4 USING btree (id)
@@ -382,6 +388,7 @@ table input_queue_s5 FOR VALUES IN ('5') with (autovacuum_vacuum_cost_delay=0, a
   replica text -- Who waits for the verdict.
   enqueued_at timestamp(3) with time zone not null -- When.
   together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_id CHECK (((id >= 1) AND (id <= '9007199254740991'::bigint))) NOT VALID
   constraint input_queue_s5_pkey PRIMARY KEY (id)
   index CREATE INDEX input_queue_s5_hostname_idx ON input_queue_s5 USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE UNIQUE INDEX input_queue_s5_pkey ON input_queue_s5 USING btree (id)
@@ -396,6 +403,7 @@ table input_queue_s6 FOR VALUES IN ('6') with (autovacuum_vacuum_cost_delay=0, a
   replica text -- Who waits for the verdict.
   enqueued_at timestamp(3) with time zone not null -- When.
   together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_id CHECK (((id >= 1) AND (id <= '9007199254740991'::bigint))) NOT VALID
   constraint input_queue_s6_pkey PRIMARY KEY (id)
   index CREATE INDEX input_queue_s6_hostname_idx ON input_queue_s6 USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE UNIQUE INDEX input_queue_s6_pkey ON input_queue_s6 USING btree (id)
@@ -410,6 +418,7 @@ table input_queue_s7 FOR VALUES IN ('7') with (autovacuum_vacuum_cost_delay=0, a
   replica text -- Who waits for the verdict.
   enqueued_at timestamp(3) with time zone not null -- When.
   together boolean not null -- Its verdict is read from commit_verdicts, not from verdict.
+  constraint input_queue_id CHECK (((id >= 1) AND (id <= '9007199254740991'::bigint))) NOT VALID
   constraint input_queue_s7_pkey PRIMARY KEY (id)
   index CREATE INDEX input_queue_s7_hostname_idx ON input_queue_s7 USING btree (hostname) WHERE (hostname IS NOT NULL)
   index CREATE UNIQUE INDEX input_queue_s7_pkey ON input_queue_s7 USING btree (id)

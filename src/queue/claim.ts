@@ -8,8 +8,10 @@ import { bySlot } from './ring.ts';
 export interface ClaimedInput {
   readonly id: number;
   readonly kind: string;
-  /** JSON text. */
+  /** JSON text; empty where `tooLarge`. */
   readonly payload: string;
+  /** Bytes of what was not read: whoever may add to the queue by SQL may add what no claim can carry. */
+  readonly tooLarge?: number | null;
   /** Who waits for the verdict; null: nobody. */
   readonly replica: string | null;
   /** Its verdict goes with the others of the commit. */
@@ -17,10 +19,14 @@ export interface ClaimedInput {
 }
 
 /**
- * Payloads of one claim in bytes, but for the one that goes beyond: they are read in some tens of milliseconds, and what
+ * Inputs of one claim in bytes, but for the one that goes beyond: they are read in some tens of milliseconds, and what
  * the batch's time leaves undecided is read again. Agents may send 256 KiB each.
  */
 export const CLAIM_BYTES = 4_000_000;
+/** Of one input: twice what Muster stores at the most, which is 5,000 hosts that went silent together. */
+export const INPUT_BYTES = 4_000_000;
+/** Of texts that Muster keeps below 300 characters. */
+const TEXT_CHARS = 1_000;
 
 /**
  * The oldest rows that are not in flight. By id, never above a cursor: ids become visible out of order, and
@@ -33,11 +39,18 @@ export async function claimInputs(
   inFlight: readonly number[],
 ): Promise<readonly ClaimedInput[]> {
   return sql<ClaimedInput[]>`
-    SELECT id, kind, payload::text AS payload, replica, together
+    SELECT id, together,
+      CASE WHEN bytes <= ${INPUT_BYTES} THEN kind ELSE left(kind, ${TEXT_CHARS}) END AS kind,
+      CASE WHEN bytes <= ${INPUT_BYTES} THEN replica ELSE left(replica, ${TEXT_CHARS}) END AS replica,
+      CASE WHEN bytes <= ${INPUT_BYTES} THEN payload::text ELSE '' END AS payload,
+      CASE WHEN bytes <= ${INPUT_BYTES} THEN NULL ELSE bytes END AS "tooLarge"
     FROM (
-      SELECT *, sum(pg_column_size(payload)) OVER (ORDER BY id) - pg_column_size(payload) AS before
+      SELECT *, sum(bytes) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) - bytes AS before
       FROM (
-        SELECT id, kind, payload, replica, together
+        SELECT id, kind, payload, replica, together,
+          -- A text may have 1 GB: three of them are more than an integer holds.
+          pg_column_size(payload) + least(octet_length(kind), 500000000)
+            + least(coalesce(octet_length(replica), 0), 500000000) AS bytes
         FROM input_queue WHERE id NOT IN (SELECT unnest(${plainArray(inFlight)}::bigint[]))
         ORDER BY id LIMIT ${limit}
       ) AS oldest
@@ -119,7 +132,10 @@ export function insertSingleVerdicts(
     ) AS v(id, replica, verdict, seqs)`.execute();
 }
 
-/** Keeps inputs that cannot be decided, with the reason; they leave the queue in the same transaction. */
+/**
+ * Keeps inputs that cannot be decided, with the reason; they leave the queue in the same transaction. What is too large
+ * is not kept whole: copying it would keep the others waiting, and who lists these rows would read it.
+ */
 export function insertDead(
   sql: Sql,
   dead: readonly { readonly input: ClaimedInput; readonly error: string }[],
@@ -129,8 +145,9 @@ export function insertDead(
   return sql`
     INSERT INTO dead_input
       (input_id, kind, hostname, rollout_id, payload, error, replica, enqueued_at, died_at, epoch)
-    SELECT q.id, q.kind, q.hostname, q.rollout_id, q.payload, d.error, q.replica, q.enqueued_at,
-      ${at}, ${epoch}
+    SELECT q.id, left(q.kind, ${TEXT_CHARS}), left(q.hostname, ${TEXT_CHARS}), left(q.rollout_id, ${TEXT_CHARS}),
+      CASE WHEN pg_column_size(q.payload) > ${INPUT_BYTES} THEN '' ELSE q.payload::text END,
+      d.error, left(q.replica, ${TEXT_CHARS}), q.enqueued_at, ${at}, ${epoch}
     FROM unnest(
       ${plainArray(dead.map(({ input }) => input.id))}::bigint[],
       ${textArray(dead.map(({ error }) => error.slice(0, MAX_ERROR)))}::text[]

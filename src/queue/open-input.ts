@@ -1,7 +1,7 @@
 /** A claimed row as the reducer's input; a row that is none comes back as the reason. */
 import type { Input } from '../reducer/input.ts';
 import { contentHashes, decodeStoredInput, hydrate } from '../wire/input.ts';
-import type { ClaimedInput } from './claim.ts';
+import { INPUT_BYTES, type ClaimedInput } from './claim.ts';
 
 export type Opened =
   { readonly ok: true; readonly input: Input } | { readonly ok: false; readonly error: string };
@@ -11,6 +11,10 @@ export async function openInput(
   claimed: ClaimedInput,
   contents: (hashes: readonly string[]) => Promise<(hash: string) => unknown>,
 ): Promise<Opened> {
+  if (typeof claimed.tooLarge === 'number') {
+    const error = `it has ${claimed.tooLarge} bytes, and no input of Muster has more than ${INPUT_BYTES}: its payload was not read`;
+    return { ok: false, error };
+  }
   const stored = tryTo(() => decodeStoredInput(claimed.kind, JSON.parse(claimed.payload)));
   if (!stored.ok) return stored;
   const hashes = contentHashes(stored.value);

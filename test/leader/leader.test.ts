@@ -154,6 +154,36 @@ describe('leader', () => {
     expect(told[0]).toMatch(/"inputId":\d+,"kind":"Nonsense","error":"there is no input of kind/);
   });
 
+  it('sets aside unread what is larger than any input, and goes on', async () => {
+    const a = only(await start(1));
+    await a.lead();
+    const MB = 1_000_000;
+    await a.pool.run(
+      (sql) => sql`INSERT INTO input_queue (kind, hostname, payload, replica, together) VALUES
+        ('Tick', 'h', ('"' || repeat('x', ${30 * MB}::int) || '"')::json, 'a', true),
+        (repeat('k', ${30 * MB}::int), 'h', '{}', repeat('r', ${30 * MB}::int), false)`,
+    );
+    expect(await submit(a, { kind: 'Tick' })).toMatchObject({ status: 'judged' });
+    expect(a.leader.term?.epoch).toBe(1);
+    const dead = await a.pool.run(
+      (sql) => sql<
+        object[]
+      >`SELECT length(kind) AS kind, hostname, left(payload, 9) AS payload, error, length(replica) AS replica
+        FROM dead_input ORDER BY input_id`,
+    );
+    expect(dead).toEqual([
+      {
+        ...{ kind: 4, hostname: 'h', payload: '', replica: 1 },
+        error: expect.stringContaining('it has 30000007 bytes') as string,
+      },
+      {
+        ...{ kind: 1_000, hostname: 'h', payload: '{}', replica: 1_000 },
+        error: expect.stringContaining('it has 60000003 bytes') as string,
+      },
+    ]);
+    expect(await count(a, 'input_queue')).toBe(0);
+  });
+
   it('takes no takeover from the queue, whose own terms make them', async () => {
     const a = only(await start(1));
     await a.lead();

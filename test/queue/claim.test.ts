@@ -49,7 +49,7 @@ it('looks each row up among those in flight, whatever plan the server keeps', as
   );
   const plan = await pool.run((sql) =>
     sql.unsafe<{ 'QUERY PLAN': string }[]>(
-      `EXPLAIN EXECUTE "${statement?.name ?? ''}" ('{1,2,3}', 1000, 4000000)`,
+      `EXPLAIN EXECUTE "${statement?.name ?? ''}" (${'4000000, 1000, '.repeat(2)}4000000, 4000000, '{1,2,3}', 1000, 4000000)`,
     ),
   );
   expect(plan.map((line) => line['QUERY PLAN']).join('\n')).toContain('hashed SubPlan');
