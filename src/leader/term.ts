@@ -376,9 +376,14 @@ export class LeaderTerm {
   }
 }
 
-/** A promoted standby or a restored backup may lack the last commits; agents post again what no later event overtook. */
-function tellOfNewDatabase({ logger, metrics }: TermOptions, taken: TakenTerm): void {
+/**
+ * A promoted standby or a restored backup may lack the last commits; agents post again what no later event overtook. Told
+ * as a time, too: processes that start on a restored backup count before anybody asks them, and a counter that begins at 1
+ * has not increased.
+ */
+function tellOfNewDatabase({ logger, metrics, clock }: TermOptions, taken: TakenTerm): void {
   metrics.count('muster_leader_new_databases_total', {});
+  metrics.set('muster_leader_new_database_time_seconds', {}, clock.now() / 1_000);
   logger.warn(
     { ...taken },
     'this is another database than before: a standby was promoted, or a backup restored. Commits that it never received are gone; see docs/operations/failover.md',

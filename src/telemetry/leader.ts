@@ -27,6 +27,11 @@ export const LEADER_METRICS = {
     labels: [],
     help: 'Takeovers of this process that found another database than the term before: a promoted standby, or a restored backup.',
   },
+  muster_leader_new_database_time_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'When this process last took over in another database than the term before, Unix time in seconds; 0: never.',
+  },
   muster_leader_inputs_total: {
     type: 'counter',
     labels: ['kind', 'verdict'],

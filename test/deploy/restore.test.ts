@@ -38,6 +38,15 @@ async function restore(bench: Bench, copy: string): Promise<void> {
   await bench.database.startAgain();
 }
 
+/** When the process last found another database, as its metrics say: what MusterDatabaseChanged looks at. */
+async function foundOther({ members }: Bench): Promise<number[]> {
+  const pages = members.map(async ({ port }) => {
+    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    return Number(/^muster_leader_new_database_time_seconds(?:\{.*\})? (\S+)$/m.exec(text)?.[1]);
+  });
+  return Promise.all(pages);
+}
+
 async function cursorOf(bench: Bench): Promise<string> {
   const page = await tail(bench, 'last=1');
   const { cursor } = (await page.json()) as { cursor: string };
@@ -62,6 +71,8 @@ test('what a restored database forgot comes back from the agents', async () => {
   const cursor = await cursorOf(bench);
   const told = load.history.ok.event;
 
+  expect(Math.max(...(await foundOther(bench)))).toBe(0);
+  const restoring = Date.now() / 1_000;
   await restore(bench, copy);
   const said = runContainer(['node', path.join(DIST, 'cli/muster.js'), 'restored', '--json'], {
     MUSTER_DATABASE_URL: database.url.href,
@@ -71,6 +82,8 @@ test('what a restored database forgot comes back from the agents', async () => {
   expect(before.lost).toBeGreaterThanOrEqual(EVENTS);
 
   await bench.heal();
+  // One look is enough: nobody saw these processes before they led.
+  expect(Math.max(...(await foundOther(bench)))).toBeGreaterThanOrEqual(restoring);
   expect((await tail(bench, `after=${encodeURIComponent(cursor)}`)).status).toBe(409);
   // Heartbeats go on: one that is itself an input for the leader is not asked, the next one is.
   const found = () => check(database, load.history.attempts, { dead: 0 });

@@ -90,6 +90,18 @@ describe('alerts', () => {
     for (const { expr } of slow) expect(expr).not.toMatch(/\bmuster_\w+(\{[^}]*\})?(?![\w{[])/);
   });
 
+  it('that tell of what comes with a start hold from the first sample on', () => {
+    // Of a series that begins with what it tells of, `increase` says nothing.
+    const { expr = '' } = rules.find(({ alert }) => alert === 'MusterDatabaseChanged') ?? {};
+    expect(expr).toMatch(
+      /^time\(\) - max by \(namespace, job\) \(muster_\w+_time_seconds\) < \d+$/,
+    );
+    const samples = { never: 0, justNow: 999_990, hoursAgo: 990_000 };
+    const [window = 0] = /\d+$/.exec(expr) ?? [];
+    const fires = (value: number): boolean => 1_000_000 - value < Number(window);
+    expect(Object.values(samples).map(fires)).toEqual([false, true, false]);
+  });
+
   it('cover what an operator is promised, and every page has its alert', () => {
     const named = new Set(rules.map((rule) => path.basename(rule.annotations.runbook_url)));
     expect([...named].sort()).toEqual(
