@@ -24,8 +24,7 @@ export interface HostListRow {
   quarantined: boolean;
 }
 
-export const REACHABILITIES = ['never', 'reachable', 'unreachable'] as const;
-type Reachability = (typeof REACHABILITIES)[number];
+type Reachability = 'never' | 'reachable' | 'unreachable';
 
 export interface HostFilter {
   /** Names above this one. */

@@ -35,7 +35,7 @@ interface CommandSpec {
 
 export const ChannelSchema = Type.String({
   pattern: '^[a-z0-9_-]{1,64}$',
-  description: 'Name of a channel.',
+  description: 'Name of a channel: lower-case letters, digits, _ and -, 64 at the most.',
 });
 
 const TokenIdSchema = Type.String({

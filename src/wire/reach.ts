@@ -8,7 +8,7 @@ export function beyondScope(channels: Channels, about: Channels): string | null 
   if (channels === null) return null;
   if (about !== null && about.length > 0 && about.every((one) => channels.includes(one)))
     return null;
-  return `may command ${channels.join(', ')}, and this reaches ${reachText(about)}`;
+  return `may command ${channels.join(', ')}, and this reaches ${reachText(about)}: it takes a token that may command all of that`;
 }
 
 function reachText(about: Channels): string {

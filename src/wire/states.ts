@@ -32,3 +32,5 @@ export const HOST_STATE_NAMES: readonly HostState[] = Object.values(HOST_STATES)
 /** As they are counted and listed: a closed record is `closed`, whatever state it was in. */
 export const LISTED_STATES: readonly (HostState | 'closed')[] = [...HOST_STATE_NAMES, 'closed'];
 export const ROLLOUT_STATE_NAMES: readonly RolloutState[] = Object.values(ROLLOUT_STATES);
+/** Whether a host is heard; `never`: it has not said a word. */
+export const REACHABILITIES = ['never', 'reachable', 'unreachable'] as const;

@@ -51,6 +51,11 @@ it('offers in bash what the command typed so far would take, and nothing else', 
     { line: ['muster', 'host', 'hold', 'web-01', '--'], offered: flagsOf('host', 'hold') },
     { line: ['muster', 'host', 'expl'], offered: ['explain'] },
     { line: ['muster', 'quar'], offered: ['quarantine'] },
+    { line: ['muster', 'host', 'list', '--state', 'Re'], offered: ['Reverted'] },
+    { line: ['muster', 'host', 'list', '--reachability', 'un'], offered: ['unreachable'] },
+    { line: ['muster', 'events', 'tail', '-f', '--kind', 'op'], offered: ['operator_command'] },
+    { line: ['muster', 'token', 'create', 'ci', '--role', 'vi'], offered: ['viewer'] },
+    { line: ['muster', 'completion', 'f'], offered: ['fish'] },
     { line: ['muster', 'serve', '--'], offered: ['--help'] },
   ];
   for (const { line, offered } of [...commands, ...others])

@@ -117,7 +117,10 @@ describe.skipIf(CHROMIUM === null)('the page', () => {
     const hold = other.getByRole('button', { name: 'Hold host-2' });
     await hold.waitFor();
     expect([await hold.isDisabled(), await hold.getAttribute('title')]).toEqual([
-      ...[true, 'carl may command edge, and this reaches stable'],
+      ...[
+        true,
+        'carl may command edge, and this reaches stable: it takes a token that may command all of that',
+      ],
     ]);
     expect(await seriousFindings(other)).toEqual([]);
     channels = ['stable'];

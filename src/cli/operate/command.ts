@@ -7,6 +7,8 @@ import { UsageError, type Io } from '../io.ts';
 export interface OptionSpec {
   /** Absent: a switch. */
   readonly value?: string;
+  /** All values there are, for completion. */
+  readonly choices?: readonly string[];
   readonly short?: string;
   readonly about: string;
 }

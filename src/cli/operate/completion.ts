@@ -13,6 +13,12 @@ Examples:
   muster completion fish > ~/.config/fish/completions/muster.fish
 `;
 
+const SHELLS = ['bash', 'zsh', 'fish'] as const;
+
+/** A zsh without an .zshrc of its own completes nothing yet; in one that does, this changes nothing. */
+const ZSH_BEGINS = `(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
+autoload -U +X bashcompinit && bashcompinit`;
+
 /** `others` are the commands that do not operate: serve, migrate and so on. */
 export function completion(args: readonly string[], io: Io, others: readonly string[]): number {
   const script = scriptOf(args[0], others);
@@ -27,7 +33,7 @@ function scriptOf(shell: string | undefined, others: readonly string[]): string 
     case 'bash':
       return bash(others);
     case 'zsh':
-      return `#compdef muster\nautoload -U +X bashcompinit && bashcompinit\n${bash(others)}`;
+      return `#compdef muster\n${ZSH_BEGINS}\n${bash(others)}`;
     case 'fish':
       return fish(others);
     default:
@@ -40,6 +46,13 @@ function flags({ options }: OperatorVerb): string[] {
   return [...new Set([...Object.keys(options), ...Object.keys(COMMON)])].map((name) => `--${name}`);
 }
 
+/** Options that have but a few values. */
+function choices({ options }: OperatorVerb): [name: string, of: readonly string[]][] {
+  return Object.entries(options).flatMap(([name, { choices: of }]) =>
+    of === undefined ? [] : [[name, of]],
+  );
+}
+
 function verbs(noun: OperatorNoun): string[] {
   return noun.verbs.map(({ verb }) => verb).filter((verb) => verb !== '');
 }
@@ -50,19 +63,33 @@ function bash(others: readonly string[]): string {
   const commands = NOUNS.flatMap(({ noun, verbs: all }) =>
     all.map((verb) => `    ${patternOf(noun, verb)}) flags="${flags(verb).join(' ')}" ;;`),
   );
+  const values = NOUNS.flatMap(({ noun, verbs: all }) =>
+    all.flatMap((verb) =>
+      choices(verb).map(
+        ([name, of]) => `    ${patternOf(noun, verb)}" --${name}") values="${of.join(' ')}" ;;`,
+      ),
+    ),
+  );
   return `_muster() {
-  local word="\${COMP_WORDS[COMP_CWORD]}" verbs="" flags="--help"
+  local word="\${COMP_WORDS[COMP_CWORD]}" verbs="" flags="--help" values=""
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${words}" -- "$word"))
     return
   fi
   case "\${COMP_WORDS[1]}" in
 ${nouns.join('\n')}
-    completion) verbs="bash zsh fish" ;;
+    completion) verbs="${SHELLS.join(' ')}" ;;
   esac
   case "\${COMP_WORDS[1]} \${COMP_WORDS[2]}" in
 ${commands.join('\n')}
   esac
+  case "\${COMP_WORDS[1]} \${COMP_WORDS[2]} \${COMP_WORDS[COMP_CWORD-1]}" in
+${values.join('\n')}
+  esac
+  if [ -n "$values" ]; then
+    COMPREPLY=($(compgen -W "$values" -- "$word"))
+    return
+  fi
   case "$word" in
     -*) COMPREPLY=($(compgen -W "$flags" -- "$word")) ;;
     *) if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "$verbs" -- "$word")); fi ;;
@@ -89,10 +116,16 @@ function fish(others: readonly string[]): string {
       return [
         ...(verb.verb === '' ? [] : [fishLine(before, verb.verb, verb.about)]),
         ...flags(verb).map((flag) => `complete -c muster -f -n '${own}' -l ${flag.slice(2)}`),
+        ...choices(verb).map(
+          ([name, of]) => `complete -c muster -n '${own}' -l ${name} -x -a '${of.join(' ')}'`,
+        ),
       ];
     });
   });
-  return `${[...first, ...rest, ...second].join('\n')}\n`;
+  const unsaid = `not __fish_seen_subcommand_from ${SHELLS.join(' ')}`;
+  const inCompletion = `__fish_seen_subcommand_from completion; and ${unsaid}`;
+  const shells = SHELLS.map((name) => fishLine(inCompletion, name, ''));
+  return `${[...first, ...rest, ...second, ...shells].join('\n')}\n`;
 }
 
 function fishLine(when: string, word: string, about: string): string {

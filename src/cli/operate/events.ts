@@ -1,5 +1,5 @@
 /** `muster events tail`: the log, as it grows. */
-import { LogEventSchema, type LogEvent } from '../../wire/log-event.ts';
+import { LOG_KINDS, LogEventSchema, type LogEvent } from '../../wire/log-event.ts';
 import { Value } from '@sinclair/typebox/value';
 import { summary } from '../../wire/log-summary.ts';
 import { isJsonObject } from '../../wire/text.ts';
@@ -32,7 +32,10 @@ export const EVENTS: OperatorNoun = {
         follow: { short: 'f', about: 'go on with what is committed from now on' },
         rollout: { value: 'ROLLOUT', about: 'of this rollout only: its id, or a channel' },
         host: { value: 'NAME', about: 'of this host only' },
-        kind: { value: 'KIND', about: 'of this kind only, such as operator_command' },
+        kind: {
+          ...{ value: 'KIND', choices: LOG_KINDS },
+          about: 'of this kind only, such as operator_command',
+        },
         ...rowOptions('lines', USUAL, 'n'),
       },
       examples: [

@@ -1,6 +1,7 @@
 /** `muster host …`: where a host stands, every reason for which it does not move, and how to hold or release it. */
 import { HostListSchema, type HostList } from '../../wire/operator.ts';
 import type { LogEvent } from '../../wire/log-event.ts';
+import { LISTED_STATES, REACHABILITIES } from '../../wire/states.ts';
 import { HostDetailSchema, type Blocker, type HostDetail } from '../../wire/why.ts';
 import { EXIT } from '../io.ts';
 import { printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
@@ -32,10 +33,13 @@ export const HOSTS: OperatorNoun = {
       options: {
         channel: { value: 'NAME', about: 'declared on this channel' },
         state: {
-          value: 'STATE',
+          ...{ value: 'STATE', choices: LISTED_STATES },
           about: 'in this state in the newest rollout of its channel; closed: nobody waits for it',
         },
-        reachability: { value: 'HOW', about: 'never, reachable or unreachable' },
+        reachability: {
+          ...{ value: 'HOW', choices: REACHABILITIES },
+          about: 'never, reachable or unreachable',
+        },
         prefix: { value: 'TEXT', about: 'whose name begins so' },
         ...listOptions(USUAL),
       },

@@ -8,6 +8,7 @@ import {
   type RolloutList,
 } from '../../wire/operator.ts';
 import type { LogEvent } from '../../wire/log-event.ts';
+import { ROLLOUT_STATE_NAMES } from '../../wire/states.ts';
 import { PlanSchema, RolloutBlockersSchema, type RolloutBlockers } from '../../wire/why.ts';
 import { EXIT } from '../io.ts';
 import { printObject, textOption, type Desk, type OperatorNoun } from './command.ts';
@@ -40,7 +41,10 @@ export const ROLLOUTS: OperatorNoun = {
       about: 'Rollouts, newest first',
       options: {
         channel: { value: 'NAME', about: 'of this channel only' },
-        state: { value: 'STATE', about: 'in this state only, such as Active' },
+        state: {
+          ...{ value: 'STATE', choices: ROLLOUT_STATE_NAMES },
+          about: 'in this state only, such as Active',
+        },
         ...listOptions(USUAL),
       },
       examples: [

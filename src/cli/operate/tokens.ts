@@ -37,7 +37,11 @@ export const TOKENS: OperatorNoun = {
       args: ['name'],
       about: 'Make a token, print it once, and have the control plane admit its holder',
       options: {
-        role: { value: 'ROLE', about: `${OPERATOR_ROLES.join(', ')} (required)` },
+        role: {
+          value: 'ROLE',
+          choices: OPERATOR_ROLES,
+          about: `${OPERATOR_ROLES.join(', ')} (required)`,
+        },
         channels: { value: 'NAMES', about: 'comma-separated: commands reach these channels only' },
         expires: { value: 'TIME', about: 'after so many hours or days: 12h, 30d (default), 366d' },
         ...REASON,
@@ -132,7 +136,11 @@ function roleOf(desk: Desk): NewToken['role'] {
 
 function channelsOf(desk: Desk): readonly string[] | null {
   const given = textOption(desk, 'channels');
-  return given === undefined ? null : given.split(',').map((name) => name.trim());
+  if (given === undefined) return null;
+  const names = given.split(',').map((name) => name.trim());
+  if (names.includes(''))
+    throw new UsageError('--channels is a list of names such as stable,edge, without empty ones');
+  return [...new Set(names)];
 }
 
 function hoursOf(given: string | undefined): number {

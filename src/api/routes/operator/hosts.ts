@@ -1,7 +1,7 @@
 /** All hosts, in the shape that NixFleet's tools know. */
 import { Type } from '@sinclair/typebox';
-import { listHosts, REACHABILITIES, type HostListRow } from '../../../db/hosts.ts';
-import { LISTED_STATES } from '../../../wire/states.ts';
+import { listHosts, type HostListRow } from '../../../db/hosts.ts';
+import { LISTED_STATES, REACHABILITIES } from '../../../wire/states.ts';
 import { isHostname } from '../../../wire/ids.ts';
 import { HostListSchema, type HostList } from '../../../wire/operator.ts';
 import type { ApiDeps } from '../../deps.ts';
