@@ -10,7 +10,7 @@ import { dispatchesSince } from '../db/offers.ts';
 import { writeMisses } from '../db/presence.ts';
 import { readTail } from '../eventlog/tail.ts';
 import type { ApiDeps } from './deps.ts';
-import { addErrors, refuseByHand, refuseUnknownRoutes } from './errors.ts';
+import { addErrors, refuseAllOnce, refuseByHand, refuseUnknownRoutes } from './errors.ts';
 import { followDispatches } from './follow.ts';
 import { addHeaders } from './headers.ts';
 import { readRawBodies } from './body.ts';
@@ -76,6 +76,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
   });
   addHeaders(app);
   addErrors(app, deps, () => memory.noteShed());
+  refuseAllOnce(app, () => polls.isDraining);
   addMeasures(app, deps);
   addLargeAnswers(app, deps);
   addProtocol(app);

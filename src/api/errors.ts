@@ -15,7 +15,7 @@ import { problem, PROBLEM_TYPE, PROBLEMS, type ProblemCode } from '../wire/probl
 import type { ApiDeps } from './deps.ts';
 import { ANSWER_HEADERS } from './headers.ts';
 import { hasMuchToCome } from './listen/bodies.ts';
-import { ofUnfitSchema, Refusal } from './refusal.ts';
+import { notAccepted, ofUnfitSchema, Refusal } from './refusal.ts';
 
 type ErrorDeps = Pick<ApiDeps, 'log' | 'metrics' | 'random' | 'pool'>;
 
@@ -88,6 +88,17 @@ function noRoute({ method, url }: FastifyRequest): Refusal {
     'no-route',
     `${method} ${url.slice(0, 200)} does not exist; see /openapi.json`,
   );
+}
+
+/** Another replica is a new connection away. */
+const STOPPING_RETRY_SECS = 1;
+
+/** Whatever still comes over a connection that is kept, before anybody is asked who they are. */
+export function refuseAllOnce(app: FastifyInstance, isStopping: () => boolean): void {
+  app.addHook('onRequest', (_request, _reply, done) => {
+    if (!isStopping()) done();
+    else done(notAccepted('draining', STOPPING_RETRY_SECS, { endsConnection: true }));
+  });
 }
 
 /** Before the body of such a request is read. To be called after the hook that counts its caller. */

@@ -61,7 +61,7 @@ export class Refusal extends Error {
 export function notAccepted(
   why: string,
   retryAfterSecs: number,
-  more: Pick<RefusalOptions, 'ofOneCaller'> = {},
+  more: Pick<RefusalOptions, 'ofOneCaller' | 'endsConnection'> = {},
 ): Refusal {
   const detail = `not accepted now (${why}); send the same again after Retry-After`;
   return new Refusal('not-accepted', detail, { ...more, retryAfterSecs, why });

@@ -64,6 +64,8 @@ function createApp(
       return server;
     },
     forceCloseConnections: 'idle',
+    // Its own answer says neither when to come again nor why.
+    return503OnClosing: false,
   });
 }
 
