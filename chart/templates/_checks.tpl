@@ -3,7 +3,7 @@ What a schema of single values cannot say. Everything that is wrong is said at o
 ConfigMap includes it, since every release has one.
 */}}
 {{- define "muster.checks" -}}
-{{- $problems := concat (include "muster.checks.together" . | fromYamlArray) (include "muster.checks.taken" . | fromYamlArray) (include "muster.checks.settings" . | fromYamlArray) (include "muster.checks.reach" . | fromYamlArray) (include "muster.checks.extras" . | fromYamlArray) (include "muster.checks.resources" . | fromYamlArray) -}}
+{{- $problems := concat (include "muster.checks.together" . | fromYamlArray) (include "muster.checks.taken" . | fromYamlArray) (include "muster.checks.settings" . | fromYamlArray) (include "muster.checks.secrets" . | fromYamlArray) (include "muster.checks.reach" . | fromYamlArray) (include "muster.checks.extras" . | fromYamlArray) (include "muster.checks.resources" . | fromYamlArray) -}}
 {{- if not (eq (toString .Values.settings.strict) "false") -}}
 {{- $missing := include "muster.checks.strict" . | fromYamlArray -}}
 {{- if $missing -}}
@@ -21,6 +21,10 @@ ConfigMap includes it, since every release has one.
 {{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
 - autoscaling.minReplicas ({{ .minReplicas }}) is more than autoscaling.maxReplicas ({{ .maxReplicas }})
 {{- end }}
+{{- $cpu := get ($.Values.resources.requests | default dict) "cpu" }}
+{{- if and .enabled (or (not $cpu) (eq 0.0 (float64 (include "muster.quantity" $cpu)))) }}
+- "autoscaling.enabled needs resources.requests.cpu: the autoscaler counts in parts of it, and without it never scales"
+{{- end }}
 {{- end }}
 {{- if and .Values.gateway.enabled (not .Values.gateway.parentRefs) }}
 - "gateway.parentRefs is required: the Gateways that lead to operators' pages"
@@ -30,6 +34,16 @@ ConfigMap includes it, since every release has one.
 {{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) }}
 - "ingress.host is required: the name that operators call"
+{{- end }}
+{{- range $name, $hosts := dict "ingress.host" (list .Values.ingress.host) "gateway.hostnames" .Values.gateway.hostnames }}
+{{- range $hosts }}
+{{- if regexMatch "^[0-9.]+$" . }}
+- "{{ $name }} is {{ . }}: it takes a name that operators call, not an address"
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if regexMatch "^pg_|^information_schema$" .Values.database.schema }}
+- "database.schema must not be {{ .Values.database.schema }}: PostgreSQL keeps pg_… and information_schema to itself"
 {{- end }}
 {{- if hasSuffix "_v1" .Values.database.schema }}
 - "database.schema must not end in _v1: an installation NAME has its views in the schema NAME_v1"
@@ -42,6 +56,14 @@ ConfigMap includes it, since every release has one.
 {{- if not (and (eq (toString $trust.schemaVersion) "1") (kindIs "map" $trust.ciReleaseKey)) }}
 - "trust.json is no trust file: JSON with schemaVersion 1 and ciReleaseKey, as muster keygen writes it"
 {{- end }}
+{{- end }}
+{{- range $escape := regexFindAll "\\\\." .Values.prometheusRule.selector -1 }}
+{{- if not (regexMatch "[abfnrtv\"\\\\]$" $escape) }}
+- {{ printf "prometheusRule.selector has %s, which PromQL does not know in a string: write \\%s" $escape $escape | quote }}
+{{- end }}
+{{- end }}
+{{- if regexMatch "(^|, ?)__name__[=!]" .Values.prometheusRule.selector }}
+- "prometheusRule.selector must not have __name__: the rules name their metrics"
 {{- end }}
 {{- range $matcher := regexFindAll "(=~|!~)\"([^\"\\\\]|\\\\.)*\"" .Values.prometheusRule.selector -1 }}
 {{- $expression := regexReplaceAll "^..\"|\"$" $matcher "" | replace "\\\\" "\\" }}
@@ -100,8 +122,37 @@ ConfigMap includes it, since every release has one.
 {{- end }}
 {{- end -}}
 
+{{/* What would be in plain sight: in values, in Helm's history, in pods' descriptions. Nothing of it is repeated. */}}
+{{- define "muster.checks.secrets" -}}
+{{- range $name, $value := .Values.settings }}
+{{- if regexMatch "://[^/?#]*@" (toString $value) }}
+- "settings.{{ $name }} must have no login in its URL: nothing secret is a value of this chart"
+{{- end }}
+{{- end }}
+{{- range .Values.extraEnv }}
+{{- if regexMatch "^MUSTER_" .name }}
+- "extraEnv must not have {{ .name }}: what is Muster's own stands under settings, where it is checked, or has a value of its own"
+{{- else if and (regexMatch "(?i)pass(w|ph)|(^|_)pass(_|$)|secret|token|credential|api_?key" .name) (not (regexMatch "_(FILE|file|PATH|path)$" .name)) (not (get (.valueFrom | default dict) "secretKeyRef")) }}
+- "extraEnv must have {{ .name }} from a Secret: valueFrom.secretKeyRef, with its name and key"
+{{- else if regexMatch "://[^/?#]*@" (.value | default "") }}
+- "extraEnv must have {{ .name }} from a Secret, since there is a login in its URL: valueFrom.secretKeyRef, with its name and key"
+{{- end }}
+{{- end }}
+{{- with .Values }}
+{{- $keys := dict "database.urlKey" .database.urlKey "database.leaderUrlKey" .database.leaderUrlKey "database.migrateUrlKey" .database.migrateUrlKey "source.tokenKey" .source.tokenKey "trust.key" .trust.key "clientCa.key" .clientCa.key "operatorCa.key" .operatorCa.key }}
+{{- range $name, $key := $keys }}
+{{- if regexMatch "^([.]$|[.][.])" $key }}
+- "{{ $name }} is {{ $key }}, and no Secret or ConfigMap may have such a key"
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* URLs that pods call: what a policy would keep from them, and what should not be in values. */}}
 {{- define "muster.checks.reach" -}}
+{{- if and .Values.source.existingSecret .Values.source.url (not (hasPrefix "http" .Values.source.url)) }}
+- "source.existingSecret holds a token for an http(s) source, and source.url is a directory: set source.url to a URL, or leave the Secret out"
+{{- end }}
 {{- $open := list }}
 {{- range .Values.networkPolicy.egressPorts }}{{ $open = append $open (toString .) }}{{ end }}
 {{- range $name, $url := dict "source.url" .Values.source.url "settings.closureSource" .Values.settings.closureSource "settings.checkpointTo" .Values.settings.checkpointTo }}
@@ -162,6 +213,19 @@ ConfigMap includes it, since every release has one.
 {{- end }}
 {{- if not (has .name $volumes) }}
 - {{ printf "extraVolumeMounts has %s, and extraVolumes has no such volume" .name | quote }}
+{{- end }}
+{{- end }}
+{{- $under := append $paths "/etc/muster/trust" }}
+{{- if .Values.tls.existingSecret }}{{ $under = append $under "/etc/muster/tls" }}{{ end }}
+{{- if .Values.clientCa.existingConfigMap }}{{ $under = append $under "/etc/muster/client-ca" }}{{ end }}
+{{- if .Values.operatorCa.existingConfigMap }}{{ $under = append $under "/etc/muster/operator-ca" }}{{ end }}
+{{- range $name, $path := dict "source.url" .Values.source.url "settings.caCertFile" .Values.settings.caCertFile "settings.caKeyFile" .Values.settings.caKeyFile }}
+{{- $there := or (not $path) (hasPrefix "http" (toString $path)) }}
+{{- range $under }}
+{{- if hasPrefix (printf "%s/" (trimSuffix "/" .)) (printf "%s/" $path) }}{{ $there = true }}{{ end }}
+{{- end }}
+{{- if not $there }}
+- {{ printf "%s is %s, and no mount of extraVolumeMounts is above it: nothing brings it into the pods" $name $path | quote }}
 {{- end }}
 {{- end }}
 {{- range $name := list "checkpointTo" "logExportDir" }}

@@ -43,9 +43,6 @@ const OWN = [
   'proxySecretFile',
 ];
 
-/** What nobody should write into values: the secrets of a URL. */
-const NO_SECRET = { pattern: '://[^/?#]*@' };
-
 function setting({ type, anyOf, items, ...shape }: Shape): object {
   const { minimum, maximum, pattern, minLength, maxLength } = shape;
   if (type === 'integer' || type === 'number') return { type, minimum, maximum };
@@ -58,21 +55,17 @@ function setting({ type, anyOf, items, ...shape }: Shape): object {
     const item = items.pattern.replace(/^\^|\$$/g, '');
     return { type: 'string', pattern: `^(${item}(,${item})*)?$` };
   }
-  return { type: 'string', pattern, minLength, maxLength, not: NO_SECRET };
+  return { type: 'string', pattern, minLength, maxLength };
 }
 
 it('admits exactly the settings that there are, but for secrets and its own', async () => {
   const file = path.join(CHART, 'values.schema.json');
   const schema = JSON.parse(readFileSync(file, 'utf8')) as {
-    properties: Record<string, object> & {
-      extraEnv: { items: { properties: { name: { not: object } } } };
-    };
+    properties: Record<string, object>;
   };
   const isOwn = ([name, of]: [string, Shape]): boolean => of.secret === true || OWN.includes(name);
   const all = Object.entries(properties);
   const settings = all.filter((one) => !isOwn(one));
-  // Beside `settings` and the chart's own there is none: what is set past them is not checked.
-  schema.properties.extraEnv.items.properties.name.not = { pattern: '^MUSTER_' };
   schema.properties['settings'] = {
     type: 'object',
     additionalProperties: false,
@@ -88,12 +81,15 @@ interface Row {
   readonly about: string;
 }
 
-const clean = (comment: string): string =>
-  comment
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('@section'))
+function clean(comment: string): string {
+  const lines = comment.split('\n').map((line) => line.trim());
+  // What stands before a section's title is of the section, or of the file.
+  const title = lines.findLastIndex((line) => line.startsWith('@section'));
+  return lines
+    .slice(title + 1)
+    .filter((line) => line !== '')
     .join(' ');
+}
 
 function rowsOf(pair: Pair, prefix: string, first: string | null): Row[] {
   const key = isScalar(pair.key) ? pair.key : null;

@@ -97,7 +97,21 @@ describe.skipIf(HELM === null)('odd values', () => {
     ['podAnnotations={"a b":"c"}', "'a b'"],
     ['podAnnotations={"ex.com/":"c"}', "'ex.com/'"],
     ['podLabels={"a..b/c":"d"}', "'a..b/c'"],
-    ['ingress.host="1.2.3.4"', '/ingress/host'],
+    ['ingress.host="1.2.3.4"', 'ingress.host is 1.2.3.4: it takes a name'],
+    ['gateway.hostnames=["1.2.3.4"]', 'gateway.hostnames is 1.2.3.4: it takes a name'],
+    ['source={"url":"/releases","existingSecret":"s"}', 'source.existingSecret holds a token for'],
+    ['source.url="/nowhere"', 'source.url is /nowhere, and no mount'],
+    [
+      json('settings', { caCertFile: '/nowhere/ca.crt', caSignCommand: '/sign' }),
+      'settings.caCertFile is /nowhere/ca.crt, and no mount',
+    ],
+    ['trust.key="..data"', 'trust.key is ..data, and no Secret or ConfigMap may'],
+    ['database.urlKey="."', 'database.urlKey is ., and no Secret'],
+    [
+      json('settings', { closureSource: 'https://u:secret@h/' }),
+      'settings.closureSource must have no login in its URL',
+    ],
+    ['database.schema="information_schema"', 'must not be information_schema: PostgreSQL'],
     ['listenHost="a"', '/listenHost'],
     ['listenHost="1.2.3"', '/listenHost'],
     ['image.repository="registry/muster:1"', '/image/repository'],
@@ -111,11 +125,11 @@ describe.skipIf(HELM === null)('odd values', () => {
     ),
     ...['api_token', 'X_PASS', 'API_KEY'].map((name): [string, string] => [
       json('extraEnv', [{ name, value: 'x' }]),
-      '/extraEnv/0',
+      `extraEnv must have ${name} from a Secret`,
     ]),
     [
       'extraEnv=[{"name":"X_TOKEN","valueFrom":{"configMapKeyRef":{"name":"a","key":"b"}}}]',
-      '/extraEnv/0',
+      'extraEnv must have X_TOKEN from a Secret',
     ],
     ['extraEnv=[{"name":"A","valueFrom":{"secretKeyRef":{"name":"a"}}}]', '/extraEnv/0'],
     ['extraEnv=[{"name":"A","valueFrom":{"foo":1}}]', '/extraEnv/0'],
@@ -222,6 +236,24 @@ describe.skipIf(HELM === null)('odd values', () => {
     expect(new Set(text.match(/scheme: \w+/gi))).toEqual(new Set(['scheme: HTTP']));
   });
 
+  it('scales by a share of the CPU that pods ask for, and only so', () => {
+    const on = 'autoscaling.enabled=true';
+    for (const without of [
+      'resources.requests.cpu=null',
+      'resources.requests=null',
+      'resources.requests.cpu="0"',
+    ])
+      expect(refusal(on, without)).toContain('autoscaling.enabled needs resources.requests.cpu');
+    expect(refusal(on)).toBe('rendered');
+    expect(refusal('resources.requests.cpu=null')).toBe('rendered');
+  });
+
+  it('takes files that its own mounts bring', () => {
+    const files = { caCertFile: '/etc/muster/client-ca/ca.crt', caSignCommand: '/sign' };
+    expect(refusal(json('settings', files))).toBe('rendered');
+    expect(refusal(json('settings', files), 'clientCa.existingConfigMap=""')).toContain('no mount');
+  });
+
   it('refuses a trust file that is none', () => {
     for (const text of ['garbage', '[]', '{}', '{"schemaVersion":2,"ciReleaseKey":{}}'])
       expect(trust(text)).toContain('trust.json is no trust file');
@@ -231,6 +263,9 @@ describe.skipIf(HELM === null)('odd values', () => {
   it('refuses matchers that Prometheus would not read', () => {
     for (const text of ['job="a" or vector(1) #"', 'job="a"}', 'job="a",', 'job=a', 'job="a\\"'])
       expect(selector(text)).toContain('/prometheusRule/selector');
+    for (const text of ['job=~"a\\.b"', 'job="\\q"', 'job="\\\\\\d"'])
+      expect(selector(text)).toContain('which PromQL does not know in a string: write \\');
+    expect(selector('job="a", __name__="x"')).toContain('must not have __name__');
     for (const text of ['job=~"("', 'job="a",pod!~"a)(b"', 'job=~"a\\\\\\\\("'])
       expect(selector(text)).toContain('no regular expression');
     for (const text of [
