@@ -37,6 +37,8 @@ COPY docker/healthcheck.mjs ./docker/healthcheck.mjs
 COPY LICENSE ./
 # node's own number, so that Kubernetes can see that it is not root.
 USER 1000:1000
+# The process's own default, loopback, would be the container's, where nobody comes.
+ENV MUSTER_LISTEN_HOST=0.0.0.0
 EXPOSE 8080
 # Node as PID 1 gets SIGTERM itself, and muster stops in order.
 STOPSIGNAL SIGTERM
