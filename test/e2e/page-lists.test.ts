@@ -194,6 +194,44 @@ describe.skipIf(CHROMIUM === null)('the page and what is long', () => {
     expect(await page.locator('.cell').count()).toBe(1);
   }, 60_000);
 
+  it('shows a screenful of hundreds of channels, and finds those that wait for somebody', async () => {
+    const channels = Array.from({ length: 406 }, (_, i) => ({
+      ...{ name: `team-${String(i).padStart(3, '0')}`, seq: 1, hosts: 1 },
+      freshness_window_minutes: 60,
+      ...(i === 300 ? { pause: { actor: 'bob', reason: 'disks', at: AT } } : {}),
+      ...(i === 301 ? { currentRolloutId: 'team-301@1', rolloutState: 'Failed' } : {}),
+    }));
+    await page.route('**/v1/channels', (route) => route.fulfill({ json: { channels } }));
+    await overview();
+    const section = page.getByRole('region', { name: 'Channels' });
+    const cards = section.getByRole('listitem');
+    await section.getByText('24 of 406 channels shown.').waitFor();
+    expect(await cards.count()).toBe(24);
+    await section.getByRole('button', { name: 'Halted, paused or with a remark 2' }).click();
+    await section.getByText('2 of 406 channels shown.').waitFor();
+    expect(await cards.getByRole('heading').allTextContents()).toEqual(['team-300', 'team-301']);
+    await section.getByRole('button', { name: 'Halted, paused or with a remark 2' }).click();
+    await section.getByLabel('Channel begins with').fill('team-40');
+    await section.getByText('6 of 406 channels shown.').waitFor();
+    await section.getByLabel('Channel begins with').fill('');
+    await section.getByRole('button', { name: 'All cards' }).click();
+    await section.getByText('406 of 406 channels shown.').waitFor();
+    expect(await seriousFindings(page)).toEqual([]);
+  });
+
+  it('says by more than grounds what is pressed, held and done, where colours are forced', async () => {
+    await page.emulateMedia({ forcedColors: 'active' });
+    await page.goto(`${replicas.url}/#/rollouts/${encodeURIComponent(ID)}`);
+    await page.getByTitle(/^a1: Pending/).waitFor();
+    const styles = (selector: string, style: string): Promise<string> =>
+      page.evaluate(`getComputedStyle(document.querySelector("${selector}"))["${style}"]`);
+    const ground = await styles('body', 'backgroundColor');
+    for (const one of ['.part', '.cell', 'progress', "button[aria-pressed='true']"])
+      expect([one, await styles(one, 'backgroundColor')]).not.toEqual([one, ground]);
+    expect(await styles('.cell.held', 'boxShadow')).toMatch(/inset/);
+    await page.emulateMedia({ forcedColors: 'none' });
+  });
+
   it('tells ages by the control plane’s clock, and that the browser’s is another', async () => {
     const ahead = await page.context().browser()?.newPage();
     if (ahead === undefined) throw new Error('the browser is gone');

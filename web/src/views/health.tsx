@@ -95,7 +95,9 @@ function Waitings({ queue }: { readonly queue: Queue }) {
         <Fact name="Oldest">{span(queue.oldestSeconds)}</Fact>
         <Fact name="Set aside">
           {queue.dead}
-          {queue.deadLastDay === undefined ? '' : `, ${queue.deadLastDay} in the last day`}
+          {queue.dead === 0 || queue.deadLastDay === undefined
+            ? ''
+            : `, ${queue.deadLastDay} in the last day`}
         </Fact>
       </dl>
       {queue.latestDead.length === 0 ? null : (

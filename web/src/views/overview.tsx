@@ -1,8 +1,7 @@
 /** The fleet at a glance: what moves, what is held, what is set aside. */
 import { useRef, useState } from 'preact/hooks';
 import type { HostList, RolloutList } from '../../../src/wire/operator.ts';
-import type { ChannelList, Fleet } from '../../../src/wire/overview.ts';
-import { path } from '../api.ts';
+import type { Fleet } from '../../../src/wire/overview.ts';
 import { useLive } from '../live.ts';
 import {
   Counts,
@@ -19,6 +18,7 @@ import {
   When,
 } from '../parts/basics.tsx';
 import { CommandButton } from '../parts/command-button.tsx';
+import { Channels } from './channels.tsx';
 import { Deferrals, Quarantines } from './set-aside.tsx';
 
 /** Where one manifest is refused, so are all of its set, most often. */
@@ -146,76 +146,6 @@ function Source({ fleet: { refused = [], staleAt } }: { readonly fleet: Fleet })
         </p>
       )}
     </>
-  );
-}
-
-const NOTES: Readonly<Record<string, string>> = {
-  'ref-already-ended':
-    'Its rollout of this commit has ended, and does not open again: push a new commit.',
-  'not-declared':
-    'The fleet declares it no more, and its last rollout is unfinished: nothing is dispatched there. Cancel it.',
-  'no-release':
-    'None of its hosts has a closure, so it declares no release. Its last rollout goes on.',
-};
-
-function Channels() {
-  const { data, error, reload } = useLive<ChannelList>('/v1/channels', {
-    concerns: ({ kind }) => kind !== 'agent_event' && kind !== 'host_report',
-  });
-  return (
-    <Section title="Channels">
-      <Problem error={error} />
-      {data === null ? <Waiting /> : null}
-      <ul class="cards">
-        {data?.channels.map((channel) => (
-          <li key={channel.name} class="card">
-            <h3>{channel.name}</h3>
-            <p>
-              {some(channel.hosts, 'host')}
-              {channel.currentRolloutId === undefined ? ', nothing declared' : null}
-            </p>
-            {channel.currentRolloutId === undefined ? null : (
-              <p>
-                <RolloutLink id={channel.currentRolloutId} />{' '}
-                <State name={channel.rolloutState ?? ''} />
-              </p>
-            )}
-            {channel.waitingRef === undefined ? null : (
-              <p>{channel.waitingRef.slice(0, 8)} waits its turn</p>
-            )}
-            {channel.note === undefined ? null : (
-              <p class="notice">{NOTES[channel.note] ?? channel.note}</p>
-            )}
-            {channel.pause === undefined ? (
-              <CommandButton
-                label={`Pause ${channel.name}`}
-                about="Nothing more is dispatched on this channel, its next rollouts included, until it is resumed."
-                command="PauseChannel"
-                reaches={[channel.name]}
-                path={path`/v1/channels/${channel.name}/pause`}
-                onDone={reload}
-              />
-            ) : (
-              <>
-                <p class="notice">
-                  Paused by {channel.pause.actor}, <When at={channel.pause.at} />:{' '}
-                  <bdi>{channel.pause.reason}</bdi>
-                </p>
-                <CommandButton
-                  label={`Resume ${channel.name}`}
-                  about="Lets the channel go on."
-                  command="ResumeChannel"
-                  reaches={[channel.name]}
-                  path={path`/v1/channels/${channel.name}/resume`}
-                  expectedSeq={channel.seq}
-                  onDone={reload}
-                />
-              </>
-            )}
-          </li>
-        ))}
-      </ul>
-    </Section>
   );
 }
 
