@@ -82,4 +82,8 @@ it('names three of hundreds that are the same, and counts the others', async () 
     '2 more channels paused; see muster channel list',
     'channels team0, team1, team2 and 397 more: not-declared; see muster channel show team0',
   ]);
+  const shown = (await muster('status')).stdout;
+  expect(shown).toMatch(/^and 385 more channels; see muster channel list$/m);
+  channels = [...many(400, {}, 'calm'), ...many(1, { pause }, 'paused')];
+  expect((await muster('status')).stdout).toMatch(/^CHANNEL .*\npaused0 .*\ncalm0 /m);
 });

@@ -107,11 +107,16 @@ function fewOf(alarms: readonly string[], rest: (n: number) => string): string[]
   return more > 0 ? [...named, `${rest(more)}; see muster channel list`] : named;
 }
 
+/** A channel that declares no release gets on with its last one by itself. */
+export function isAlarming(note: string): boolean {
+  return note !== 'no-release';
+}
+
 /** By note, since hundreds may have the same. */
 function noteAlarms(channels: readonly ChannelDetail[]): string[] {
   const named = new Map<string, string[]>();
   for (const { name, note } of channels) {
-    if (note === undefined || note === 'no-release') continue;
+    if (note === undefined || !isAlarming(note)) continue;
     named.set(note, [...(named.get(note) ?? []), name]);
   }
   return [...named].map(([note, names]) => {

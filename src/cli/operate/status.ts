@@ -15,7 +15,7 @@ import { notesOf } from './channels.ts';
 import { pause, type Client } from './client.ts';
 import { printObject, type Desk, type OperatorNoun } from './command.ts';
 import { walk } from './listing.ts';
-import { alarmsOf, nobodyWorks, type Standing } from './status-alarms.ts';
+import { alarmsOf, isAlarming, nobodyWorks, type Standing } from './status-alarms.ts';
 import { age, counts, idCell, some, span, table, toneOf, type Cell } from './show.ts';
 
 export const STATUS: OperatorNoun = {
@@ -103,6 +103,21 @@ function noteCell(channel: ChannelDetail): Cell {
   return notes.length === 0 ? { text: '-' } : { text: notes.join('; '), tone: 'warn' };
 }
 
+/** What has room on one screen. */
+const MOST_CHANNELS = 24;
+
+/** All of them, or those that wait for somebody before others. */
+function firstOf(channels: readonly ChannelDetail[]): readonly ChannelDetail[] {
+  if (channels.length <= MOST_CHANNELS) return channels;
+  const rest = channels.filter((channel) => !isInNeed(channel));
+  return [...channels.filter(isInNeed), ...rest].slice(0, MOST_CHANNELS);
+}
+
+function isInNeed({ pause, note, rolloutState = '' }: ChannelDetail): boolean {
+  const isMarked = note !== undefined && isAlarming(note);
+  return pause !== undefined || isMarked || toneOf(rolloutState) === 'bad';
+}
+
 function print(desk: Desk, { fleet, leader, queue, channels, alarms }: Screen): void {
   const { io, paint, now } = desk;
   const line = (name: string, text: string): void => {
@@ -121,7 +136,8 @@ function print(desk: Desk, { fleet, leader, queue, channels, alarms }: Screen): 
   line('held by', heldBy(fleet));
   if (fleet.quarantines > 0) line('set aside', quarantinesOf(fleet));
   io.stdout.write('\n');
-  const rows = channels.map((channel): (string | Cell)[] => [
+  const shown = firstOf(channels);
+  const rows = shown.map((channel): (string | Cell)[] => [
     channel.name,
     { text: channel.rolloutState ?? '-', tone: toneOf(channel.rolloutState ?? '') },
     String(channel.hosts),
@@ -129,5 +145,10 @@ function print(desk: Desk, { fleet, leader, queue, channels, alarms }: Screen): 
     idCell(channel.currentRolloutId),
   ]);
   io.stdout.write(table(['CHANNEL', 'ROLLOUT', 'HOSTS', 'NOTE', 'ID'], rows, desk));
+  const more = channels.length - shown.length;
+  if (more > 0)
+    io.stdout.write(
+      `${paint('dim', `and ${some(more, 'more channel')}; see muster channel list`)}\n`,
+    );
   for (const alarm of alarms) io.stdout.write(`${paint('bad', '!')} ${alarm}\n`);
 }
