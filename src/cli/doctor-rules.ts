@@ -24,6 +24,8 @@ export interface Finding {
 const OLDEST_VERSION = 150_000;
 /** Signatures may be a minute ahead and graces are minutes: a few seconds are noise, more is a clock that runs free. */
 const SKEW_MS = 5_000;
+/** As the alert MusterLogAhead has it. */
+const LOG_AHEAD_SECONDS = 60;
 /** The queue's dead rows pile up behind it: at full load some 400,000 in a minute. */
 const LONG_TRANSACTION_SECONDS = 60;
 /** As the alert MusterOldestXmin has it: some hours of full load. */
@@ -101,6 +103,13 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
         ),
   ({ logProblem }) => (logProblem === null ? null : wrong('append-only', logProblem)),
   ({ logEnd }) => (logEnd === null ? null : wrong('log', logEnd)),
+  ({ logAhead }) =>
+    logAhead > LOG_AHEAD_SECONDS
+      ? warning(
+          'log-ahead',
+          `the newest row of the log is ${String(Math.round(logAhead))} s later than the server's clock: until that has passed, no soak ends and what is signed now counts as old. Set the clock right, or wait (docs/operations/log-ahead.md)`,
+        )
+      : null,
   ({ rights }) =>
     rights?.serves === true && rights.lacksToServe.length > 0
       ? wrong('rights', `to serve, the role lacks ${named(rights.lacksToServe)}: ${GRANT}`)

@@ -3,8 +3,6 @@ import { loadDatabaseConfig } from '../config.ts';
 import { databaseProblem } from '../db/errors.ts';
 import { openSession } from '../db/session.ts';
 import { renewIncarnation, type Term } from '../leader/election.ts';
-import { systemClock } from '../telemetry.ts';
-import { timeOf } from '../reducer/time.ts';
 import { EXIT, fail, printJson, type Io } from './io.ts';
 import { version } from './version.ts';
 
@@ -55,7 +53,7 @@ async function renew(url: string, schema: string): Promise<Term | null> {
   });
   try {
     const candidate = { holder: 'muster restored', address: '', version: version() };
-    return await session.run((sql) => renewIncarnation(sql, candidate, timeOf(systemClock.now())));
+    return await session.run((sql) => renewIncarnation(sql, candidate));
   } finally {
     await session.end();
   }

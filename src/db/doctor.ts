@@ -3,7 +3,7 @@ import { readUnguarded, unguardedProblem } from './append-only.ts';
 import type { Sql } from './driver.ts';
 import { lockHolders, type LockHolders } from './lock.ts';
 import { isDenied } from './errors.ts';
-import { readHorizon, type Horizon } from './measure.ts';
+import { readHorizon, readLogAhead, type Horizon } from './measure.ts';
 import { notificationsHeld, oldestInTransaction, type Holder } from './notifications.ts';
 import { readRights, type Rights } from './rights.ts';
 import { readRooms, type Room } from './rooms.ts';
@@ -42,6 +42,8 @@ export interface Facts {
   readonly logProblem: string | null;
   /** Which rows the log lacks at its end; null when none, or when it was not looked at. */
   readonly logEnd: string | null;
+  /** Seconds by which its newest row is later than the server's clock; 0 too when it was not looked at. */
+  readonly logAhead: number;
   /** Of the schema's tables; null while it is not there, or may not be used. */
   readonly rights: Rights | null;
   readonly locks: LockHolders;
@@ -67,7 +69,14 @@ export async function readFacts(sql: Sql, schema: string, now: () => number): Pr
 
 type OfSchema = Pick<
   Facts,
-  'schemaUsable' | 'schemaProblem' | 'logProblem' | 'logEnd' | 'rights' | 'locks' | 'shape'
+  | 'schemaUsable'
+  | 'schemaProblem'
+  | 'logProblem'
+  | 'logEnd'
+  | 'logAhead'
+  | 'rights'
+  | 'locks'
+  | 'shape'
 >;
 
 async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
@@ -79,6 +88,7 @@ async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
       schemaProblem: null,
       logProblem,
       logEnd: null,
+      logAhead: 0,
       rights: null,
       locks: { leader: null, workers: null },
       shape: null,
@@ -90,17 +100,18 @@ async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
   const problem = blind ? null : schemaProblem(await schemaStanding(sql));
   const locks = await lockHolders(sql);
   const shape = blind || problem !== null ? null : await readShape(sql);
-  const logEnd = shape?.missing.length === 0 ? await readLogEnd(sql) : null;
-  return { schemaUsable, schemaProblem: problem, logProblem, logEnd, rights, locks, shape };
+  const isWhole = shape?.missing.length === 0;
+  const ofLog = isWhole ? await readLog(sql) : { logEnd: null, logAhead: 0 };
+  return { schemaUsable, schemaProblem: problem, logProblem, ...ofLog, rights, locks, shape };
 }
 
 /** A right that is missing, or a policy in the way, is a finding of its own. */
-async function readLogEnd(sql: Sql): Promise<string | null> {
+async function readLog(sql: Sql): Promise<Pick<Facts, 'logEnd' | 'logAhead'>> {
   try {
-    return await readLogEndProblem(sql);
+    return { logEnd: await readLogEndProblem(sql), logAhead: await readLogAhead(sql) };
   } catch (error) {
     if (!isDenied(error)) throw error;
-    return null;
+    return { logEnd: null, logAhead: 0 };
   }
 }
 

@@ -1,5 +1,6 @@
 /** The statements of the workers that watch time pass: silent hosts, what is due, what may be swept. */
 import type { Pool } from './pool.ts';
+import { ago } from './database-clock.ts';
 import { sweepSecrets } from './tokens.ts';
 
 export interface SilentHost {
@@ -58,40 +59,40 @@ export interface Swept {
   readonly keys: number;
 }
 
-/** Removes what nobody will ask for again. */
+/** Removes what is so many milliseconds old that nobody will ask for it again. The database dated it, and tells its age. */
 export async function sweep(
   pool: Pool,
-  before: { readonly verdicts: string; readonly keys: string },
+  ages: { readonly verdicts: number; readonly keys: number },
 ): Promise<Swept> {
   return pool.run(async (sql) => {
-    const keys = await sql`DELETE FROM operator_key WHERE at < ${before.keys}::timestamptz`;
+    const keys = await sql`DELETE FROM operator_key WHERE at < ${ago(sql, ages.keys)}`;
     // The verdict of a command is its answer for as long as its key is kept.
     const verdicts = await sql`
-      DELETE FROM verdict WHERE at < ${before.verdicts}::timestamptz
+      DELETE FROM verdict WHERE at < ${ago(sql, ages.verdicts)}
         AND input_id NOT IN (SELECT input_id FROM operator_key WHERE input_id IS NOT NULL)`;
     const waited = await sql`
-      DELETE FROM commit_verdicts WHERE at < ${before.verdicts}::timestamptz`;
+      DELETE FROM commit_verdicts WHERE at < ${ago(sql, ages.verdicts)}`;
     const offers = await sql`
       DELETE FROM dispatch_offer AS offer
-      WHERE offer.last_offered_at < ${before.keys}::timestamptz
+      WHERE offer.last_offered_at < ${ago(sql, ages.keys)}
         AND NOT EXISTS (SELECT FROM dispatch
                         WHERE (rollout_id, hostname) = (offer.rollout_id, offer.hostname))`;
-    await sweepSecrets(sql, before.keys);
+    await sweepSecrets(sql, ago(sql, ages.keys));
     return { verdicts: verdicts.count + waited.count, offers: offers.count, keys: keys.count };
   });
 }
 
-/** Rollouts that ended, or became Terminal, before `before` and are not their channel's newest. */
+/** Rollouts that ended, or became Terminal, so many milliseconds ago and are not their channel's newest. */
 export async function readExpiredRollouts(
   pool: Pool,
-  before: string,
+  ageMs: number,
   limit: number,
 ): Promise<readonly string[]> {
   const rows = await pool.run(
     (sql) => sql<{ rolloutId: string }[]>`
       SELECT rollout_id AS "rolloutId" FROM rollout
       WHERE state IN ('Terminal', 'Superseded', 'Cancelled', 'Failed', 'Reverted')
-        AND coalesce(ended_at, terminal_at, failed_at) < ${before}::timestamptz
+        AND coalesce(ended_at, terminal_at, failed_at) < ${ago(sql, ageMs)}
         AND NOT EXISTS (SELECT FROM channel WHERE current_rollout_id = rollout_id)
       ORDER BY ordinal LIMIT ${limit}`,
   );

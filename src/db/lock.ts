@@ -12,6 +12,7 @@ import type { DatabaseOptions, Sql } from './driver.ts';
 import { databaseProblem } from './errors.ts';
 import type { Listener } from './listen.ts';
 import { settingsProblem } from './path.ts';
+import { DatabaseClock, databaseTime } from './database-clock.ts';
 import { openSession, type Session } from './session.ts';
 
 export type LockName = 'leader' | 'workers';
@@ -21,6 +22,8 @@ export interface HeldLock {
   readonly pid: number;
   /** Aborts when the lock is no longer ours, or may not be. */
   readonly lost: AbortSignal;
+  /** The database's time in milliseconds; asked with the lock, and again with each ping. */
+  readonly now: () => number;
   /** Lets it go and wakes those who wait for it. */
   release(): Promise<void>;
 }
@@ -41,7 +44,11 @@ const KEYS: Readonly<Record<LockName, number>> = { leader: 0x4d550001, workers: 
 
 /** The server ends a lock session that is not pinged for this long: a frozen leader's lock is free then. */
 const IDLE_SESSION_MS = 5_000;
-/** Four pings fit into the server's patience; a busy event loop delays one by 100 ms at most. */
+/**
+ * Four pings fit into the server's patience; a busy event loop delays one by 100 ms at most. What the holder takes for the
+ * database's time is a second old at the most: less than a millisecond off by quartz, and a step of the server's clock is
+ * followed within it.
+ */
 const PING_EVERY_MS = 1_000;
 /** A later answer is a doubt. Ping and deadline end before the server's patience: we stop first. */
 const PING_DEADLINE_MS = 2_500;
@@ -82,6 +89,7 @@ async function waitForLock(options: LockOptions, signal: AbortSignal): Promise<H
     settings: { idle_session_timeout: String(IDLE_SESSION_MS), synchronous_commit: 'off' },
     deadlineMs: PING_DEADLINE_MS,
   });
+  const clock = new DatabaseClock();
   let woken = new AbortController();
   const forget = options.listener.on('in', () => {
     woken.abort();
@@ -92,7 +100,7 @@ async function waitForLock(options: LockOptions, signal: AbortSignal): Promise<H
     for (;;) {
       // Before the attempt: a release that is announced while it is under way must not be missed.
       woken = new AbortController();
-      if (await tryLock(session, options.name)) return hold(session, options);
+      if (await tryLock(session, options.name, clock)) return hold(session, clock, options);
       await pause(LEAST_GAP_MS[options.name], signal);
       await pause(backoffMs(RETRY, 0, options.random), signal, woken.signal);
       signal.throwIfAborted();
@@ -105,22 +113,24 @@ async function waitForLock(options: LockOptions, signal: AbortSignal): Promise<H
   }
 }
 
-async function tryLock(session: Session, name: LockName): Promise<boolean> {
-  const [row] = await session.run(
-    (sql) => sql<{ mine: boolean; recovering: boolean }[]>`
-      SELECT CASE WHEN pg_is_in_recovery() THEN false
-        ELSE pg_try_advisory_lock(${KEYS[name]}, 'epoch'::regclass::oid::bigint::bit(32)::int)
-        END AS mine, pg_is_in_recovery() AS recovering`,
-    OPEN_DEADLINE_MS,
+async function tryLock(session: Session, name: LockName, clock: DatabaseClock): Promise<boolean> {
+  const row = await clock.ask(() =>
+    session.run(async (sql) => {
+      const [answer] = await sql<{ mine: boolean; recovering: boolean; at: number }[]>`
+        SELECT CASE WHEN pg_is_in_recovery() THEN false
+          ELSE pg_try_advisory_lock(${KEYS[name]}, 'epoch'::regclass::oid::bigint::bit(32)::int)
+          END AS mine, pg_is_in_recovery() AS recovering, ${databaseTime(sql)} AS at`;
+      return answer;
+    }, OPEN_DEADLINE_MS),
   );
   if (row?.recovering === true) throw new Error('the database is a standby: it cannot be led from');
   return row?.mine === true;
 }
 
-function hold(session: Session, options: LockOptions): HeldLock {
+function hold(session: Session, clock: DatabaseClock, options: LockOptions): HeldLock {
   const done = new AbortController();
   const both = AbortSignal.any([session.over, done.signal]);
-  keepPinging(session, both).catch((error: unknown) => {
+  keepPinging(session, clock, both).catch((error: unknown) => {
     const problem = databaseProblem(error, options.database);
     options.logger.warn({ lock: options.name, problem }, 'lock in doubt');
     session.drop();
@@ -128,6 +138,7 @@ function hold(session: Session, options: LockOptions): HeldLock {
   return {
     pid: session.pid,
     lost: session.over,
+    now: () => clock.now(),
     async release() {
       done.abort();
       if (session.open) await letGo(session, options).catch(() => undefined);
@@ -136,19 +147,29 @@ function hold(session: Session, options: LockOptions): HeldLock {
   };
 }
 
-async function keepPinging(session: Session, signal: AbortSignal): Promise<void> {
+async function keepPinging(
+  session: Session,
+  clock: DatabaseClock,
+  signal: AbortSignal,
+): Promise<void> {
   for (;;) {
     await pause(PING_EVERY_MS, signal);
     if (signal.aborted) return;
-    const answer = await session.run(ping);
+    const answer = await clock.ask(() => session.run(ping));
     if (answer?.pid !== session.pid) throw new Error('the lock session is not the one that it was');
     if (answer.recovering) throw new Error('the database became a standby');
   }
 }
 
-async function ping(sql: Sql): Promise<{ pid: number; recovering: boolean } | undefined> {
-  const [row] = await sql<{ pid: number; recovering: boolean }[]>`
-    SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS recovering`;
+interface Pong {
+  readonly pid: number;
+  readonly recovering: boolean;
+  readonly at: number;
+}
+
+async function ping(sql: Sql): Promise<Pong | undefined> {
+  const [row] = await sql<Pong[]>`
+    SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS recovering, ${databaseTime(sql)} AS at`;
   return row;
 }
 

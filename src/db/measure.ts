@@ -140,3 +140,11 @@ export async function readHorizon(sql: Sql): Promise<Horizon> {
           FROM pg_prepared_xacts WHERE database = current_database()), 0)) AS seconds`;
   return row ?? { transactions: 0, seconds: 0 };
 }
+
+/** Seconds by which the newest row of the log is later than the server's clock; 0: it is not. */
+export async function readLogAhead(sql: Sql): Promise<number> {
+  const [row] = await sql<{ seconds: number }[]>`
+    SELECT greatest(0, extract(epoch FROM ts - clock_timestamp()))::float8 AS seconds
+    FROM event_log ORDER BY seq DESC LIMIT 1`;
+  return row?.seconds ?? 0;
+}

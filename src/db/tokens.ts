@@ -1,5 +1,6 @@
 /** The statements about operators' bearer tokens, and about what a command would reach. */
 import type { Sql } from './driver.ts';
+import type { Moment } from './database-clock.ts';
 
 export interface TokenProof {
   readonly tokenId: string;
@@ -19,10 +20,9 @@ export async function readTokenProofs(sql: Sql): Promise<readonly TokenProof[]> 
     FROM operator_token t JOIN operator_secret s USING (token_id)`;
 }
 
-export async function noteTokenUse(sql: Sql, tokenId: string, at: string): Promise<void> {
+export async function noteTokenUse(sql: Sql, tokenId: string): Promise<void> {
   await sql`
-    UPDATE operator_secret SET last_used_at = greatest(last_used_at, ${at}::timestamptz)
-    WHERE token_id = ${tokenId}`;
+    UPDATE operator_secret SET last_used_at = clock_timestamp() WHERE token_id = ${tokenId}`;
 }
 
 export interface ListedToken {
@@ -47,9 +47,9 @@ export async function listTokens(sql: Sql): Promise<readonly ListedToken[]> {
 }
 
 /** Secrets of tokens that never came to be: the command was refused. */
-export async function sweepSecrets(sql: Sql, before: string): Promise<void> {
+export async function sweepSecrets(sql: Sql, before: Moment): Promise<void> {
   await sql`
-    DELETE FROM operator_secret s WHERE s.stored_at < ${before}::timestamptz
+    DELETE FROM operator_secret s WHERE s.stored_at < ${before}
       AND NOT EXISTS (SELECT FROM operator_token t WHERE t.token_id = s.token_id)`;
 }
 

@@ -30,8 +30,8 @@ export interface Checkpoint {
 }
 
 export interface Bounds {
-  /** Rows of a partition are due when all are older. */
-  readonly before: string | null;
+  /** Milliseconds: rows of a partition are due when all are older, by the database's clock. */
+  readonly keepMs: number | null;
   /** The lowest partition is due when the log is larger. */
   readonly mostBytes: number | null;
 }
@@ -114,18 +114,19 @@ async function take(database: DatabaseOptions): Promise<number | null> {
 }
 
 /** The lowest partition, its newest row, and the size of all. */
-async function isDue(sql: Sql, { before, mostBytes }: Bounds): Promise<boolean> {
-  const [row] = await sql<{ lastTs: string | null; bytes: number; left: boolean }[]>`
+async function isDue(sql: Sql, { keepMs, mostBytes }: Bounds): Promise<boolean> {
+  const [row] = await sql<{ ageMs: number | null; bytes: number; left: boolean }[]>`
     WITH part AS (
       SELECT min(substr(c.relname, 12)::bigint) AS n, sum(pg_total_relation_size(c.oid))::float8 AS bytes
       FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
       WHERE i.inhparent = 'event_log'::regclass
     )
-    SELECT bytes, (SELECT ts FROM event_log WHERE seq < (n + 1) * event_log_partition_rows() ORDER BY seq DESC LIMIT 1) AS "lastTs",
+    SELECT bytes, (SELECT extract(epoch FROM clock_timestamp() - ts)::float8 * 1000 FROM event_log
+        WHERE seq < (n + 1) * event_log_partition_rows() ORDER BY seq DESC LIMIT 1) AS "ageMs",
       EXISTS (SELECT FROM event_log WHERE seq >= (n + 1) * event_log_partition_rows()) AS left
     FROM part`;
-  if (row?.lastTs === undefined || row.lastTs === null || !row.left) return false;
-  return (before !== null && row.lastTs < before) || (mostBytes !== null && row.bytes > mostBytes);
+  if (row?.ageMs === undefined || row.ageMs === null || !row.left) return false;
+  return (keepMs !== null && row.ageMs > keepMs) || (mostBytes !== null && row.bytes > mostBytes);
 }
 
 async function prove(pool: Pool): Promise<Proof> {

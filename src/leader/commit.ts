@@ -19,7 +19,6 @@ export interface Progress {
   readonly commitNo: number;
   readonly headSeq: number;
   readonly nextDueAt: Time | null;
-  readonly at: Time;
 }
 
 /** COMMIT was sent and its answer did not come: it may have happened. */
@@ -45,7 +44,7 @@ export async function commitWork(
   rows: TouchedRows,
   progress: Progress,
 ): Promise<void> {
-  const { epoch, at } = progress;
+  const { epoch } = progress;
   const together = work.verdicts.filter((verdict) => verdict.together);
   const single = work.verdicts.filter((verdict) => !verdict.together);
   await writer.run(async (sql) => {
@@ -56,7 +55,7 @@ export async function commitWork(
       ...writeTouched(sql, rows),
       ...optional(together, () => insertVerdicts(sql, progress, together)),
       ...optional(single, () => insertSingleVerdicts(sql, progress, single)),
-      ...optional(work.dead, () => insertDead(sql, work.dead, epoch, at)),
+      ...optional(work.dead, () => insertDead(sql, work.dead, epoch)),
       ...optional(work.ids, async () => {
         deleted.count = await deleteInputs(sql, work.ids);
       }),
@@ -103,11 +102,11 @@ async function sendAll(statements: readonly Statement[]): Promise<void> {
 }
 
 function writeProgress(sql: Sql, progress: Progress): Promise<unknown> {
-  const { epoch, incarnation, commitNo, headSeq, nextDueAt, at } = progress;
+  const { epoch, incarnation, commitNo, headSeq, nextDueAt } = progress;
   return sql`
     WITH woken AS (SELECT pg_notify(current_schema() || '_out', ''))
     INSERT INTO leader_progress (epoch, commit_no, head_seq, next_due_at, at, led_in)
-    SELECT ${epoch}, ${commitNo}, ${headSeq}, ${nextDueAt}::timestamptz, ${at}, ${incarnation} FROM woken
+    SELECT ${epoch}, ${commitNo}, ${headSeq}, ${nextDueAt}::timestamptz, clock_timestamp(), ${incarnation} FROM woken
     ON CONFLICT (singleton) DO UPDATE SET epoch = excluded.epoch, commit_no = excluded.commit_no,
       head_seq = excluded.head_seq, next_due_at = excluded.next_due_at, at = excluded.at,
       led_in = excluded.led_in`.execute();

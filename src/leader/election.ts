@@ -60,13 +60,12 @@ export async function takeEpoch(sql: Sql, candidate: Candidate, since: string): 
 export async function renewIncarnation(
   sql: Sql,
   { holder, address, version }: Candidate,
-  since: string,
 ): Promise<Term | null> {
   const [row] = await sql<Term[]>`
     WITH led AS (
       UPDATE leader_progress SET led_in = (SELECT incarnation FROM epoch) WHERE led_in IS NULL)
     UPDATE epoch SET epoch = epoch + 1, incarnation = ${randomUUID()}, holder = ${holder},
-      address = ${address}, version = ${version}, since = ${since}
+      address = ${address}, version = ${version}, since = clock_timestamp()
     RETURNING epoch, incarnation`;
   return row ?? null;
 }

@@ -10,6 +10,7 @@ import type { DatabaseOptions } from '../db/driver.ts';
 import { databaseProblem, isFenced, isPassing, isUnusable } from '../db/errors.ts';
 import { acquireLock, type HeldLock } from '../db/lock.ts';
 import { createPool } from '../db/pool.ts';
+import { keepingTime } from '../db/database-clock.ts';
 import type { Session } from '../db/session.ts';
 import type { Metrics } from '../telemetry.ts';
 import { INPUT_KINDS } from '../wire/input.ts';
@@ -111,7 +112,8 @@ async function leadOnAndOn(options: LeaderOptions, told: Told, signal: AbortSign
     // For this term only: connections of an earlier one may lead to a server that was left behind by a promotion.
     const pool = createPool(database, { role: 'leader', max: 2, statementMs: CLAIM_MS });
     const openWriter = () => ready.take(lock.pid);
-    const failed = await leadOnce({ ...options, pool, openWriter }, lock, told, signal);
+    const clock = keepingTime(options.clock, lock.now);
+    const failed = await leadOnce({ ...options, clock, pool, openWriter }, lock, told, signal);
     failures = failed ? failures + 1 : 0;
     if (failed) await pause(backoffMs(AGAIN, failures - 1, random), signal);
   }

@@ -24,6 +24,7 @@ import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import { AmbiguousCommitError, commitWork, didCommit, type Progress } from './commit.ts';
 import type { Candidate, TakenTerm, Term } from './election.ts';
 import { load, type Loaded } from './load.ts';
+import { LogAhead } from './log-ahead.ts';
 import { observe } from './observe.ts';
 import { Rotation } from './rotation.ts';
 import { takeOver } from './take-over.ts';
@@ -74,6 +75,7 @@ export class LeaderTerm {
   private readonly transaction: WriterTransaction;
   private readonly poison = new Map<number, string>();
   private readonly rotation: Rotation;
+  private readonly logAhead: LogAhead;
   private desk: Desk;
   private commitNo = 0;
   private wakes = 0;
@@ -90,6 +92,7 @@ export class LeaderTerm {
     this.term = term;
     this.transaction = new WriterTransaction(writer, term.epoch);
     this.rotation = new Rotation(options);
+    this.logAhead = new LogAhead(options);
     this.desk = this.deskFor(loaded);
   }
 
@@ -238,6 +241,7 @@ export class LeaderTerm {
     for (const id of work.ids) this.poison.delete(id);
     this.measure(work, performance.now() - started);
     this.rotation.after(work.ids);
+    this.logAhead.look(this.desk.state.lastTs);
     await this.aheadOfPartitions(work);
   }
 
@@ -275,7 +279,6 @@ export class LeaderTerm {
       commitNo: this.commitNo + 1,
       headSeq: state.headSeq,
       nextDueAt: due === null ? null : timeOf(due),
-      at: timeOf(Math.max(this.options.clock.now(), state.lastTs)),
     };
   }
 

@@ -2,7 +2,6 @@
 import type { Sql } from '../db/driver.ts';
 import { jsonList, plainArray, textArray } from '../db/literals.ts';
 import type { Verdict } from '../reducer/log.ts';
-import type { Time } from '../reducer/time.ts';
 import { bySlot } from './ring.ts';
 
 export interface ClaimedInput {
@@ -89,7 +88,6 @@ export interface NewVerdict {
 interface VerdictsCommit {
   readonly epoch: number;
   readonly commitNo: number;
-  readonly at: Time;
 }
 
 /** Verdicts that are waited for by one replica each, for a moment: one row for all of a commit. */
@@ -106,7 +104,7 @@ export function insertVerdicts(
   }
   return sql`
     INSERT INTO commit_verdicts (epoch, commit_no, replica, verdicts, at)
-    SELECT ${commit.epoch}, ${commit.commitNo}, replica, verdicts, ${commit.at}
+    SELECT ${commit.epoch}, ${commit.commitNo}, replica, verdicts, clock_timestamp()
     FROM ROWS FROM (
       unnest(${textArray([...byReplica.keys()])}::text[]),
       json_array_elements(${jsonList([...byReplica.values()].map(jsonList))}::text::json)
@@ -121,7 +119,7 @@ export function insertSingleVerdicts(
 ): Promise<unknown> {
   return sql`
     INSERT INTO verdict (input_id, epoch, commit_no, replica, verdict, seqs, at)
-    SELECT id, ${commit.epoch}, ${commit.commitNo}, replica, verdict, seqs, ${commit.at}
+    SELECT id, ${commit.epoch}, ${commit.commitNo}, replica, verdict, seqs, clock_timestamp()
     FROM ROWS FROM (
       unnest(
         ${plainArray(verdicts.map((v) => v.inputId))}::bigint[],
@@ -140,14 +138,13 @@ export function insertDead(
   sql: Sql,
   dead: readonly { readonly input: ClaimedInput; readonly error: string }[],
   epoch: number,
-  at: Time,
 ): Promise<unknown> {
   return sql`
     INSERT INTO dead_input
       (input_id, kind, hostname, rollout_id, payload, error, replica, enqueued_at, died_at, epoch)
     SELECT q.id, left(q.kind, ${TEXT_CHARS}), left(q.hostname, ${TEXT_CHARS}), left(q.rollout_id, ${TEXT_CHARS}),
       CASE WHEN pg_column_size(q.payload) > ${INPUT_BYTES} THEN '' ELSE q.payload::text END,
-      d.error, left(q.replica, ${TEXT_CHARS}), q.enqueued_at, ${at}, ${epoch}
+      d.error, left(q.replica, ${TEXT_CHARS}), q.enqueued_at, clock_timestamp(), ${epoch}
     FROM unnest(
       ${plainArray(dead.map(({ input }) => input.id))}::bigint[],
       ${textArray(dead.map(({ error }) => error.slice(0, MAX_ERROR)))}::text[]

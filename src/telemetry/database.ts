@@ -15,6 +15,11 @@ export const DATABASE_METRICS = {
     help: "1 while a session that is no Muster's holds the leader's lock, so that nobody can lead.",
     measured: true,
   },
+  muster_log_ahead_seconds: {
+    ...{ type: 'gauge', labels: [] },
+    help: "By how much the newest row of the event log is later than the database's clock, which dates rows; above 0 that clock was set back, and no time passes until it has caught up.",
+    measured: true,
+  },
   muster_database_notifications_held_ratio: {
     ...{ type: 'gauge', labels: [] },
     help: "How full the server's queue of notifications is, from 0 to 1: a session that listens and stays in a transaction fills it, and at 1 nothing commits that notifies.",

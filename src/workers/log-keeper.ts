@@ -15,7 +15,7 @@ export interface LogParts {
   } | null>;
   snapshot(rows: number): Promise<number | null>;
   isDue(bounds: {
-    readonly before: string | null;
+    readonly keepMs: number | null;
     readonly mostBytes: number | null;
   }): Promise<boolean>;
   prove(): Promise<{
@@ -171,12 +171,12 @@ async function detachOld(
   options: LogKeeperOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { log: logger, clock } = context;
+  const { log: logger } = context;
   const { log, keepDays, mostBytes } = options;
   if (keepDays === null && mostBytes === null) return;
-  const before = keepDays === null ? null : new Date(clock.now() - keepDays * DAY_MS).toISOString();
+  const keepMs = keepDays === null ? null : keepDays * DAY_MS;
   let proven = false;
-  while (!signal.aborted && (await log.isDue({ before, mostBytes }))) {
+  while (!signal.aborted && (await log.isDue({ keepMs, mostBytes }))) {
     if (!proven) {
       await log.snapshot(0);
       const wrong = await prove(context, options);

@@ -7,7 +7,13 @@ import type { Counts } from '../db/counts.ts';
 import { isStranger, lockHolders } from '../db/lock.ts';
 import { countHosts, countReachability, countRollouts } from '../db/overview.ts';
 import { isDenied } from '../db/errors.ts';
-import { countPauses, readFreshness, readHorizon, readLongestIdle } from '../db/measure.ts';
+import {
+  countPauses,
+  readFreshness,
+  readHorizon,
+  readLogAhead,
+  readLongestIdle,
+} from '../db/measure.ts';
 import { HELD_WARNING, notificationsHeld, oldestInTransaction } from '../db/notifications.ts';
 import type { Pool } from '../db/pool.ts';
 import { MEASURED, type GaugeName, type Logger, type Metrics } from '../telemetry.ts';
@@ -35,6 +41,7 @@ export function measure({ metrics, log }: WorkerContext, options: MeasureOptions
       const fresh = await pool.run((sql) => readFreshness(sql, agentFreshnessMinutes));
       if (fresh === null) metrics.clear('muster_manifest_fresh_seconds');
       else metrics.set('muster_manifest_fresh_seconds', {}, fresh.seconds);
+      metrics.set('muster_log_ahead_seconds', {}, await pool.run(readLogAhead));
       const { transactions, seconds } = await pool.run(readHorizon);
       metrics.set('muster_database_oldest_xmin_transactions', {}, transactions);
       metrics.set('muster_database_oldest_transaction_seconds', {}, seconds);

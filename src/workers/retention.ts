@@ -24,11 +24,9 @@ export function retention(context: WorkerContext, { pool, retentionDays }: Reten
     name: 'retention',
     everyMs: MINUTE_MS,
     async run() {
-      const now = context.clock.now();
-      const ago = (ms: number): string => new Date(now - ms).toISOString();
       await makePartitions(pool, AHEAD_ROWS);
-      await sweep(pool, { verdicts: ago(VERDICT_MS), keys: ago(KEY_MS) });
-      const expired = await readExpiredRollouts(pool, ago(retentionDays * DAY_MS), EXPIRED_PER_RUN);
+      await sweep(pool, { verdicts: VERDICT_MS, keys: KEY_MS });
+      const expired = await readExpiredRollouts(pool, retentionDays * DAY_MS, EXPIRED_PER_RUN);
       for (const rolloutId of expired)
         await context.submit({ kind: 'RetentionExpired', rolloutId });
     },

@@ -15,9 +15,9 @@ export interface TickOptions {
   readonly committed: (signal: AbortSignal) => Promise<void>;
 }
 
-/** Soaks end a moment after, never before: the leader's clock and ours may differ by this. */
+/** Soaks end a moment after, never before: what the leader and we know of the database's clock may differ by this. */
 const AFTER_MS = 5;
-/** A leader whose clock is behind ours may find the same instant not yet due: it is asked no sooner. */
+/** A leader who knows it a little less exactly may find the same instant not yet due: it is asked no sooner. */
 const SAME_AGAIN_MS = 250;
 
 /** The instant that a Tick was last sent for, and when. */

@@ -13,6 +13,7 @@ import {
 import { databaseProblem } from '../db/errors.ts';
 import { isTickQueued, readNextDue, readSilentHosts } from '../db/housekeeping.ts';
 import type { Pool } from '../db/pool.ts';
+import { keepingTime } from '../db/database-clock.ts';
 import { liveness, type SilentFor } from './liveness.ts';
 import { logKeeper, type LogKeeperOptions } from './log-keeper.ts';
 import { measure } from './measure.ts';
@@ -26,6 +27,8 @@ import { runTask, type Task, type WorkerContext } from './worker.ts';
 export interface HeldLock {
   /** Aborts when the lock is no longer ours. */
   readonly lost: AbortSignal;
+  /** The database's time in milliseconds. */
+  readonly now: () => number;
   release(): Promise<void>;
 }
 
@@ -68,8 +71,10 @@ export async function runWorkers(
     }
     context.log.info({}, 'this process works: manifests, liveness, ticks, retention');
     const until = AbortSignal.any([signal, lock.lost]);
-    const running = tasks(context, options);
-    await Promise.all(running.map((task) => runTask(task, context, until)));
+    // What is signed, due and told is judged by the same clock as the leader's.
+    const timed = { ...context, clock: keepingTime(context.clock, lock.now) };
+    const running = tasks(timed, options);
+    await Promise.all(running.map((task) => runTask(task, timed, until)));
     for (const task of running) task.stopped?.();
     await lock.release().catch(() => undefined);
   }

@@ -61,6 +61,7 @@ describe('the numbers of the fleet', () => {
     // A tick may just be waiting when it is counted.
     expect(seen.get('muster_queue_rows')).toBeLessThanOrEqual(2);
     expect(seen.get('muster_database_lock_strangers')).toBe(0);
+    expect(seen.get('muster_log_ahead_seconds')).toBe(0);
     expect(seen.get('muster_leader_doubtful_commits_total{fate="unknown"}')).toBe(0);
     expect(seen.get('muster_database_oldest_transaction_seconds')).toBeGreaterThanOrEqual(0);
     expect(seen.get('muster_database_notifications_held_ratio')).toBeLessThan(0.5);

@@ -22,7 +22,7 @@ const WELL: Found = {
     seesOthers: true,
     schemaProblem: null,
   },
-  ...{ logProblem: null, logEnd: null, shape: { missing: [], unlogged: [] } },
+  ...{ logProblem: null, logEnd: null, logAhead: 0, shape: { missing: [], unlogged: [] } },
   ...{
     confirmingStandbys: 1,
     schemaUsable: true,
@@ -51,6 +51,7 @@ describe('what the doctor says', () => {
     ['wrong schema', { schemaProblem: 'run "muster migrate"' }],
     ['wrong append-only', { logProblem: 'the event log can be changed' }],
     ['wrong log', { logEnd: 'the log ends at row 1, and rows up to 2 were committed' }],
+    ['warning log-ahead', { logAhead: 61 }],
     ['wrong read-only', { readOnly: true }],
     ['wrong rights', { schemaUsable: false, rights: null }],
     ['wrong rights', { rights: { ...ALL, lacksToServe: ['INSERT on presence'] } }],

@@ -241,7 +241,7 @@ describe('fence', () => {
     await known();
     await begin('two');
     expect(await reported()).toBe('c1');
-    await pool.run((sql) => renewIncarnation(sql, CANDIDATE, new Date().toISOString()));
+    await pool.run((sql) => renewIncarnation(sql, CANDIDATE));
     // It took the epoch and was killed.
     await (await nextWriter()).run((sql) => takeEpoch(sql, CANDIDATE, new Date().toISOString()));
     await begin('three');

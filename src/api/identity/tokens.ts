@@ -117,11 +117,11 @@ function pause(clock: Clock, ms: number): Promise<void> {
 function noter({ pool, clock, log }: Deps): (tokenId: string) => void {
   const noted = new Map<string, number>();
   return (tokenId) => {
-    const now = clock.now();
-    if (now - (noted.get(tokenId) ?? 0) < NOTE_EVERY_MS) return;
+    const now = clock.monotonic();
+    if (now - (noted.get(tokenId) ?? -Infinity) < NOTE_EVERY_MS) return;
     noted.set(tokenId, now);
     pool
-      .run((sql) => noteTokenUse(sql, tokenId, new Date(now).toISOString()))
+      .run((sql) => noteTokenUse(sql, tokenId))
       .catch((error: unknown) => {
         log.debug({ problem: databaseProblem(error) }, 'the use of a token was not noted');
       });

@@ -33,13 +33,20 @@ export async function epochFaults(sql: postgres.Sql): Promise<string[]> {
   ];
 }
 
-/** The log never runs backwards, whatever the clocks do. */
+/** The log never runs backwards, nor ahead of the database's clock, whatever the processes' clocks do. */
 export async function timeFaults(sql: postgres.Sql): Promise<string[]> {
   const rows = await sql<{ seq: number }[]>`
     SELECT seq::int AS seq FROM (SELECT seq, ts, lag(ts) OVER (ORDER BY seq) AS before
       FROM event_log) AS rows
     WHERE ts < before LIMIT 3`;
-  return rows.map(({ seq }) => `time falls at seq ${seq}`);
+  const [ahead] = await sql<{ seconds: number }[]>`
+    SELECT round(extract(epoch FROM max(ts) - clock_timestamp()))::int AS seconds FROM event_log`;
+  return [
+    ...rows.map(({ seq }) => `time falls at seq ${seq}`),
+    ...((ahead?.seconds ?? 0) > 0
+      ? [`the log is ${ahead?.seconds ?? 0} s ahead of the database's clock`]
+      : []),
+  ];
 }
 
 export async function deadFaults(sql: postgres.Sql, planted: number): Promise<string[]> {

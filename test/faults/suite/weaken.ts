@@ -93,12 +93,21 @@ export const WEAKENINGS: readonly Weakening[] = [
   },
   {
     name: 'clock-trusted',
-    what: "the log takes the time of the leader's clock, be it earlier than what is logged",
-    file: 'leader/work.js',
-    from: 'const now = Math.max(desk.now(), state.lastTs);',
-    to: 'const now = desk.now();',
+    what: "the log takes the time of the leader's own clock",
+    file: 'leader/leader.js',
+    from: 'keepingTime(options.clock, lock.now)',
+    to: 'options.clock',
+    faults: ['clock-ahead'],
+    shows: ({ why }) => why.some((reason) => reason.includes("ahead of the database's clock")),
+  },
+  {
+    name: 'work-by-own-clock',
+    what: 'what is signed is judged by the clock of the process that works',
+    file: 'workers/workers.js',
+    from: 'keepingTime(context.clock, lock.now)',
+    to: 'context.clock',
     faults: ['clock-steps'],
-    shows: ({ why }) => why.some((reason) => reason.includes('time falls')),
+    shows: ({ why }) => why.some((reason) => reason.includes('is not offered')),
   },
 ];
 

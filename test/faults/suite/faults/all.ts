@@ -1,5 +1,6 @@
 /** Every fault of the suite, in the order of the run. */
 import type { Fault } from '../fault.ts';
+import { CLOCKS } from './clocks.ts';
 import { COMMITS } from './commit.ts';
 import { DATABASE } from './database.ts';
 import { DISK } from './disk.ts';
@@ -17,6 +18,7 @@ export const FAULTS: readonly Fault[] = [
   ...DATABASE,
   ...NETWORK,
   ...NEIGHBOURS,
+  ...CLOCKS,
   ...MUTE,
   ...FAILOVER,
   ...DISK,

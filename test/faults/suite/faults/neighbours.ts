@@ -1,9 +1,6 @@
-/** What others do: an input that nobody can read, a DBA who forgets a transaction, clocks, upgrades. */
-import { setTimeout as delay } from 'node:timers/promises';
+/** What others do: an input that nobody can read, a DBA who forgets a transaction, upgrades. */
 import type { Bench } from '../bench/bench.ts';
 import type { Fault } from '../fault.ts';
-
-const HOUR_MS = 3_600_000;
 
 async function plantPoison(bench: Bench): Promise<void> {
   const { sql } = bench.database;
@@ -33,7 +30,7 @@ async function commitLate(bench: Bench): Promise<void> {
 }
 
 /** One process after the other, as an upgrade does. */
-async function restartAll(bench: Bench): Promise<void> {
+export async function restartAll(bench: Bench): Promise<void> {
   for (const member of bench.members) {
     await bench.load.more(100, 30_000);
     await member.signal('SIGTERM');
@@ -67,19 +64,6 @@ export const NEIGHBOURS: readonly Fault[] = [
         await sql`SELECT count(*) FROM input_queue`;
         await bench.load.more(1_500, 60_000);
       });
-    },
-  },
-  {
-    name: 'clock-steps',
-    what: "the leader's clock steps an hour ahead, then an hour back",
-    limitMs: 2_000,
-    run: async (bench) => {
-      const leader = await bench.leader();
-      for (const shift of [HOUR_MS, -HOUR_MS]) {
-        leader.shiftClock(shift);
-        await delay(1_000);
-        await bench.load.more(100, 30_000);
-      }
     },
   },
   {

@@ -10,6 +10,8 @@ import { Stream } from './stream.ts';
 export interface Load {
   readonly history: History;
   readonly streams: readonly Stream[];
+  /** For others than the load's own; what they are answered is judged with the rest. */
+  readonly wire: Wire;
   /** Every host to the newest release; not while the load is on. */
   move(): Promise<void>;
   start(): void;
@@ -84,6 +86,7 @@ export async function startLoad(
   };
   return {
     history,
+    wire,
     streams,
     move,
     start() {

@@ -23,10 +23,12 @@ const AGAIN_MS = 100;
 /** Every so many commands one that is decided is sent once more. */
 const ONCE_MORE_EVERY = 3;
 
+type Verb = 'hold' | 'release';
+
 export class Operator {
   private readonly options: OperatorOptions;
   private count = 0;
-  private verb: 'hold' | 'release' = 'hold';
+  private verb: Verb = 'hold';
 
   constructor(options: OperatorOptions) {
     this.options = options;
@@ -55,24 +57,40 @@ export class Operator {
     if (repeats && this.count % ONCE_MORE_EVERY === 0) await this.send(key, verb);
   }
 
-  private async send(key: string, verb: Operator['verb']): Promise<CommandAttempt> {
-    const { caller, history, name, hostname } = this.options;
-    const { answer, ...seen } = await exchange(caller, {
-      method: 'POST',
-      path: `/v1/hosts/${hostname}/${verb}`,
-      as: `operator:${name}`,
-      headers: { 'idempotency-key': key },
-      body: { reason: key },
-    });
-    const seqs = answer === null ? null : readSeqs(answer.body);
-    const attempt: CommandAttempt = { of: 'command', key, seqs, ...seen };
-    history.note(attempt);
-    return attempt;
+  private send(key: string, verb: Verb): Promise<CommandAttempt> {
+    const { name, hostname } = this.options;
+    return command(this.options, { name, hostname, verb, key });
   }
 }
 
+export interface Command {
+  /** Of the operator. */
+  readonly name: string;
+  readonly hostname: string;
+  readonly verb: Verb;
+  readonly key: string;
+}
+
+/** Sends it once. */
+export async function command(
+  { caller, history }: Wire,
+  { name, hostname, verb, key }: Command,
+): Promise<CommandAttempt> {
+  const { answer, ...seen } = await exchange(caller, {
+    method: 'POST',
+    path: `/v1/hosts/${hostname}/${verb}`,
+    as: `operator:${name}`,
+    headers: { 'idempotency-key': key },
+    body: { reason: key },
+  });
+  const seqs = answer === null ? null : readSeqs(answer.body);
+  const attempt: CommandAttempt = { of: 'command', key, seqs, ...seen };
+  history.note(attempt);
+  return attempt;
+}
+
 /** Stored, or decided against. */
-function isTaken(attempt: CommandAttempt): boolean {
+export function isTaken(attempt: CommandAttempt): boolean {
   return attempt.seqs !== null || outcomeOf(attempt) === 'ok';
 }
 

@@ -143,14 +143,21 @@ export class Stream {
     for (;;) {
       const answer = await this.heartbeatOnce();
       if (answer?.status === 200) return answer;
+      this.mustGoOn();
       await delay(AGAIN_MS);
     }
+  }
+
+  /** Nobody waits any more for what does not come. */
+  private mustGoOn(): void {
+    if (this.options.end.aborted) throw new Error(`${this.hostname} has ended`);
   }
 
   private async dispatched(): Promise<Offer> {
     for (;;) {
       const { offered } = await poll(this.options, this.hostname, POLL_SECONDS);
       if (offered !== null) return offered;
+      this.mustGoOn();
       // Who is taken for silent, by a clock that was set forward say, is offered nothing.
       await this.heartbeatOnce();
       await delay(AGAIN_MS);
