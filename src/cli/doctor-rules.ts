@@ -101,6 +101,13 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           'unlogged',
           `a crash of the server empties ${named(shape.unlogged)}, and what was acknowledged with it: as the owner, ALTER TABLE … SET LOGGED`,
         ),
+  ({ shape }) =>
+    shape === null || shape.strange.length === 0
+      ? null
+      : warning(
+          'triggers',
+          `there are triggers or rules that are no part of Muster, and may refuse its rows or swallow them: ${named(shape.strange)}: drop them, as the owner`,
+        ),
   ({ logProblem }) => (logProblem === null ? null : wrong('append-only', logProblem)),
   ({ logEnd }) => (logEnd === null ? null : wrong('log', logEnd)),
   ({ logAhead }) =>

@@ -160,6 +160,10 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
     'no connection is left: raise max_connections or the CONNECTION LIMIT of the login or the database ("muster doctor" tells which), or run fewer processes',
   ],
   [
+    '53200',
+    'its memory is full. Where it is the shared memory, so is the table of locks, which any login can fill: end the session that has most rows in pg_locks, or raise max_locks_per_transaction',
+  ],
+  [
     '22P05',
     "the database's encoding lacks a character; make another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
   ],

@@ -2,6 +2,7 @@
  * Is everything there that this code's statements name, and written to disk as promised? A schema at the right version may
  * still lack what somebody dropped or renamed since. A test holds the list to a migrated database.
  */
+import { GUARDS } from './append-only.ts';
 import type { Sql } from './driver.ts';
 
 /** Each table or view with its columns. */
@@ -48,11 +49,18 @@ export const COLUMNS: Readonly<Record<string, string>> = {
 /** A crash empties them, and nobody is harmed. */
 const UNLOGGED: readonly string[] = ['commit_verdicts', 'presence'];
 
+/** Slots of the queue's ring: each holds the ids that fall to it, and nobody else does. */
+const SLOTS = Array.from({ length: 8 }, (_, n) => `input_queue_s${String(n)}`);
+/** Without them a row could be there twice, or every heartbeat would read the whole queue. */
+const INDEXES = ['event_log_pkey', 'input_queue_host', ...SLOTS.map((slot) => `${slot}_pkey`)];
+
 export interface Shape {
-  /** Tables, and columns as `table.column`. */
+  /** Tables, columns as `table.column`, slots of the queue and indexes that must not go. */
   readonly missing: readonly string[];
   /** Tables, slots and partitions that a crash would empty, and must not. */
   readonly unlogged: readonly string[];
+  /** Triggers and rules that are none of ours, as `name on table`: they may refuse rows, or swallow them. */
+  readonly strange: readonly string[];
 }
 
 /** Newer code only adds. */
@@ -70,5 +78,35 @@ export async function readShape(sql: Sql): Promise<Shape> {
       AND relkind = 'r' AND relpersistence = 'u'
       AND relname NOT IN (SELECT json_array_elements_text(${JSON.stringify(UNLOGGED)}::text::json))
     ORDER BY 1`;
-  return { missing: missing.map(({ name }) => name), unlogged: unlogged.map(({ name }) => name) };
+  const names = (rows: readonly { readonly name: string }[]): string[] =>
+    rows.map(({ name }) => name);
+  return {
+    missing: [...names(missing), ...names(await readLost(sql))],
+    unlogged: names(unlogged),
+    strange: names(await readStrange(sql)),
+  };
+}
+
+/** Where the queue or the log are gone themselves, that is said, and not what went with them. */
+function readLost(sql: Sql): Promise<{ name: string }[]> {
+  return sql<{ name: string }[]>`
+    SELECT name FROM json_array_elements_text(${JSON.stringify(SLOTS)}::text::json) AS slot (name)
+    WHERE to_regclass('input_queue') IS NOT NULL AND NOT EXISTS (SELECT FROM pg_inherits
+      WHERE inhparent = to_regclass('input_queue') AND inhrelid = to_regclass(name))
+    UNION ALL
+    SELECT name FROM json_array_elements_text(${JSON.stringify(INDEXES)}::text::json) AS index (name)
+    WHERE to_regclass(regexp_replace(name, '_(pkey|host)$', '')) IS NOT NULL
+      AND NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(name) AND indisvalid)`;
+}
+
+function readStrange(sql: Sql): Promise<{ name: string }[]> {
+  const ours = JSON.stringify(Object.keys(GUARDS));
+  return sql<{ name: string }[]>`
+    SELECT tgname || ' on ' || relname AS name FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
+    WHERE relnamespace = to_regnamespace(current_setting('search_path'))
+      AND NOT tgisinternal AND tgname NOT IN (SELECT json_array_elements_text(${ours}::text::json))
+    UNION ALL
+    SELECT rulename || ' on ' || relname FROM pg_rewrite JOIN pg_class c ON c.oid = ev_class
+    WHERE relnamespace = to_regnamespace(current_setting('search_path')) AND rulename <> '_RETURN'
+    ORDER BY 1`;
 }

@@ -264,6 +264,52 @@ it('a login that may not open as many connections as a process takes', async () 
   ]);
 });
 
+it('a table of locks that somebody fills', async () => {
+  const dir = makeScratchDir('doctor-locks');
+  const few = { max_locks_per_transaction: '10', max_connections: '20' };
+  const server = await BenchDatabase.start(dir, few);
+  undo.push(() => server.close());
+  const filling = server.sql.unsafe(
+    'SELECT count(pg_advisory_lock(i)) FROM generate_series(1, 100000) i',
+  );
+  // What it took before it failed stays taken.
+  await expect(filling).rejects.toMatchObject({ code: '53200' });
+  const { code, stderr } = await examine(server.url.href);
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/53200.*most rows in pg_locks/)]);
+});
+
+it.each([
+  ['input_queue_s3', 'ALTER TABLE muster.input_queue DETACH PARTITION muster.input_queue_s3'],
+  ['event_log_pkey', 'ALTER TABLE muster.event_log DROP CONSTRAINT event_log_pkey'],
+  ['input_queue_s2_pkey', 'ALTER TABLE muster.input_queue_s2 DROP CONSTRAINT input_queue_s2_pkey'],
+  ['input_queue_host', 'DROP INDEX muster.input_queue_host'],
+])('a schema that has lost %s', async (name, statement) => {
+  const { url } = await createTestDatabase();
+  const dba = postgres(url, { max: 1 });
+  undo.push(() => dba.end());
+  await dba.unsafe(statement);
+  const { code, stdout } = await examine(url);
+  expect([code, stdout]).toEqual([
+    1,
+    expect.stringMatching(new RegExp(`schema has lost ${name}: put it back`)),
+  ]);
+});
+
+it.each([
+  [
+    'zz on input_queue_s0',
+    'CREATE TRIGGER zz BEFORE INSERT ON muster.input_queue_s0 FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()',
+  ],
+  ['r on epoch', 'CREATE RULE r AS ON UPDATE TO muster.epoch DO INSTEAD NOTHING'],
+])('what is no part of it: %s', async (name, statement) => {
+  const { url } = await createTestDatabase();
+  const dba = postgres(url, { max: 1 });
+  undo.push(() => dba.end());
+  await dba.unsafe(statement);
+  const { stdout } = await examine(url);
+  expect(stdout).toMatch(new RegExp(`warning: triggers: .* ${name}: drop`));
+});
+
 it('a lock in its way', async () => {
   const { url } = await createTestDatabase();
   const dba = postgres(url, { max: 1 });

@@ -22,7 +22,12 @@ const WELL: Found = {
     seesOthers: true,
     schemaProblem: null,
   },
-  ...{ logProblem: null, logEnd: null, logAhead: 0, shape: { missing: [], unlogged: [] } },
+  ...{
+    logProblem: null,
+    logEnd: null,
+    logAhead: 0,
+    shape: { missing: [], unlogged: [], strange: [] },
+  },
   ...{
     confirmingStandbys: 1,
     schemaUsable: true,
@@ -92,8 +97,8 @@ describe('what the doctor says', () => {
         ],
       },
     ],
-    ['wrong schema', { shape: { missing: ['presence.closure'], unlogged: [] } }],
-    ['wrong unlogged', { shape: { missing: [], unlogged: ['input_queue_s0'] } }],
+    ['wrong schema', { shape: { missing: ['presence.closure'], unlogged: [], strange: [] } }],
+    ['wrong unlogged', { shape: { missing: [], unlogged: ['input_queue_s0'], strange: [] } }],
     ['wrong encoding', { encoding: 'LATIN1' }],
   ])('is %s', (said, facts) => {
     expect(checksOf({ ...WELL, ...facts })).toEqual([said]);
