@@ -219,6 +219,32 @@ describe.skipIf(CHROMIUM === null)('the page and what is long', () => {
     expect(await seriousFindings(page)).toEqual([]);
   });
 
+  it('takes no card from who acts on it, when a channel comes before it', async () => {
+    const channelOf = (name: string) => ({ name, seq: 1, hosts: 1, freshness_window_minutes: 60 });
+    let channels = Array.from({ length: 30 }, (_, i) => channelOf(`team-${String(i + 10)}`));
+    await page.route('**/v1/channels', (route) => route.fulfill({ json: { channels } }));
+    await overview();
+    const section = page.getByRole('region', { name: 'Channels' });
+    await section.getByRole('button', { name: 'Pause team-33' }).click();
+    channels = [channelOf('aaa'), ...channels];
+    // Any row of the log is news to the list.
+    const held = await fetch(`${replicas.url}/v1/hosts/a1/hold`, {
+      method: 'POST',
+      headers: {
+        'x-muster-dev-identity': 'operator:ada',
+        'content-type': 'application/json',
+        'idempotency-key': 'news',
+      },
+      body: JSON.stringify({ reason: 'news' }),
+    });
+    expect(held.status).toBe(200);
+    await section.getByText('25 of 31 channels shown.').waitFor();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason').fill('disks');
+    expect(await dialog.getByText('This changed since').count()).toBe(0);
+    expect(await dialog.getByRole('button', { name: 'Pause team-33' }).isEnabled()).toBe(true);
+  });
+
   it('says by more than grounds what is pressed, held and done, where colours are forced', async () => {
     await page.emulateMedia({ forcedColors: 'active' });
     await page.goto(`${replicas.url}/#/rollouts/${encodeURIComponent(ID)}`);

@@ -1,5 +1,5 @@
 /** Channels as cards: a screenful of them, and where there are more, ways to find one and those that wait for a person. */
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import type { ChannelDetail, ChannelList } from '../../../src/wire/overview.ts';
 import { path } from '../api.ts';
 import { useLive } from '../live.ts';
@@ -44,17 +44,32 @@ export function Channels() {
   );
 }
 
-/** It keeps its place: cards that moved to the front as they change would do so under somebody's pointer. */
+/**
+ * It keeps its place: cards that moved to the front as they change would do so under somebody's pointer. And it stays until
+ * the reader asks for others: a channel that comes before it, or that its trouble is over, takes no card from who acts on it.
+ */
 function useFew(channels: readonly ChannelDetail[]) {
+  const kept = useRef({ asked: '', names: new Set<string>() });
   const [prefix, setPrefix] = useState('');
   const [isInNeedOnly, setInNeedOnly] = useState(false);
   const [isAll, setAll] = useState(false);
-  if (channels.length <= MOST_CARDS) return { shown: channels, bar: null };
+  const keep = (shown: readonly ChannelDetail[], asked: string): void => {
+    kept.current = { asked, names: new Set(shown.map(({ name }) => name)) };
+  };
+  if (channels.length <= MOST_CARDS) {
+    keep(channels, '');
+    return { shown: channels, bar: null };
+  }
   const needy = channels.filter(isInNeed);
   const found = (isInNeedOnly ? needy : channels).filter(({ name }) =>
     name.startsWith(prefix.trim()),
   );
-  const shown = isAll ? found : found.slice(0, MOST_CARDS);
+  const asked =
+    isInNeedOnly || isAll || prefix !== '' ? JSON.stringify([prefix, isInNeedOnly, isAll]) : '';
+  const first = new Set(isAll ? found : found.slice(0, MOST_CARDS));
+  const stay = kept.current.asked === asked ? kept.current.names : new Set<string>();
+  const shown = channels.filter((channel) => first.has(channel) || stay.has(channel.name));
+  keep(shown, asked);
   const bar = (
     <>
       <div class="bar filters">
