@@ -196,9 +196,12 @@ function Filters({
   readonly pressed: Filter;
   readonly onPress: (filter: Filter) => void;
 }) {
+  // What is pressed stays when its last host has gone on: an empty grid tells why it is empty.
+  const isShown = (name: Filter): boolean =>
+    name === 'All' || name === pressed || (tallies[name] ?? 0) > 0;
   return (
     <div class="buttons filters" role="group" aria-label="Show hosts that are">
-      {FILTERS.filter((name) => name === 'All' || (tallies[name] ?? 0) > 0).map((name) => (
+      {FILTERS.filter(isShown).map((name) => (
         <button
           type="button"
           key={name}
