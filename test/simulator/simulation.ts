@@ -352,9 +352,10 @@ class Simulation implements World {
     });
   }
 
-  /** Once, and only in a run that restores its database: nothing else may need it. */
+  /** Once, and only in a run that forgets rollouts, by a restored database or as history: nothing else may need it. */
   private pushAgain(): void {
-    if (this.hasPushedAgain || !this.faults.kinds.has('database-restored')) return;
+    const forgets = FORGET.some((kind) => this.faults.kinds.has(kind));
+    if (this.hasPushedAgain || !forgets) return;
     const drifted = driftedByForgotten(this.db, this.release, this.machines);
     if (drifted.length === 0) return;
     this.hasPushedAgain = true;
@@ -366,6 +367,8 @@ class Simulation implements World {
     return whatIsWrong(this.db, this.release, this.machines);
   }
 }
+
+const FORGET: readonly FaultKind[] = ['database-restored', 'rollout-retired'];
 
 const TIMED: readonly TimedKind[] = [
   ...(['process-crash', 'process-frozen', 'database-away', 'database-restored'] as const),

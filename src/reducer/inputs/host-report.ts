@@ -136,7 +136,7 @@ function notePending(
   input: HostReportInput,
 ): void {
   if (wasOffered(pass, rollout, record)) {
-    if (!mayHaveTaken(record, input)) return;
+    if (!mayHaveTaken(record, input) || awaitsReboot(pass, record)) return;
     sight(pass, rollout, record, input, 'acknowledgement-lost');
     return;
   }
@@ -177,6 +177,17 @@ function tellsOfNone({ rolloutId, lastEventSeqByRollout }: HostReportInput): boo
 function mayHaveTaken({ rolloutId }: RecordRow, input: HostReportInput): boolean {
   const { rolloutId: named, lastEventSeqByRollout: stated } = input;
   return named === rolloutId || (stated[rolloutId] ?? 0) > 0 || tellsOfNone(input);
+}
+
+/**
+ * It ran this before, and a switch of an older rollout is staged: that it still runs it proves nothing, and it boots into the
+ * other. Only the switch of the newer dispatch unstages that, which is offered until somebody takes it.
+ */
+function awaitsReboot({ state }: Pass, { hostname, targetClosure }: RecordRow): boolean {
+  return (state.hosts.get(hostname)?.open ?? []).some((id) => {
+    const other = state.rollouts.get(id)?.records.get(hostname);
+    return other?.state === 'Deferred' && other.currentClosureAtDispatch === targetClosure;
+  });
 }
 
 /** The control plane never saw this host do anything, nor gave it anything to do: it may have lost its database. */
