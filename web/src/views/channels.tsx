@@ -56,16 +56,16 @@ function useFew(channels: readonly ChannelDetail[]) {
   const keep = (shown: readonly ChannelDetail[], asked: string): void => {
     kept.current = { asked, names: new Set(shown.map(({ name }) => name)) };
   };
+  const asked =
+    isInNeedOnly || isAll || prefix !== '' ? JSON.stringify([prefix, isInNeedOnly, isAll]) : '';
   if (channels.length <= MOST_CARDS) {
-    keep(channels, '');
+    keep(channels, asked);
     return { shown: channels, bar: null };
   }
   const needy = channels.filter(isInNeed);
   const found = (isInNeedOnly ? needy : channels).filter(({ name }) =>
     name.startsWith(prefix.trim()),
   );
-  const asked =
-    isInNeedOnly || isAll || prefix !== '' ? JSON.stringify([prefix, isInNeedOnly, isAll]) : '';
   const first = new Set(isAll ? found : found.slice(0, MOST_CARDS));
   const stay = kept.current.asked === asked ? kept.current.names : new Set<string>();
   const shown = channels.filter((channel) => first.has(channel) || stay.has(channel.name));
