@@ -10,7 +10,6 @@ import type { Change } from '../state/change.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
 import type { DispatchRow } from '../state/rows.ts';
 import { millisOf, MINUTE, type Time } from '../time.ts';
-import { dispatchedByNewer } from './gates/host-busy.ts';
 import { isRejected } from './gates/manifest-rejected.ts';
 import { isDeclared } from './gates/not-declared.ts';
 import { isUnchanged } from './grant.ts';
@@ -24,7 +23,6 @@ type Reason =
   | 'quarantined'
   | 'rejected'
   | 'not-declared'
-  | 'newer'
   | 'unreachable'
   | 'unchanged'
   | 'silent';
@@ -114,8 +112,6 @@ function whyNot(pass: Pass, rollout: RolloutState, dispatch: DispatchRow): Reaso
   if (isRejected(state, rollout)) return 'rejected';
   if (!isDeclared(state, dispatch.channel)) return 'not-declared';
   if (host?.row.reachability !== 'reachable') return 'unreachable';
-  // Only the newest is offered.
-  if (dispatchedByNewer(state, rollout, dispatch.hostname) !== null) return 'newer';
   // It said after the grant that it runs the target already: what it was not offered it need not do.
   const record = rollout.records.get(dispatch.hostname);
   return record !== undefined && isUnchanged(pass, rollout, record, host) ? 'unchanged' : null;
@@ -138,10 +134,9 @@ function lastSign({ state }: Pass, { hostname }: DispatchRow, offered: Time): Ti
   return lost > offered ? lost : offered;
 }
 
-// An unreachable host that was offered its dispatch may come back for it; one that runs the target may say so. Beside a newer
-// one it is not offered anyway, and is again where that one is taken back.
+// An unreachable host that was offered its dispatch may come back for it; one that runs the target may say so.
 function shouldSuspend(reason: Reason | null): boolean {
-  return reason !== null && !['unreachable', 'unchanged', 'newer'].includes(reason);
+  return reason !== null && reason !== 'unreachable' && reason !== 'unchanged';
 }
 
 function add<K>(map: Map<K, string[]>, key: K, hostname: string): void {

@@ -19,7 +19,7 @@ export const hostBusy: Gate = {
 };
 
 /** The newer rollout whose dispatch of this host is in force; null: there is none. */
-export function dispatchedByNewer(
+function dispatchedByNewer(
   state: FleetState,
   { row }: RolloutState,
   hostname: string,
