@@ -1,6 +1,7 @@
 /** The doctor's rules: what each fact about a database means for Muster, and what to do about it. */
 import type { Facts } from '../db/doctor.ts';
 import { isStranger } from '../db/lock.ts';
+import { LOG_AHEAD_SECONDS } from '../db/measure.ts';
 import { lockTaken, NOBODY_WORKS } from '../wire/lock-taken.ts';
 import type { Path } from '../db/path.ts';
 import { HELD_WARNING, type Holder } from '../db/notifications.ts';
@@ -24,8 +25,6 @@ export interface Finding {
 const OLDEST_VERSION = 150_000;
 /** Signatures may be a minute ahead and graces are minutes: a few seconds are noise, more is a clock that runs free. */
 const SKEW_MS = 5_000;
-/** As the alert MusterLogAhead has it. */
-const LOG_AHEAD_SECONDS = 60;
 /** The queue's dead rows pile up behind it: at full load some 400,000 in a minute. */
 const LONG_TRANSACTION_SECONDS = 60;
 /** As the alert MusterOldestXmin has it: some hours of full load. */

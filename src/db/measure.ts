@@ -141,6 +141,9 @@ export async function readHorizon(sql: Sql): Promise<Horizon> {
   return row ?? { transactions: 0, seconds: 0 };
 }
 
+/** Beyond it a person is told, as by the alert MusterLogAhead: clocks that are slewed are apart by less, and soaks are longer. */
+export const LOG_AHEAD_SECONDS = 60;
+
 /** Seconds by which the newest row of the log is later than the server's clock; 0: it is not. */
 export async function readLogAhead(sql: Sql): Promise<number> {
   const [row] = await sql<{ seconds: number }[]>`

@@ -3,11 +3,11 @@
  * went by one that was ahead. What is logged never becomes earlier, so everything is dated alike until the clock has
  * passed that row, and meanwhile no time passes: soaks do not end, and what is signed now counts as old.
  */
+import { LOG_AHEAD_SECONDS } from '../db/measure.ts';
 import { timeOf, type Millis } from '../reducer/time.ts';
 import type { TermOptions } from './term.ts';
 
-/** Clocks that are slewed are apart by less, and no soak is so short that this would be noticed. */
-const AHEAD_MS = 60_000;
+const AHEAD_MS = LOG_AHEAD_SECONDS * 1_000;
 
 export class LogAhead {
   private readonly options: Pick<TermOptions, 'clock' | 'logger'>;

@@ -278,17 +278,22 @@ it('a table of locks that somebody fills', async () => {
   expect([code, stderr]).toEqual([2, expect.stringMatching(/53200.*most rows in pg_locks/)]);
 });
 
+/** A database to which somebody did this. */
+async function examineAfter(statement: string): ReturnType<typeof examine> {
+  const { url } = await createTestDatabase();
+  const dba = postgres(url, { max: 1 });
+  undo.push(() => dba.end());
+  await dba.unsafe(statement);
+  return examine(url);
+}
+
 it.each([
   ['input_queue_s3', 'ALTER TABLE muster.input_queue DETACH PARTITION muster.input_queue_s3'],
   ['event_log_pkey', 'ALTER TABLE muster.event_log DROP CONSTRAINT event_log_pkey'],
   ['input_queue_s2_pkey', 'ALTER TABLE muster.input_queue_s2 DROP CONSTRAINT input_queue_s2_pkey'],
   ['input_queue_host', 'DROP INDEX muster.input_queue_host'],
 ])('a schema that has lost %s', async (name, statement) => {
-  const { url } = await createTestDatabase();
-  const dba = postgres(url, { max: 1 });
-  undo.push(() => dba.end());
-  await dba.unsafe(statement);
-  const { code, stdout } = await examine(url);
+  const { code, stdout } = await examineAfter(statement);
   expect([code, stdout]).toEqual([
     1,
     expect.stringMatching(new RegExp(`schema has lost ${name}: put it back`)),
@@ -302,11 +307,7 @@ it.each([
   ],
   ['r on epoch', 'CREATE RULE r AS ON UPDATE TO muster.epoch DO INSTEAD NOTHING'],
 ])('what is no part of it: %s', async (name, statement) => {
-  const { url } = await createTestDatabase();
-  const dba = postgres(url, { max: 1 });
-  undo.push(() => dba.end());
-  await dba.unsafe(statement);
-  const { stdout } = await examine(url);
+  const { stdout } = await examineAfter(statement);
   expect(stdout).toMatch(new RegExp(`warning: triggers: .* ${name}: drop`));
 });
 

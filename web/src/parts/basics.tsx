@@ -71,6 +71,11 @@ export function When({ at }: { readonly at: string }) {
   );
 }
 
+/** Of a text that the command line says within another. */
+export function asSentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
+
 /** That this browser's clock is another than the control plane's, where that is worth a word. */
 export function Skew() {
   useNow();
@@ -78,7 +83,7 @@ export function Skew() {
   if (note === null) return null;
   return (
     <p class="notice" role="status">
-      {note.charAt(0).toUpperCase() + note.slice(1)}.
+      {asSentence(note)}
     </p>
   );
 }

@@ -2,7 +2,16 @@
 import type { Leader, Queue } from '../../../src/wire/overview.ts';
 import { lockTaken, NOBODY_WORKS } from '../../../src/wire/lock-taken.ts';
 import { useLive } from '../live.ts';
-import { Fact, links, Problem, Section, span, Waiting, When } from '../parts/basics.tsx';
+import {
+  asSentence,
+  Fact,
+  links,
+  Problem,
+  Section,
+  span,
+  Waiting,
+  When,
+} from '../parts/basics.tsx';
 
 /** Neither is in the log as it changes. */
 const EVERY_MS = 2_000;
@@ -71,7 +80,7 @@ function Working({ leader }: { readonly leader: Leader }) {
     const why = taken === undefined ? NOBODY_WORKS : lockTaken('workers', taken);
     return (
       <p class="problem" role="alert">
-        {why.charAt(0).toUpperCase() + why.slice(1)}.
+        {asSentence(why)}
       </p>
     );
   }

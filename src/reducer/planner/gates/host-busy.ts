@@ -2,7 +2,6 @@
  * Holds a host that is switching, or rolling back, in another rollout: one change at a time. Or that a newer one dispatched:
  * of its dispatches only the newest is ever offered, so that another would hold a slot for nothing.
  */
-import type { FleetState, RolloutState } from '../../state/state.ts';
 import { isBusy, isRollingBack } from '../moving.ts';
 import { OPEN, type Gate, type Held } from './gate.ts';
 
@@ -18,29 +17,15 @@ export const hostBusy: Gate = {
   }),
 };
 
-/** The newer rollout whose dispatch of this host is in force; null: there is none. */
-function dispatchedByNewer(
-  state: FleetState,
-  { row }: RolloutState,
-  hostname: string,
-): string | null {
-  for (const id of state.hosts.get(hostname)?.open ?? []) {
-    const other = state.rollouts.get(id);
-    if (other !== undefined && other.row.ordinal > row.ordinal && other.dispatches.has(hostname))
-      return id;
-  }
-  return null;
-}
-
-function busyIn({ state, rollout, host, record }: Held): string[] {
-  const newer = dispatchedByNewer(state, rollout, record.hostname);
-  const found = newer === null ? [] : [`${newer} (dispatched)`];
+function busyIn({ state, rollout, host, record: { rolloutId, hostname } }: Held): string[] {
+  const found: string[] = [];
   for (const id of host?.open ?? []) {
-    if (id === record.rolloutId) continue;
-    const other = state.rollouts.get(id)?.records.get(record.hostname);
-    if (other !== undefined && isBusy(other)) {
-      found.push(`${id} (${isRollingBack(other) ? 'rolling back' : other.state})`);
-    }
+    const other = state.rollouts.get(id);
+    const there = other?.records.get(hostname);
+    if (id === rolloutId || other === undefined || there === undefined) continue;
+    if (isBusy(there)) found.push(`${id} (${isRollingBack(there) ? 'rolling back' : there.state})`);
+    else if (other.row.ordinal > rollout.row.ordinal && other.dispatches.has(hostname))
+      found.push(`${id} (dispatched)`);
   }
   return found;
 }

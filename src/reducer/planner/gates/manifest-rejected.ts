@@ -6,14 +6,15 @@ import type { FleetState, RolloutState } from '../../state/state.ts';
 import type { FleetRow, Rejection } from '../../state/rows.ts';
 import type { Time } from '../../time.ts';
 import { OPEN, type Gate } from './gate.ts';
+import { oldestSignature } from './manifest-stale.ts';
 
 export const manifestRejected: Gate = {
   name: 'manifest-rejected',
   keys: ({ state, rollout }) => (isRejected(state, rollout) ? ['manifest-rejected'] : OPEN),
-  explain: ({ state: { fleet }, rollout }) => {
-    const { row } = rollout;
-    const signed = oldestSignature(fleet, rollout);
-    const ofFleet = signed < row.signedAt;
+  explain: (held) => {
+    const { fleet } = held.state;
+    const signed = oldestSignature(held);
+    const ofFleet = signed < held.rollout.row.signedAt;
     const what = ofFleet ? `the fleet was signed at ${signed}` : `signed at ${signed}`;
     return {
       because: `${what}, before ${fleet.rejectBefore ?? 'nothing'}, which the trust file rejects`,
@@ -21,19 +22,16 @@ export const manifestRejected: Gate = {
       hosts: [],
     };
   },
-  since: ({ state: { fleet }, rollout }) => {
-    const signed = oldestSignature(fleet, rollout);
-    return rejectionsOf(fleet).find(({ before }) => signed < before)?.at ?? null;
+  since: (held) => {
+    const signed = oldestSignature(held);
+    return rejectionsOf(held.state.fleet).find(({ before }) => signed < before)?.at ?? null;
   },
 };
 
 /** Signed before the instant from which on the trust file believes signatures. */
-export function isRejected({ fleet }: FleetState, rollout: RolloutState): boolean {
-  return fleet.rejectBefore !== null && oldestSignature(fleet, rollout) < fleet.rejectBefore;
-}
-
-function oldestSignature({ signedAt }: FleetRow, { row }: RolloutState): Time {
-  return signedAt !== null && signedAt < row.signedAt ? signedAt : row.signedAt;
+export function isRejected(state: FleetState, rollout: RolloutState): boolean {
+  const { rejectBefore } = state.fleet;
+  return rejectBefore !== null && oldestSignature({ state, rollout }) < rejectBefore;
 }
 
 /** Rises that are told apart: each is a person's deed in an emergency. Beyond, the oldest are forgotten: less is told than was. */

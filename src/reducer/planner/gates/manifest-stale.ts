@@ -2,7 +2,7 @@
  * Holds hosts whose manifest's signature has aged beyond what the channel allows, or beyond what an agent
  * accepts at dispatch: it would refuse, and hold a slot for nothing.
  */
-import { millisOf, MINUTE, type Millis } from '../../time.ts';
+import { millisOf, MINUTE, type Millis, type Time } from '../../time.ts';
 import { OPEN, type Gate, type Held } from './gate.ts';
 import { isDeclared } from './not-declared.ts';
 
@@ -34,7 +34,8 @@ function windowMinutes({ state, rollout }: Pick<Held, 'state' | 'rollout'>): num
   return Math.min(channel.freshnessWindow, state.settings.agentFreshnessMinutes);
 }
 
-function oldestSignature({ state, rollout }: Pick<Held, 'state' | 'rollout'>): string {
+/** Of the two that a dispatch rests on: the fleet's, and the manifest's. */
+export function oldestSignature({ state, rollout }: Pick<Held, 'state' | 'rollout'>): Time {
   const fleet = state.fleet.signedAt ?? rollout.row.signedAt;
   return fleet < rollout.row.signedAt ? fleet : rollout.row.signedAt;
 }
