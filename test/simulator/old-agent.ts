@@ -224,6 +224,8 @@ class OldAgent {
   private soak(): void {
     const id = this.journal.current?.rolloutId;
     if (id === undefined) return;
+    // Of two for one rollout, a snapshot's and the switch's, only the last would be known to whoever ends it.
+    this.soaking.abort();
     this.soaking = new AbortController();
     const { clock, probes, switcher, settings, world, hostname } = this.parts;
     const record = () => {
