@@ -4,11 +4,13 @@
  * a dispatch, with its wait, with its client, or with a newer poll of its host: two machines cloned with
  * one identity must not spin, so the older one ends no sooner than a second after it began.
  *
- * An offer is recorded before it is answered; one whose client has gone meanwhile is repeated when due.
+ * An offer is recorded before it is answered, and nobody offers it again for a while: so it goes to whichever
+ * poll of its host is open, the newest first. One whose clients have gone meanwhile is repeated when due.
  */
 import type { OfferRow } from '../db/offers.ts';
 import { databaseProblem } from '../db/errors.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { Refusal } from './refusal.ts';
 
 export interface PollsOptions {
@@ -24,6 +26,8 @@ export interface PollsOptions {
 const SHORTEST_LIFE_MS = 1_000;
 /** The leader holds the row for one commit; or something is wrong, and then a second is soon enough. */
 const SOONEST_RETRY_MS = 1_000;
+/** For a poll that does not wait: most commits are over by then. */
+const HELD_AGAIN_MS = 50;
 /** So that hosts offered together do not come back together. */
 const RETRY_SPREAD_MS = 500;
 const FULL_RETRY_SECS = 15;
@@ -68,35 +72,33 @@ export class Poll {
 
 export class Polls {
   private readonly options: PollsOptions;
-  /** The newest poll of each host. */
-  private readonly newest = new Map<string, Poll>();
-  /** Hosts whose offer is being asked for, and whether to ask again afterwards. */
-  private readonly asking = new Map<string, boolean>();
-  /** All polls, those that were overtaken included. */
-  private readonly all = new Set<Poll>();
+  /** The open polls of each host, the newest last; the others were overtaken, and end soon. */
+  private readonly open = new Map<string, readonly Poll[]>();
+  /** Asks what may be offered to a host, of a question that begins now or later. */
+  private readonly ask: (hostname: string) => Promise<OfferRow | null>;
+  private count = 0;
   private draining = false;
 
   constructor(options: PollsOptions) {
     this.options = options;
+    this.ask = oneAtATime((hostname) => this.question(hostname));
   }
 
   get parked(): number {
-    return this.all.size;
+    return this.count;
   }
 
   get isDraining(): boolean {
     return this.draining;
   }
 
-  isParked(hostname: string): boolean {
-    return this.newest.has(hostname);
-  }
-
-  /** Resolves when the first question has been answered: until then failures are the caller's to tell. */
+  /** Resolves when its first question has been answered: until then failures are the caller's to tell. */
   async start(hostname: string, waitMs: number): Promise<Poll> {
     const poll = this.park(hostname);
     try {
-      await this.ask(hostname);
+      const row = await this.unlessAnswered(poll, this.ask(hostname));
+      if (waitMs === 0 && !poll.ended && isHeld(row))
+        await this.unlessAnswered(poll, this.askShortly(hostname));
     } catch (error) {
       this.finish(poll, null);
       throw error;
@@ -112,42 +114,46 @@ export class Polls {
 
   /** Something may have been queued for these hosts. */
   wake(hostnames: readonly string[]): void {
-    for (const hostname of hostnames) if (this.newest.has(hostname)) this.askAgain(hostname);
+    for (const hostname of hostnames) if (this.open.has(hostname)) this.askAgain(hostname);
   }
 
   /** Ends the polls of hosts whose certificates may hold no longer; those that do come back. */
   endOf(hostnames: ReadonlySet<string>): void {
-    for (const poll of [...this.all]) if (hostnames.has(poll.hostname)) this.finish(poll, null);
+    for (const hostname of hostnames)
+      for (const poll of this.openOf(hostname)) this.finish(poll, null);
   }
 
   finish(poll: Poll, row: OfferRow | null): void {
+    if (poll.ended) return;
     poll.end(row);
-    this.all.delete(poll);
-    if (this.newest.get(poll.hostname) === poll) this.newest.delete(poll.hostname);
-    this.gauge();
+    const { hostname } = poll;
+    const others = this.openOf(hostname).filter((other) => other !== poll);
+    if (others.length === 0) this.open.delete(hostname);
+    else this.open.set(hostname, others);
+    this.counted(-1);
   }
 
   /** Ends every poll, and from now on each after its first question. */
   drain(): void {
     this.draining = true;
-    for (const poll of [...this.all]) this.finish(poll, null);
+    for (const polls of [...this.open.values()]) for (const poll of polls) this.finish(poll, null);
   }
 
   private park(hostname: string): Poll {
     const { clock, maxParked } = this.options;
-    if (this.all.size >= maxParked) {
+    if (this.count >= maxParked) {
       const detail = 'too many polls wait here; poll again later';
       throw new Refusal('not-accepted', detail, {
         retryAfterSecs: FULL_RETRY_SECS,
         why: 'polls-full',
       });
     }
-    const older = this.newest.get(hostname);
+    const older = this.openOf(hostname);
     const poll = new Poll(hostname, clock.monotonic());
-    this.newest.set(hostname, poll);
-    this.all.add(poll);
-    this.gauge();
-    if (older !== undefined) this.overtake(older, poll.began);
+    this.open.set(hostname, [...older, poll]);
+    this.counted(1);
+    const overtaken = older.at(-1);
+    if (overtaken !== undefined) this.overtake(overtaken, poll.began);
     return poll;
   }
 
@@ -161,26 +167,21 @@ export class Polls {
     }
   }
 
-  /** One question at a time for each host; whoever asks meanwhile makes it be asked once more. */
-  private async ask(hostname: string): Promise<void> {
-    if (this.asking.has(hostname)) {
-      this.asking.set(hostname, true);
-      return;
-    }
-    this.asking.set(hostname, false);
-    try {
-      do {
-        this.asking.set(hostname, false);
-        this.take(hostname, await this.options.offer(hostname));
-      } while (this.asking.get(hostname) === true && this.newest.has(hostname));
-    } finally {
-      this.asking.delete(hostname);
-    }
+  private openOf(hostname: string): readonly Poll[] {
+    return this.open.get(hostname) ?? [];
   }
 
-  private take(hostname: string, row: OfferRow | null): void {
-    const poll = this.newest.get(hostname);
-    if (poll === undefined || row === null) return;
+  private async question(hostname: string): Promise<OfferRow | null> {
+    // Those who wanted it may have gone while the one before was under way.
+    if (!this.open.has(hostname)) return null;
+    const row = await this.options.offer(hostname);
+    if (row !== null) this.take(row);
+    return row;
+  }
+
+  private take(row: OfferRow): void {
+    const poll = this.openOf(row.hostname).at(-1);
+    if (poll === undefined) return;
     if (row.offered) {
       this.options.metrics.count('muster_api_offers_total', {});
       this.finish(poll, row);
@@ -189,8 +190,18 @@ export class Polls {
     const spread = Math.ceil(this.options.random() * RETRY_SPREAD_MS);
     const due = Math.max(row.due_ms, SOONEST_RETRY_MS) + spread;
     poll.retry(this.options.clock, due, () => {
-      if (this.newest.get(hostname) === poll) this.askAgain(hostname);
+      this.askAgain(row.hostname);
     });
+  }
+
+  /** The question before may have brought its answer already: then the next one, or its failure, is not waited for. */
+  private unlessAnswered(poll: Poll, asked: Promise<OfferRow | null>): Promise<OfferRow | null> {
+    return Promise.race([poll.answer, asked]);
+  }
+
+  private async askShortly(hostname: string): Promise<OfferRow | null> {
+    await new Promise<void>((resolve) => this.options.clock.after(HELD_AGAIN_MS, resolve));
+    return this.ask(hostname);
   }
 
   private askAgain(hostname: string): void {
@@ -200,7 +211,13 @@ export class Polls {
     });
   }
 
-  private gauge(): void {
-    this.options.metrics.set('muster_api_parked_polls', {}, this.all.size);
+  private counted(change: 1 | -1): void {
+    this.count += change;
+    this.options.metrics.set('muster_api_parked_polls', {}, this.count);
   }
+}
+
+/** It could have been offered, but a commit in hand held it. */
+function isHeld(row: OfferRow | null): boolean {
+  return row !== null && !row.offered && row.due_ms === 0;
 }

@@ -21,15 +21,21 @@ function scene(maxParked = 10) {
   const clock = fakeClock();
   let next: OfferRow | null | Error = null;
   let asked = 0;
+  let holding = false;
+  const held: (() => void)[] = [];
   const polls = new Polls({
     clock,
     log: silentLogger(),
     metrics: createMetrics(),
     random: () => 0,
     maxParked,
-    offer: () => {
+    offer: async () => {
       asked += 1;
-      return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);
+      // What is in force when the question begins: later news is not in its answer.
+      const answer = next;
+      if (holding) await new Promise<void>((resolve) => held.push(resolve));
+      if (answer instanceof Error) throw answer;
+      return answer;
     },
   });
   return {
@@ -38,6 +44,15 @@ function scene(maxParked = 10) {
     asked: () => asked,
     offerNext: (answer: OfferRow | null | Error) => {
       next = answer;
+    },
+    /** From now on questions are under way until `release`. */
+    hold: () => {
+      holding = true;
+    },
+    release: async () => {
+      holding = false;
+      for (const resolve of held.splice(0)) resolve();
+      await settled();
     },
   };
 }
@@ -48,6 +63,10 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 async function outcome(poll: Poll): Promise<OfferRow | null | 'parked'> {
   await settled();
   return poll.ended ? poll.answer : 'parked';
+}
+
+async function outcomes(starting: readonly Promise<Poll>[]) {
+  return Promise.all((await Promise.all(starting)).map(outcome));
 }
 
 describe('a poll', () => {
@@ -165,6 +184,107 @@ describe('a newer poll of a host', () => {
     offerNext(row(true));
     polls.wake(['web-01']);
     expect(await outcome(newer)).toEqual(row(true));
+  });
+});
+
+describe('a poll that comes while its host is being asked for', () => {
+  it('is given what that question offers, and the other hears that there is nothing more', async () => {
+    const { polls, offerNext, hold, release } = scene();
+    offerNext(row(true));
+    hold();
+    const both = [polls.start('web-01', 0), polls.start('web-01', 0)];
+    offerNext(row(false, 30_000));
+    await release();
+    expect(await outcomes(both)).toEqual([null, row(true)]);
+    expect(polls.parked).toBe(0);
+  });
+
+  it('is asked for itself: what came meanwhile is not in the answer to the other', async () => {
+    const { polls, offerNext, asked, hold, release } = scene();
+    hold();
+    const both = [polls.start('web-01', 0), polls.start('web-01', 0)];
+    offerNext(row(true));
+    await release();
+    expect(await outcomes(both)).toEqual([null, row(true)]);
+    expect(asked()).toBe(2);
+  });
+
+  it('shares its question with all others that came meanwhile', async () => {
+    const { polls, asked, hold, release } = scene();
+    hold();
+    const all = [0, 60_000, 0, 60_000].map((wait) => polls.start('web-01', wait));
+    polls.wake(['web-01']);
+    await release();
+    expect(await outcomes(all)).toEqual([null, 'parked', null, 'parked']);
+    expect(asked()).toBe(2);
+  });
+
+  it('leaves what is offered to the older one when it has gone itself', async () => {
+    const { polls, offerNext, hold, release } = scene();
+    const older = await polls.start('web-01', 60_000);
+    const newer = await polls.start('web-01', 60_000);
+    offerNext(row(true));
+    hold();
+    polls.wake(['web-01']);
+    polls.finish(newer, null);
+    await release();
+    expect(await outcome(older)).toEqual(row(true));
+    expect(polls.parked).toBe(0);
+  });
+
+  it('keeps what it was given when its own question fails', async () => {
+    const { polls, offerNext, hold, release } = scene();
+    offerNext(row(true));
+    hold();
+    const both = [polls.start('web-01', 60_000), polls.start('web-01', 60_000)];
+    offerNext(new Error('away'));
+    await release();
+    expect(await outcomes(both)).toEqual(['parked', row(true)]);
+  });
+
+  it('hears of the failure that it waited for, and is not asked for in vain', async () => {
+    const { polls, offerNext, asked, hold, release } = scene();
+    offerNext(new Error('away'));
+    hold();
+    const both = [polls.start('web-01', 0), polls.start('web-01', 60_000)];
+    const told = Promise.allSettled(both);
+    await release();
+    expect((await told).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect([asked(), polls.parked]).toEqual([1, 0]);
+    offerNext(row(true));
+    expect(await outcome(await polls.start('web-01', 0))).toEqual(row(true));
+  });
+});
+
+describe('a poll without a wait', () => {
+  it('is asked for once more when a commit in hand held its row', async () => {
+    const { clock, polls, offerNext, asked } = scene();
+    offerNext(row(false, 0));
+    const starting = polls.start('web-01', 0);
+    await settled();
+    offerNext(row(true));
+    clock.advance(50);
+    expect(await outcome(await starting)).toEqual(row(true));
+    expect(asked()).toBe(2);
+  });
+
+  it('is told that there is nothing when the row is held on and on', async () => {
+    const { clock, polls, offerNext, asked } = scene();
+    offerNext(row(false, 0));
+    const starting = polls.start('web-01', 0);
+    await settled();
+    clock.advance(50);
+    expect(await outcome(await starting)).toBeNull();
+    clock.advance(60_000);
+    await settled();
+    expect([asked(), polls.parked]).toEqual([2, 0]);
+  });
+
+  it('is not asked for again when its row was offered lately', async () => {
+    const { polls, offerNext, asked } = scene();
+    offerNext(row(false, 20_000));
+    expect(await outcome(await polls.start('web-01', 0))).toBeNull();
+    expect(asked()).toBe(1);
   });
 });
 
