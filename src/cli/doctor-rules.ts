@@ -5,6 +5,7 @@ import { LOG_AHEAD_SECONDS } from '../db/measure.ts';
 import { lockTaken, NOBODY_WORKS } from '../wire/lock-taken.ts';
 import type { Path } from '../db/path.ts';
 import { HELD_WARNING, type Holder } from '../db/notifications.ts';
+import { lostTriggersProblem } from '../db/own-triggers.ts';
 import { named } from '../db/rights.ts';
 import type { Room } from '../db/rooms.ts';
 
@@ -100,6 +101,10 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           'unlogged',
           `a crash of the server empties ${named(shape.unlogged)}, and what was acknowledged with it: as the owner, ALTER TABLE … SET LOGGED`,
         ),
+  ({ shape }) => {
+    const lost = lostTriggersProblem(shape?.lost ?? []);
+    return lost === null ? null : wrong('triggers', lost);
+  },
   ({ shape }) =>
     shape === null || shape.strange.length === 0
       ? null

@@ -13,7 +13,7 @@ Looks at the database as Muster would use it, changes nothing, and says what is 
 a transaction pooler in between, notifications that do not arrive, a standby, an old version, missing rights, rows that a policy hides, a schema of another version, a log that
 somebody made changeable, clocks that differ, long transactions, writes that are not durable or wait for a standby that is away, a stranger that
 holds the leader's or the workers' lock, nobody who works, a log whose last rows are missing or that is ahead of the clock, a full queue of notifications, tables, columns or
-indexes that were dropped, triggers of somebody else, tables that a crash empties, another encoding than UTF8, too few connections. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too; run it with the leader's URL as
+indexes that were dropped, triggers that are missing or somebody else's, tables that a crash empties, another encoding than UTF8, too few connections. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too; run it with the leader's URL as
 well, if that is another one.
 
 Exit codes: 0 nothing is wrong, though there may be warnings; 1 something is; 2 wrong settings, or nobody answered.

@@ -7,6 +7,7 @@ import { databaseProblem, isAway, isContended } from '../db/errors.ts';
 import { migrate as migrateSchema, type MigrationOutcome } from '../db/migrate.ts';
 import { sqlOf } from '../db/migration-files.ts';
 import { scriptOf, type Work } from '../db/migration-script.ts';
+import { lostTriggersProblem, readLostTriggers, type LostTrigger } from '../db/own-triggers.ts';
 import { readOwnerGaps, type OwnerGaps } from '../db/owners.ts';
 import { named } from '../db/rights.ts';
 import { gapsProblem, readGaps, readRoleStep, whatToGrant } from '../db/role-step.ts';
@@ -34,7 +35,8 @@ What somebody else made in the schema is left as it is, and named.
 and owners too, with what it needs around it: psql runs it as it stands. With roles, ask as the login that migrates or as
 a superuser. Where grants are all that differs, --check says so too.
 
---check and --plan also say where the event log's append-only triggers are off or missing, and what puts them back.
+Another trigger of Muster's that is missing, off or changed is put back. Not those that keep the event log append only:
+--check and --plan say where they are, and what puts them back, once somebody has asked who did that.
 
 Exit codes: 0 the schema is at this version; 1 it could not be brought there, or (--check) is not as it should be; 2 wrong
 settings, or (--check, --plan) nobody could be asked.
@@ -91,9 +93,10 @@ async function answer(
       askDatabase(database, 'check', async (sql) => {
         const standing = await schemaStanding(sql);
         const log = unguardedProblem(schema, await readUnguarded(sql));
+        const lost = await readLostTriggers(sql, standing);
         return ask === '--check'
-          ? { ask, standing, log, gaps: await readGaps(sql, schema, standing) }
-          : { ask, standing, log, ...(await readPlan(sql, schema, rolePrefix, standing)) };
+          ? { ask, standing, log, lost, gaps: await readGaps(sql, schema, standing) }
+          : { ask, standing, log, lost, ...(await readPlan(sql, schema, rolePrefix, standing)) };
       }),
     );
     return found.ask === '--check' ? check(io, json, schema, found) : plan(io, json, schema, found);
@@ -119,6 +122,7 @@ interface Found {
   readonly standing: Standing;
   /** What lets the event log be changed: no migration mends that. */
   readonly log: string | null;
+  readonly lost: readonly LostTrigger[];
 }
 
 interface Checked extends Found {
@@ -126,15 +130,26 @@ interface Checked extends Found {
   readonly gaps: OwnerGaps;
 }
 
-function check(io: Io, json: boolean, schema: string, { standing, log, gaps }: Checked): number {
+function check(
+  io: Io,
+  json: boolean,
+  schema: string,
+  { standing, log, lost, gaps }: Checked,
+): number {
   const { version, known, changed, tooNew } = standing;
   const pending = standing.pending.map(({ name }) => name);
   const edited = changed.length === 0 ? null : `${changed.join(', ')} changed after it was applied`;
-  const problem = edited ?? schemaProblem(standing) ?? gapsProblem(gaps, standing) ?? log;
+  const problem =
+    edited ??
+    schemaProblem(standing) ??
+    gapsProblem(gaps, standing) ??
+    lostTriggersProblem(lost) ??
+    log;
   if (json) {
     const grants = gaps.statements;
-    const state = { version, known, pending, changed, tooNew, grants, appendOnly: log === null };
-    printJson(io, { ok: problem === null, schema, ...state });
+    const triggers = lost.map(({ name }) => name);
+    const state = { version, known, pending, changed, tooNew, grants, triggers };
+    printJson(io, { ok: problem === null, schema, ...state, appendOnly: log === null });
   } else {
     const fine = `the schema is at version ${String(version)}, and has what this Muster's ${String(known)} wants`;
     io.stdout.write(`schema ${schema}: ${problem ?? fine}\n`);
@@ -143,15 +158,15 @@ function check(io: Io, json: boolean, schema: string, { standing, log, gaps }: C
 }
 
 interface Plan extends Found {
-  readonly work: Work;
+  readonly work: Omit<Work, 'lost'>;
   readonly leftTo: readonly string[];
 }
 
 function plan(io: Io, json: boolean, schema: string, found: Plan): number {
-  const { standing, work, log, leftTo } = found;
+  const { standing, work, log, lost, leftTo } = found;
   const { pending, handOver, roles } = work;
   const { version } = standing;
-  const script = scriptOf(schema, work);
+  const script = scriptOf(schema, { ...work, lost });
   const strangers = roles?.strangers ?? [];
   if (json) {
     const steps = pending.map((migration) => ({
@@ -160,8 +175,9 @@ function plan(io: Io, json: boolean, schema: string, found: Plan): number {
       oldestCode: migration.oldestCode,
     }));
     const grants = roles?.differences ?? [];
-    const state = { version, pending: steps, handOver, grants, strangers, leftTo, log, script };
-    printJson(io, { ok: true, schema, ...state });
+    const putBack = lost.map(({ name }) => name);
+    const state = { version, pending: steps, handOver, putBack, grants, strangers, leftTo };
+    printJson(io, { ok: true, schema, ...state, log, script });
   } else {
     const told = [log ?? '', leftAlone(strangers), leftToNewer(leftTo)];
     const remarks = told.filter((text) => text !== '');
@@ -222,10 +238,11 @@ async function whenThere<T>(io: Io, work: () => Promise<T>): Promise<T> {
 }
 
 function sentence(schema: string, outcome: MigrationOutcome): string {
-  const { version, applied, handedOver, roles, strangers, leftTo } = outcome;
+  const { version, applied, handedOver, putBack, roles, strangers, leftTo } = outcome;
   const steps = [
     ...(handedOver.length === 0 ? [] : [`handed over what others held (${named(handedOver)})`]),
     ...(applied.length === 0 ? [] : [`applied ${applied.join(', ')}`]),
+    ...(putBack.length === 0 ? [] : [`put back ${putBack.join(', ')}`]),
   ];
   const done = steps.length === 0 ? 'nothing to do' : steps.join('; ');
   const granted = roles === null ? '' : `; granted to ${Object.values(roles).join(', ')}`;

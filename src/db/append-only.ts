@@ -19,7 +19,7 @@ interface Guard {
   readonly type: number;
 }
 
-/** Triggers of the log; Muster has no others. */
+/** Triggers of the log; `own-triggers.ts` has the others. */
 export const GUARDS: Readonly<Record<string, Guard>> = {
   event_log_no_change: { when: 'BEFORE UPDATE OR DELETE ON %s FOR EACH ROW', type: 27 },
   event_log_no_truncate: { when: 'BEFORE TRUNCATE ON %s FOR EACH STATEMENT', type: 34 },

@@ -97,9 +97,10 @@ async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
   const blind =
     rights?.lacksToServe.includes('SELECT on schema_migration') === true ||
     rights?.veiled.includes('schema_migration') === true;
-  const problem = blind ? null : schemaProblem(await schemaStanding(sql));
+  const standing = blind ? null : await schemaStanding(sql);
+  const problem = standing === null ? null : schemaProblem(standing);
   const locks = await lockHolders(sql);
-  const shape = blind || problem !== null ? null : await readShape(sql);
+  const shape = standing === null || problem !== null ? null : await readShape(sql, standing);
   const isWhole = shape?.missing.length === 0;
   const ofLog = isWhole ? await readLog(sql) : { logEnd: null, logAhead: 0 };
   return { schemaUsable, schemaProblem: problem, logProblem, ...ofLog, rights, locks, shape };

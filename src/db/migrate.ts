@@ -10,6 +10,7 @@
 import { assertSchemaName, type DatabaseOptions } from './driver.ts';
 import { packagedMigrations, type Migration } from './migration-files.ts';
 import { DEADLINE_MS, lockText, preparationText, stepText } from './migration-script.ts';
+import { readLostTriggers, triggerText } from './own-triggers.ts';
 import { mayHandOver, readOwnerGaps } from './owners.ts';
 import { applyRoles, gapsSentence, whatToGrant } from './role-step.ts';
 import { quoted } from './role-script.ts';
@@ -23,6 +24,8 @@ export interface MigrationOutcome {
   readonly applied: readonly string[];
   /** Statements by which this call handed to the owner what others held. */
   readonly handedOver: readonly string[];
+  /** Triggers that this call put back. */
+  readonly putBack: readonly string[];
   /** The schema's version now. */
   readonly version: number;
   /** The roles that the schema's objects were granted to; null: everything belongs to one login. */
@@ -63,7 +66,7 @@ export async function migrate(
   }
 }
 
-type Applied = Pick<MigrationOutcome, 'applied' | 'handedOver' | 'version'>;
+type Applied = Pick<MigrationOutcome, 'applied' | 'handedOver' | 'putBack' | 'version'>;
 
 async function applyMissing(
   session: Session,
@@ -77,13 +80,19 @@ async function applyMissing(
     throw new Error(`${changed.join(', ')} was changed after it was applied to schema ${schema}`);
   }
   const handedOver = await handOver(session, schema, standing);
-  if (pending.length > 0) {
+  const lost = await session.run((sql) => readLostTriggers(sql, standing));
+  const texts = [
+    ...pending.map((migration) => stepText(migration, schema)),
+    ...lost.map((trigger) => triggerText(trigger, schema)),
+  ];
+  if (texts.length > 0) {
     await becomeOwner(session, schema);
-    for (const migration of pending) await apply(session, schema, migration);
+    for (const text of texts) await inTransaction(session, (sql) => sql.unsafe(text));
     await session.run((sql) => sql`RESET ROLE`);
   }
   const applied = pending.map(({ name }) => name);
-  return { applied, handedOver, version: Math.max(version ?? 0, known), standing };
+  const putBack = lost.map(({ name }) => name);
+  return { applied, handedOver, putBack, version: Math.max(version ?? 0, known), standing };
 }
 
 /**
@@ -123,8 +132,4 @@ async function grant(
     applyRoles(sql, schema, prefix),
   );
   return { roles: names, strangers, leftTo };
-}
-
-async function apply(session: Session, schema: string, migration: Migration): Promise<void> {
-  await inTransaction(session, (sql) => sql.unsafe(stepText(migration, schema)));
 }

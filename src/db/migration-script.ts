@@ -3,6 +3,7 @@
  * but an administrator change a database. One source, so that what is printed is what would run.
  */
 import { sqlOf, type Migration } from './migration-files.ts';
+import { triggerText, type LostTrigger } from './own-triggers.ts';
 import { quoted, rolesText, viewSchema } from './role-script.ts';
 import type { RoleStep } from './role-step.ts';
 
@@ -99,6 +100,8 @@ function ended(sql: string): string {
 
 export interface Work {
   readonly pending: readonly Migration[];
+  /** Triggers to put back. */
+  readonly lost: readonly LostTrigger[];
   /** Statements that hand over what others hold, as whoever runs the script. */
   readonly handOver: readonly string[];
   /** Whom what is new will belong to; null: to whoever runs the script. */
@@ -109,12 +112,13 @@ export interface Work {
 
 /** All of it, for psql as it stands; null: there is nothing to do. */
 export function scriptOf(schema: string, work: Work): string | null {
-  const { pending, handOver, owner, roles } = work;
+  const { pending, lost, handOver, owner, roles } = work;
   const granting = roles !== null && (pending.length > 0 || roles.differences.length > 0);
-  if (pending.length === 0 && handOver.length === 0 && !granting) return null;
-  const steps = pending.map(
-    (step) => `-- ${step.name}\nBEGIN;\n${stepText(step, schema)}\nCOMMIT;`,
-  );
+  if (pending.length + lost.length + handOver.length === 0 && !granting) return null;
+  const steps = [
+    ...pending.map((step) => [step.name, stepText(step, schema)] as const),
+    ...lost.map((trigger) => [`put back: ${trigger.name}`, triggerText(trigger, schema)] as const),
+  ].map(([name, text]) => `-- ${name}\nBEGIN;\n${text}\nCOMMIT;`);
   return [
     beginning(schema),
     ...(handOver.length === 0 ? [] : [handOverText(handOver)]),

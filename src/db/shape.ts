@@ -2,8 +2,9 @@
  * Is everything there that this code's statements name, and written to disk as promised? A schema at the right version may
  * still lack what somebody dropped or renamed since. A test holds the list to a migrated database.
  */
-import { GUARDS } from './append-only.ts';
 import type { Sql } from './driver.ts';
+import { OWN_TRIGGERS, readLostTriggers, type LostTrigger } from './own-triggers.ts';
+import type { Standing } from './standing.ts';
 
 /** Each table or view with its columns. */
 export const COLUMNS: Readonly<Record<string, string>> = {
@@ -59,12 +60,17 @@ export interface Shape {
   readonly missing: readonly string[];
   /** Tables, slots and partitions that a crash would empty, and must not. */
   readonly unlogged: readonly string[];
-  /** Triggers and rules that are none of ours, as `name on table`: they may refuse rows, or swallow them. */
+  /** Triggers of ours that keep nothing any more. */
+  readonly lost: readonly LostTrigger[];
+  /**
+   * Triggers and rules that are none of ours, as `name on table`: they may refuse rows, or swallow them. Of a schema that is
+   * newer than this code, none: it may bring some.
+   */
   readonly strange: readonly string[];
 }
 
 /** Newer code only adds. */
-export async function readShape(sql: Sql): Promise<Shape> {
+export async function readShape(sql: Sql, standing: Standing): Promise<Shape> {
   const missing = await sql<{ name: string }[]>`
     SELECT t.name || CASE WHEN to_regclass(t.name) IS NULL THEN '' ELSE '.' || c.name END AS name
     FROM json_each_text(${JSON.stringify(COLUMNS)}::text::json) AS t (name, columns)
@@ -83,7 +89,8 @@ export async function readShape(sql: Sql): Promise<Shape> {
   return {
     missing: [...names(missing), ...names(await readLost(sql))],
     unlogged: names(unlogged),
-    strange: names(await readStrange(sql)),
+    lost: await readLostTriggers(sql, standing),
+    strange: standing.newer.length > 0 ? [] : names(await readStrange(sql)),
   };
 }
 
@@ -100,7 +107,7 @@ function readLost(sql: Sql): Promise<{ name: string }[]> {
 }
 
 function readStrange(sql: Sql): Promise<{ name: string }[]> {
-  const ours = JSON.stringify(Object.keys(GUARDS));
+  const ours = JSON.stringify(OWN_TRIGGERS);
   return sql<{ name: string }[]>`
     SELECT tgname || ' on ' || relname AS name FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
     WHERE relnamespace = to_regnamespace(current_setting('search_path'))

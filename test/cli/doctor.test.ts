@@ -12,6 +12,7 @@ import { run } from './support.ts';
 const ALL = { serves: true, leads: true, lacksToServe: [], lacksToLead: [], veiled: [] };
 const PSQL = { pid: 9, application: 'psql' };
 const OURS = { pid: 10, application: 'muster-a:lock' };
+const WHOLE = { missing: [], unlogged: [], lost: [], strange: [] };
 const WELL: Found = {
   ...{ version: 180_004, recovering: false, backendPid: 7, greetedByPid: 7 },
   ...{ clockAheadMs: 20, roundTripMs: 1, horizon: { transactions: 1, seconds: 0 } },
@@ -26,7 +27,7 @@ const WELL: Found = {
     logProblem: null,
     logEnd: null,
     logAhead: 0,
-    shape: { missing: [], unlogged: [], strange: [] },
+    shape: WHOLE,
   },
   ...{
     confirmingStandbys: 1,
@@ -97,8 +98,13 @@ describe('what the doctor says', () => {
         ],
       },
     ],
-    ['wrong schema', { shape: { missing: ['presence.closure'], unlogged: [], strange: [] } }],
-    ['wrong unlogged', { shape: { missing: [], unlogged: ['input_queue_s0'], strange: [] } }],
+    ['wrong schema', { shape: { ...WHOLE, missing: ['presence.closure'] } }],
+    ['wrong unlogged', { shape: { ...WHOLE, unlogged: ['input_queue_s0'] } }],
+    [
+      'wrong triggers',
+      { shape: { ...WHOLE, lost: [{ name: 'artifact_declares_hosts', is: 'off' }] } },
+    ],
+    ['warning triggers', { shape: { ...WHOLE, strange: ['audit on host'] } }],
     ['wrong encoding', { encoding: 'LATIN1' }],
   ])('is %s', (said, facts) => {
     expect(checksOf({ ...WELL, ...facts })).toEqual([said]);
