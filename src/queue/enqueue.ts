@@ -27,7 +27,18 @@ export interface GatheredInput extends EncodedInput {
   readonly waits: boolean;
 }
 
-/** Stores a batch in order, wakes the leader, and returns the ids in the same order. One commit. */
+/** Rows that the server took and did not store, as a trigger or a rule may have it. */
+class SwallowedError extends Error {
+  override readonly name = 'SwallowedError';
+
+  constructor(stored: number, sent: number) {
+    super(
+      `the queue stored ${String(stored)} of ${String(sent)} inputs: a trigger or rule on it swallows rows; "muster doctor" names it, drop it`,
+    );
+  }
+}
+
+/** Stores a batch in order, wakes the leader, and returns the ids in the same order. One commit. Fails when not all were stored. */
 export async function insertInputs(
   sql: Sql,
   inputs: readonly GatheredInput[],
@@ -50,7 +61,10 @@ export async function insertInputs(
       RETURNING id
     ), woken AS (SELECT pg_notify(current_schema() || '_in', ''))
     SELECT json_agg(id ORDER BY id) AS ids FROM stored, woken`;
-  return row?.ids ?? [];
+  const ids = row?.ids ?? [];
+  // Which of them is not known: ids alone do not say whose they are.
+  if (ids.length !== inputs.length) throw new SwallowedError(ids.length, inputs.length);
+  return ids;
 }
 
 export interface QueueGauge {

@@ -64,6 +64,22 @@ describe('submitter', () => {
     expect(await queued(a)).toHaveLength(50);
   });
 
+  it('takes nobody for stored where fewer rows were stored than sent', async () => {
+    const a = await start();
+    await a.pool.run(async (sql) => {
+      await sql`CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN IF new.hostname = 'h3' THEN RETURN NULL; END IF; RETURN new; END $$`;
+      await sql`CREATE TRIGGER swallow BEFORE INSERT ON input_queue
+        FOR EACH ROW EXECUTE FUNCTION swallow()`;
+    });
+    const names = Array.from({ length: 10 }, (_, i) => `h${i}`);
+    const sent = names.map((name) => a.submitter.submit(heartbeat(name), { waitMs: 0 }));
+    for (const result of await Promise.all(sent)) {
+      expect(result).toMatchObject({ status: 'unavailable', why: 'database-away' });
+    }
+    expect(await a.submitter.submit(heartbeat('h4'), { waitMs: 0 })).toEqual({ status: 'queued' });
+  });
+
   it('gives every caller its own verdict', async () => {
     const a = await start();
     await a.lead();
