@@ -7,7 +7,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { CLIENT_VARIABLES } from './config/client.ts';
 import type { Environment, Loaded } from './config/loaded.ts';
-import { isReadable, unreadable } from './config/database-url.ts';
+import { elsewhere, isReadable, leadsElsewhere, unreadable } from './config/database-url.ts';
 import { ConfigSchema } from './config/schema.ts';
 import { strictProblems } from './config/strict.ts';
 
@@ -153,13 +153,20 @@ const hasClientCa = (config: Config): boolean =>
   config.clientCaFile !== null || config.operatorCaFile !== null;
 const needsSource = (config: Config): boolean => config.roles.includes('workers');
 
+const DATABASE_URLS = [
+  [(c: Config) => c.databaseUrl, 'MUSTER_DATABASE_URL'],
+  [(c: Config) => c.leaderDatabaseUrl, 'MUSTER_LEADER_DATABASE_URL'],
+] as const;
+
+const is = (url: string | null, what: (url: string) => boolean): boolean =>
+  url !== null && what(url);
+
 /** Limits that only make sense together. */
 const RULES: readonly Rule[] = [
-  [(c) => !isReadable(c.databaseUrl), unreadable('MUSTER_DATABASE_URL')],
-  [
-    (c) => c.leaderDatabaseUrl !== null && !isReadable(c.leaderDatabaseUrl),
-    unreadable('MUSTER_LEADER_DATABASE_URL'),
-  ],
+  ...DATABASE_URLS.flatMap(([urlOf, variable]): Rule[] => [
+    [(c) => is(urlOf(c), (url) => !isReadable(url)), unreadable(variable)],
+    [(c) => is(urlOf(c), (url) => isReadable(url) && leadsElsewhere(url)), elsewhere(variable)],
+  ]),
   [
     (c) => c.schema.endsWith('_v1'),
     'MUSTER_SCHEMA must not end in _v1; an installation NAME has its views in the schema NAME_v1: choose another name',

@@ -1,7 +1,8 @@
 /**
  * Can the driver read the database's URL, and does it read what was meant? A password with a special character that is
  * not percent-encoded ends the URL's host too early: the driver then throws an error that holds the URL, or asks a host
- * that is named after the login. What is said here names the variable and never the URL.
+ * that is named after the login. Of several hosts it takes the next with each connection,
+ * and looks for no primary. What is said here names the variable and never the URL.
  */
 
 /** As the driver (postgres 3.4.9) takes it apart. */
@@ -19,6 +20,17 @@ export function isReadable(url: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Of a readable one: might a connection end at another server than the one before it? */
+export function leadsElsewhere(url: string): boolean {
+  const [, authority = '', query = ''] = /^\w+:\/\/([^/?#]*)[^?]*\??(.*)$/s.exec(url) ?? [];
+  const hosts = decodeURIComponent(authority.replace(/^[^@]*@/, ''));
+  return hosts.includes(',') || new URLSearchParams(query).has('target_session_attrs');
+}
+
+export function elsewhere(variable: string): string {
+  return `${variable} names several hosts or target_session_attrs, and sessions would end on standbys, too; give one name that always leads to the primary, such as that of its service or of HAProxy in TCP mode (docs/guides/install.md)`;
 }
 
 export function unreadable(variable: string): string {

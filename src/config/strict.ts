@@ -89,9 +89,9 @@ function isVerified(url: string): boolean {
   const query = new URLSearchParams(url.split(/\?(.*)/s)[1] ?? '');
   if (query.get('sslmode') === 'verify-full' || query.get('sslrootcert') === 'system') return true;
   const [, authority = ''] = /^\w+:\/\/([^/?]*)/.exec(url) ?? [];
-  // Read as the driver reads it: several hosts, also behind percent signs, and from the first @ on.
-  const hosts = decoded(authority.replace(/^[^@]*@/, '')).split(',');
-  return hosts.every((host) => LOCAL.test(host.replace(/:\d*$/, '')));
+  // Read as the driver reads it: also behind percent signs, and from the first @ on.
+  const host = decoded(authority.replace(/^[^@]*@/, ''));
+  return LOCAL.test(host.replace(/:\d*$/, ''));
 }
 
 /** What cannot be decoded is no name that anybody trusts. */

@@ -182,7 +182,7 @@ function createSockets(once: boolean): Sockets {
       attempts += 1;
       if (isOver || (once && attempts > 1))
         throw new Error('this session is over; it is never reopened silently');
-      const socket = connect(target, attempts - 1);
+      const socket = connect(target);
       // Not by a listener: the driver takes them all off.
       opened = [...opened.filter(({ destroyed }) => !destroyed), socket];
       return socket;
@@ -196,11 +196,11 @@ function createSockets(once: boolean): Sockets {
   };
 }
 
-function connect({ host: hosts, port: ports, path }: Target, attempt: number): net.Socket {
+/** To one host: settings refuse a URL with several, which need not be the same server. */
+function connect({ host: hosts, port: ports, path }: Target): net.Socket {
   if (typeof path === 'string' && path.startsWith('/')) return net.connect(path);
-  const index = attempt % hosts.length;
-  const host = hosts[index] ?? 'localhost';
-  const port = ports[index] ?? 5432;
+  const [host = 'localhost'] = hosts;
+  const [port = 5432] = ports;
   // host and port are what the driver reads for TLS server names and messages.
   return Object.assign(net.connect({ host, port, noDelay: true }), { host, port });
 }

@@ -36,8 +36,8 @@ export function tlsTarget(url: string): Target {
   const rest = params.toString();
   const target = rest === '' ? base : `${base}?${rest}`;
   if (!verifies) return { url: target, ssl: null };
-  const [host] = hostsOf(url);
-  const place = host !== undefined && net.isIP(host) !== 0 ? { host } : {};
+  const host = hostOf(url);
+  const place = net.isIP(host) === 0 ? {} : { host };
   const ssl = { rejectUnauthorized: true, ...place } as const;
   if (root === null || root === 'system') return { url: target, ssl };
   return { url: target, ssl: withRoot(ssl, root) };
@@ -76,19 +76,21 @@ function readRoot(file: string): string {
   }
 }
 
-/** Without ports and brackets; a socket's folder is percent-encoded here. */
-function hostsOf(url: string): readonly string[] {
-  return placesOf(url).map((one) => one.replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1'));
+/** Without port and brackets; a socket's folder is percent-encoded here. */
+function hostOf(url: string): string {
+  return authorityOf(url)
+    .replace(/:\d*$/, '')
+    .replace(/^\[(.*)\]$/, '$1');
 }
 
-function placesOf(url: string): readonly string[] {
+function authorityOf(url: string): string {
   const [, authority = ''] = /^\w+:\/\/([^/?]*)/.exec(url) ?? [];
-  return authority.replace(/^.*@/s, '').split(',');
+  return authority.replace(/^.*@/s, '');
 }
 
 /** `db.example.net:5432`, for people; null for a socket in the file system, and where the URL names no host. */
 export function placeOf(url: string): string | null {
-  const places = placesOf(url);
-  if (places.some((one) => one === '' || one.includes('%'))) return null;
-  return places.map((one) => (/:\d+$/.test(one) ? one : `${one}:5432`)).join(', ');
+  const place = authorityOf(url);
+  if (place === '' || place.includes('%')) return null;
+  return /:\d+$/.test(place) ? place : `${place}:5432`;
 }

@@ -1,7 +1,7 @@
 /** URLs of databases whose password is not encoded: refused in a sentence, by every command, without showing them. */
 import { expect, it } from 'vitest';
 import { loadConfig, loadDatabaseConfig } from '../../src/config.ts';
-import { isReadable } from '../../src/config/database-url.ts';
+import { isReadable, leadsElsewhere } from '../../src/config/database-url.ts';
 import { run } from '../cli/support.ts';
 import { doctor } from '../../src/cli/doctor.ts';
 import { log } from '../../src/cli/log.ts';
@@ -39,16 +39,54 @@ it.each([
   expect(isReadable(url)).toBe(true);
 });
 
+const SEVERAL = [
+  'postgres://muster:p@a,b/muster',
+  'postgres://a:5432,b:5433/muster',
+  'postgres://muster:p@a%2Cb/muster',
+  'postgres://muster:p@[::1],b/muster',
+  'postgres://muster:p@a/muster?sslmode=require&target_session_attrs=read-write',
+  'postgres://muster:p@a,b/muster?target_session_attrs=primary',
+];
+
+it.each(SEVERAL)('refuses %s, whose sessions would be spread over primary and standbys', (url) => {
+  const said = (variable: string): unknown =>
+    expect.stringMatching(new RegExp(`^${variable} names several hosts .* leads to the primary`));
+  expect(loadDatabaseConfig([], { MUSTER_DATABASE_URL: url })).toMatchObject({
+    problems: [said('MUSTER_DATABASE_URL')],
+  });
+  const leader = loadConfig(['--roles', 'api', '--strict', 'false'], {
+    ...{ MUSTER_DATABASE_URL: urlWith('ok'), MUSTER_LEADER_DATABASE_URL: url },
+  });
+  expect(leader).toMatchObject({ problems: [said('MUSTER_LEADER_DATABASE_URL')] });
+});
+
 it.each([
+  urlWith('a,b'),
+  'postgres://a,b:p@db/muster',
+  'postgres://muster@db/a,b?application_name=a,b',
+  'postgres://muster@[::1]:5432/muster?sslrootcert=/target_session_attrs=/c.pem',
+])('takes %s for one host', (url) => {
+  expect(leadsElsewhere(url)).toBe(false);
+});
+
+const COMMANDS = [
   ['migrate', migrate, []],
   ['doctor', doctor, []],
   ['restored', restored, []],
   ['log', log, ['verify']],
   ['replay', replay, ['--verify']],
   ['serve', serve, ['--roles', 'api', '--strict', 'false']],
-] as const)('is told by muster %s', async (_name, command, args) => {
+] as const;
+
+it.each(COMMANDS)('is told by muster %s', async (_name, command, args) => {
   const { code, stdout, stderr } = await run(command, ...args, '--database-url', urlWith('a/b'));
   expect(code).toBe(2);
   expect(stderr).toContain('MUSTER_DATABASE_URL cannot be read as a URL; percent-encode');
   expect(stdout + stderr).not.toContain('a/b');
+});
+
+it.each(COMMANDS)('several hosts are refused by muster %s', async (_name, command, args) => {
+  const [url = ''] = SEVERAL;
+  const { code, stderr } = await run(command, ...args, '--database-url', url);
+  expect([code, stderr]).toEqual([2, expect.stringContaining('names several hosts')]);
 });
