@@ -123,6 +123,11 @@ export function isUnusable(error: unknown): boolean {
   return state !== null && (['3D000', '25006'].includes(state) || state.startsWith('53'));
 }
 
+/** No further connection is to be had, of the server, the database or the login; those that are open work on. */
+export function isOutOfConnections(error: unknown): boolean {
+  return sqlState(error) === '53300';
+}
+
 /** Somebody else's lock was in the way, and the statement gave up or was chosen to: the next attempt may get it. */
 export function isContended(error: unknown): boolean {
   return ['55P03', '40P01'].includes(sqlState(error) ?? '');

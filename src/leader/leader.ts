@@ -9,11 +9,11 @@ import { backoffMs, pause } from '../db/backoff.ts';
 import type { DatabaseOptions } from '../db/driver.ts';
 import { databaseProblem, isFenced, isPassing, isUnusable } from '../db/errors.ts';
 import { acquireLock, type HeldLock } from '../db/lock.ts';
-import { createPool } from '../db/pool.ts';
 import { keepingTime } from '../db/database-clock.ts';
 import type { Session } from '../db/session.ts';
 import type { Metrics } from '../telemetry.ts';
 import { INPUT_KINDS } from '../wire/input.ts';
+import { openBeside } from './beside.ts';
 import type { Term } from './election.ts';
 import { ROTATIONS } from './rotation.ts';
 import { LeaderTerm, type TermOptions } from './term.ts';
@@ -39,8 +39,6 @@ export interface Leader {
 
 /** After a failed term: soon, since the fleet waits, but not in a tight loop. */
 const AGAIN = { firstMs: 100, maxMs: 5_000 } as const;
-/** Claims are small and indexed; a slow one means a sick database. */
-const CLAIM_MS = 5_000;
 
 /** What becomes of an input, and how a term ends. */
 const VERDICTS = ['applied', 'duplicate', 'noop', 'refused', 'dead'] as const;
@@ -110,7 +108,7 @@ async function leadOnAndOn(options: LeaderOptions, told: Told, signal: AbortSign
       break;
     }
     // For this term only: connections of an earlier one may lead to a server that was left behind by a promotion.
-    const pool = createPool(database, { role: 'leader', max: 2, statementMs: CLAIM_MS });
+    const pool = openBeside(database);
     const openWriter = () => ready.take(lock.pid);
     const clock = keepingTime(options.clock, lock.now);
     const failed = await leadOnce({ ...options, clock, pool, openWriter }, lock, told, signal);
