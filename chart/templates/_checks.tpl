@@ -208,6 +208,9 @@ ConfigMap includes it, since every release has one.
 {{- if has (trimSuffix "/" .mountPath) (list "/etc/muster/trust" "/etc/muster/tls" "/etc/muster/client-ca" "/etc/muster/operator-ca") }}
 - extraVolumeMounts must not have {{ .mountPath }}, where the chart mounts its own
 {{- end }}
+{{- if has (trimSuffix "/" .mountPath) (list "/etc" "/etc/muster") }}
+- extraVolumeMounts must not have {{ .mountPath }}, above where the chart mounts its own
+{{- end }}
 {{- if has (trimSuffix "/" .mountPath) (list "" "/app") }}
 - {{ printf "extraVolumeMounts must not have %s, where the program is" .mountPath | quote }}
 {{- end }}

@@ -39,12 +39,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* Pods under the `restricted` Pod Security level; the image's user is 1000 (node). */}}
+{{/* Pods under the `restricted` Pod Security level; the image's user is 1000 (node). Takes the root. */}}
 {{- define "muster.podSecurity" -}}
 runAsNonRoot: true
+{{- if .Values.fixedUser }}
 runAsUser: 1000
 runAsGroup: 1000
 fsGroup: 1000
+{{- end }}
 seccompProfile: { type: RuntimeDefault }
 {{- end -}}
 

@@ -180,6 +180,36 @@ describe.skipIf(HELM === null)('chart', () => {
     expect(JSON.stringify(at(job, `${CONTAINER}.env`))).toContain('"key":"owner"');
   });
 
+  it('gives the migration no claim, which a pod elsewhere may hold', () => {
+    const volumes = [
+      { name: 'ca', configMap: { name: 'ca' } },
+      { name: 'export', persistentVolumeClaim: { claimName: 'export' } },
+    ];
+    const mounts = volumes.map(({ name }) => ({ name, mountPath: `/mnt/${name}` }));
+    const objects = render(
+      'default',
+      `extraVolumes=${JSON.stringify(volumes)}`,
+      `extraVolumeMounts=${JSON.stringify(mounts)}`,
+    );
+    const job = one(objects, 'Job');
+    expect(at(job, `${POD}.volumes`)).toEqual(volumes.slice(0, 1));
+    expect(at(job, `${CONTAINER}.volumeMounts`)).toEqual(mounts.slice(0, 1));
+    expect(at(one(objects, 'Deployment'), `${POD}.volumes`)).toEqual(
+      expect.arrayContaining(volumes),
+    );
+  });
+
+  it('leaves user and group to the platform where values say so', () => {
+    const ids = (set: string): unknown[] =>
+      [...workloads(render('default', set)), one(render('default', set), 'Pod')].map((object) =>
+        at(object, `${object.kind === 'Pod' ? 'spec' : POD}.securityContext`),
+      );
+    const free = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } };
+    for (const one of ids('fixedUser=false')) expect(one).toEqual(free);
+    for (const one of ids('fixedUser=true'))
+      expect(one).toEqual({ ...free, runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000 });
+  });
+
   it('splits roles: who serves has no login that leads, and scaling never adds a leader', () => {
     const objects = render('split');
     const api = one(objects, 'Deployment', 'rel-muster-api');
@@ -225,60 +255,6 @@ describe.skipIf(HELM === null)('chart', () => {
       at(one(render('default', ...sets), 'Deployment'), 'spec.template.metadata.annotations');
     expect(checksum()).toEqual(checksum());
     expect(checksum('settings={"logLevel":"debug"}')).not.toEqual(checksum());
-  });
-
-  describe('keeps to what labels, selectors and policies mean', () => {
-    const peers = (rule: unknown): unknown => at(rule, 'from');
-
-    it('admits the test, Prometheus and the controllers of operators to the port, too, where callers are named', () => {
-      const ingress = at(one(render('split'), 'NetworkPolicy'), 'spec.ingress') as object[];
-      const anyPod = [{ namespaceSelector: {} }];
-      const tester = at(one(render('split'), 'Pod'), 'metadata.labels');
-      expect(ingress.map(peers)).toEqual([
-        [{ ipBlock: { cidr: '192.0.2.0/24' } }],
-        [{ podSelector: { matchLabels: expect.any(Object) as unknown } }],
-        anyPod,
-        anyPod,
-      ]);
-      expect(tester).toMatchObject(
-        at(ingress[1], 'from.0.podSelector.matchLabels') as Record<string, string>,
-      );
-      for (const rule of ingress)
-        expect(at(rule, 'ports')).toEqual([{ protocol: 'TCP', port: 'http' }]);
-    });
-
-    it('admits them by what values say, and nobody who is not there', () => {
-      const monitoring = { namespaceSelector: { matchLabels: { name: 'monitoring' } } };
-      const sets = ['ingress.enabled=false', 'gateway.enabled=false'];
-      const said = `networkPolicy.metricsFrom=${JSON.stringify([monitoring])}`;
-      const policy = one(render('split', ...sets, said), 'NetworkPolicy');
-      expect((at(policy, 'spec.ingress') as object[]).map(peers).slice(2)).toEqual([[monitoring]]);
-      expect((at(one(render('default'), 'NetworkPolicy'), 'spec.ingress') as object[]).length).toBe(
-        1,
-      );
-    });
-
-    it('narrows what pods reach to the peers that are named', () => {
-      const block = (cidr: string): object[] => [{ ipBlock: { cidr } }];
-      const egress = at(
-        one(
-          render(
-            'default',
-            `networkPolicy.dnsTo=${JSON.stringify(block('10.0.0.1/32'))}`,
-            `networkPolicy.databaseTo=${JSON.stringify(block('10.0.0.2/32'))}`,
-            `networkPolicy.egressTo=${JSON.stringify(block('10.0.0.3/32'))}`,
-          ),
-          'NetworkPolicy',
-        ),
-        'spec.egress',
-      );
-      expect(egress).toMatchObject([
-        { to: block('10.0.0.1/32'), ports: [{ port: 53 }, { port: 53 }] },
-        { to: block('10.0.0.2/32'), ports: [{ port: 5432 }] },
-        { to: block('10.0.0.3/32'), ports: [{ port: 443 }] },
-        { to: [{ podSelector: {} }] },
-      ]);
-    });
   });
 
   it.each([

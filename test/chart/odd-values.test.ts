@@ -73,6 +73,10 @@ describe.skipIf(HELM === null)('odd values', () => {
     ['extraVolumes=[{"name":"A_b","emptyDir":{}}]', '/extraVolumes/0'],
     ['extraVolumeMounts=[{"name":"a","mountPath":"/"}]', 'where the program is'],
     ['extraVolumeMounts=[{"name":"a","mountPath":"/app/"}]', 'where the program is'],
+    ['extraVolumeMounts=[{"name":"a","mountPath":"/etc"}]', 'must not have /etc, above where'],
+    ['extraVolumeMounts=[{"name":"a","mountPath":"/etc/muster/"}]', 'above where'],
+    ['extraVolumeMounts=[{"name":"a","mountPath":"relative"}]', '/extraVolumeMounts/0/mountPath'],
+    ['networkPolicy.dnsPorts=[]', '/networkPolicy/dnsPorts'],
     ['migrations.args=["--role-prefix"]', 'a name after --role-prefix'],
     ['migrations.args=["--role-prefix","--roles"]', 'a name after --role-prefix'],
     ['resources.claims=[{"name":"gpu"}]', "'claims' not allowed"],
@@ -116,6 +120,7 @@ describe.skipIf(HELM === null)('odd values', () => {
     ['listenHost="1.2.3"', '/listenHost'],
     ['image.repository="registry/muster:1"', '/image/repository'],
     ['tolerations=[{"keys":"arm"}]', '/tolerations/0'],
+    ['tolerations=[{"operator":"Foo"}]', '/tolerations/0/operator'],
     ['affinity={"podAffinty":{}}', '/affinity'],
     ...['database.urlKey', 'service.port', 'topologySpread.whenUnsatisfiable'].map(
       (name): [string, string] => [
