@@ -21,6 +21,12 @@ import type { Journal } from './journal.ts';
 import type { Warranted } from './manifests.ts';
 import { soak, type SoakSettings, type Unnumbered } from './soak.ts';
 
+/**
+ * What the control plane and the manifests said so long ago is asked again: a switch that had to end first may take an hour,
+ * and the dispatch may have been taken back meanwhile. A replica offers it again after as long.
+ */
+const STALE_MS = 30_000;
+
 export interface RunnerSettings extends SoakSettings {
   /** How often a host that waits for its reboot looks whether it happened. */
   readonly rebootCheckMs: Millis;
@@ -63,7 +69,10 @@ export class Runner {
     return record !== null && (record.state !== 'Pending' || this.carried === rolloutId);
   }
 
-  /** Takes a rollout on from its beginning. The manifest has already said that this host belongs in it. */
+  /**
+   * Takes a rollout on from its beginning, or leaves it to be offered again. The manifest has already said that this host
+   * belongs in it.
+   */
   accept(snapshot: Snapshot, warrant: Warranted): Promise<void> {
     return this.inTurn(async () => {
       if (this.hasTaken(snapshot.rolloutId)) return;
@@ -105,12 +114,29 @@ export class Runner {
     warrant: Warranted,
     first: (id: string) => Promise<void>,
   ): Promise<void> {
+    const { clock, journal, log } = this.parts;
+    const asked = clock.now();
     this.superseded.abort();
     await this.task;
     if (this.life.aborted) return;
     this.superseded = new AbortController();
-    await this.parts.journal.open(snapshot, warrant.wave, warrant.policy);
+    if (clock.now() - asked > STALE_MS) {
+      const { rolloutId } = snapshot;
+      log.info(
+        { rolloutId },
+        'had to wait for a switch: asking again whether this is still wanted',
+      );
+      this.goOn();
+      return;
+    }
+    await journal.open(snapshot, warrant.wave, warrant.policy);
     this.start(snapshot.rolloutId, first);
+  }
+
+  /** Whatever the newest rollout still has to do after its switch. */
+  private goOn(): void {
+    const record = this.parts.journal.current;
+    if (record !== null) this.start(record.rolloutId, () => Promise.resolve());
   }
 
   private start(id: string, first: (id: string) => Promise<void>): void {

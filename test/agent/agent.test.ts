@@ -183,6 +183,41 @@ test('a newer rollout ends the soak of the older one', async () => {
   expect(older.map(({ event }) => event.kind)).toEqual(SOAKED);
 });
 
+/** A host whose switch to the older rollout takes another minute, and which is offered the newer one. */
+async function offeredMeanwhile(switchMs: number): Promise<TestHost> {
+  const host = newHost();
+  host.switchMs = switchMs;
+  await host.start();
+  await host.dispatch(600_000);
+  host.source.become(releaseInMemory({ ref: 'b2' }));
+  await host.dispatch(600_000, NEWER);
+  await host.clock.advance(switchMs);
+  return host;
+}
+
+const NEWER = { rolloutId: 'stable@b2', targetClosure: target('web-01', 'b2') };
+
+test('a newer rollout waits for a switch that runs', async () => {
+  const host = await offeredMeanwhile(20_000);
+  expect(host.switched).toEqual([target('web-01'), NEWER.targetClosure]);
+});
+
+test('a newer rollout that had to wait long for a switch is begun when it is offered again', async () => {
+  const host = await offeredMeanwhile(60_000);
+  expect(host.switched).toEqual([target('web-01')]);
+  host.switchMs = 2_000;
+  await host.dispatch(600_000, NEWER);
+  await host.clock.advance(10_000);
+  expect(host.switched).toEqual([target('web-01'), NEWER.targetClosure]);
+});
+
+test('a newer rollout that was taken back while it waited for a switch leaves the older one to soak', async () => {
+  const host = await offeredMeanwhile(60_000);
+  await host.clock.advance(600_000);
+  expect(kinds(host)).toEqual([...SOAKED, 'Converged']);
+  expect(host.controlPlane.posts.map(({ rolloutId }) => rolloutId)).not.toContain('stable@b2');
+});
+
 test('nothing happens before it is written: a full disk ends the agent, not the host', async () => {
   const host = newHost();
   host.store = {

@@ -12,11 +12,13 @@ import type { EncodedInput } from '../../src/queue/enqueue.ts';
 import type { LeadershipInput, ObservationNeeds, Observed } from '../../src/reducer/input.ts';
 import type { TouchedRows } from '../../src/reducer/state/touched.ts';
 import { millisOf, timeOf, type Millis, type Time } from '../../src/reducer/time.ts';
+import { isJsonObject } from '../../src/wire/text.ts';
 import type { BreakName } from './breaks.ts';
 import type { Faults } from './faults.ts';
 import type { Scheduler } from './scheduler.ts';
 import { hasEnded, type RolloutState } from '../../src/reducer/rollout/states.ts';
 import { keyOf, Tables } from './tables.ts';
+import { Transaction } from './transaction.ts';
 
 export interface Offer {
   readonly rolloutId: string;
@@ -71,18 +73,6 @@ export class DataRefusedError extends Error {}
 /** As `WRITER_SETTINGS`: a frozen owner's transaction ends. */
 const IDLE_IN_TRANSACTION_MS = 5_000;
 
-export class Transaction {
-  readonly epoch: number;
-  readonly locks = new Set<string>();
-  isOpen = true;
-  touchedAt: Millis;
-
-  constructor(epoch: number, now: Millis) {
-    this.epoch = epoch;
-    this.touchedAt = now;
-  }
-}
-
 /** Everything that a backup holds. */
 class Durable {
   tables = new Tables();
@@ -92,7 +82,7 @@ class Durable {
   dead: ClaimedInput[] = [];
   offers = new Map<string, Offer>();
   artifacts = new Map<string, StoredArtifact & { readonly version: number; current: boolean }>();
-  epoch = { epoch: 0, holder: '', incarnation: 0, timeline: 0 };
+  epoch = { epoch: 0, holder: '', incarnation: 0, timeline: 0, since: '' };
   /** Incarnation of the last commit; null before the first. */
   ledIn: number | null = null;
   nextDueAt: Time | null = null;
@@ -203,7 +193,8 @@ export class Database {
     const { epoch } = this.data;
     const isOther = epoch.timeline !== this.timeline;
     const incarnation = isOther ? this.timeline : epoch.incarnation;
-    this.data.epoch = { epoch: epoch.epoch + 1, holder, incarnation, timeline: this.timeline };
+    const term = { epoch: epoch.epoch + 1, holder, incarnation, timeline: this.timeline };
+    this.data.epoch = { ...term, since: this.now };
     const { ledIn } = this.data;
     return {
       ...{ epoch: this.data.epoch.epoch, incarnation: `i${String(incarnation)}` },
@@ -254,6 +245,7 @@ export class Database {
         const heard = this.presence.get(hostname);
         return heard === undefined ? [] : [{ hostname, at: heard.heardAt }];
       }),
+      listeningSince: this.data.epoch.since,
     };
   }
 
@@ -395,6 +387,6 @@ function byKey(a: Offer, b: Offer): number {
 
 function contentHashOf(content: string): string | null {
   const parsed: unknown = JSON.parse(content);
-  if (typeof parsed !== 'object' || parsed === null || !('contentHash' in parsed)) return null;
-  return typeof parsed.contentHash === 'string' ? parsed.contentHash : null;
+  const hash = isJsonObject(parsed) ? parsed['contentHash'] : null;
+  return typeof hash === 'string' ? hash : null;
 }

@@ -15,13 +15,8 @@ import { nextDueAt } from '../../src/reducer/reduce.ts';
 import { touched } from '../../src/reducer/state/touched.ts';
 import { timeOf } from '../../src/reducer/time.ts';
 import type { ClaimedInput } from '../../src/queue/claim.ts';
-import {
-  AwayError,
-  DataRefusedError,
-  type Batch,
-  type LockSession,
-  type Transaction,
-} from './database.ts';
+import { AwayError, DataRefusedError, type Batch, type LockSession } from './database.ts';
+import type { Transaction } from './transaction.ts';
 import { loadState } from './load.ts';
 import type { Process } from './process.ts';
 import { never } from './scheduler.ts';

@@ -12,6 +12,7 @@ import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
 import { rejecting } from '../planner/gates/manifest-rejected.ts';
 import { isMoveOverdue, silentSince } from '../planner/moving.ts';
+import { hasListened } from '../planner/silence.ts';
 import { forgetNonces } from './enrolment.ts';
 import { isNews, noteRefusal } from './refusals.ts';
 import type { Sliced } from '../slices.ts';
@@ -43,10 +44,13 @@ export function* onTick(pass: Pass): Sliced<Verdict> {
 
 /** Heard, yet silent about its move for too long: the move no longer counts. */
 function isStuck(pass: Pass, rollout: RolloutState, record: RecordRow): boolean {
-  if (!isMoveOverdue(rollout, record, pass.state.settings, pass.now)) return false;
+  const { settings } = pass.state;
+  if (!isMoveOverdue(rollout, record, settings, pass.now)) return false;
+  if (!hasListened(pass, settings.moveGraceMinutes)) return false;
   const since = silentSince(rollout, record);
   const heard = pass.heardAt(record.hostname);
-  return heard !== null && since !== null && heard > since;
+  if (heard === null || since === null) return false;
+  return heard > since && heard > (pass.observed?.listeningSince ?? '');
 }
 
 function byRolloutAndName(a: RecordRow, b: RecordRow): number {

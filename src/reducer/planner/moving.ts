@@ -18,12 +18,14 @@ export function isMoving(record: RecordRow): boolean {
 
 /**
  * When the soak is due, or at the latest: an agent that took an earlier dispatch, or whose clock is behind (which
- * looks the same from here), keeps a soak that we do not know. It is over no later than that of our own grant.
+ * looks the same from here), keeps a soak that we do not know. It is over no later than that of our own grant; where that
+ * was taken back, or there was none, no later than one that began when we heard that the switch was over.
  */
 export function soakedBy({ row }: RolloutState, record: RecordRow): Time | null {
-  const { soakDueAt, dispatchedAt, wave } = record;
-  if (soakDueAt !== null || dispatchedAt === null) return soakDueAt;
-  return addMinutes(dispatchedAt, row.plan.soakMinutes[wave] ?? 0);
+  const { soakDueAt, dispatchedAt, completedAppliedAt, wave } = record;
+  const from = dispatchedAt ?? completedAppliedAt;
+  if (soakDueAt !== null || from === null) return soakDueAt;
+  return addMinutes(from, row.plan.soakMinutes[wave] ?? 0);
 }
 
 /** Since when the soak of a host that still soaks is over; null while it is not, and of whoever soaks no more. */

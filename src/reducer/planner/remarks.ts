@@ -4,6 +4,7 @@
  */
 import type { Pass } from '../pass.ts';
 import { soakOverSince } from './moving.ts';
+import { hasListened } from './silence.ts';
 import type { RolloutState } from '../state/state.ts';
 import type { RecordRow } from '../state/rows.ts';
 import { millisOf, MINUTE, type Time } from '../time.ts';
@@ -81,8 +82,9 @@ function isRefusing(pass: Pass, rollout: RolloutState, record: RecordRow): boole
   if (offer === 'never') return false;
   const heard = pass.heardAt(record.hostname);
   if (heard === null) return hasRemark(rollout, record, 'dispatch-refused');
-  const late = pass.now - millisOf(offer.first) >= pass.state.settings.refusedAfterMinutes * MINUTE;
-  return late && heard > offer.first;
+  const { refusedAfterMinutes } = pass.state.settings;
+  const late = pass.now - millisOf(offer.first) >= refusedAfterMinutes * MINUTE;
+  return late && heard > offer.first && hasListened(pass, refusedAfterMinutes);
 }
 
 /** A remark that this input knows nothing about stays as it was. */

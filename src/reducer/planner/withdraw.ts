@@ -13,6 +13,7 @@ import { millisOf, MINUTE, type Time } from '../time.ts';
 import { isRejected } from './gates/manifest-rejected.ts';
 import { isDeclared } from './gates/not-declared.ts';
 import { isUnchanged } from './grant.ts';
+import { hasListened } from './silence.ts';
 
 type Reason =
   | 'superseded'
@@ -122,8 +123,9 @@ function shouldWithdraw(pass: Pass, dispatch: DispatchRow, reason: Reason | null
   if (offer === null) return false;
   if (offer === 'never') return reason !== null;
   const heard = pass.heardAt(dispatch.hostname) ?? lastSign(pass, dispatch, offer.last);
-  const grace = pass.state.settings.deliveredGraceMinutes * MINUTE;
-  return heard !== null && pass.now - millisOf(heard) > grace;
+  const { deliveredGraceMinutes } = pass.state.settings;
+  const isSilent = heard !== null && pass.now - millisOf(heard) > deliveredGraceMinutes * MINUTE;
+  return isSilent && hasListened(pass, deliveredGraceMinutes);
 }
 
 /** Where nobody knows when a host was heard: one that counts as there is; one that is lost was, until it was. */

@@ -20,7 +20,6 @@ export const SETTINGS: AgentSettings = {
 };
 
 export const BEFORE = 'old-system-web-01';
-const SWITCH_MS = 2_000;
 
 export class TestHost {
   readonly clock = new ManualClock('2026-11-01T12:10:00Z');
@@ -29,6 +28,7 @@ export class TestHost {
   readonly warnings: string[] = [];
   /** Closures that were switched to, in order. */
   readonly switched: string[] = [];
+  switchMs = 2_000;
   closure = BEFORE;
   staged: string | null = null;
   /** What the hook that reads the closure fails with. */
@@ -51,7 +51,7 @@ export class TestHost {
         : Promise.reject(this.closureTrouble),
     activate: async (closure, signal) => {
       this.switched.push(closure);
-      await this.clock.sleep(SWITCH_MS, signal);
+      await this.clock.sleep(this.switchMs, signal);
       const outcome = this.outcome(closure);
       if (outcome.kind === 'completed') this.closure = closure;
       return outcome;

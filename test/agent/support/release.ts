@@ -50,6 +50,12 @@ export class MemorySource implements ArtifactSource {
     return Promise.resolve({ kind: 'artifact', bytes: file.sig, etag: null });
   }
 
+  /** From now on it has what `other` has. */
+  become(other: MemorySource): void {
+    this.files.clear();
+    for (const [name, file] of other.files) this.files.set(name, file);
+  }
+
   put(name: ArtifactName, json: JsonObject, forged = false): void {
     const bytes = Buffer.from(JSON.stringify(json));
     const sig = signArtifact(bytes, forged ? other : key);

@@ -21,6 +21,7 @@ export class Desk {
   now: Millis;
   protected readonly heard = new Map<string, Time>();
   private readonly offers = new Map<string, { first: Time; last: Time }>();
+  private term: Pick<Observed, 'listeningSince'> = {};
 
   constructor(now: Millis) {
     this.now = now;
@@ -39,6 +40,7 @@ export class Desk {
     };
     this.before(claimed);
     const result = reduce(this.state, claimed.input, claimed.now);
+    if (input.kind === 'LeaderStarted') this.term = { listeningSince: timeOf(this.now) };
     this.trace.push({ ...claimed, ...result });
     this.forgetOffers(result);
     return result;
@@ -67,7 +69,7 @@ export class Desk {
       const at = this.heard.get(hostname);
       return at === undefined ? [] : [{ hostname, at }];
     });
-    return { offers, heard };
+    return { offers, heard, ...this.term };
   }
 
   /** Offers belong to a dispatch row: a later dispatch of the same host was never offered. */

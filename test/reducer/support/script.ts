@@ -11,7 +11,7 @@
  *     heartbeat web1 c0 names (or names=stable@9) states=2 (or states=stable@9:2) minute=1 (said then)
  *     silent web1 · offer web1
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
- *     wait 5m · operator hold web1 expected=3 · takeover · lose-database · backup · restore · trust reject minute=1 (what was signed before) · retire stable@1
+ *     wait 5m · operator hold web1 expected=3 · takeover 40m (nobody led for so long) · lose-database · backup · restore · trust reject minute=1 (what was signed before) · retire stable@1
  *     enrol web1 nonce=n1 csr=a for=10 (minutes) · tried web1 nonce=n1 · renew web1 csr=b
  *     presence-lost (when hosts were last heard) · show · plan · explain web1 · since web1
  */
@@ -120,7 +120,10 @@ export class Script extends Desk {
     if (verb === 'heartbeat' && args[0] === '*') {
       return this.fleet.allHosts().flatMap((host) => this.happen(verb, [host, ...args.slice(1)]));
     }
-    if (verb === 'takeover') this.state = takenOver(this.state, this.content);
+    if (verb === 'takeover') {
+      this.now += Number.parseFloat(args[0] ?? '0') * MINUTE;
+      this.state = takenOver(this.state, this.content);
+    }
     if (verb === 'restore') this.restore();
     const input = this.input(verb, args[0] ?? '', args.slice(1));
     const result = this.feed(input);
