@@ -39,6 +39,13 @@ function bound(error: ValueError): string | null {
   }
 }
 
+/** Complaints that quote a rule of ours, where what the rule is for says more. */
+const MISMATCHES: ReadonlySet<ValueErrorType> = new Set([
+  ValueErrorType.StringPattern,
+  ValueErrorType.StringFormat,
+  ValueErrorType.StringMinLength,
+]);
+
 function wanted(error: ValueError): string {
   const allowed = choices(error.schema);
   if (allowed !== null) return `expected one of ${allowed}`;
@@ -47,8 +54,7 @@ function wanted(error: ValueError): string {
   const complaint = error.message.slice(0, 1).toLowerCase() + error.message.slice(1);
   const { description } = error.schema;
   if (typeof description !== 'string') return complaint;
-  return error.type === ValueErrorType.StringPattern ||
-    error.type === ValueErrorType.StringMinLength
+  return MISMATCHES.has(error.type)
     ? `does not match. Expected: ${description}`
     : `${complaint}. This is: ${description}`;
 }

@@ -2,13 +2,14 @@
  * Inputs as they lie in the queue. The leader decodes each again: what it reduces was written by a process
  * that may be older or newer than itself. A payload that does not decode is poison, never a crash.
  */
-import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { type Static, type TSchema, type TString, Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Input, LeadershipInput, ManifestSetInput } from '../reducer/input.ts';
 import { CommandSchema } from './command.ts';
 import { decodeFleetContent, decodeManifestContent } from './content.ts';
 import { decodeHostEvent } from './event.ts';
 import { explainError } from './explain.ts';
+import { CanonicalTimeSchema } from './instant.ts';
 
 /** A manifest set names its artifacts by hash; their content is stored beside their bytes. */
 export interface StoredManifestSet {
@@ -33,8 +34,6 @@ export class InputDecodeError extends Error {
 const Text = Type.String();
 const Maybe = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
-const Certificate = Type.Object({ serial: Text, notBefore: Text, notAfter: Text });
-
 const AgentEvent = Type.Object({
   kind: Type.Literal('AgentEvent'),
   hostname: Text,
@@ -42,7 +41,7 @@ const AgentEvent = Type.Object({
   event: Type.Unknown(),
 });
 
-const OTHERS = {
+const UNTIMED = {
   RefusedEvent: Type.Object({
     kind: Type.Literal('RefusedEvent'),
     hostname: Text,
@@ -55,15 +54,6 @@ const OTHERS = {
     seq: Maybe(Type.Integer()),
     detail: Text,
     excerpt: Text,
-  }),
-  HostReport: Type.Object({
-    kind: Type.Literal('HostReport'),
-    hostname: Text,
-    at: Text,
-    currentClosure: Maybe(Text),
-    rolloutId: Maybe(Text),
-    agentVersion: Maybe(Text),
-    lastEventSeqByRollout: Type.Record(Text, Type.Integer()),
   }),
   ManifestSetUpdated: Type.Object({
     kind: Type.Literal('ManifestSetUpdated'),
@@ -78,24 +68,8 @@ const OTHERS = {
     detail: Text,
     hash: Maybe(Text),
   }),
-  TrustChanged: Type.Object({ kind: Type.Literal('TrustChanged'), rejectBefore: Maybe(Text) }),
-  HostsUnreachable: Type.Object({
-    kind: Type.Literal('HostsUnreachable'),
-    observedAt: Text,
-    hosts: Type.Array(Type.Object({ hostname: Text, lastHeardAt: Maybe(Text) })),
-  }),
   Tick: Type.Object({ kind: Type.Literal('Tick') }),
   RetentionExpired: Type.Object({ kind: Type.Literal('RetentionExpired'), rolloutId: Text }),
-  EnrolmentRequested: Type.Object({
-    kind: Type.Literal('EnrolmentRequested'),
-    hostname: Text,
-    nonce: Text,
-    csrHash: Text,
-    keyFingerprint: Text,
-    tokenExpiresAt: Text,
-    nonceExpiresAt: Text,
-    certificate: Certificate,
-  }),
   EnrolmentRefused: Type.Object({
     kind: Type.Literal('EnrolmentRefused'),
     hostname: Text,
@@ -103,14 +77,6 @@ const OTHERS = {
     keyFingerprint: Text,
     code: Text,
     detail: Text,
-  }),
-  CertificateRenewed: Type.Object({
-    kind: Type.Literal('CertificateRenewed'),
-    hostname: Text,
-    csrHash: Text,
-    keyFingerprint: Text,
-    previousKeyFingerprint: Maybe(Text),
-    certificate: Certificate,
   }),
   OperatorCommand: Type.Object({
     kind: Type.Literal('OperatorCommand'),
@@ -120,6 +86,46 @@ const OTHERS = {
     command: CommandSchema,
   }),
 } as const;
+
+/** Kinds that tell of instants by themselves, each of which is an `instant`. */
+function timed(instant: TString) {
+  const certificate = Type.Object({ serial: Text, notBefore: instant, notAfter: instant });
+  return {
+    HostReport: Type.Object({
+      kind: Type.Literal('HostReport'),
+      hostname: Text,
+      at: instant,
+      currentClosure: Maybe(Text),
+      rolloutId: Maybe(Text),
+      agentVersion: Maybe(Text),
+      lastEventSeqByRollout: Type.Record(Text, Type.Integer()),
+    }),
+    TrustChanged: Type.Object({ kind: Type.Literal('TrustChanged'), rejectBefore: Maybe(instant) }),
+    HostsUnreachable: Type.Object({
+      kind: Type.Literal('HostsUnreachable'),
+      observedAt: instant,
+      hosts: Type.Array(Type.Object({ hostname: Text, lastHeardAt: Maybe(instant) })),
+    }),
+    EnrolmentRequested: Type.Object({
+      kind: Type.Literal('EnrolmentRequested'),
+      hostname: Text,
+      nonce: Text,
+      csrHash: Text,
+      keyFingerprint: Text,
+      tokenExpiresAt: instant,
+      nonceExpiresAt: instant,
+      certificate,
+    }),
+    CertificateRenewed: Type.Object({
+      kind: Type.Literal('CertificateRenewed'),
+      hostname: Text,
+      csrHash: Text,
+      keyFingerprint: Text,
+      previousKeyFingerprint: Maybe(Text),
+      certificate,
+    }),
+  } as const;
+}
 
 function decoder<T extends TSchema>(name: string, schema: T): (payload: unknown) => Static<T> {
   const check = TypeCompiler.Compile(schema);
@@ -138,21 +144,34 @@ function decodeAgentEvent(payload: unknown): StoredInput {
   return { kind, hostname, rolloutId, event: decoded.event };
 }
 
-const DECODERS: ReadonlyMap<string, (payload: unknown) => StoredInput> = new Map([
+type Decode = (payload: unknown) => StoredInput;
+type Decoders = ReadonlyMap<string, Decode>;
+
+function timedDecoders(instant: TString): Decoders {
+  const schemas = timed(instant);
+  return new Map<string, Decode>([
+    ['HostReport', decoder('HostReport', schemas.HostReport)],
+    ['TrustChanged', decoder('TrustChanged', schemas.TrustChanged)],
+    ['HostsUnreachable', decoder('HostsUnreachable', schemas.HostsUnreachable)],
+    ['EnrolmentRequested', decoder('EnrolmentRequested', schemas.EnrolmentRequested)],
+    ['CertificateRenewed', decoder('CertificateRenewed', schemas.CertificateRenewed)],
+  ]);
+}
+
+const DECODERS: Decoders = new Map<string, Decode>([
   ['AgentEvent', decodeAgentEvent],
-  ['RefusedEvent', decoder('RefusedEvent', OTHERS.RefusedEvent)],
-  ['HostReport', decoder('HostReport', OTHERS.HostReport)],
-  ['ManifestSetUpdated', decoder('ManifestSetUpdated', OTHERS.ManifestSetUpdated)],
-  ['VerifyOutcome', decoder('VerifyOutcome', OTHERS.VerifyOutcome)],
-  ['TrustChanged', decoder('TrustChanged', OTHERS.TrustChanged)],
-  ['HostsUnreachable', decoder('HostsUnreachable', OTHERS.HostsUnreachable)],
-  ['Tick', decoder('Tick', OTHERS.Tick)],
-  ['RetentionExpired', decoder('RetentionExpired', OTHERS.RetentionExpired)],
-  ['EnrolmentRequested', decoder('EnrolmentRequested', OTHERS.EnrolmentRequested)],
-  ['EnrolmentRefused', decoder('EnrolmentRefused', OTHERS.EnrolmentRefused)],
-  ['CertificateRenewed', decoder('CertificateRenewed', OTHERS.CertificateRenewed)],
-  ['OperatorCommand', decoder('OperatorCommand', OTHERS.OperatorCommand)],
+  ['RefusedEvent', decoder('RefusedEvent', UNTIMED.RefusedEvent)],
+  ['ManifestSetUpdated', decoder('ManifestSetUpdated', UNTIMED.ManifestSetUpdated)],
+  ['VerifyOutcome', decoder('VerifyOutcome', UNTIMED.VerifyOutcome)],
+  ['Tick', decoder('Tick', UNTIMED.Tick)],
+  ['RetentionExpired', decoder('RetentionExpired', UNTIMED.RetentionExpired)],
+  ['EnrolmentRefused', decoder('EnrolmentRefused', UNTIMED.EnrolmentRefused)],
+  ['OperatorCommand', decoder('OperatorCommand', UNTIMED.OperatorCommand)],
+  ...timedDecoders(CanonicalTimeSchema),
 ]);
+
+/** What was decided is told as it was, whatever it held: logs are older than the rule for instants. */
+const OF_LOG: Decoders = timedDecoders(Text);
 
 /** Every kind that a queue row may have. */
 export const INPUT_KINDS: readonly string[] = [...DECODERS.keys()];
@@ -178,7 +197,8 @@ const decodeTakeover = decoder(
 
 /** The same of what the log tells. */
 export function decodeLoggedInput(kind: string, payload: unknown): LoggedInput {
-  return kind === 'LeaderStarted' ? decodeTakeover(payload) : decodeStoredInput(kind, payload);
+  if (kind === 'LeaderStarted') return decodeTakeover(payload);
+  return OF_LOG.get(kind)?.(payload) ?? decodeStoredInput(kind, payload);
 }
 
 /** The hashes whose stored content an input needs before it can be reduced. */

@@ -2,7 +2,7 @@
  * RFC 3339 in, the core's canonical instant out. Agents write offsets and any number of fraction digits;
  * the core compares instants as plain strings, so there must be exactly one way to write each.
  */
-import { Type } from '@sinclair/typebox';
+import { FormatRegistry, Type } from '@sinclair/typebox';
 import type { Time } from '../reducer/time.ts';
 
 /** Nine fraction digits and an offset need 35; the rest is for generous clocks. Longer is junk. */
@@ -48,6 +48,7 @@ function offsetOf(match: RegExpExecArray): number | null {
 }
 
 const CANONICAL_LENGTH = 24;
+const CANONICAL = 'canonical-instant';
 
 /** Most agents write what the core writes; reading it piece by piece would take five times as long. */
 function asWritten(text: string): Time | null {
@@ -70,3 +71,11 @@ export function canonicalTime(text: string): Time | null {
   const instant = reading - offset;
   return instant < EARLIEST || instant > LATEST ? null : new Date(instant).toISOString();
 }
+
+FormatRegistry.Set(CANONICAL, (text) => asWritten(text) !== null);
+
+/** An instant between our own processes, as the core writes it. PostgreSQL takes more for one (`infinity`, `tomorrow`). */
+export const CanonicalTimeSchema = Type.String({
+  format: CANONICAL,
+  description: 'a canonical instant of the years 1 to 9998, such as 2026-05-16T01:27:01.000Z',
+});
