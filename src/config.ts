@@ -299,20 +299,40 @@ export function loadConfig(
 
 export type DatabaseConfig = Pick<Config, 'databaseUrl' | 'schema' | 'logLevel'>;
 
+const OF_DATABASE = ['databaseUrl', 'schema', 'logLevel'] as const;
+
 /** What commands need that only speak to the database, such as `muster migrate`: the rest is not read. */
 export function loadDatabaseConfig(
   argv: readonly string[],
   env: Environment = process.env,
 ): Loaded<DatabaseConfig> {
-  const only = ['databaseUrl', 'schema', 'logLevel'].map(
-    (name) => [envName(name), env[envName(name)]] as const,
-  );
+  const loaded = loadOnly(OF_DATABASE, argv, env);
+  if (!loaded.ok) return loaded;
+  const { databaseUrl, schema, logLevel } = loaded.config;
+  return { ok: true, config: { databaseUrl, schema, logLevel } };
+}
+
+/** The same, and the leader's URL: for `muster doctor`, which compares where both lead. */
+export function loadDatabaseUrls(
+  argv: readonly string[],
+  env: Environment = process.env,
+): Loaded<DatabaseConfig & Pick<Config, 'leaderDatabaseUrl'>> {
+  const loaded = loadOnly([...OF_DATABASE, 'leaderDatabaseUrl'], argv, env);
+  if (!loaded.ok) return loaded;
+  const { databaseUrl, schema, logLevel, leaderDatabaseUrl } = loaded.config;
+  return { ok: true, config: { databaseUrl, schema, logLevel, leaderDatabaseUrl } };
+}
+
+function loadOnly(
+  names: readonly (keyof Config)[],
+  argv: readonly string[],
+  env: Environment,
+): Loaded<Config> {
+  const only = names.map((name) => [envName(name), env[envName(name)]] as const);
   // Nothing listens, and whoever migrates may do so from wherever they are.
   const rest = ['--roles', 'api', '--strict', 'false'];
   const loaded = loadConfig([...argv, ...rest], Object.fromEntries(only));
-  if (!loaded.ok) return { ok: false, problems: loaded.problems };
-  const { databaseUrl, schema, logLevel } = loaded.config;
-  return { ok: true, config: { databaseUrl, schema, logLevel } };
+  return loaded.ok ? loaded : { ok: false, problems: loaded.problems };
 }
 
 /** What Kubernetes adds to every container for a Service that is called muster. */

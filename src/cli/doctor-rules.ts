@@ -12,6 +12,8 @@ import type { Room } from '../db/rooms.ts';
 export interface Found extends Facts, Path {
   /** The login's sessions cannot write unless they ask for it. */
   readonly readOnly: boolean;
+  /** What is wrong with the leader's own URL; null: nothing, or there is none. */
+  readonly leaderUrl: string | null;
 }
 
 export interface Finding {
@@ -68,6 +70,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
       : null,
   ({ recovering }) =>
     recovering ? wrong('standby', 'the server is a standby: give the URL of the primary') : null,
+  ({ leaderUrl }) => (leaderUrl === null ? null : wrong('leader-url', leaderUrl)),
   ({ version }) =>
     version < OLDEST_VERSION
       ? wrong('version', `PostgreSQL ${dotted(version)} is too old: upgrade to 15 or newer`)

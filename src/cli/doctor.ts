@@ -1,8 +1,9 @@
 /** `muster doctor`: what of a database would break Muster's design, and what to do about it. */
-import { loadDatabaseConfig } from '../config.ts';
+import { loadDatabaseUrls } from '../config.ts';
+import type { DatabaseOptions } from '../db/driver.ts';
 import { readFacts, writesNothing } from '../db/doctor.ts';
 import { databaseProblem } from '../db/errors.ts';
-import { readPath } from '../db/path.ts';
+import { LEADS_ELSEWHERE, readPath, whichDatabase } from '../db/path.ts';
 import { askDatabase } from './ask.ts';
 import { diagnose, type Finding } from './doctor-rules.ts';
 import { EXIT, fail, printJson, type Io } from './io.ts';
@@ -14,7 +15,7 @@ a transaction pooler in between, notifications that do not arrive, a standby, an
 somebody made changeable, clocks that differ, long transactions, writes that are not durable or wait for a standby that is away, a stranger that
 holds the leader's or the workers' lock, nobody who works, a log whose last rows are missing or that is ahead of the clock, a full queue of notifications, tables, columns or
 indexes that were dropped, triggers that are missing or somebody else's, tables that a crash empties, another encoding than UTF8, too few connections. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too; run it with the leader's URL as
-well, if that is another one.
+well, if that is another one. Where MUSTER_LEADER_DATABASE_URL is set it must lead to the same database.
 
 Exit codes: 0 nothing is wrong, though there may be warnings; 1 something is; 2 wrong settings, or nobody answered.
 `;
@@ -25,19 +26,35 @@ export async function doctor(args: string[], io: Io): Promise<number> {
     return EXIT.ok;
   }
   const json = args.includes('--json');
-  const loaded = loadDatabaseConfig(args.filter((arg) => arg !== '--json'));
+  const loaded = loadDatabaseUrls(args.filter((arg) => arg !== '--json'));
   if (!loaded.ok)
     return fail(io, { command: 'doctor', json }, EXIT.usage, loaded.problems.join('\n  - '));
-  const { databaseUrl: url, schema } = loaded.config;
+  const { databaseUrl: url, leaderDatabaseUrl, schema } = loaded.config;
   try {
     const database = { url, schema, name: 'muster-doctor' };
     // Without a setting of its own: only so it sees what the processes' sessions get.
     const readOnly = await askDatabase(database, 'doctor', writesNothing, {});
     const facts = await askDatabase(database, 'doctor', (sql) => readFacts(sql, schema, Date.now));
     const path = await readPath(database, !facts.recovering);
-    return report(io, json, diagnose({ ...facts, ...path, readOnly }));
+    const leaderUrl = await askLeadersUrl(database, leaderDatabaseUrl);
+    return report(io, json, diagnose({ ...facts, ...path, readOnly, leaderUrl }));
   } catch (error) {
     return fail(io, { command: 'doctor', json }, EXIT.usage, databaseProblem(error));
+  }
+}
+
+/** Null: it leads to the same database, or there is none. */
+async function askLeadersUrl(
+  database: DatabaseOptions,
+  url: string | null,
+): Promise<string | null> {
+  if (url === null) return null;
+  try {
+    const own = await askDatabase(database, 'doctor', whichDatabase);
+    const leaders = await askDatabase({ ...database, url }, 'doctor', whichDatabase);
+    return own === leaders ? null : LEADS_ELSEWHERE;
+  } catch (error) {
+    return databaseProblem(error, { variable: 'MUSTER_LEADER_DATABASE_URL' });
   }
 }
 

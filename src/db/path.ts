@@ -61,6 +61,17 @@ export async function settingsProblem(sql: Sql): Promise<string | null> {
     : 'the settings of its sessions are dropped on the way: a pooler in between ignores startup parameters; give the URL of PostgreSQL itself';
 }
 
+export const LEADS_ELSEWHERE =
+  'MUSTER_LEADER_DATABASE_URL leads to another database than MUSTER_DATABASE_URL, and what agents send there would wait for ever: correct one of them';
+
+/** Which database, of which running server: URLs that lead to the same one give the same, however they name it. */
+export async function whichDatabase(sql: Sql): Promise<string> {
+  const [row] = await sql<{ which: string }[]>`
+    SELECT extract(epoch FROM pg_postmaster_start_time()) || ' ' || oid AS which
+    FROM pg_database WHERE datname = current_database()`;
+  return row?.which ?? '';
+}
+
 async function keepsSession(session: Session, other: Session): Promise<boolean> {
   for (let round = 0; round < ROUNDS; round += 1) {
     const mark = randomUUID();

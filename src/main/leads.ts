@@ -2,6 +2,9 @@
  * Whether this process could lead when its turn comes, as readiness tells it: else its probes would call well what never
  * leads, a rollout would replace all good processes by such ones, and the fleet would stand.
  *
+ * Of two URLs one is told at once that they lead to different databases, until they were seen to lead to the same: nothing
+ * else would show it, as who leads does so in peace, on a queue that nobody fills.
+ *
  * States: unproven → proven. In strict mode a process with a leader's URL of its own is unproven, and not ready, until that
  * URL has once led to where one can lead: nobody misses it yet. Any other is proven from the start, and asked only after an
  * attempt to lead failed; a follower's turn has not come. What an operator must mend is then told at once, and until it is
@@ -26,10 +29,15 @@ export function createAskLead(
 ): AskLead {
   const { config } = logins;
   let proven = !(isStrict(config) && config.leaderDatabaseUrl !== null && leads(logins));
+  let isOneDatabase = !(config.leaderDatabaseUrl !== null && leads(logins));
   let since: number | null = null;
   let mustMend = false;
   return async (ails) => {
-    const trouble = proven && !ails && !mustMend ? null : await ask(logins);
+    const isAsked = !proven || ails || mustMend;
+    const found = isAsked || !isOneDatabase ? await ask(logins) : null;
+    isOneDatabase ||= found === null;
+    if (found?.of === 'elsewhere' && !isOneDatabase) return found.why;
+    const trouble = isAsked ? found : null;
     mustMend = trouble?.of === 'login' || trouble?.of === 'database';
     if (trouble === null) {
       proven = true;
@@ -41,6 +49,7 @@ export function createAskLead(
       case 'login':
       case 'database':
         return trouble.why;
+      case 'elsewhere':
       case 'state':
         since ??= clock.monotonic();
         return clock.monotonic() - since >= LASTS_MS ? trouble.why : null;

@@ -15,7 +15,7 @@ import {
   stateTrouble,
   type UrlVariable,
 } from '../db/errors.ts';
-import { settingsProblem } from '../db/path.ts';
+import { LEADS_ELSEWHERE, settingsProblem, whichDatabase } from '../db/path.ts';
 import type { Pool } from '../db/pool.ts';
 import { mayReadControl, named, readRights, takesWrites } from '../db/rights.ts';
 import { openSession } from '../db/session.ts';
@@ -59,11 +59,11 @@ async function askApi({ config, pool }: Logins): Promise<Answer> {
 
 /**
  * Why nobody could lead with the leader's URL. `login`: its rights or its entry, which the database told. `database`: there
- * is none of that name. `state`: takes no writes or no connections now, is reached through
+ * is none of that name. `elsewhere`: it is another one than the API's. `state`: takes no writes or no connections now, is reached through
  * what drops settings, or lacks rows of the log. `silent`: nobody answers, or too late.
  */
 export interface LeadTrouble {
-  readonly of: 'login' | 'database' | 'state' | 'silent';
+  readonly of: 'login' | 'database' | 'elsewhere' | 'state' | 'silent';
   /** `/readyz` says it to anybody: no login, host or database is named. */
   readonly why: string;
 }
@@ -75,7 +75,8 @@ export function leadersVariable({
 }
 
 /** Asked on a session of its own; null where it can lead. */
-export async function leadTrouble({ config, leaderDatabase }: Logins): Promise<LeadTrouble | null> {
+export async function leadTrouble(logins: Logins): Promise<LeadTrouble | null> {
+  const { config, leaderDatabase } = logins;
   const variable = leadersVariable(config);
   const none = `${variable} serves no leader`;
   try {
@@ -86,12 +87,24 @@ export async function leadTrouble({ config, leaderDatabase }: Logins): Promise<L
         return { of: 'login', why: `the login of ${variable} may not lead: ${lacks}` };
       if (!(await takesWrites(sql)))
         return { of: 'state', why: `${none}: ${stateTrouble(READ_ONLY, variable)}` };
+      if (await leadsElsewhere(sql, logins)) return { of: 'elsewhere', why: LEADS_ELSEWHERE };
       const stops = (await settingsProblem(sql)) ?? (await logProblem(sql, standing));
       return stops === null ? null : { of: 'state', why: `${none}: ${stops}` };
     });
   } catch (error) {
     return { of: kindOf(error), why: `${none}: ${databaseTrouble(error, variable)}` };
   }
+}
+
+/** False where the API's database does not say: that is told of by itself. */
+async function leadsElsewhere(sql: Sql, { config, pool }: Logins): Promise<boolean> {
+  if (config.leaderDatabaseUrl === null) return false;
+  const before = await pool.run(whichDatabase).catch(() => null);
+  const leaders = await whichDatabase(sql);
+  if (before === null || before === leaders) return false;
+  // A server that was started anew in between is another one only for a moment.
+  const after = await pool.run(whichDatabase).catch(() => null);
+  return after === before;
 }
 
 /** A schema that does not fit is told of by itself. */

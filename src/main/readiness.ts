@@ -28,15 +28,16 @@ async function whyNotReady(asked: Asked): Promise<string | null> {
   const { submitter, pool, state } = asked;
   if (state.draining) return 'draining';
   const obstacle = await submitter.obstacle();
-  // What a statement misses is the schema's to explain.
-  const explained = obstacle?.why === 'database' && isOfSchema(obstacle.error);
-  if (obstacle !== null && !explained) return sentence(obstacle);
+  // What a statement misses is the schema's to explain, and a full queue may be full for want of a leader.
+  const ofSchema = obstacle?.why === 'database' && isOfSchema(obstacle.error);
+  if (obstacle !== null && !ofSchema && obstacle.why !== 'full') return sentence(obstacle);
   const schema = await pool.run(schemaStanding).then(schemaProblem, databaseTrouble);
   if (schema !== null) return schema;
-  if (obstacle !== null) return sentence(obstacle);
+  if (obstacle !== null && ofSchema) return sentence(obstacle);
   const login =
     (await apiLoginProblem(asked)) ?? (await asked.askLead(state.leader?.ails === true));
   if (login !== null) return login;
+  if (obstacle !== null) return sentence(obstacle);
   return pool
     .run(hasFleet)
     .then((primed) => (primed ? null : 'no manifest set has been verified yet'), databaseTrouble);

@@ -35,6 +35,7 @@ const WELL: Found = {
     rights: ALL,
     locks: { leader: null, workers: null },
     readOnly: false,
+    leaderUrl: null,
   },
   ...{ keepsSession: true, hears: true, notifications: { held: 0.01, holder: null } },
 };
@@ -58,6 +59,7 @@ describe('what the doctor says', () => {
     ['wrong append-only', { logProblem: 'the event log can be changed' }],
     ['wrong log', { logEnd: 'the log ends at row 1, and rows up to 2 were committed' }],
     ['warning log-ahead', { logAhead: 61 }],
+    ['wrong leader-url', { leaderUrl: 'it leads elsewhere' }],
     ['wrong read-only', { readOnly: true }],
     ['wrong rights', { schemaUsable: false, rights: null }],
     ['wrong rights', { rights: { ...ALL, lacksToServe: ['INSERT on presence'] } }],
@@ -186,6 +188,20 @@ describe('muster doctor', () => {
       /schema: the schema has lost dispatch\.lock_only, dispatch_offer, presence\.uptime_secs: put/,
     );
     expect(stdout).toMatch(/unlogged: a crash of the server empties input_queue_s0, /);
+  });
+
+  it('compares where the URL of the leader leads', async () => {
+    const [{ url }, { url: other }] = [await createTestDatabase(), await createTestDatabase()];
+    const checks = async (leader: string): Promise<string> => {
+      const flags = ['--database-url', url, '--leader-database-url', leader, '--schema', 'muster'];
+      return (await run(doctor, ...flags)).stdout;
+    };
+    expect(await checks(url)).not.toContain('leader-url');
+    expect(await checks(other)).toMatch(/^wrong: leader-url: .* leads to another database than/m);
+    const nowhere = `postgres://nobody@127.0.0.1:${String(await freePort())}/none`;
+    expect(await checks(nowhere)).toMatch(
+      /^wrong: leader-url: .*ECONNREFUSED.*correct MUSTER_LEADER_DATABASE_URL/m,
+    );
   });
 
   it('misses the rows without which nobody leads', async () => {

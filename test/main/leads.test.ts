@@ -29,7 +29,7 @@ function make({ strict = true, leaderDatabaseUrl = NOWHERE.url }: Given = {}) {
   return { seen, ask };
 }
 
-it.each(['login', 'database', 'state', 'silent'] as const)(
+it.each(['login', 'database', 'elsewhere', 'state', 'silent'] as const)(
   'is not ready from the start by %s, in strict mode with a URL of its own, until it has seen that it can lead',
   async (of) => {
     const { seen, ask } = make();
@@ -42,14 +42,24 @@ it.each(['login', 'database', 'state', 'silent'] as const)(
   },
 );
 
-it.each([{ strict: false }, { leaderDatabaseUrl: null }])(
-  'asks nothing before an attempt failed otherwise: %j',
-  async (config) => {
-    const { seen, ask } = make(config);
-    seen.of = 'database';
-    expect([await ask(false), seen.asked, await ask(true)]).toEqual([null, 0, 'database']);
-  },
-);
+it('asks nothing before an attempt failed where there is one URL', async () => {
+  const { seen, ask } = make({ leaderDatabaseUrl: null });
+  seen.of = 'database';
+  expect([await ask(false), seen.asked, await ask(true)]).toEqual([null, 0, 'database']);
+});
+
+it('asks of two URLs whether they lead to one database, until they do, and tells nothing else before an attempt failed', async () => {
+  const { seen, ask } = make({ strict: false });
+  const told = async (of: LeadTrouble['of'] | null) => {
+    seen.of = of;
+    return [await ask(false), seen.asked];
+  };
+  expect(await told('elsewhere')).toEqual(['elsewhere', 1]);
+  expect(await told('database')).toEqual([null, 2]);
+  expect(await told('elsewhere')).toEqual(['elsewhere', 3]);
+  expect(await told(null)).toEqual([null, 4]);
+  expect(await told('elsewhere')).toEqual([null, 4]);
+});
 
 it('takes out at once what an operator must mend, and what passes only once it lasts', async () => {
   const { seen, ask } = make({ strict: false });
@@ -64,6 +74,9 @@ it('takes out at once what an operator must mend, and what passes only once it l
   expect(await at(60_001, null)).toBeNull();
   expect(await at(60_002, 'state')).toBeNull();
   expect(await at(600_000, 'silent')).toBeNull();
+  expect(await at(700_000, null)).toBeNull();
+  expect(await at(700_000, 'elsewhere')).toBeNull();
+  expect(await at(760_000, 'elsewhere')).toBe('elsewhere');
 });
 
 it('goes on saying what an operator must mend until it is mended, whatever terms begin meanwhile', async () => {

@@ -108,6 +108,16 @@ it("the leader's database is not there", async () => {
   expectTold(reason, url);
 });
 
+it("the leader's database is another one", async () => {
+  const [{ url }, { url: other }] = [await createTestDatabase(), await createTestDatabase()];
+  const settings = { MUSTER_ROLES: 'leader,workers', MUSTER_LEADER_DATABASE_URL: other };
+  expect(await said(url, settings)).toBe(
+    'MUSTER_LEADER_DATABASE_URL leads to another database than MUSTER_DATABASE_URL, and what agents send there would wait for ever: correct one of them',
+  );
+  const ask = await start(url, { ...settings, MUSTER_LEADER_DATABASE_URL: url });
+  await until(ask, (text) => text === '');
+});
+
 it('the schema is missing, of another version, or hidden', async () => {
   const { url } = await createTestDatabase();
   expect(await said(url, { MUSTER_SCHEMA: 'never_migrated' })).toBe(
