@@ -138,7 +138,7 @@ export class Machine {
     };
     const signal = new AbortController().signal;
     const running = this.isOld
-      ? runOldAgent({ ...parts, carrier, world: this.world, life }, signal)
+      ? runOldAgent({ ...parts, carrier, world: this.world, life, tells: this.tells }, signal)
       : runAgent(parts, signal);
     running.catch((error: unknown) => {
       this.world.db.onPoison(`agent of ${this.hostname}: ${String(error)}`);
@@ -206,7 +206,7 @@ export class Machine {
   }
 
   private guarded(life: Life, real: ControlPlane): ControlPlane {
-    const { faults, trace } = this.world;
+    const { trace } = this.world;
     return {
       postEvent: async (rolloutId, event, signal) => {
         const delivery = await life.guard(real.postEvent(rolloutId, event, signal));
@@ -217,17 +217,19 @@ export class Machine {
         return delivery;
       },
       heartbeat: (body, signal) => {
-        const isLie = faults.strikes('heartbeat-lies');
-        const said = isLie ? { ...body, current_closure: this.lie() } : body;
-        return life.guard(real.heartbeat(said, signal));
+        const said = this.tells(body.current_closure);
+        return life.guard(real.heartbeat({ ...body, current_closure: said }, signal));
       },
       dispatch: (signal) => life.guard(real.dispatch(signal)),
     };
   }
 
-  private lie(): string {
-    return this.world.faults.chance('heartbeat-lies') < 0.6 ? this.target : 'junk';
-  }
+  /** What a heartbeat says of the closure that runs. */
+  private readonly tells = <T extends string | null>(runs: T): T | string => {
+    const { faults } = this.world;
+    if (!faults.strikes('heartbeat-lies')) return runs;
+    return faults.chance('heartbeat-lies') < 0.6 ? this.target : 'junk';
+  };
 
   private get target(): string {
     return this.disk.opened?.targetClosure ?? 'junk';

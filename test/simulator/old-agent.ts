@@ -19,6 +19,8 @@ export interface OldAgentParts extends AgentParts {
   readonly carrier: Carrier;
   readonly world: World;
   readonly life: Life;
+  /** What its heartbeat says of the closure that runs. */
+  readonly tells: (runs: string) => string;
 }
 
 const RETRY_MS = 15_000;
@@ -71,13 +73,13 @@ class OldAgent {
   }
 
   async heartbeat(): Promise<void> {
-    const { carrier, life, hostname, clock, switcher, random } = this.parts;
+    const { carrier, life, hostname, clock, switcher, random, tells } = this.parts;
     const began = clock.now();
     await clock.sleep(5_000 * random(), this.signal);
     for (;;) {
       const body = {
         hostname,
-        current_closure: await switcher.currentClosure(),
+        current_closure: tells(await switcher.currentClosure()),
         at: timeOf(clock.now()),
         agent_version: 'nixfleet-agent/0.2',
         uptime_secs: Math.max(0, Math.floor((clock.now() - began) / 1_000)),

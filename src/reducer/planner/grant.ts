@@ -9,6 +9,7 @@ import type { Pass } from '../pass.ts';
 import { hasEnded } from '../rollout/states.ts';
 import type { Sliced } from '../slices.ts';
 import { isKeeping } from '../state/blocker-since.ts';
+import { markHost } from '../state/dirty.ts';
 import type { HostState, RolloutState } from '../state/state.ts';
 import type { RecordRow } from '../state/rows.ts';
 import { gatesHolding } from './gates.ts';
@@ -79,11 +80,32 @@ export function judge(
     convergeUnchanged(pass, rollout, record);
     return;
   }
-  const keys = waiting
-    ? gatesHolding({ state: pass.state, rollout, record, host, now: pass.now })
-    : remarksOn(pass, rollout, record);
+  const holding = () => gatesHolding({ state: pass.state, rollout, record, host, now: pass.now });
+  let keys = waiting ? holding() : remarksOn(pass, rollout, record);
+  if (waiting && keys.length === 0 && askNewer(pass, rollout, host)) {
+    if (rollout.records.get(hostname)?.closed !== null) return;
+    keys = holding();
+  }
   if (waiting && keys.length === 0) queueDispatch(pass, rollout, record);
   else if (!isNoted(rollout, hostname, keys)) changes.add(rollout, hostname, keys);
+}
+
+/**
+ * Of two rollouts that would have a host the newer has it, whatever their channels are called: before an older one grants,
+ * those are judged in which the host runs the target already, or may have its dispatch. What holds it there is noted in
+ * their own turn. False: there is none.
+ */
+function askNewer(pass: Pass, { row }: RolloutState, host: HostState | undefined): boolean {
+  if (host === undefined || host.open.length < 2) return false;
+  const newer = host.open
+    .flatMap((id) => pass.state.rollouts.get(id) ?? [])
+    .filter((other) => other.row.ordinal > row.ordinal)
+    .sort((a, b) => b.row.ordinal - a.row.ordinal);
+  for (const other of newer) {
+    judge(pass, other, host.row.hostname, new BlockerChanges());
+    markHost(pass.state.dirty, other.row.rolloutId, host.row.hostname);
+  }
+  return newer.length > 0;
 }
 
 function isNoted(rollout: RolloutState, hostname: string, keys: readonly string[]): boolean {

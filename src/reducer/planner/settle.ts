@@ -1,9 +1,9 @@
 /**
- * Whether a wave still waits for anyone. Counters answer for every host that is there; only hosts that are
- * absent are looked at one by one, and only when nobody present is left.
+ * Whether a wave still waits for anyone. Counters answer for every host that is there; of those that are absent only who
+ * fell silent last is asked, and only when nobody present is left.
  */
 import { isHalted } from '../rollout/step-rollout.ts';
-import { isFleetHeard, type FleetState, type RolloutState } from '../state/state.ts';
+import { absentSince, isFleetHeard, type FleetState, type RolloutState } from '../state/state.ts';
 import type { WaveTally } from '../state/tally.ts';
 import { millisOf, MINUTE, type Millis } from '../time.ts';
 
@@ -119,12 +119,8 @@ function areAbsencesOver(
   wave: WaveTally,
   now: Millis,
 ): boolean {
-  const grace = state.settings.offlineGraceMinutes * MINUTE;
-  for (const hostname of wave.pending) {
-    const since = state.hosts.get(hostname)?.row.reachabilityAt ?? rollout.row.openedAt;
-    if (now - millisOf(since) <= grace) return false;
-  }
-  return true;
+  const last = wave.absences.last(absentSince(state, rollout, wave));
+  return last === null || now - millisOf(last) > state.settings.offlineGraceMinutes * MINUTE;
 }
 
 /** When the soak of a wave is over, counted from when its completions were applied here; null when none is due. */

@@ -18,6 +18,7 @@ import {
 import {
   failureKey,
   isFleetHeard,
+  absentSince,
   isReachable,
   newRolloutState,
   quarantineKey,
@@ -274,7 +275,12 @@ function tallyRecord(
   by: 1 | -1,
 ): void {
   const outstanding = rollout.failures.get(record.hostname)?.size ?? 0;
-  tally(waveOf(rollout, record.wave), record, isReachable(state, record.hostname), outstanding, by);
+  const wave = waveOf(rollout, record.wave);
+  const { hostname } = record;
+  const isThere = isReachable(state, hostname);
+  tally(wave, record, isThere, outstanding, by);
+  if (by === 1 && !isThere && wave.pending.has(hostname))
+    wave.absences.add(hostname, wave.counts.pendingAbsent, absentSince(state, rollout, wave));
 }
 
 function tallyHost(state: FleetState, hostname: string, by: 1 | -1): void {

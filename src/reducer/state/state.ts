@@ -6,6 +6,7 @@
 import type { FleetContent, ManifestContent } from '../content.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../settings.ts';
 import type { Millis } from '../time.ts';
+import type { SinceOf } from './absences.ts';
 import { emptyTally, type WaveTally } from './tally.ts';
 import { WaiterQueue } from './waiters.ts';
 import type { WaitingQueues } from './waiting-queues.ts';
@@ -198,6 +199,19 @@ const NO_BUDGETS: readonly number[] = [];
 
 export function isReachable(state: FleetState, hostname: string): boolean {
   return state.hosts.get(hostname)?.row.reachability === 'reachable';
+}
+
+/** Since when hosts of a wave are absent: those that are Pending there and not heard. Never heard counts from the opening. */
+export function absentSince(
+  state: FleetState,
+  { row }: RolloutState,
+  { pending }: WaveTally,
+): SinceOf {
+  return (hostname) => {
+    const host = state.hosts.get(hostname)?.row;
+    const isAbsent = pending.has(hostname) && host?.reachability !== 'reachable';
+    return isAbsent ? (host?.reachabilityAt ?? row.openedAt) : null;
+  };
 }
 
 /** Half of the declared hosts or more are heard: only then does the absence of others say anything. */

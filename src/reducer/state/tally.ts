@@ -2,6 +2,7 @@
  * Counters per wave, so that "is this wave done?" costs the same for ten hosts and for a hundred thousand.
  * A record is in exactly one bucket; whoever replaces a record takes the old one out and puts the new one in.
  */
+import { Absences } from './absences.ts';
 import type { RecordRow } from './rows.ts';
 import type { Time } from '../time.ts';
 
@@ -32,6 +33,8 @@ export interface WaveTally {
   outstanding: number;
   /** Hosts whose record is Pending and open. */
   readonly pending: Set<string>;
+  /** Those of them that are absent. */
+  readonly absences: Absences;
 }
 
 export function emptyTally(): WaveTally {
@@ -55,6 +58,7 @@ export function emptyTally(): WaveTally {
     lastCompletion: null,
     outstanding: 0,
     pending: new Set(),
+    absences: new Absences(),
   };
 }
 

@@ -4,7 +4,12 @@ import type { Input } from '../../../src/reducer/input.ts';
 import type { LogEntry } from '../../../src/reducer/log.ts';
 import { foldEntry } from '../../../src/reducer/state/apply.ts';
 import { dump, restore, setContent } from '../../../src/reducer/state/rows-io.ts';
-import { emptyState, type FleetState, type StateRows } from '../../../src/reducer/state/state.ts';
+import {
+  absentSince,
+  emptyState,
+  type FleetState,
+  type StateRows,
+} from '../../../src/reducer/state/state.ts';
 
 export interface ContentInForce {
   readonly fleet: FleetContent;
@@ -63,6 +68,7 @@ export function indexes(state: FleetState): unknown {
         ...wave,
         counts: { ...wave.counts },
         pending: [...wave.pending].sort(),
+        absences: wave.absences.last(absentSince(state, rollout, wave)),
       })),
     ]),
     moving: rollouts.map(([id, rollout]) => [id, [...rollout.moving].sort()]),
