@@ -276,6 +276,10 @@ const RULES: readonly Rule[] = [
   ],
 ];
 
+/** The driver reads it, and asks every server that it reaches whether it will do. */
+const TARGET_VARIABLE = 'PGTARGETSESSIONATTRS';
+const NO_TARGET = `${TARGET_VARIABLE} chooses among several hosts, and a database URL has one; unset it`;
+
 const NOT_BOTH =
   'MUSTER_STRICT=true and MUSTER_DEV_IDENTITY exclude each other; any caller would be believed: drop one of them';
 
@@ -290,6 +294,7 @@ export function loadConfig(
   if (problems.length > 0 || !Value.Check(ConfigSchema, values)) return { ok: false, problems };
   // Development leaves strict mode out; not where somebody asked for it.
   if (values.devIdentity && values.strict && given.has('strict')) problems.push(NOT_BOTH);
+  if ((env[TARGET_VARIABLE] ?? '') !== '') problems.push(NO_TARGET);
   problems.push(...RULES.filter(([broken]) => broken(values)).map(([, problem]) => problem));
   problems.push(...strictProblems(values));
   return problems.length > 0
@@ -328,7 +333,8 @@ function loadOnly(
   argv: readonly string[],
   env: Environment,
 ): Loaded<Config> {
-  const only = names.map((name) => [envName(name), env[envName(name)]] as const);
+  const variables = [...names.map(envName), TARGET_VARIABLE];
+  const only = variables.map((name) => [name, env[name]] as const);
   // Nothing listens, and whoever migrates may do so from wherever they are.
   const rest = ['--roles', 'api', '--strict', 'false'];
   const loaded = loadConfig([...argv, ...rest], Object.fromEntries(only));

@@ -13,7 +13,7 @@
 import net from 'node:net';
 import postgres from 'postgres';
 import type { UrlVariable } from './errors.ts';
-import { placeOf, tlsTarget } from './tls.ts';
+import { placeOf, serverOf, tlsTarget } from './tls.ts';
 import { wholeRows } from './whole-rows.ts';
 
 export interface DatabaseOptions {
@@ -113,7 +113,7 @@ const PLAN_SETTINGS = { jit: 'off' } as const;
 
 export function openClient(database: DatabaseOptions, options: ClientOptions): Sql {
   assertSchemaName(database.schema);
-  const sockets = createSockets(options.oneConnection === true);
+  const sockets = createSockets(serverOf(database.url), options.oneConnection === true);
   const settings = {
     max: options.max,
     connect_timeout: CONNECT_TIMEOUT_SECS,
@@ -173,7 +173,7 @@ interface Sockets {
  * Opens sockets that are still connecting: what the driver writes meanwhile is buffered, and a failure
  * reaches it as an ordinary close. (A factory that rejects would leak the driver's connection slot.)
  */
-function createSockets(once: boolean): Sockets {
+function createSockets(server: Partial<Target>, once: boolean): Sockets {
   let attempts = 0;
   let isOver = false;
   let opened: readonly net.Socket[] = [];
@@ -182,7 +182,7 @@ function createSockets(once: boolean): Sockets {
       attempts += 1;
       if (isOver || (once && attempts > 1))
         throw new Error('this session is over; it is never reopened silently');
-      const socket = connect(target);
+      const socket = connect({ ...target, ...server });
       // Not by a listener: the driver takes them all off.
       opened = [...opened.filter(({ destroyed }) => !destroyed), socket];
       return socket;

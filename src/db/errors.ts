@@ -173,6 +173,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
     "the database's encoding lacks a character; make another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
   ],
   ['ECONNREFUSED', 'nothing listens there; start PostgreSQL, or correct MUSTER_DATABASE_URL'],
+  ['ENOENT', 'no server has its socket there; start PostgreSQL, or correct MUSTER_DATABASE_URL'],
   ['ENOTFOUND', 'there is no such host; correct MUSTER_DATABASE_URL'],
   ['08P01', 'a pooler in between refuses our settings; give the URL of PostgreSQL itself'],
   ...DISTRUST,

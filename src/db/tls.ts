@@ -88,6 +88,22 @@ function authorityOf(url: string): string {
   return authority.replace(/^.*@/s, '');
 }
 
+/**
+ * Where the driver (postgres 3.4.9) would not find the server by the URL: it takes an address of IPv6 apart at its first colon, and a
+ * folder's percent signs as they are. Empty: it does.
+ */
+export function serverOf(url: string): {
+  readonly host?: string[];
+  readonly port?: number[];
+  /** The socket. */
+  readonly path?: string;
+} {
+  const [, port = '5432'] = /:(\d+)$/.exec(authorityOf(url)) ?? [];
+  const host = decodeURIComponent(hostOf(url));
+  if (host.startsWith('/')) return { path: `${host}/.s.PGSQL.${port}` };
+  return net.isIPv6(host) ? { host: [host], port: [Number(port)] } : {};
+}
+
 /** `db.example.net:5432`, for people; null for a socket in the file system, and where the URL names no host. */
 export function placeOf(url: string): string | null {
   const place = authorityOf(url);

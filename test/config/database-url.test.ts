@@ -60,6 +60,17 @@ it.each(SEVERAL)('refuses %s, whose sessions would be spread over primary and st
   expect(leader).toMatchObject({ problems: [said('MUSTER_LEADER_DATABASE_URL')] });
 });
 
+it.each([[], ['--roles', 'api', '--strict', 'false']])(
+  'refuses what libpq takes from the environment for the same: %j',
+  (...flags) => {
+    const env = { MUSTER_DATABASE_URL: urlWith('ok'), PGTARGETSESSIONATTRS: 'read-write' };
+    const loaded = flags.length === 0 ? loadDatabaseConfig([], env) : loadConfig(flags, env);
+    expect(loaded).toMatchObject({
+      problems: [expect.stringMatching(/^PGTARGETSESSIONATTRS .*; unset it/)],
+    });
+  },
+);
+
 it.each([
   urlWith('a,b'),
   'postgres://a,b:p@db/muster',

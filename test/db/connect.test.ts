@@ -1,10 +1,12 @@
 /** What is said of a connection that does not come about: whom, and for how long it was waited. */
 import { once } from 'node:events';
 import net from 'node:net';
+import path from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { askDatabase } from '../../src/cli/ask.ts';
 import { databaseProblem } from '../../src/db/errors.ts';
 import { placeOf } from '../../src/db/tls.ts';
+import { makeScratchDir } from '../support/scratch.ts';
 
 const servers: net.Server[] = [];
 afterEach(() => {
@@ -55,6 +57,33 @@ it('says in our words that TLS did not come about', async () => {
   expect(await problem(ends, '?sslmode=require')).toMatch(
     /^no connection: it ended before TLS was agreed on/,
   );
+});
+
+it.each([
+  ['an IPv6 address', { host: '::1' }],
+  ['a socket in the file system', { dir: makeScratchDir('socket') }],
+])('finds the server at %s', async (_, { host, dir }: { host?: string; dir?: string }) => {
+  const server = net.createServer((client) => {
+    // As a server that is starting: code 57P03.
+    const text = 'SFATAL\0C57P03\0Mstarting\0\0';
+    const length = Buffer.alloc(4);
+    length.writeInt32BE(text.length + 4);
+    client
+      .on('error', () => undefined)
+      .end(Buffer.concat([Buffer.from('E'), length, Buffer.from(text)]));
+  });
+  servers.push(server);
+  server.listen(dir === undefined ? { port: 0, host } : path.join(dir, '.s.PGSQL.5439'));
+  await once(server, 'listening');
+  const address = server.address();
+  const at =
+    typeof address === 'object' && address !== null
+      ? `[::1]:${String(address.port)}`
+      : `${encodeURIComponent(dir ?? '')}:5439`;
+  const database = { url: `postgres://u@${at}/d`, schema: 'muster', name: 'test' };
+  await expect(askDatabase(database, 'test', (sql) => sql`SELECT 1`)).rejects.toMatchObject({
+    code: '57P03',
+  });
 });
 
 it.each([
