@@ -13,6 +13,7 @@
 import net from 'node:net';
 import postgres from 'postgres';
 import type { UrlVariable } from './errors.ts';
+import { readInstant } from './instants.ts';
 import { placeOf, serverOf, tlsTarget } from './tls.ts';
 import { wholeRows } from './whole-rows.ts';
 
@@ -33,7 +34,7 @@ const VALUE_TYPES = {
     to: 1184,
     from: [1082, 1114, 1184],
     serialize: (time: string) => time,
-    parse: (text: string) => new Date(text).toISOString(),
+    parse: readInstant,
   },
 };
 

@@ -1,8 +1,9 @@
 /** The derived tables as one consistent set of rows: what a leader loads at takeover. */
 import type { Sql } from '../db/driver.ts';
+import { UnreadableInstantError } from '../db/instants.ts';
 import { emptyFleetRow, type StateRows } from '../reducer/state/state.ts';
 import { millisOf } from '../reducer/time.ts';
-import { FAMILIES, selectList, type Family, type Table } from './tables.ts';
+import { columnHolding, FAMILIES, selectList, type Family, type Table } from './tables.ts';
 
 /** Reads one family of rows, each column by its type. */
 type ReadFamily = <Row extends object>(family: Family, table: Table<Row>) => Promise<Row[]>;
@@ -71,7 +72,14 @@ async function readTable<Row extends object>(
   table: Table<Row>,
   rest = '',
 ): Promise<Row[]> {
-  return [...(await sql.unsafe<Row[]>(`SELECT ${selectList(table)} FROM ${table.name} ${rest}`))];
+  try {
+    return [...(await sql.unsafe<Row[]>(`SELECT ${selectList(table)} FROM ${table.name} ${rest}`))];
+  } catch (error) {
+    if (!(error instanceof UnreadableInstantError)) throw error;
+    const [column] = await sql.unsafe<{ name: string }[]>(columnHolding(table), [error.text]);
+    if (column === undefined) throw error;
+    throw new UnreadableInstantError(error.text, `column ${column.name} of table ${table.name}`);
+  }
 }
 
 /** The same tables, and nothing of them: a session that will load them has then read what it must know of them. */

@@ -239,6 +239,14 @@ export function selectList(table: AnyTable): string {
     .join(', ');
 }
 
+/** Which column of a table holds the instant that $1 is, as the server writes it. */
+export function columnHolding(table: AnyTable): string {
+  const columns = Object.keys(table.columns).filter((f) => table.columns[f] === 'timestamptz');
+  const pairs = columns.map(columnName).map((name) => `('${name}', t.${name})`);
+  return `SELECT c.name FROM ${table.name} t, LATERAL (VALUES ${pairs.join(', ')}) AS c (name, at)
+    WHERE c.at::text = $1 LIMIT 1`;
+}
+
 function recordsetOf(fields: readonly (readonly [string, string])[], json: string): string {
   const columns = fields.map(([field, type]) => `"${field}" ${type}`).join(', ');
   return `json_to_recordset(${json}) AS r(${columns})`;
