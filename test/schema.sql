@@ -88,6 +88,7 @@ table dispatch_offer with (fillfactor=80)
   first_offered_at timestamp(3) with time zone not null -- First time.
   last_offered_at timestamp(3) with time zone not null -- Last time.
   replica text not null -- Who offered it last.
+  constraint dispatch_offer_instants CHECK ((((first_offered_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (first_offered_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)) AND ((last_offered_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (last_offered_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)))) NOT VALID
   constraint dispatch_offer_pkey PRIMARY KEY (rollout_id, hostname)
   index CREATE INDEX dispatch_offer_host ON dispatch_offer USING btree (hostname)
   index CREATE UNIQUE INDEX dispatch_offer_pkey ON dispatch_offer USING btree (rollout_id, hostname)
@@ -106,6 +107,7 @@ table enrolment
   nonce_expires_at timestamp(3) with time zone not null -- Until when the allow-list let the nonce in.
   burnt_at timestamp(3) with time zone not null -- When it was burnt. Forgotten 90 days after token and nonce have expired.
   refusals integer not null -- Other requests that came with this nonce and were refused, as far as they were logged.
+  constraint enrolment_instants CHECK ((((not_before >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (not_before <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)) AND ((not_after >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (not_after <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)) AND ((token_expires_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (token_expires_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)) AND ((nonce_expires_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (nonce_expires_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)) AND ((burnt_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (burnt_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)))) NOT VALID
   constraint enrolment_pkey PRIMARY KEY (nonce)
   index CREATE UNIQUE INDEX enrolment_pkey ON enrolment USING btree (nonce)
   comment Derived: bootstrap nonces that were burnt, each with the one certificate that it is good for.
@@ -215,6 +217,7 @@ table fleet
   reject_before timestamp(3) with time zone -- Signatures before this are refused.
   opened bigint not null -- Rollouts ever opened.
   rejections json -- Of each rise of reject_before that stands: since when (at) signatures before which instant (before) are rejected, ascending. Void where the last instant is not reject_before: an older Muster was told of that.
+  constraint fleet_instants CHECK ((((signed_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (signed_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)) AND ((reject_before >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (reject_before <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)))) NOT VALID
   constraint fleet_pkey PRIMARY KEY (singleton)
   constraint fleet_singleton_check CHECK (singleton)
   index CREATE UNIQUE INDEX fleet_pkey ON fleet USING btree (singleton)
@@ -228,6 +231,7 @@ table host with (fillfactor=80)
   reachability_at timestamp(3) with time zone -- Since when.
   hold json -- Who holds it back, when and why.
   settled_closure text -- Closure of its latest finished record.
+  constraint host_instants CHECK (((reachability_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (reachability_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone))) NOT VALID
   constraint host_pkey PRIMARY KEY (hostname)
   index CREATE UNIQUE INDEX host_pkey ON host USING btree (hostname)
   comment Derived: what each host reports to run, whether it is heard, and an operator's hold.
@@ -471,6 +475,7 @@ table operator_secret
   stored_at timestamp(3) with time zone not null default now() -- When.
   last_used_at timestamp(3) with time zone -- When it last admitted somebody, to the minute.
   constraint operator_secret_hash_check CHECK ((octet_length(hash) = 32))
+  constraint operator_secret_instants CHECK ((((stored_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (stored_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)) AND ((last_used_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (last_used_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)))) NOT VALID
   constraint operator_secret_pkey PRIMARY KEY (token_id)
   index CREATE UNIQUE INDEX operator_secret_pkey ON operator_secret USING btree (token_id)
   comment What proves a bearer token. Admits nobody without the row of operator_token.
@@ -499,6 +504,7 @@ unlogged table presence with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuu
   last_non2xx_at timestamp(3) with time zone -- When it was last answered with an error.
   replay_said text -- Replay that it was asked for, so that it is asked once.
   replica text -- Who heard it.
+  constraint presence_instants CHECK ((((heard_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (heard_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)) AND ((prev_heard_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (prev_heard_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)) AND ((last_non2xx_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (last_non2xx_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)))) NOT VALID
   constraint presence_pkey PRIMARY KEY (hostname)
   index CREATE UNIQUE INDEX presence_pkey ON presence USING btree (hostname)
   comment Not derived, unlogged: when each host was last heard. Losing it harms nobody.

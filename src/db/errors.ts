@@ -18,16 +18,21 @@ const MEASURES_VALUES: ReadonlySet<string> = new Set([
 ]);
 const TOO_DEEP = '54001';
 const SEQUENCE_AT_END = '2200H';
+const CHECK_VIOLATION = '23514';
+/** Checks of values, by their names; see migration 0029. */
+const CHECKS_VALUES = /_instants$/;
 
 /**
- * This statement's values can never be stored, whenever they come: class 22 (data exception), and of 54 (a limit) what is
- * nested too deep or too large. Only that: whoever sent them is told that they are done with. Not class 23: a key that is
- * there already is the log's second fence, and a partition that is missing is a 23514.
+ * This statement's values can never be stored, whenever they come: class 22 (data exception), of 54 (a limit) what is
+ * nested too deep or too large, and what our own checks of values refuse. Only that: whoever sent them is told that they are
+ * done with. Not the rest of class 23: a key that is there already is the log's second fence, a partition that is missing is
+ * a 23514, and somebody else's check may refuse every row.
  */
 export function isDataError(error: unknown): boolean {
   if (!(error instanceof postgres.PostgresError)) return false;
-  const { code, routine } = error;
+  const { code, routine, constraint_name: constraint = '' } = error;
   if (code === LIMIT) return MEASURES_VALUES.has(routine);
+  if (code === CHECK_VIOLATION) return CHECKS_VALUES.test(constraint);
   return code === TOO_DEEP || (code.startsWith('22') && code !== SEQUENCE_AT_END);
 }
 

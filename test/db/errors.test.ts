@@ -6,6 +6,7 @@ import { createTestDatabase } from '../support/database.ts';
 
 const TABLES = `
   CREATE TEMP SEQUENCE ended MAXVALUE 2; SELECT nextval('ended'), nextval('ended');
+  CREATE TEMP TABLE dated (n int CONSTRAINT dated_instants CHECK (n < 9), m int CONSTRAINT theirs CHECK (m < 9));
   CREATE TEMP TABLE divided (n int) PARTITION BY RANGE (n);
   CREATE TEMP TABLE indexed (text text PRIMARY KEY); INSERT INTO indexed VALUES ('once')`;
 /** Digits that compress by half. */
@@ -20,6 +21,8 @@ it.each([
   ['what is far too large for one', '54000', 'data', `INSERT INTO indexed ${digits(2_000)}`],
   ['a sequence at its end', '2200H', 'ours', `SELECT nextval('ended')`],
   ['a key that is there', '23505', 'ours', `INSERT INTO indexed VALUES ('once')`],
+  ['an instant that no row may hold', '23514', 'data', `INSERT INTO dated (n) VALUES (9)`],
+  ['a check of somebody', '23514', 'ours', `INSERT INTO dated (m) VALUES (9)`],
   ['a partition that is not', '23514', 'ours', `INSERT INTO divided VALUES (1)`],
   ['a statement of ours', '54011', 'ours', `SELECT ${'1,'.repeat(1_664)}1`],
 ])('%s: %s is %s', async (_, code, kind, statement) => {

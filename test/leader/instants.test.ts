@@ -45,7 +45,7 @@ it('a state that no leader can read is told of by table, column and value', asyn
   await a.lead();
   await a.submitter.submit(heartbeat('web-01'), { waitMs: 10_000 });
   await a.resign();
-  await owner`ALTER TABLE host DROP CONSTRAINT IF EXISTS host_instants`;
+  await owner`ALTER TABLE host DROP CONSTRAINT host_instants`;
   await owner`UPDATE host SET reachability_at = '-infinity'`;
   const leading = a.lead();
   await eventually(() => a.log.filter((line) => line.startsWith('no longer leading'))[0]).toMatch(
@@ -53,4 +53,23 @@ it('a state that no leader can read is told of by table, column and value', asyn
   );
   await owner`UPDATE host SET reachability_at = '2026-05-16T01:27:01.000Z'`;
   expect((await leading).epoch).toBeGreaterThan(1);
+});
+
+it('an input whose rows the check of a derived table refuses is set aside, alone', async () => {
+  const [a] = await start(1);
+  if (a === undefined) throw new Error('a replica');
+  await owner`ALTER TABLE host ADD CONSTRAINT host_h2_instants CHECK (hostname <> 'h2')`;
+  const hosts = ['h1', 'h2', 'h3'];
+  await Promise.all(hosts.map((host) => a.submitter.submit(heartbeat(host), { waitMs: 0 })));
+  await a.lead();
+  const tick = await a.submitter.submit({ kind: 'Tick' }, { waitMs: 10_000 });
+  expect(tick).toMatchObject({ status: 'judged' });
+  expect([...(await owner`SELECT hostname, error FROM dead_input`)]).toEqual([
+    { hostname: 'h2', error: expect.stringContaining('"host_h2_instants"') as string },
+  ]);
+  expect([...(await owner`SELECT hostname FROM host ORDER BY hostname`)]).toEqual([
+    { hostname: 'h1' },
+    { hostname: 'h3' },
+  ]);
+  expect(a.leader.term?.epoch).toBe(1);
 });
