@@ -137,7 +137,8 @@ describe('commands in runbooks', () => {
     const known = new Set(
       NOUNS.flatMap(({ noun, verbs }) => verbs.map(({ verb }) => `${noun} ${verb}`.trim())),
     );
-    for (const one of ['doctor', 'log verify', 'migrate', 'replay', 'restored', 'verify']) known.add(one);
+    for (const one of ['doctor', 'log verify', 'migrate', 'replay', 'restored', 'verify'])
+      known.add(one);
     for (const page of pages()) {
       for (const [, command = ''] of read(`docs/operations/${page}`).matchAll(
         /`muster ([^`]*)`/g,
