@@ -66,7 +66,7 @@ export async function offerDispatches(
     LEFT JOIN offered o ON o.rollout_id = n.rollout_id AND o.hostname = n.hostname`;
 }
 
-/** What was offered of the dispatches in force of these rollouts and hosts, when these hosts were heard, and since when. */
+/** What was offered of the dispatches in force of these rollouts and hosts, and when these hosts were heard. */
 export interface ObservedRows {
   readonly offers: readonly {
     readonly rolloutId: string;
@@ -75,8 +75,6 @@ export interface ObservedRows {
     readonly lastOfferedAt: string;
   }[];
   readonly heard: readonly { readonly hostname: string; readonly at: string }[];
-  /** When the leader's term began; absent before the first. */
-  readonly listeningSince?: string;
 }
 
 export async function readObserved(
@@ -94,10 +92,7 @@ export async function readObserved(
   const heard = await sql<ObservedRows['heard'][number][]>`
     SELECT hostname, heard_at AS at FROM presence WHERE hostname = ANY(${hosts}::text[])
     ORDER BY hostname`;
-  const [term] = await sql<
-    { listeningSince: string }[]
-  >`SELECT since AS "listeningSince" FROM epoch`;
-  return { offers: [...offers], heard: [...heard], ...term };
+  return { offers: [...offers], heard: [...heard] };
 }
 
 /** When a host's agent last fetched each dispatch of it that is in force. */

@@ -40,6 +40,7 @@ const FLEET: Table<FleetRow> = {
     pause: 'json',
     rejectBefore: 'timestamptz',
     rejections: 'json',
+    listeningSince: 'timestamptz',
     opened: 'bigint',
   },
 };

@@ -19,8 +19,6 @@ export interface Observed {
   }[];
   /** When each host in question was last heard by any replica. Absent: unknown. */
   readonly heard: readonly { readonly hostname: string; readonly at: Time }[];
-  /** Since when this control plane takes what agents say: the leader's term. Absent: nobody looked. */
-  readonly listeningSince?: Time;
 }
 
 export interface AgentEventInput {

@@ -22,7 +22,6 @@ const Observed = Type.Object({
     Type.Object({ rolloutId: Text, hostname: Text, firstOfferedAt: Text, lastOfferedAt: Text }),
   ),
   heard: Type.Array(Type.Object({ hostname: Text, at: Text })),
-  listeningSince: Type.Optional(Text),
 });
 
 const facts = (fields: TProperties): TObject =>

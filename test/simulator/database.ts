@@ -82,7 +82,7 @@ class Durable {
   dead: ClaimedInput[] = [];
   offers = new Map<string, Offer>();
   artifacts = new Map<string, StoredArtifact & { readonly version: number; current: boolean }>();
-  epoch = { epoch: 0, holder: '', incarnation: 0, timeline: 0, since: '' };
+  epoch = { epoch: 0, holder: '', incarnation: 0, timeline: 0 };
   /** Incarnation of the last commit; null before the first. */
   ledIn: number | null = null;
   nextDueAt: Time | null = null;
@@ -193,8 +193,7 @@ export class Database {
     const { epoch } = this.data;
     const isOther = epoch.timeline !== this.timeline;
     const incarnation = isOther ? this.timeline : epoch.incarnation;
-    const term = { epoch: epoch.epoch + 1, holder, incarnation, timeline: this.timeline };
-    this.data.epoch = { ...term, since: this.now };
+    this.data.epoch = { epoch: epoch.epoch + 1, holder, incarnation, timeline: this.timeline };
     const { ledIn } = this.data;
     return {
       ...{ epoch: this.data.epoch.epoch, incarnation: `i${String(incarnation)}` },
@@ -245,7 +244,6 @@ export class Database {
         const heard = this.presence.get(hostname);
         return heard === undefined ? [] : [{ hostname, at: heard.heardAt }];
       }),
-      listeningSince: this.data.epoch.since,
     };
   }
 

@@ -46,11 +46,11 @@ export function* onTick(pass: Pass): Sliced<Verdict> {
 function isStuck(pass: Pass, rollout: RolloutState, record: RecordRow): boolean {
   const { settings } = pass.state;
   if (!isMoveOverdue(rollout, record, settings, pass.now)) return false;
-  if (!hasListened(pass, settings.moveGraceMinutes)) return false;
+  if (!hasListened(pass.state, settings.moveGraceMinutes, pass.now)) return false;
   const since = silentSince(rollout, record);
   const heard = pass.heardAt(record.hostname);
   if (heard === null || since === null) return false;
-  return heard > since && heard > (pass.observed?.listeningSince ?? '');
+  return heard > since && heard > (pass.state.fleet.listeningSince ?? '');
 }
 
 function byRolloutAndName(a: RecordRow, b: RecordRow): number {
@@ -177,7 +177,10 @@ export function* onLeaderStarted(pass: Pass, input: LeadershipInput): Sliced<Ver
       ...(otherDatabase === undefined ? {} : { otherDatabase }),
     },
   });
-  yield* pass.writeMany(otherDatabase === true ? unheard(pass) : []);
+  yield* pass.writeMany([
+    { t: 'fleet', set: { listeningSince: pass.at } },
+    ...(otherDatabase === true ? unheard(pass) : []),
+  ]);
   pass.state.dirty.all = true;
   return APPLIED;
 }

@@ -84,7 +84,9 @@ function isRefusing(pass: Pass, rollout: RolloutState, record: RecordRow): boole
   if (heard === null) return hasRemark(rollout, record, 'dispatch-refused');
   const { refusedAfterMinutes } = pass.state.settings;
   const late = pass.now - millisOf(offer.first) >= refusedAfterMinutes * MINUTE;
-  return late && heard > offer.first && hasListened(pass, refusedAfterMinutes);
+  if (!hasListened(pass.state, refusedAfterMinutes, pass.now))
+    return hasRemark(rollout, record, 'dispatch-refused');
+  return late && heard > offer.first;
 }
 
 /** A remark that this input knows nothing about stays as it was. */

@@ -6,6 +6,7 @@ import { isHalted } from '../rollout/step-rollout.ts';
 import { absentSince, isFleetHeard, type FleetState, type RolloutState } from '../state/state.ts';
 import type { WaveTally } from '../state/tally.ts';
 import { millisOf, MINUTE, type Millis } from '../time.ts';
+import { hasListened } from './silence.ts';
 
 export type WaveStanding =
   /** Nobody is waited for. */
@@ -119,8 +120,10 @@ function areAbsencesOver(
   wave: WaveTally,
   now: Millis,
 ): boolean {
+  const { offlineGraceMinutes } = state.settings;
+  if (!hasListened(state, offlineGraceMinutes, now)) return false;
   const last = wave.absences.last(absentSince(state, rollout, wave));
-  return last === null || now - millisOf(last) > state.settings.offlineGraceMinutes * MINUTE;
+  return last === null || now - millisOf(last) > offlineGraceMinutes * MINUTE;
 }
 
 /** When the soak of a wave is over, counted from when its completions were applied here; null when none is due. */

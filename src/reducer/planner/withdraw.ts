@@ -125,7 +125,7 @@ function shouldWithdraw(pass: Pass, dispatch: DispatchRow, reason: Reason | null
   const heard = pass.heardAt(dispatch.hostname) ?? lastSign(pass, dispatch, offer.last);
   const { deliveredGraceMinutes } = pass.state.settings;
   const isSilent = heard !== null && pass.now - millisOf(heard) > deliveredGraceMinutes * MINUTE;
-  return isSilent && hasListened(pass, deliveredGraceMinutes);
+  return isSilent && hasListened(pass.state, deliveredGraceMinutes, pass.now);
 }
 
 /** Where nobody knows when a host was heard: one that counts as there is; one that is lost was, until it was. */

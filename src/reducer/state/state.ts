@@ -126,6 +126,7 @@ export function emptyFleetRow(): FleetRow {
     pause: null,
     rejectBefore: null,
     rejections: null,
+    listeningSince: null,
     opened: 0,
   };
 }

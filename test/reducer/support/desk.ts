@@ -21,7 +21,6 @@ export class Desk {
   now: Millis;
   protected readonly heard = new Map<string, Time>();
   private readonly offers = new Map<string, { first: Time; last: Time }>();
-  private term: Pick<Observed, 'listeningSince'> = {};
 
   constructor(now: Millis) {
     this.now = now;
@@ -40,7 +39,6 @@ export class Desk {
     };
     this.before(claimed);
     const result = reduce(this.state, claimed.input, claimed.now);
-    if (input.kind === 'LeaderStarted') this.term = { listeningSince: timeOf(this.now) };
     this.trace.push({ ...claimed, ...result });
     this.forgetOffers(result);
     return result;
@@ -69,7 +67,7 @@ export class Desk {
       const at = this.heard.get(hostname);
       return at === undefined ? [] : [{ hostname, at }];
     });
-    return { offers, heard, ...this.term };
+    return { offers, heard };
   }
 
   /** Offers belong to a dispatch row: a later dispatch of the same host was never offered. */
