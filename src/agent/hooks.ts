@@ -33,6 +33,7 @@ export interface ProbeObservation {
 
 export interface Probes {
   readonly declared: readonly DeclaredProbe[];
+  /** Ends soon after `signal` aborts: a newer rollout waits for it. What it then says is not asked for. */
   run(probe: DeclaredProbe, signal: AbortSignal): Promise<ProbeObservation>;
 }
 

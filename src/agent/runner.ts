@@ -116,11 +116,13 @@ export class Runner {
   ): Promise<void> {
     const { clock, journal, log } = this.parts;
     const asked = clock.now();
+    const state = journal.current?.state;
+    const isSwitching = state === 'Activating' || state === 'Failed';
     this.superseded.abort();
     await this.task;
     if (this.life.aborted) return;
     this.superseded = new AbortController();
-    if (clock.now() - asked > STALE_MS) {
+    if (isSwitching && clock.now() - asked > STALE_MS) {
       const { rolloutId } = snapshot;
       log.info(
         { rolloutId },

@@ -218,6 +218,24 @@ test('a newer rollout that was taken back while it waited for a switch leaves th
   expect(host.controlPlane.posts.map(({ rolloutId }) => rolloutId)).not.toContain('stable@b2');
 });
 
+test('a newer rollout waits for a probe that does not end when it is told to, however long', async () => {
+  const host = newHost();
+  const verdicts = ['fail' as const];
+  const run = async () => {
+    const status = verdicts.pop() ?? ('pass' as const);
+    if (status === 'fail') await host.clock.sleep(40_000, new AbortController().signal);
+    return { status };
+  };
+  host.probes = { declared: host.probes.declared, run };
+  await host.start();
+  await host.dispatch(600_000);
+  await host.clock.advance(10_000);
+  host.source.become(releaseInMemory({ ref: 'b2' }));
+  await host.dispatch(600_000, NEWER);
+  await host.clock.advance(60_000);
+  expect(host.switched).toEqual([target('web-01'), NEWER.targetClosure]);
+});
+
 test('nothing happens before it is written: a full disk ends the agent, not the host', async () => {
   const host = newHost();
   host.store = {

@@ -27,7 +27,7 @@ import {
   type HostState,
   type RolloutState,
 } from './state.ts';
-import { tally } from './tally.ts';
+import { isWaiting, tally } from './tally.ts';
 import type { Time } from '../time.ts';
 import type {
   BlockerRow,
@@ -108,6 +108,7 @@ export function putRecord(
     rollout.records.set(hostname, row);
     tallyRecord(state, rollout, row, 1);
     if (before === null) hostEntry(state, hostname).rollouts.add(rolloutId);
+    if (before === null || !isWaiting(before)) noteAbsence(state, rollout, row);
   }
   noteOpen(state, rollout, hostname, before, row);
   updateInFlight(state, rollout, hostname, held);
@@ -275,12 +276,14 @@ function tallyRecord(
   by: 1 | -1,
 ): void {
   const outstanding = rollout.failures.get(record.hostname)?.size ?? 0;
+  tally(waveOf(rollout, record.wave), record, isReachable(state, record.hostname), outstanding, by);
+}
+
+/** Of a record that has just begun to wait, or of a host that has just fallen silent: any other is known already. */
+function noteAbsence(state: FleetState, rollout: RolloutState, record: RecordRow): void {
+  if (!isWaiting(record) || isReachable(state, record.hostname)) return;
   const wave = waveOf(rollout, record.wave);
-  const { hostname } = record;
-  const isThere = isReachable(state, hostname);
-  tally(wave, record, isThere, outstanding, by);
-  if (by === 1 && !isThere && wave.pending.has(hostname))
-    wave.absences.add(hostname, wave.counts.pendingAbsent, absentSince(state, rollout, wave));
+  wave.absences.add(record.hostname, wave.counts.pendingAbsent, absentSince(state, rollout, wave));
 }
 
 function tallyHost(state: FleetState, hostname: string, by: 1 | -1): void {
@@ -288,7 +291,9 @@ function tallyHost(state: FleetState, hostname: string, by: 1 | -1): void {
   for (const id of entry.rollouts) {
     const rollout = state.rollouts.get(id);
     const record = rollout?.records.get(hostname);
-    if (rollout !== undefined && record !== undefined) tallyRecord(state, rollout, record, by);
+    if (rollout === undefined || record === undefined) continue;
+    tallyRecord(state, rollout, record, by);
+    if (by === 1) noteAbsence(state, rollout, record);
   }
   const declared = (state.content?.hosts.get(hostname)?.closureHash ?? null) !== null;
   if (declared && entry.row.reachability === 'reachable') state.fleetReachable += by;

@@ -82,6 +82,11 @@ export function bucketOf(record: RecordRow, reachable: boolean): Bucket {
   }
 }
 
+/** Not begun, and not closed. */
+export function isWaiting({ state, closed }: RecordRow): boolean {
+  return state === 'Pending' && closed === null;
+}
+
 /** Counts against the failures that a rollout tolerates. */
 export function isCounted(record: RecordRow): boolean {
   const bucket = bucketOf(record, true);
@@ -102,7 +107,7 @@ export function tally(
   if (reachable) wave.reachable += by;
   if (record.closed === 'written-off' || record.cleared) wave.byOperator += by;
   if (bucket === 'soaking' || bucket === 'converged') wave.outstanding += by * outstanding;
-  if (record.state === 'Pending' && record.closed === null) {
+  if (isWaiting(record)) {
     if (by === 1) wave.pending.add(record.hostname);
     else wave.pending.delete(record.hostname);
   }
