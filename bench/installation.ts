@@ -147,7 +147,9 @@ function startServe(
   const lifeline = pathToFileURL(path.join(dist, 'cli/dev/lifeline.js')).href;
   const profiling = profile === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
   const program = [...profiling, '--import', lifeline, path.join(dist, 'cli/muster.js')];
-  const own = ['serve', '--dev-identity', '--listen-port', String(port)];
+  // The image listens for its network; whoever a host says it is, is believed on loopback only.
+  const listen = ['--listen-host', '127.0.0.1', '--listen-port', String(port)];
+  const own = ['serve', '--dev-identity', ...listen];
   const child = spawn(
     process.execPath,
     [...program, ...own, '--drain-delay-seconds', '0', ...flags],
