@@ -5,8 +5,11 @@
  * finds both. Nothing about it lives in a process.
  *
  * What is found may yet be lost: a commit whose wait for the synchronous standby was cancelled, or was cut short by a
- * crash of the primary, shows like any other. So before an answer rests on a row that was read, a commit of our own
- * waits for the standby: what it has confirmed, it has with everything that was committed before.
+ * crash of the primary, shows like any other. So an answer that rests on rows is read together with a commit of our own
+ * that waits for the standby: what it has confirmed, it has with everything that was committed before.
+ *
+ * And what was stored may be gone while its verdict is waited for: an asynchronous standby was promoted without it. Then
+ * the request is to be sent again, and is a new one there.
  */
 import { createHash } from 'node:crypto';
 import { confirmed, noteUnconfirmed } from '../db/confirmed.ts';
@@ -70,12 +73,11 @@ const UNIQUE_VIOLATION = '23505';
 
 interface StoredKey {
   readonly hash: string;
-  readonly inputId: number;
 }
 
 async function findKey(sql: Sql, key: string): Promise<StoredKey | null> {
   const [row] = await sql<StoredKey[]>`
-    SELECT request_hash AS hash, input_id AS "inputId" FROM operator_key WHERE key = ${key}`;
+    SELECT request_hash AS hash FROM operator_key WHERE key = ${key}`;
   return row ?? null;
 }
 
@@ -107,22 +109,47 @@ async function storeKeyed(sql: Sql, request: KeyedRequest, replica: string): Pro
     )
     INSERT INTO operator_key (key, actor, request_hash, input_id)
     SELECT ${key}, ${input.actor}, ${hashOf(request)}, id FROM stored, woken
-    RETURNING request_hash AS hash, input_id AS "inputId"`;
+    RETURNING request_hash AS hash`;
   if (row === undefined) throw new Error('a keyed input was stored without a row');
   return row;
 }
 
-async function readVerdict(sql: Sql, inputId: number): Promise<Judged | null> {
-  const [row] = await sql<{ verdict: unknown; seqs: number[] }[]>`
-    SELECT verdict, seqs FROM verdict WHERE input_id = ${inputId}`;
-  if (row === undefined) return null;
-  const verdict = decodeVerdict(row.verdict);
-  return verdict === null ? null : { status: 'judged', verdict, seqs: row.seqs };
+/** What was stored under a key is not there any more: this is another database, or an earlier state of it. */
+class GoneError extends Error {
+  override readonly name = 'GoneError';
+
+  constructor() {
+    super('the database lacks a command that was stored: it is another one, or an earlier state');
+  }
 }
 
-/** A commit that changes nothing, but has to be waited for: it writes WAL, and needs no right on any table. */
-async function commitMark(sql: Sql): Promise<void> {
-  await sql`SELECT pg_logical_emit_message(true, 'muster', 'a command is answered')`;
+/** What a verdict is found by. */
+interface Claimed {
+  readonly key: string;
+  readonly hash: string;
+}
+
+/**
+ * The verdict on what is stored under the key; null while there is none. Never by the input's id alone: a standby that
+ * was promoted without the input gives its id to another.
+ *
+ * `durably`: by a commit of our own beside it, which writes WAL and needs no right on any table.
+ */
+async function readVerdict(
+  sql: Sql,
+  { key, hash }: Claimed,
+  how: 'as it shows' | 'durably',
+): Promise<Judged | null> {
+  const mark =
+    how === 'durably'
+      ? sql`, pg_logical_emit_message(true, 'muster', 'a command is answered')`
+      : sql``;
+  const [row] = await sql<{ verdict: unknown; seqs: number[] }[]>`
+    SELECT verdict, seqs ${mark} FROM operator_key LEFT JOIN verdict USING (input_id)
+    WHERE key = ${key} AND request_hash = ${hash}`;
+  if (row === undefined) throw new GoneError();
+  const verdict = decodeVerdict(row.verdict);
+  return verdict === null ? null : { status: 'judged', verdict, seqs: row.seqs };
 }
 
 /** Sends what writes, and rejects when the standby was not waited for. */
@@ -135,10 +162,15 @@ export function createKeyedEntrance(options: KeyedOptions): KeyedEntrance {
   const submit = async (request: KeyedRequest, waitMs: number): Promise<KeyedResult> => {
     const until = options.clock.monotonic() + waitMs;
     const { stored, repeated } = await claim(pool, durably, request, options.replica);
-    if (stored.hash !== hashOf(request)) return { status: 'reused', repeated };
-    const judged = await verdictBy(options, pool, stored.inputId, until);
-    if (repeated || judged !== null) await durably(commitMark);
-    return { ...(judged ?? { status: 'queued' }), repeated };
+    const claimed = { key: request.key, hash: hashOf(request) };
+    if (stored.hash !== claimed.hash) return { status: 'reused', repeated };
+    const seen = await verdictBy(options, pool, claimed, until);
+    // Read again, as it may have been seen in a database that has gone: what is told and what is confirmed are one.
+    const told =
+      repeated || seen !== null
+        ? await durably((sql) => readVerdict(sql, claimed, 'durably'))
+        : null;
+    return { ...(told ?? { status: 'queued' }), repeated };
   };
   return {
     async submit(request, waitMs) {
@@ -180,12 +212,12 @@ async function claim(
 async function verdictBy(
   { clock, listener }: Pick<KeyedOptions, 'clock' | 'listener'>,
   pool: Pool,
-  inputId: number,
+  claimed: Claimed,
   until: number,
 ): Promise<Judged | null> {
   for (;;) {
     const committed = nextCommit(listener, clock, Math.min(POLL_MS, until - clock.monotonic()));
-    const judged = await pool.run((sql) => readVerdict(sql, inputId));
+    const judged = await pool.run((sql) => readVerdict(sql, claimed, 'as it shows'));
     if (judged !== null || clock.monotonic() >= until) {
       committed.forget();
       return judged;
