@@ -72,12 +72,20 @@ export interface Clock {
   after(ms: number, task: () => void): () => void;
 }
 
+/** 24.8 days: the longest delay that a Node timer takes; a longer one fires at once. Soaks may be of a year. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(ms, task) {
-    const timer = setTimeout(task, ms);
-    timer.unref();
+    let timer: NodeJS.Timeout;
+    const arm = (left: number): void => {
+      const later = left - LONGEST_TIMER_MS;
+      timer = later > 0 ? setTimeout(arm, LONGEST_TIMER_MS, later) : setTimeout(task, left);
+      timer.unref();
+    };
+    arm(ms);
     return () => {
       clearTimeout(timer);
     };
