@@ -25,6 +25,17 @@ export function ago(sql: Sql, ms: number) {
   return sql`(clock_timestamp() - ${ms}::float8 * interval '1 millisecond')`;
 }
 
+/** Of what the server dated just now, and of its clock that is put right by a little meanwhile. */
+const LITTLE_AHEAD = '30 seconds';
+
+/**
+ * Whether the server's clock has come to what it dated. What it has not was dated while that clock was ahead, for however
+ * short a moment: nobody knows when that was, and until it has come again it would say "just now".
+ */
+export function hasCome(sql: Sql, at: ReturnType<Sql>) {
+  return sql`${at} <= clock_timestamp() + ${LITTLE_AHEAD}::interval`;
+}
+
 export class DatabaseClock {
   /** What the server's time is before the monotonic clock's; null: it was never told. */
   private ahead: number | null = null;

@@ -1,11 +1,11 @@
 /** The statements of the workers that watch time pass: silent hosts, what is due, what may be swept. */
 import type { Pool } from './pool.ts';
-import { ago } from './database-clock.ts';
+import { ago, hasCome } from './database-clock.ts';
 import { sweepSecrets } from './tokens.ts';
 
 export interface SilentHost {
   readonly hostname: string;
-  /** Null when its presence is lost (the table is unlogged) or was never stored. */
+  /** Null when its presence is lost (the table is unlogged), was never stored, or was dated by a clock that was ahead. */
   readonly lastHeardAt: string | null;
   /** Since when it counts as reachable, by the clock of the leader that said so. */
   readonly reachableAt?: string;
@@ -26,7 +26,8 @@ export async function readSilentHosts(
       SELECT host.hostname, presence.heard_at AS "lastHeardAt",
         host.reachability_at AS "reachableAt"
       FROM (SELECT ${silentMs}::float8 * interval '1 millisecond' AS silent) AS for_long
-      CROSS JOIN host LEFT JOIN presence USING (hostname)
+      CROSS JOIN host LEFT JOIN presence
+        ON presence.hostname = host.hostname AND ${hasCome(sql, sql`presence.heard_at`)}
       WHERE host.reachability = 'reachable'
         AND coalesce(presence.heard_at, '-infinity') < now() - silent
         AND host.reachability_at NOT BETWEEN now() - silent AND now() + silent

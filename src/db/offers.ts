@@ -4,6 +4,7 @@
  * Rows that the leader has locked right now are skipped, not waited for: many hosts share the statement,
  * and waiting for one of them while holding others could deadlock with the leader.
  */
+import { hasCome } from './database-clock.ts';
 import { textArray } from './literals.ts';
 import type { Sql } from './driver.ts';
 
@@ -41,6 +42,7 @@ export async function offerDispatches(
           WHEN f.rollout_id = n.rollout_id THEN f.last_offered_at + ${REOFFER}::interval
           ELSE f.last_offered_at + ${AFTER_OLDER}::interval END) AS due_at
       FROM newest n JOIN dispatch_offer f ON f.hostname = n.hostname
+        AND ${hasCome(sql, sql`f.last_offered_at`)}
       GROUP BY 1, 2
     ), held AS (
       SELECT d.rollout_id, d.hostname FROM dispatch d
@@ -54,8 +56,10 @@ export async function offerDispatches(
       SELECT rollout_id, hostname, clock_timestamp(), clock_timestamp(), ${replica}
       FROM held ORDER BY hostname
       ON CONFLICT (rollout_id, hostname) DO UPDATE
-        SET last_offered_at = excluded.last_offered_at, replica = excluded.replica
+        SET last_offered_at = excluded.last_offered_at, replica = excluded.replica,
+          first_offered_at = least(f.first_offered_at, excluded.first_offered_at)
         WHERE f.last_offered_at <= clock_timestamp() - ${REOFFER}::interval
+          OR NOT ${hasCome(sql, sql`f.last_offered_at`)}
       RETURNING f.rollout_id, f.hostname
     )
     SELECT n.hostname, n.rollout_id, n.target_closure, n.soak_due_at, n.enqueued_at,
@@ -77,6 +81,11 @@ export interface ObservedRows {
   readonly heard: readonly { readonly hostname: string; readonly at: string }[];
 }
 
+/** An instant that has not come says no more than what must have been before it. */
+function offeredAt(sql: Sql, at: ReturnType<Sql>) {
+  return sql`CASE WHEN ${hasCome(sql, at)} THEN ${at} ELSE d.enqueued_at END`;
+}
+
 export async function readObserved(
   sql: Sql,
   of: { readonly rollouts: readonly string[]; readonly hosts: readonly string[] },
@@ -84,13 +93,15 @@ export async function readObserved(
   const rollouts = textArray(of.rollouts);
   const hosts = textArray(of.hosts);
   const offers = await sql<ObservedRows['offers'][number][]>`
-    SELECT o.rollout_id AS "rolloutId", o.hostname, o.first_offered_at AS "firstOfferedAt",
-      o.last_offered_at AS "lastOfferedAt"
+    SELECT o.rollout_id AS "rolloutId", o.hostname,
+      ${offeredAt(sql, sql`o.first_offered_at`)} AS "firstOfferedAt",
+      ${offeredAt(sql, sql`o.last_offered_at`)} AS "lastOfferedAt"
     FROM dispatch_offer o JOIN dispatch d USING (rollout_id, hostname)
     WHERE o.rollout_id = ANY(${rollouts}::text[]) OR o.hostname = ANY(${hosts}::text[])
     ORDER BY o.rollout_id, o.hostname`;
   const heard = await sql<ObservedRows['heard'][number][]>`
-    SELECT hostname, heard_at AS at FROM presence WHERE hostname = ANY(${hosts}::text[])
+    SELECT hostname, heard_at AS at FROM presence
+    WHERE hostname = ANY(${hosts}::text[]) AND ${hasCome(sql, sql`heard_at`)}
     ORDER BY hostname`;
   return { offers: [...offers], heard: [...heard] };
 }

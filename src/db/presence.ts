@@ -3,13 +3,14 @@
  * snapshot) for all callers gathered, and presence, written for all of them in another. Presence is
  * unlogged working memory: losing it harms nobody.
  */
+import { hasCome } from './database-clock.ts';
 import { plainArray, textArray } from './literals.ts';
 import type { Sql } from './driver.ts';
 
 /** One record of a host, with what is known of the host itself repeated on each row. */
 export interface HeardRow {
   hostname: string;
-  /** Milliseconds since the previous heartbeat; null when none is remembered. */
+  /** Milliseconds since the previous heartbeat; null when none is remembered, or none whose time has come. */
   heard_ms_ago: number | null;
   missed_lately: boolean | null;
   replay_said: string | null;
@@ -53,7 +54,8 @@ export async function readHeard(
 ): Promise<HeardRow[]> {
   return sql<HeardRow[]>`
     SELECT w.hostname,
-      extract(epoch FROM clock_timestamp() - p.heard_at)::float8 * 1000 AS heard_ms_ago,
+      CASE WHEN ${hasCome(sql, sql`p.heard_at`)}
+        THEN extract(epoch FROM clock_timestamp() - p.heard_at)::float8 * 1000 END AS heard_ms_ago,
       p.last_non2xx_at > clock_timestamp() - ${MISSED_LATELY}::interval AS missed_lately,
       p.replay_said,
       EXISTS (SELECT FROM input_queue q WHERE q.hostname = w.hostname) AS queued,
@@ -96,6 +98,7 @@ function inOrder<T extends { readonly hostname: string }>(rows: readonly T[]): r
   return [...last.values()].sort((a, b) => (a.hostname < b.hostname ? -1 : 1));
 }
 
+/** A miss at a time that has not come is one of now: it forbids as much as any other, and for no longer. */
 export async function writePresence(
   sql: Sql,
   replica: string,
@@ -118,6 +121,8 @@ export async function writePresence(
       heard_at = excluded.heard_at, prev_heard_at = p.heard_at, closure = excluded.closure,
       agent_version = excluded.agent_version, uptime_secs = excluded.uptime_secs,
       last_event_seq_by_rollout = excluded.last_event_seq_by_rollout,
+      last_non2xx_at = CASE WHEN p.last_non2xx_at > excluded.heard_at THEN excluded.heard_at
+        ELSE p.last_non2xx_at END,
       replay_said = coalesce(excluded.replay_said, p.replay_said), replica = excluded.replica`;
 }
 

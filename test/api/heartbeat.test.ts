@@ -237,6 +237,30 @@ describe('a snapshot', () => {
     await shedding.stop();
   });
 
+  it('is withheld for five minutes after what was missed at a time that has not come, and no longer', async () => {
+    const later = await startReplica(url);
+    await known('ahead');
+    await beat('ahead');
+    replica.answerWith(() => Promise.reject(new Error('a fault')));
+    await postEvent('ahead');
+    replica.answerWith(() => Promise.resolve(APPLIED));
+    while (!(await isMissed('ahead'))) await new Promise((resolve) => setTimeout(resolve, 10));
+    await agePresence(later.pool, 'ahead', -8 * 3_600);
+    await beat('ahead', {}, later);
+    expect((await beat('ahead', {}, later)).snapshots).toBeUndefined();
+    await agePresence(later.pool, 'ahead', 5 * 60);
+    await beat('ahead', {}, later);
+    expect((await beat('ahead', {}, later)).snapshots).toHaveLength(1);
+    await later.stop();
+  });
+
+  it('is for nobody who was last heard at a time that has not come: he may not have restarted', async () => {
+    await known('heard-ahead');
+    await agePresence(replica.pool, 'heard-ahead', -8 * 3_600);
+    expect((await beat('heard-ahead')).snapshots).toBeUndefined();
+    expect((await beat('heard-ahead')).snapshots).toHaveLength(1);
+  });
+
   it('is not withheld because a heartbeat could not be read: only events count', async () => {
     await known('mumbles');
     await beat('mumbles');

@@ -1,12 +1,13 @@
 /** The statement that offers dispatches, against the rows and locks of a real database. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import postgres from 'postgres';
-import { dispatchesSince, offerDispatches } from '../../src/db/offers.ts';
+import { dispatchesSince, offerDispatches, readObserved } from '../../src/db/offers.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
+import { writePresence, type PresenceRow } from '../../src/db/presence.ts';
 import { openSession } from '../../src/db/session.ts';
 import { inTransaction } from '../../src/db/transaction.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { ageOffers, NEWER, putDispatch, ROLLOUT } from './support/rows.ts';
+import { ageOffers, agePresence, ENQUEUED, NEWER, putDispatch, ROLLOUT } from './support/rows.ts';
 
 let pool: Pool;
 let url: string;
@@ -23,6 +24,11 @@ afterAll(() => pool.end());
 const offer = (...hosts: string[]) => pool.run((sql) => offerDispatches(sql, 'replica-1', hosts));
 const offered = async (...hosts: string[]) =>
   (await offer(...hosts)).filter((row) => row.offered).map((row) => row.rollout_id);
+
+const presenceOf = (hostname: string): PresenceRow => ({
+  ...{ hostname, closure: 'old', agentVersion: null, uptimeSecs: null },
+  ...{ lastEventSeqByRollout: '{}', replaySaid: null },
+});
 
 async function offersOf(hostname: string) {
   return pool.run((sql) => sql`SELECT * FROM dispatch_offer WHERE hostname = ${hostname}`);
@@ -75,6 +81,28 @@ describe('an offer', () => {
     expect(await offered('after')).toEqual([]);
     await ageOffers(pool, 'after', 2);
     expect(await offered('after')).toEqual([NEWER]);
+  });
+
+  it('made by a clock of the server that was ahead since then says nothing, of either rollout', async () => {
+    await putDispatch(pool, 'ahead', ROLLOUT);
+    await offered('ahead');
+    await ageOffers(pool, 'ahead', -8 * 3_600);
+    expect(await offered('ahead')).toEqual([ROLLOUT]);
+    const [row] = await offersOf('ahead');
+    expect(row?.['last_offered_at']).toEqual(row?.['first_offered_at']);
+    expect(await offered('ahead')).toEqual([]);
+    await ageOffers(pool, 'ahead', -8 * 3_600);
+    await putDispatch(pool, 'ahead', NEWER, { ordinal: 2 });
+    expect(await offered('ahead')).toEqual([NEWER]);
+  });
+
+  it('a little ahead is waited for like any other', async () => {
+    await putDispatch(pool, 'slewed', ROLLOUT);
+    await offered('slewed');
+    await ageOffers(pool, 'slewed', -20);
+    const [waiting] = await offer('slewed');
+    expect(waiting?.offered).toBe(false);
+    expect(waiting?.due_ms).toBeLessThanOrEqual(50_000);
   });
 
   it('goes to many hosts in one statement, each for itself', async () => {
@@ -141,6 +169,33 @@ describe('a dispatch that the leader is taking back', () => {
     await leader`SELECT 1 FROM dispatch WHERE hostname = 'offering' FOR UPDATE NOWAIT`;
     expect(await offersOf('offering')).toHaveLength(1);
     await Promise.all([replica.end(), leader.end()]);
+  });
+});
+
+describe('what the leader is told of an offer', () => {
+  const ROLLOUTS = { rollouts: [ROLLOUT], hosts: ['told'] };
+  const observed = () => pool.run((sql) => readObserved(sql, ROLLOUTS));
+  const offersTold = async () =>
+    (await observed()).offers.filter(({ hostname }) => hostname === 'told');
+
+  it('is when it was made, and when its host was heard', async () => {
+    await putDispatch(pool, 'told', ROLLOUT);
+    await offered('told');
+    await pool.run((sql) => writePresence(sql, 'replica-1', [presenceOf('told')]));
+    const { heard } = await observed();
+    const soon = new Date(Date.now() - 60_000).toISOString();
+    expect(heard.filter(({ at }) => at > soon)).toHaveLength(1);
+    const [told] = await offersTold();
+    expect(told?.firstOfferedAt.localeCompare(soon)).toBe(1);
+  });
+
+  it('is of no time that has not come: it was made once its dispatch was queued, and nobody was heard', async () => {
+    await ageOffers(pool, 'told', -8 * 3_600);
+    await agePresence(pool, 'told', -8 * 3_600);
+    expect(await offersTold()).toMatchObject([
+      { firstOfferedAt: expect.stringMatching(/^20/) as string, lastOfferedAt: ENQUEUED },
+    ]);
+    expect((await observed()).heard).toEqual([]);
   });
 });
 

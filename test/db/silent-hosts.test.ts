@@ -53,6 +53,17 @@ it('a leader whose clock is an hour ahead hides nobody', async () => {
   expect(await silent()).toEqual(['silent']);
 });
 
+it("who was heard by the server's clock while that was ahead is one of whom nothing is known", async () => {
+  await put('ahead', -8 * 3_600, 9_000);
+  await put('slewed', -20, 9_000);
+  await put('silent', 200, 9_000);
+  const found = await readSilentHosts(pool, SILENT_MS, 10);
+  expect(found).toMatchObject([
+    { hostname: 'silent', lastHeardAt: expect.any(String) as string },
+    { hostname: 'ahead', lastHeardAt: null },
+  ]);
+});
+
 it('says since when a host counts as reachable', async () => {
   await put('silent', 200, 9_000);
   const [row] = await readSilentHosts(pool, SILENT_MS, 1);

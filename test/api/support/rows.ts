@@ -4,6 +4,8 @@ import type { Pool } from '../../../src/db/pool.ts';
 export const ROLLOUT = 'stable@a1';
 export const NEWER = 'stable@b2';
 const AT = '2026-05-16T01:00:00.000Z';
+/** When each dispatch was. */
+export const ENQUEUED = AT;
 
 /** A rollout, the newest of its channel if it is the last one put. */
 export async function putRollout(pool: Pool, rolloutId: string, ordinal: number): Promise<void> {
@@ -86,7 +88,8 @@ export async function putDispatch(
 export async function ageOffers(pool: Pool, hostname: string, seconds: number): Promise<void> {
   await pool.run(
     (sql) => sql`
-      UPDATE dispatch_offer SET last_offered_at = last_offered_at - make_interval(secs => ${seconds})
+      UPDATE dispatch_offer SET last_offered_at = last_offered_at - make_interval(secs => ${seconds}),
+        first_offered_at = first_offered_at - make_interval(secs => ${seconds})
       WHERE hostname = ${hostname}`,
   );
 }
