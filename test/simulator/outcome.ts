@@ -58,8 +58,8 @@ export function whatIsWrong(
 
 /**
  * Hosts that are through here and yet report another closure, which no record of this database prescribes any more: a
- * switch of a release that it has forgotten, or closed, waited for their reboot. What an operator does about it is push a
- * commit.
+ * switch of a release that it has forgotten, or closed, waited for their reboot, or was under way in an agent of v0.2, which
+ * tells of none. What an operator does about it is push a commit.
  */
 export function driftedByForgotten(
   { data: { tables } }: Database,
@@ -69,11 +69,11 @@ export function driftedByForgotten(
   const open = [...tables.records.values()].filter(({ closed }) => closed === null);
   const known = new Set(open.map(ran));
   return machines
-    .filter(({ hostname, closure, bootedInto }) => {
+    .filter(({ hostname, closure, bootedInto, isOld }) => {
       const isSeen = tables.hosts.get(hostname)?.reportedClosure === closure;
       const isForgotten = !known.has(ran({ hostname, targetClosure: closure }));
       const isOff = closure !== release.target(hostname);
-      return isSeen && isForgotten && isOff && bootedInto === closure;
+      return isSeen && isForgotten && isOff && (isOld || bootedInto === closure);
     })
     .map(({ hostname }) => hostname);
 }
