@@ -2,8 +2,8 @@
  * Whether this process could lead when its turn comes, as readiness tells it: else its probes would call well what never
  * leads, a rollout would replace all good processes by such ones, and the fleet would stand.
  *
- * Of two URLs one is told at once that they lead to different databases, until they were seen to lead to the same: nothing
- * else would show it, as who leads does so in peace, on a queue that nobody fills.
+ * Of two URLs one is told at once that they lead to different databases, and once a minute they are asked again: nothing else
+ * would show it, as who leads does so in peace, on a queue that nobody fills, and a failover may take one of them along.
  *
  * States: unproven → proven. In strict mode a process with a leader's URL of its own is unproven, and not ready, until that
  * URL has once led to where one can lead: nobody misses it yet. Any other is proven from the start, and asked only after an
@@ -16,6 +16,8 @@ import { isStrict } from '../config/strict.ts';
 import type { Clock } from '../telemetry.ts';
 import { leads, leadTrouble, type Logins, type LeadTrouble } from './login.ts';
 
+/** How long what two URLs led to may be taken for what they lead to: asking is a connection each. */
+const AGAIN_MS = 60_000;
 /** Longer than a failover or a burst of connections, and as long as the alert waits for a leader. */
 const LASTS_MS = 60_000;
 
@@ -29,14 +31,17 @@ export function createAskLead(
 ): AskLead {
   const { config } = logins;
   let proven = !(isStrict(config) && config.leaderDatabaseUrl !== null && leads(logins));
-  let isOneDatabase = !(config.leaderDatabaseUrl !== null && leads(logins));
+  const areTwo = config.leaderDatabaseUrl !== null && leads(logins);
+  /** When they were last seen to lead to one database. */
+  let oneAt = areTwo ? -Infinity : Infinity;
   let since: number | null = null;
   let mustMend = false;
   return async (ails) => {
     const isAsked = !proven || ails || mustMend;
-    const found = isAsked || !isOneDatabase ? await ask(logins) : null;
-    isOneDatabase ||= found === null;
-    if (found?.of === 'elsewhere' && !isOneDatabase) return found.why;
+    const isOne = clock.monotonic() - oneAt < AGAIN_MS;
+    const found = isAsked || !isOne ? await ask(logins) : null;
+    if (found === null && areTwo && !isOne) oneAt = clock.monotonic();
+    if (found?.of === 'elsewhere' && !isOne) return found.why;
     const trouble = isAsked ? found : null;
     mustMend = trouble?.of === 'login' || trouble?.of === 'database';
     if (trouble === null) {

@@ -61,6 +61,19 @@ it('asks of two URLs whether they lead to one database, until they do, and tells
   expect(await told('elsewhere')).toEqual([null, 4]);
 });
 
+it('asks two URLs again once a minute: a failover may have taken one of them along', async () => {
+  const { seen, ask } = make({ strict: false });
+  const at = async (now: number, of: LeadTrouble['of'] | null) => {
+    Object.assign(seen, { now, of });
+    return [await ask(false), seen.asked];
+  };
+  expect(await at(0, null)).toEqual([null, 1]);
+  expect(await at(59_999, 'elsewhere')).toEqual([null, 1]);
+  expect(await at(60_000, 'elsewhere')).toEqual(['elsewhere', 2]);
+  expect(await at(60_001, null)).toEqual([null, 3]);
+  expect(await at(120_000, 'elsewhere')).toEqual([null, 3]);
+});
+
 it('takes out at once what an operator must mend, and what passes only once it lasts', async () => {
   const { seen, ask } = make({ strict: false });
   const at = async (now: number, of: LeadTrouble['of'] | null) => {
