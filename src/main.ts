@@ -307,10 +307,7 @@ function startWorking(kit: Kit, presencePool: Pool): Part {
     },
     agentFreshnessMinutes: config.agentFreshnessMinutes,
     acquire: (signal: AbortSignal) =>
-      acquireLock(
-        { database, name: 'workers', listener, logger: log, random: Math.random },
-        signal,
-      ),
+      acquireLock({ ...context, database, name: 'workers', listener, logger: log }, signal),
     committed: (signal: AbortSignal) => nextCommit(listener, signal),
   };
   return startRole('workers', async (signal) => {

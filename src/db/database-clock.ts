@@ -6,9 +6,13 @@
  * An answer that took a while says the time only as exactly as that: what was known is kept where the answer bears it
  * out, and moved no further than it must. The first is taken as if it had been read at the last moment: nobody is ahead
  * of the database by it.
+ *
+ * A server's clock that steps is not followed: all that was heard or offered before would be as much older at once, and whom
+ * nobody could have heard yet would be called silent. Whoever goes by it has to begin anew.
  */
 import type { Clock } from '../telemetry.ts';
 import type { Sql } from './driver.ts';
+import { ClockStepError } from './errors.ts';
 
 /** Of any statement, in milliseconds: what `DatabaseClock.hear` takes. */
 export function databaseTime(sql: Sql) {
@@ -16,7 +20,9 @@ export function databaseTime(sql: Sql) {
 }
 
 type Own = Pick<Clock, 'now' | 'monotonic'>;
-const OWN: Own = { now: () => Date.now(), monotonic: () => performance.now() };
+
+/** By more it is set, not put right by degrees; and an agent's heartbeat is six times as far from the next. */
+const STEP_MS = 10_000;
 
 export type Moment = ReturnType<typeof ago>;
 
@@ -41,15 +47,22 @@ export class DatabaseClock {
   private ahead: number | null = null;
   private readonly own: Own;
 
-  constructor(own: Own = OWN) {
+  constructor(own: Own) {
     this.own = own;
   }
 
-  /** An answer with the server's time arrives, to what was sent at `sentAt` of the monotonic clock. */
+  /**
+   * An answer with the server's time arrives, to what was sent at `sentAt` of the monotonic clock. However long it took, it
+   * was read in between: what lies outside by far is a step, and throws a ClockStepError.
+   */
   hear(serverMs: number, sentAt: number): void {
     const least = serverMs - this.own.monotonic();
     const most = serverMs - sentAt;
-    this.ahead = Math.min(Math.max(this.ahead ?? least, least), most);
+    const known = this.ahead ?? least;
+    const heard = Math.min(Math.max(known, least), most);
+    if (Math.abs(heard - known) > STEP_MS)
+      throw new ClockStepError(Math.round((heard - known) / 1_000));
+    this.ahead = heard;
   }
 
   /** Asks `statement`, which tells the server's time as `at`. */

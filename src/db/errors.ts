@@ -64,6 +64,18 @@ export class NotConfirmedError extends Error {
   }
 }
 
+/** The server's clock stepped while somebody went by it: what he would say is due or silent may be neither. */
+export class ClockStepError extends Error {
+  override readonly name = 'ClockStepError';
+  /** By how much; below 0: back. */
+  readonly seconds: number;
+
+  constructor(seconds: number) {
+    super(`the database's clock stepped by ${String(seconds)} s; let NTP keep it on its machine`);
+    this.seconds = seconds;
+  }
+}
+
 /** Classes of SQLSTATE that a statement is not to blame for: connection, resources, shutdown, contention; and 54000, but for values. */
 const PASSING = ['08', '25', '40', '53', '55', '57', '58'];
 
@@ -101,10 +113,14 @@ function isConnectionTrouble(error: unknown): boolean {
   return code !== null && (!code.startsWith('ERR_') || DISTRUST.has(code));
 }
 
+function isOfNow(error: unknown): boolean {
+  return error instanceof NotConfirmedError || error instanceof ClockStepError;
+}
+
 /** What time mends. A fault in our own code is not: called passing, it would hide behind 503 for ever. */
 export function isPassing(error: unknown): boolean {
   const state = sqlState(error);
-  if (state === null) return error instanceof NotConfirmedError || isConnectionTrouble(error);
+  if (state === null) return isOfNow(error) || isConnectionTrouble(error);
   return state === LIMIT ? !isDataError(error) : PASSING.some((kind) => state.startsWith(kind));
 }
 

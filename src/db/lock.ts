@@ -4,12 +4,12 @@
  *
  * The lock session does nothing but hold its lock and be pinged. It ends by itself when its owner is frozen:
  * the server closes it after `idle_session_timeout` without a ping. An owner that is late, finds another
- * backend than the one that took the lock, or a server in recovery, gives the lock up.
+ * backend than the one that took the lock, a server in recovery, or one whose clock stepped, gives the lock up.
  */
-import type { Logger } from '../telemetry.ts';
+import type { Clock, Logger } from '../telemetry.ts';
 import { backoffMs, pause, type Random } from './backoff.ts';
 import type { DatabaseOptions, Sql } from './driver.ts';
-import { databaseProblem } from './errors.ts';
+import { ClockStepError, databaseProblem } from './errors.ts';
 import type { Listener } from './listen.ts';
 import { settingsProblem } from './path.ts';
 import { DatabaseClock, databaseTime } from './database-clock.ts';
@@ -20,7 +20,7 @@ export type LockName = 'leader' | 'workers';
 export interface HeldLock {
   /** Of the backend that holds it. */
   readonly pid: number;
-  /** Aborts when the lock is no longer ours, or may not be. */
+  /** Aborts when the lock is no longer ours, or may not be; by a ClockStepError when it is to be taken anew. */
   readonly lost: AbortSignal;
   /** The database's time in milliseconds; asked with the lock, and again with each ping. */
   readonly now: () => number;
@@ -35,6 +35,7 @@ export interface LockOptions {
   readonly listener: Listener;
   readonly logger: Logger;
   readonly random: Random;
+  readonly clock: Pick<Clock, 'now' | 'monotonic'>;
   /** Each time that it could not even be asked for. */
   readonly onFailure?: (error: unknown) => void;
 }
@@ -89,7 +90,6 @@ async function waitForLock(options: LockOptions, signal: AbortSignal): Promise<H
     settings: { idle_session_timeout: String(IDLE_SESSION_MS), synchronous_commit: 'off' },
     deadlineMs: PING_DEADLINE_MS,
   });
-  const clock = new DatabaseClock();
   let woken = new AbortController();
   const forget = options.listener.on('in', () => {
     woken.abort();
@@ -100,6 +100,8 @@ async function waitForLock(options: LockOptions, signal: AbortSignal): Promise<H
     for (;;) {
       // Before the attempt: a release that is announced while it is under way must not be missed.
       woken = new AbortController();
+      // A new one each time: nobody has gone by it before the lock is held.
+      const clock = new DatabaseClock(options.clock);
       if (await tryLock(session, options.name, clock)) return hold(session, clock, options);
       await pause(LEAST_GAP_MS[options.name], signal);
       await pause(backoffMs(RETRY, 0, options.random), signal, woken.signal);
@@ -129,15 +131,22 @@ async function tryLock(session: Session, name: LockName, clock: DatabaseClock): 
 
 function hold(session: Session, clock: DatabaseClock, options: LockOptions): HeldLock {
   const done = new AbortController();
+  const stepped = new AbortController();
   const both = AbortSignal.any([session.over, done.signal]);
   keepPinging(session, clock, both).catch((error: unknown) => {
+    // No doubt of the lock: its owner lets go of it, or the server does, which is not pinged any more.
+    if (error instanceof ClockStepError) {
+      tellStep(options, error);
+      stepped.abort(error);
+      return;
+    }
     const problem = databaseProblem(error, options.database);
     options.logger.warn({ lock: options.name, problem }, 'lock in doubt');
     session.drop();
   });
   return {
     pid: session.pid,
-    lost: session.over,
+    lost: AbortSignal.any([session.over, stepped.signal]),
     now: () => clock.now(),
     async release() {
       done.abort();
@@ -145,6 +154,13 @@ function hold(session: Session, clock: DatabaseClock, options: LockOptions): Hel
       await session.end();
     },
   };
+}
+
+function tellStep({ name, logger }: LockOptions, { seconds }: ClockStepError): void {
+  logger.warn(
+    { lock: name, seconds },
+    "the database's clock stepped: whoever leads or works by it begins anew, and listens before it calls anybody silent; let NTP keep that clock",
+  );
 }
 
 async function keepPinging(

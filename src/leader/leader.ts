@@ -2,12 +2,12 @@
  * The leader role of a process: waits for the lock, leads one term after another, and lets go cleanly.
  *
  * States: following → leading → following … → stopped. On any doubt (lock or writer session gone, fence
- * refused, commit failed) the term's state is dropped and the lock released; the next term starts from the
+ * refused, commit failed, the database's clock set) the term's state is dropped and the lock released; the next term starts from the
  * database. Stopping finishes the batch in hand, then releases the lock, which wakes a follower at once.
  */
 import { backoffMs, pause } from '../db/backoff.ts';
 import type { DatabaseOptions } from '../db/driver.ts';
-import { databaseProblem, isFenced, isPassing, isUnusable } from '../db/errors.ts';
+import { ClockStepError, databaseProblem, isFenced, isPassing, isUnusable } from '../db/errors.ts';
 import { acquireLock, type HeldLock } from '../db/lock.ts';
 import { keepingTime } from '../db/database-clock.ts';
 import type { Session } from '../db/session.ts';
@@ -43,7 +43,8 @@ const AGAIN = { firstMs: 100, maxMs: 5_000 } as const;
 /** What becomes of an input, and how a term ends. */
 const VERDICTS = ['applied', 'duplicate', 'noop', 'refused', 'dead'] as const;
 const FATES = ['committed', 'not-committed', 'unknown'] as const;
-const ENDS = ['stopped', 'lock-lost', 'fenced', 'failed'] as const;
+const ENDS = ['stopped', 'lock-lost', 'clock-stepped', 'fenced', 'failed'] as const;
+type End = (typeof ENDS)[number];
 
 /** A series that begins at 1 never increased: the first dead input would alert nobody. So all of them begin at 0. */
 function beginAtZero(metrics: Metrics): void {
@@ -99,7 +100,8 @@ async function leadOnAndOn(options: LeaderOptions, told: Told, signal: AbortSign
     const onFailure = (error: unknown): void => {
       told.failed(error);
     };
-    const asked = { database, name: 'leader', listener, logger, random, onFailure } as const;
+    const common = { database, listener, logger, random, clock: options.clock };
+    const asked = { ...common, name: 'leader', onFailure } as const;
     const lock = await acquireLock(asked, signal)
       // It rejects only at the signal.
       .catch(() => null);
@@ -141,8 +143,9 @@ async function leadOnce(
     metrics.count('muster_leader_terms_ended_total', { why: 'stopped' });
     return false;
   } catch (error) {
-    const why = lock.lost.aborted ? 'lock-lost' : isFenced(error) ? 'fenced' : 'failed';
-    logger.warn({ why, problem: databaseProblem(error, options.database) }, 'no longer leading');
+    const why = endBy(error, lock.lost);
+    const cause: unknown = lock.lost.reason ?? error;
+    logger.warn({ why, problem: databaseProblem(cause, options.database) }, 'no longer leading');
     metrics.count('muster_leader_terms_ended_total', { why });
     told.failed(error);
     return true;
@@ -152,6 +155,12 @@ async function leadOnce(
     // Whoever is next waits at the epoch row for what the writer may still have open.
     await Promise.all([writer?.end(), lock.release(), options.pool.end()]);
   }
+}
+
+function endBy(error: unknown, lost: AbortSignal): End {
+  if (lost.reason instanceof ClockStepError) return 'clock-stepped';
+  if (lost.aborted) return 'lock-lost';
+  return isFenced(error) ? 'fenced' : 'failed';
 }
 
 async function leadTerm(

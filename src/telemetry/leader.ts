@@ -15,7 +15,7 @@ export const LEADER_METRICS = {
   muster_leader_terms_ended_total: {
     type: 'counter',
     labels: ['why'],
-    help: 'Terms of this process by how they ended: stopped, lock-lost, fenced, failed.',
+    help: 'Terms of this process by how they ended: stopped, lock-lost, clock-stepped (the clock of the database was set), fenced, failed.',
   },
   muster_leader_evictions_total: {
     type: 'counter',

@@ -3,6 +3,7 @@ import net from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { DatabaseOptions } from '../../src/db/driver.ts';
 import { startListener, type Listener } from '../../src/db/listen.ts';
+import { ClockStepError } from '../../src/db/errors.ts';
 import { acquireLock, type HeldLock, type LockName } from '../../src/db/lock.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { openSession } from '../../src/db/session.ts';
@@ -10,6 +11,7 @@ import { migrate } from '../../src/db/migrate.ts';
 import { Framer } from '../faults/suite/wire/messages.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
+import { systemClock } from '../../src/telemetry.ts';
 import { silentLogger } from '../support/installation.ts';
 
 let database: DatabaseOptions;
@@ -28,8 +30,16 @@ afterAll(async () => {
   await pool.end();
 });
 
-const acquire = (name: LockName = 'leader', at = database, signal = never): Promise<HeldLock> =>
-  acquireLock({ database: at, name, listener, logger: silentLogger(), random: () => 0.5 }, signal);
+const acquire = (
+  name: LockName = 'leader',
+  at = database,
+  signal = never,
+  clock = systemClock,
+): Promise<HeldLock> =>
+  acquireLock(
+    { database: at, name, listener, logger: silentLogger(), random: () => 0.5, clock },
+    signal,
+  );
 
 const sessions = (role: string): Promise<{ pid: number }[]> =>
   pool.run(
@@ -78,6 +88,24 @@ it('says so when its session dies, and another gets it', async () => {
   const next = await waiting;
   expect(next.lost.aborted).toBe(false);
   await held.release();
+  await next.release();
+});
+
+it("is given up at a step of the server's clock, and let go of cleanly; a step while it is waited for is nobody's", async () => {
+  const own = { steps: 0 };
+  const clock = { ...systemClock, monotonic: () => performance.now() - own.steps * 60_000 };
+  const held = await acquire('leader', database, never, clock);
+  const before = held.now();
+  const waiting = acquire('leader', database, never, clock);
+  await eventually(async () => (await sessions('leader-lock')).length).toBe(2);
+  own.steps = 1;
+  await eventually(() => held.lost.aborted).toBe(true);
+  expect(held.lost.reason).toEqual(new ClockStepError(60));
+  await held.release();
+  const next = await waiting;
+  expect(next.now() - before).toBeGreaterThan(0);
+  expect(next.now() - before).toBeLessThan(30_000);
+  expect(next.lost.aborted).toBe(false);
   await next.release();
 });
 
@@ -162,7 +190,8 @@ it('is not asked for where something in between drops the settings that end a fr
   const logger = { ...silentLogger(), warn: (facts: unknown) => said.push(JSON.stringify(facts)) };
   const onFailure = () => setImmediate(() => gone.abort());
   const behind = { ...database, url: url.href };
-  const asked = { database: behind, name: 'leader', listener, logger, random: () => 0 } as const;
+  const common = { listener, logger, random: () => 0, clock: systemClock };
+  const asked = { ...common, database: behind, name: 'leader' } as const;
   const lock = await acquireLock({ ...asked, onFailure }, gone.signal).catch(() => null);
   await lock?.release();
   forgetful.close();
@@ -179,7 +208,8 @@ it('says which setting to look at when its own server does not answer', async ()
   const nowhere = { url: 'postgres://u@127.0.0.1:1/d', schema: 'muster', name: 'lock' };
   const database = { ...nowhere, variable: 'MUSTER_LEADER_DATABASE_URL' } as const;
   const onFailure = () => setImmediate(() => gone.abort());
-  const asked = { database, name: 'leader', listener, logger, random: () => 0, onFailure } as const;
+  const common = { listener, logger, random: () => 0, clock: systemClock };
+  const asked = { ...common, database, name: 'leader', onFailure } as const;
   await expect(acquireLock(asked, gone.signal)).rejects.toThrow();
   expect(said.join()).toContain('start PostgreSQL, or correct MUSTER_LEADER_DATABASE_URL');
 });

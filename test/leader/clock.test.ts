@@ -9,6 +9,7 @@ import { createPool } from '../../src/db/pool.ts';
 import { DEFAULT_SETTINGS } from '../../src/reducer/settings.ts';
 import { createMetrics, systemClock, type Clock } from '../../src/telemetry.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 import { silentLogger, startReplica, type Replica } from '../support/installation.ts';
 import { heartbeat } from '../support/small-fleet.ts';
 
@@ -55,6 +56,30 @@ it.each([3 * HOUR_MS, -3 * HOUR_MS])(
     expect(epoch?.off).toBeLessThan(5);
   },
 );
+
+it("ends its term once at each step of the database's clock, and says so: nobody's silence counts in a new one", async () => {
+  const { url } = await createTestDatabase();
+  // As seen from a clock that cannot be set, it is the server's that steps.
+  const own = { behind: 0 };
+  const clock = { ...systemClock, monotonic: () => performance.now() - own.behind };
+  const replica = replicaOf(url, 'steady', clock);
+  const { epoch } = await replica.lead();
+  for (const [steps, behind] of [35 * 60_000, 0].entries()) {
+    own.behind = behind;
+    await eventually(() => replica.leader.term?.epoch).toBe(epoch + steps + 1);
+    await decide(replica, `web-0${String(steps)}`);
+  }
+  const told = replica.log.filter((line) => line.startsWith("the database's clock stepped"));
+  expect(told).toMatchObject([
+    expect.stringContaining('"seconds":2100') as string,
+    expect.stringContaining('"seconds":-2100') as string,
+  ]);
+  expect(replica.log.join('\n')).toContain('no longer leading {"why":"clock-stepped"');
+  expect(await replica.metrics.expose()).toContain(
+    'muster_leader_terms_ended_total{why="clock-stepped"} 2',
+  );
+  expect(replica.leader.ails).toBe(false);
+});
 
 it('says so where the log is ahead of the database, and dates what is swept by that all the same', async () => {
   const { url } = await createTestDatabase();

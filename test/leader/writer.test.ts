@@ -5,6 +5,7 @@ import { startListener, type Listener } from '../../src/db/listen.ts';
 import { acquireLock, type HeldLock } from '../../src/db/lock.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { assertBeside, prepareWriter } from '../../src/leader/writer.ts';
+import { systemClock } from '../../src/telemetry.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { silentLogger } from '../support/installation.ts';
@@ -20,7 +21,10 @@ beforeEach(async () => {
   listener = startListener(database, common);
   pool = createPool(database, { role: 'test', max: 1, statementMs: 10_000 });
   const { signal } = new AbortController();
-  lock = await acquireLock({ ...common, database, name: 'leader', listener }, signal);
+  lock = await acquireLock(
+    { ...common, database, name: 'leader', listener, clock: systemClock },
+    signal,
+  );
 });
 afterEach(async () => {
   await lock.release();

@@ -13,7 +13,7 @@ import {
 import { loadState, readHead } from '../../eventlog/state.ts';
 import { dump } from '../../reducer/state/rows-io.ts';
 import type { StateRows } from '../../reducer/state/state.ts';
-import { silent } from '../../telemetry.ts';
+import { silent, systemClock } from '../../telemetry.ts';
 import { EXIT, printJson, UsageError, type Io } from '../io.ts';
 import { some } from '../operate/show.ts';
 import { begin, type Beginning, type Wishes } from './begin.ts';
@@ -105,9 +105,8 @@ export async function rebuild(wishes: Wishes, io: Io): Promise<number> {
   const common = { logger: silent, random: Math.random };
   const listener = startListener(database, common);
   const patience = AbortSignal.timeout(LOCK_WAIT_MS);
-  const lock = await acquireLock({ database, name: 'leader', listener, ...common }, patience).catch(
-    () => null,
-  );
+  const asked = { ...common, database, name: 'leader', listener, clock: systemClock } as const;
+  const lock = await acquireLock(asked, patience).catch(() => null);
   try {
     if (lock === null) throw new UsageError('a process leads: stop all of them first');
     const { rows, seq } = await withTables(database, async (log) => {
