@@ -280,7 +280,7 @@ function socketProblem(error: Error): string {
     return `no connection to ${place} within ${String(CONNECT_TIMEOUT_SECS)} s`;
   }
   return error.message.startsWith('Client network socket disconnected')
-    ? 'no connection: it ended before TLS was agreed on; is it PostgreSQL that listens there?'
+    ? 'no connection: it ended before TLS was agreed on; has the PostgreSQL there `ssl = on`, and is it PostgreSQL?'
     : error.message;
 }
 
