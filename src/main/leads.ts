@@ -30,8 +30,8 @@ export function createAskLead(
   ask: (logins: Logins) => Promise<LeadTrouble | null> = leadTrouble,
 ): AskLead {
   const { config } = logins;
-  let proven = !(isStrict(config) && config.leaderDatabaseUrl !== null && leads(logins));
   const areTwo = config.leaderDatabaseUrl !== null && leads(logins);
+  let proven = !(isStrict(config) && areTwo);
   /** When they were last seen to lead to one database. */
   let oneAt = areTwo ? -Infinity : Infinity;
   let since: number | null = null;
@@ -40,7 +40,7 @@ export function createAskLead(
     const isAsked = !proven || ails || mustMend;
     const isOne = clock.monotonic() - oneAt < AGAIN_MS;
     const found = isAsked || !isOne ? await ask(logins) : null;
-    if (found === null && areTwo && !isOne) oneAt = clock.monotonic();
+    if (found === null && !isOne) oneAt = clock.monotonic();
     if (found?.of === 'elsewhere' && !isOne) return found.why;
     const trouble = isAsked ? found : null;
     mustMend = trouble?.of === 'login' || trouble?.of === 'database';

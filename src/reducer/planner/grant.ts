@@ -12,6 +12,7 @@ import { isKeeping } from '../state/blocker-since.ts';
 import { markHost } from '../state/dirty.ts';
 import type { HostState, RolloutState } from '../state/state.ts';
 import type { RecordRow } from '../state/rows.ts';
+import { isWaiting } from '../state/tally.ts';
 import { gatesHolding } from './gates.ts';
 import { remarksOn } from './remarks.ts';
 
@@ -74,8 +75,7 @@ export function judge(
   const record = rollout.records.get(hostname);
   if (record === undefined) return;
   const host = pass.state.hosts.get(hostname);
-  const waiting =
-    record.state === 'Pending' && record.closed === null && !rollout.dispatches.has(hostname);
+  const waiting = isWaiting(record) && !rollout.dispatches.has(hostname);
   if (waiting && host !== undefined && isUnchanged(pass, rollout, record, host)) {
     convergeUnchanged(pass, rollout, record);
     return;

@@ -81,11 +81,10 @@ function isRefusing(pass: Pass, rollout: RolloutState, record: RecordRow): boole
   if (offer === null) return hasRemark(rollout, record, 'dispatch-refused');
   if (offer === 'never') return false;
   const heard = pass.heardAt(record.hostname);
-  if (heard === null) return hasRemark(rollout, record, 'dispatch-refused');
   const { refusedAfterMinutes } = pass.state.settings;
-  const late = pass.now - millisOf(offer.first) >= refusedAfterMinutes * MINUTE;
-  if (!hasListened(pass.state, refusedAfterMinutes, pass.now))
+  if (heard === null || !hasListened(pass.state, refusedAfterMinutes, pass.now))
     return hasRemark(rollout, record, 'dispatch-refused');
+  const late = pass.now - millisOf(offer.first) >= refusedAfterMinutes * MINUTE;
   return late && heard > offer.first;
 }
 

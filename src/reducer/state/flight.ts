@@ -7,6 +7,7 @@ import { isMoving } from '../planner/moving.ts';
 import { dispatches } from '../rollout/states.ts';
 import type { BlockerRow } from './rows.ts';
 import type { BudgetState, FleetState, RolloutState } from './state.ts';
+import { isWaiting } from './tally.ts';
 import type { WaiterQueue } from './waiters.ts';
 import { WaitingQueues } from './waiting-queues.ts';
 
@@ -88,7 +89,7 @@ export function countsInFlight(rollout: RolloutState, hostname: string): boolean
   const record = rollout.records.get(hostname);
   if (record === undefined) return false;
   if (isMoving(record)) return true;
-  return record.state === 'Pending' && record.closed === null && rollout.dispatches.has(hostname);
+  return isWaiting(record) && rollout.dispatches.has(hostname);
 }
 
 /** Counts a host in or out, when `held` (whether it counted before) no longer is true. */
