@@ -6,6 +6,7 @@ import { createPool, type Pool } from '../../src/db/pool.ts';
 import { writePresence, type PresenceRow } from '../../src/db/presence.ts';
 import { openSession } from '../../src/db/session.ts';
 import { inTransaction } from '../../src/db/transaction.ts';
+import { observe } from '../../src/leader/observe.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { ageOffers, agePresence, ENQUEUED, NEWER, putDispatch, ROLLOUT } from './support/rows.ts';
 
@@ -24,6 +25,9 @@ afterAll(() => pool.end());
 const offer = (...hosts: string[]) => pool.run((sql) => offerDispatches(sql, 'replica-1', hosts));
 const offered = async (...hosts: string[]) =>
   (await offer(...hosts)).filter((row) => row.offered).map((row) => row.rollout_id);
+
+const session = (role: string) =>
+  openSession({ url, schema: 'muster', name: 'test' }, { role, settings: {}, deadlineMs: 5_000 });
 
 const presenceOf = (hostname: string): PresenceRow => ({
   ...{ hostname, closure: 'old', agentVersion: null, uptimeSecs: null },
@@ -136,9 +140,9 @@ describe('a dispatch that the leader is taking back', () => {
   it('is neither offered nor waited for, and gone afterwards', async () => {
     await putDispatch(pool, 'taken', ROLLOUT);
     await putDispatch(pool, 'other', ROLLOUT);
-    const leader = postgres(url, { max: 1, connection: { search_path: 'muster' } });
-    await leader.begin(async (sql) => {
-      await sql`SELECT 1 FROM dispatch WHERE hostname = 'taken' FOR UPDATE`;
+    const leader = await session('taking');
+    await inTransaction(leader, async (sql) => {
+      await observe(sql, { rollouts: [], hosts: ['taken'] });
       const rows = await offer('taken', 'other');
       expect(rows.find((row) => row.hostname === 'other')?.offered).toBe(true);
       // Still in force as far as anyone knows: to be asked for again soon.
@@ -156,10 +160,7 @@ describe('a dispatch that the leader is taking back', () => {
   it('cannot be taken back until its offer is committed', async () => {
     await putDispatch(pool, 'offering', ROLLOUT);
     const leader = postgres(url, { max: 1, connection: { search_path: 'muster' } });
-    const replica = await openSession(
-      { url, schema: 'muster', name: 'test' },
-      { role: 'offering', settings: {}, deadlineMs: 5_000 },
-    );
+    const replica = await session('offering');
     await inTransaction(replica, async (sql) => {
       const [row] = await offerDispatches(sql, 'replica-1', ['offering']);
       expect(row?.offered).toBe(true);

@@ -11,11 +11,12 @@ function setUp() {
   /** Ids of inputs that are judged and not read yet. */
   const judged: number[] = [];
   let commitNo = 0;
+  let incarnation = 'i';
   /** Serves both reads: where the leader is, and what is new. */
   const answer = () => {
     const verdicts = judged.splice(0).map((id) => [id, { status: 'noop' }, []]);
     commitNo += 1;
-    const place = { incarnation: 'i', epoch: 1, commitNo };
+    const place = { incarnation, epoch: 1, commitNo };
     return { ...place, place, rows: verdicts.length === 0 ? [] : [{ ...place, verdicts }] };
   };
   const pool: Pool = {
@@ -62,7 +63,12 @@ function setUp() {
     judged.push(...ids);
     return wake();
   };
-  return { reader, asked, wake, passTime, commit };
+  /** A standby is promoted, or a backup restored: ids of inputs that only the old one had are given to others. */
+  const failOver = (): void => {
+    incarnation = 'j';
+    commitNo = 0;
+  };
+  return { reader, asked, wake, passTime, commit, failOver };
 }
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -124,4 +130,18 @@ it('keeps a bounded number, the newest', async () => {
   expect(await knownNow(reader, 1)).toMatchObject({ status: 'judged' });
   end();
   expect(reader.early).toBe(0);
+});
+
+it('tells nobody who was stored in the database that has gone the verdict of his id in the next', async () => {
+  const { reader, asked, commit, failOver } = setUp();
+  asked.fails = false;
+  const end = await reader.beginInsert();
+  const waits = reader.wait(1, 60_000);
+  await commit(2);
+  expect(reader.early).toBe(1);
+  failOver();
+  await commit(1, 2);
+  expect(await waits).toBeNull();
+  expect(await knownNow(reader, 2)).toBe('unknown');
+  end();
 });
