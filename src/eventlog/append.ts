@@ -1,5 +1,6 @@
 /** Writing the log: rows become chained, and one statement inserts a batch. Only the leader calls this. */
 import type { Sql } from '../db/driver.ts';
+import { allStored } from '../db/swallowed.ts';
 import { hexArray, jsonList, plainArray, textArray } from '../db/literals.ts';
 import type { LogEntry, LogKind } from '../reducer/log.ts';
 import { finish, type Sliced } from '../reducer/slices.ts';
@@ -46,10 +47,11 @@ export function* chaining(
   return rows;
 }
 
-export function insertRows(sql: Sql, rows: readonly NewRow[]): Promise<unknown> {
+/** One statement. Rejects when the server did not store them all. */
+export function insertRows(sql: Sql, rows: readonly NewRow[]): Promise<void> {
   const numbers = (pick: (row: NewRow) => number | null): string => plainArray(rows.map(pick));
   const texts = (pick: (row: NewRow) => string | null): string => textArray(rows.map(pick));
-  return sql`
+  const inserted = sql`
     INSERT INTO event_log
       (seq, ts, epoch, kind, hostname, rollout_id, channel, actor, caused_by, payload, hash)
     SELECT seq, ts, epoch, kind, hostname, rollout_id, channel, actor, caused_by, payload,
@@ -63,7 +65,8 @@ export function insertRows(sql: Sql, rows: readonly NewRow[]): Promise<unknown> 
         ${numbers((r) => r.causedBy)}::bigint[], ${hexArray(rows.map((r) => r.hash))}::text[]
       ),
       json_array_elements(${jsonList(rows.map((r) => r.payload))}::text::json)
-    ) AS r(seq, ts, epoch, kind, hostname, rollout_id, channel, actor, caused_by, hash, payload)`.execute();
+    ) AS r(seq, ts, epoch, kind, hostname, rollout_id, channel, actor, caused_by, hash, payload)`;
+  return allStored('event_log', rows.length, inserted.execute());
 }
 
 /** Seqs that the head may grow by before the next look: a partition is always there ahead of it. */

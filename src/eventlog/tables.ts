@@ -6,6 +6,7 @@
  * touched, never per row.
  */
 import type { Sql } from '../db/driver.ts';
+import { allStored } from '../db/swallowed.ts';
 import { REPORTED, type TouchedRows } from '../reducer/state/touched.ts';
 import type {
   BlockerRow,
@@ -307,20 +308,21 @@ export function pieces<T>(items: readonly T[], size: number): (readonly T[])[] {
   return found;
 }
 
-function each<T>(
+/** `stores`: the table in which each item must be a row afterwards. */
+function each(
   sql: Sql,
   text: () => string,
-  items: readonly T[],
-  written: (item: T) => unknown = (item) => item,
+  items: readonly unknown[],
+  stores?: string,
 ): Statement[] {
-  return pieces(items, ROWS_PER_STATEMENT).map(
-    (piece) => () =>
-      sql.unsafe(text(), [JSON.stringify(piece.map(written))], { prepare: true }).execute(),
-  );
+  return pieces(items, ROWS_PER_STATEMENT).map((piece) => () => {
+    const answer = sql.unsafe(text(), [JSON.stringify(piece)], { prepare: true }).execute();
+    return stores === undefined ? answer : allStored(stores, piece.length, answer);
+  });
 }
 
 function upsert<Row>(sql: Sql, table: Table<Row>, rows: readonly Row[]): Statement[] {
-  return each(sql, () => textsOf(table).upsert, rows);
+  return each(sql, () => textsOf(table).upsert, rows, table.name);
 }
 
 function remove<Row>(sql: Sql, table: Table<Row>, keys: readonly object[]): Statement[] {
@@ -337,7 +339,7 @@ function narrow(row: RecordRow): object {
 }
 
 function updateReported(sql: Sql, rows: readonly RecordRow[]): Statement[] {
-  return each(sql, () => UPDATE_REPORTED, rows, narrow);
+  return each(sql, () => UPDATE_REPORTED, rows.map(narrow), RECORD.name);
 }
 
 const REMOVE_OFFERS = removeText('dispatch_offer', DISPATCH);

@@ -3,6 +3,7 @@
  * and the removal of the inputs commit together or not at all.
  */
 import type { Sql } from '../db/driver.ts';
+import { allStored } from '../db/swallowed.ts';
 import { isAway } from '../db/errors.ts';
 import type { Session } from '../db/session.ts';
 import { commit, inOrder } from '../db/transaction.ts';
@@ -101,15 +102,16 @@ async function sendAll(statements: readonly Statement[]): Promise<void> {
   await inOrder(answers);
 }
 
-function writeProgress(sql: Sql, progress: Progress): Promise<unknown> {
+function writeProgress(sql: Sql, progress: Progress): Promise<void> {
   const { epoch, incarnation, commitNo, headSeq, nextDueAt } = progress;
-  return sql`
+  const written = sql`
     WITH woken AS (SELECT pg_notify(current_schema() || '_out', ''))
     INSERT INTO leader_progress (epoch, commit_no, head_seq, next_due_at, at, led_in)
     SELECT ${epoch}, ${commitNo}, ${headSeq}, ${nextDueAt}::timestamptz, clock_timestamp(), ${incarnation} FROM woken
     ON CONFLICT (singleton) DO UPDATE SET epoch = excluded.epoch, commit_no = excluded.commit_no,
       head_seq = excluded.head_seq, next_due_at = excluded.next_due_at, at = excluded.at,
-      led_in = excluded.led_in`.execute();
+      led_in = excluded.led_in`;
+  return allStored('leader_progress', 1, written.execute());
 }
 
 /** After an ambiguous commit: is it there? Asked on another connection. */

@@ -1,6 +1,7 @@
 /** The statements of the queue's exit. Only the leader calls these. */
 import type { Sql } from '../db/driver.ts';
 import { jsonList, plainArray, textArray } from '../db/literals.ts';
+import { allStored } from '../db/swallowed.ts';
 import type { Verdict } from '../reducer/log.ts';
 import { bySlot } from './ring.ts';
 
@@ -95,20 +96,21 @@ export function insertVerdicts(
   sql: Sql,
   commit: VerdictsCommit,
   verdicts: readonly NewVerdict[],
-): Promise<unknown> {
+): Promise<void> {
   const byReplica = new Map<string, string[]>();
   for (const { inputId, replica, verdict, seqs } of verdicts) {
     const of = byReplica.get(replica) ?? [];
     byReplica.set(replica, of);
     of.push(JSON.stringify([inputId, verdict, seqs]));
   }
-  return sql`
+  const inserted = sql`
     INSERT INTO commit_verdicts (epoch, commit_no, replica, verdicts, at)
     SELECT ${commit.epoch}, ${commit.commitNo}, replica, verdicts, clock_timestamp()
     FROM ROWS FROM (
       unnest(${textArray([...byReplica.keys()])}::text[]),
       json_array_elements(${jsonList([...byReplica.values()].map(jsonList))}::text::json)
-    ) AS v(replica, verdicts)`.execute();
+    ) AS v(replica, verdicts)`;
+  return allStored('commit_verdicts', byReplica.size, inserted.execute());
 }
 
 /** Verdicts that are asked for by their inputs. */
@@ -116,8 +118,8 @@ export function insertSingleVerdicts(
   sql: Sql,
   commit: VerdictsCommit,
   verdicts: readonly NewVerdict[],
-): Promise<unknown> {
-  return sql`
+): Promise<void> {
+  const inserted = sql`
     INSERT INTO verdict (input_id, epoch, commit_no, replica, verdict, seqs, at)
     SELECT id, ${commit.epoch}, ${commit.commitNo}, replica, verdict, seqs, clock_timestamp()
     FROM ROWS FROM (
@@ -127,7 +129,8 @@ export function insertSingleVerdicts(
       ),
       json_array_elements(${jsonList(verdicts.map((v) => JSON.stringify(v.verdict)))}::text::json),
       json_array_elements(${jsonList(verdicts.map((v) => JSON.stringify(v.seqs)))}::text::json)
-    ) AS v(id, replica, verdict, seqs)`.execute();
+    ) AS v(id, replica, verdict, seqs)`;
+  return allStored('verdict', verdicts.length, inserted.execute());
 }
 
 /**

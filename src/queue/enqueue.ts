@@ -1,6 +1,7 @@
 /** The statements of the queue's entrance. */
 import type { Sql } from '../db/driver.ts';
 import { jsonList, plainArray, textArray } from '../db/literals.ts';
+import { SwallowedError } from '../db/swallowed.ts';
 import type { StoredInput } from '../wire/input.ts';
 
 /** A row of the queue, before the database gives it an id. */
@@ -25,17 +26,6 @@ export function encodeInput(input: StoredInput): EncodedInput {
 export interface GatheredInput extends EncodedInput {
   /** Somebody here waits for its verdict; for others none is kept. */
   readonly waits: boolean;
-}
-
-/** Rows that the server took and did not store, as a trigger or a rule may have it. */
-class SwallowedError extends Error {
-  override readonly name = 'SwallowedError';
-
-  constructor(stored: number, sent: number) {
-    super(
-      `the queue stored ${String(stored)} of ${String(sent)} inputs: a trigger or rule on it swallows rows; "muster doctor" names it, drop it`,
-    );
-  }
 }
 
 /** Stores a batch in order, wakes the leader, and returns the ids in the same order. One commit. Fails when not all were stored. */
@@ -63,7 +53,8 @@ export async function insertInputs(
     SELECT json_agg(id ORDER BY id) AS ids FROM stored, woken`;
   const ids = row?.ids ?? [];
   // Which of them is not known: ids alone do not say whose they are.
-  if (ids.length !== inputs.length) throw new SwallowedError(ids.length, inputs.length);
+  if (ids.length !== inputs.length)
+    throw new SwallowedError('input_queue', ids.length, inputs.length);
   return ids;
 }
 
