@@ -53,6 +53,8 @@ export interface ClientOptions {
   readonly settings: Readonly<Record<string, string>>;
   readonly onClose?: () => void;
   readonly onNotice?: (notice: Notice) => void;
+  /** A connection was made whose session takes no writes: to a standby, or under a setting. */
+  readonly onReadOnly?: () => void;
   /** Notifications of channels that this connection listens to. */
   readonly onNotify?: (channel: string) => void;
   /** Connect once, ever: later attempts fail instead of opening another session. */
@@ -112,6 +114,12 @@ export const STAYS = { idle_session_timeout: '0' } as const;
  */
 const PLAN_SETTINGS = { jit: 'off' } as const;
 
+/** What a server says by itself when a connection is made. */
+const TAKES_NO_WRITES: ReadonlySet<string> = new Set([
+  'in_hot_standby',
+  'default_transaction_read_only',
+]);
+
 export function openClient(database: DatabaseOptions, options: ClientOptions): Sql {
   assertSchemaName(database.schema);
   const sockets = createSockets(serverOf(database.url), options.oneConnection === true);
@@ -127,6 +135,9 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
     onnotice: options.onNotice ?? (() => undefined),
     onclose: options.onClose ?? (() => undefined),
     onnotify: options.onNotify ?? (() => undefined),
+    onparameter: (name: string, value: unknown) => {
+      if (TAKES_NO_WRITES.has(name) && value === 'on') options.onReadOnly?.();
+    },
     socket: sockets.open,
     connection: {
       application_name: `${database.name}:${options.role}`.slice(0, 63),

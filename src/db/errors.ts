@@ -121,6 +121,7 @@ function isOfNow(error: unknown): boolean {
 export function isPassing(error: unknown): boolean {
   const state = sqlState(error);
   if (state === null) return isOfNow(error) || isConnectionTrouble(error);
+  if (isReadOnly(error)) return true;
   return state === LIMIT ? !isDataError(error) : PASSING.some((kind) => state.startsWith(kind));
 }
 
@@ -141,8 +142,20 @@ export function isDenied(error: unknown): boolean {
 /** The server answered, and no writer can work there: no such database, read only, or no connection left. */
 export function isUnusable(error: unknown): boolean {
   const state = sqlState(error);
-  return state !== null && (['3D000', '25006'].includes(state) || state.startsWith('53'));
+  return isReadOnly(error) || state === '3D000' || state?.startsWith('53') === true;
 }
+
+/**
+ * The session takes no writes: its server is a standby, or it began under a setting. That may be over for sessions that begin
+ * now, and is never for this one. A standby also refuses to read tables that are not logged, in words of its own.
+ */
+export function isReadOnly(error: unknown): boolean {
+  if (!(error instanceof postgres.PostgresError)) return false;
+  return error.code === '25006' || (error.code === '0A000' && error.routine === READS_RELATION);
+}
+
+/** Where the server finds that it is a standby, of all that say 0A000. */
+const READS_RELATION = 'get_relation_info';
 
 /** No further connection is to be had, of the server, the database or the login; those that are open work on. */
 export function isOutOfConnections(error: unknown): boolean {

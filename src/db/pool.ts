@@ -3,11 +3,13 @@
  *
  * Failure behaviour: a statement that the server finds slow is cancelled by the server
  * (`statement_timeout`); an answer that does not come at all means a half-open socket, so the whole pool is
- * replaced and its callers get an error. Nothing is retried here: only the caller knows what a repeat does.
+ * replaced and its callers get an error. So it is, once a second at most, when its sessions turn out to take no writes: they
+ * stay so for as long as they last, and connections that are made next may lead elsewhere. Nothing is retried here: only the caller knows what a repeat does.
  * No transactions either: see `Sql`. Use `transaction.ts`.
  */
 import { isCancelledSync } from './confirmed.ts';
 import { within } from './deadline.ts';
+import { isReadOnly } from './errors.ts';
 import { openClient, STAYS, type DatabaseOptions, type Sql } from './driver.ts';
 import { makingRoom } from './notifications.ts';
 
@@ -29,35 +31,81 @@ export interface Pool {
 /** How much longer than the server we wait: a cancelled statement answers within a round trip. */
 const SLACK_MS = 2_000;
 const GOODBYE_SECS = 1;
+/** A database that takes no writes for long is asked anew so often by each pool that is in use. */
+const ANEW_MS = 1_000;
 
 export function createPool(database: DatabaseOptions, options: PoolOptions): Pool {
-  const open = (): Sql =>
-    openClient(database, {
-      role: options.role,
-      max: options.max,
-      settings: { statement_timeout: String(options.statementMs), ...STAYS },
+  return new ReplacedPool(database, options);
+}
+
+class ReplacedPool implements Pool {
+  unconfirmed = 0;
+  private readonly database: DatabaseOptions;
+  private readonly options: PoolOptions;
+  private client: Sql;
+  private openedAt = performance.now();
+  /** Some of its sessions take no writes. */
+  private isSpoilt = false;
+  private ended = false;
+
+  constructor(database: DatabaseOptions, options: PoolOptions) {
+    this.database = database;
+    this.options = options;
+    this.client = this.open();
+  }
+
+  run<T>(statements: (sql: Sql) => Promise<T>): Promise<T> {
+    if (this.isSpoilt && performance.now() - this.openedAt >= ANEW_MS) this.replace(this.lastSecs);
+    const { client } = this;
+    return makingRoom(this.limited(client, statements(client)), (make) =>
+      this.limited(client, make(client)),
+    );
+  }
+
+  async end(): Promise<void> {
+    this.ended = true;
+    await this.client.end({ timeout: GOODBYE_SECS });
+  }
+
+  private open(): Sql {
+    const { role, max, statementMs } = this.options;
+    const client = openClient(this.database, {
+      ...{ role, max },
+      settings: { statement_timeout: String(statementMs), ...STAYS },
       onNotice: (notice) => {
-        if (isCancelledSync(notice)) unconfirmed += 1;
+        if (isCancelledSync(notice)) this.unconfirmed += 1;
+      },
+      onReadOnly: () => {
+        this.spoil(client);
       },
     });
-  let unconfirmed = 0;
-  let client = open();
-  let ended = false;
-  const limited = <T>(used: Sql, work: Promise<T>): Promise<T> =>
-    within(work, options.statementMs + SLACK_MS, () => {
-      if (used !== client || ended) return;
-      client = open();
-      void used.end({ timeout: 0 });
+    return client;
+  }
+
+  private limited<T>(used: Sql, work: Promise<T>): Promise<T> {
+    work.catch((error: unknown) => {
+      if (isReadOnly(error)) this.spoil(used);
     });
-  return {
-    get unconfirmed() {
-      return unconfirmed;
-    },
-    run: (statements) =>
-      makingRoom(limited(client, statements(client)), (make) => limited(client, make(client))),
-    end: async () => {
-      ended = true;
-      await client.end({ timeout: GOODBYE_SECS });
-    },
-  };
+    return within(work, this.lastSecs * 1_000, () => {
+      if (used === this.client && !this.ended) this.replace(0);
+    });
+  }
+
+  private spoil(used: Sql): void {
+    if (used === this.client) this.isSpoilt = true;
+  }
+
+  /** What is under way has so many seconds to end in. */
+  private replace(timeout: number): void {
+    const { client } = this;
+    this.client = this.open();
+    this.openedAt = performance.now();
+    this.isSpoilt = false;
+    void client.end({ timeout });
+  }
+
+  /** Until then whatever is under way has ended, or never does. */
+  private get lastSecs(): number {
+    return (this.options.statementMs + SLACK_MS) / 1_000;
+  }
 }

@@ -2,16 +2,29 @@
  * `npm run vectors -- FILE.jsonl.gz …`: recorded results of the original state machines and planner against
  * this core. Exit 0 only when every difference has the name of a deliberate rule; `--rules` says where each stands.
  */
+import { parseArgs } from 'node:util';
 import { compareFile, RULES } from './compare.ts';
 import { Report } from './report.ts';
 
-const paths = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
-const isJson = process.argv.includes('--json');
+const USAGE = 'usage: npm run vectors -- FILE.jsonl.gz … [--json], or --rules';
 
-if (process.argv.includes('--rules')) {
+function read() {
+  try {
+    const options = { json: { type: 'boolean' }, rules: { type: 'boolean' } } as const;
+    const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    return { paths: positionals, isJson: values.json === true, wantsRules: values.rules === true };
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    return { paths: [], isJson: false, wantsRules: false };
+  }
+}
+
+const { paths, isJson, wantsRules } = read();
+
+if (wantsRules) {
   for (const { name, why } of RULES) console.log(`${name}\n    ${why}`);
 } else if (paths.length === 0) {
-  console.error('usage: npm run vectors -- FILE.jsonl.gz … [--json], or --rules');
+  console.error(USAGE);
   process.exitCode = 2;
 } else {
   const report = new Report();

@@ -190,7 +190,8 @@ export function* onLeaderStarted(pass: Pass, input: LeadershipInput): Sliced<Ver
  * that has moved since. Each says it again with its next heartbeat.
  */
 function unheard(pass: Pass): readonly Change[] {
-  return [...pass.state.hosts.values()].flatMap(({ row: { hostname, reportedClosure } }) =>
-    reportedClosure === null ? [] : [{ t: 'host', hostname, set: { reportedClosure: null } }],
+  const known = [...pass.state.hosts.values()].flatMap(({ row: { hostname, reportedClosure } }) =>
+    reportedClosure === null ? [] : [hostname],
   );
+  return known.sort().map((hostname) => ({ t: 'host', hostname, set: { reportedClosure: null } }));
 }

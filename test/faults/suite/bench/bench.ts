@@ -145,10 +145,13 @@ export class Bench {
 
   /** The database is another server from now on, for these processes. */
   redirect(members: readonly Member[], port: number): void {
-    for (const { proxy } of members) {
-      proxy.target = port;
-      proxy.cutAll();
-    }
+    this.lead(members, port);
+    for (const { proxy } of members) proxy.cutAll();
+  }
+
+  /** Connections that are made from now on; those that are open go on to where they lead. */
+  lead(members: readonly Member[], port: number): void {
+    for (const { proxy } of members) proxy.target = port;
   }
 
   async close(): Promise<void> {

@@ -160,6 +160,22 @@ async function leadFromStandby(bench: Bench): Promise<void> {
   bench.redirect([leader], bench.database.port);
 }
 
+/**
+ * A name that is behind, or a balancer, leads everybody to the standby for a moment. What was connected there meanwhile is
+ * not cut, and takes no writes for as long as it lasts.
+ */
+async function misleadAll(bench: Bench): Promise<void> {
+  const { epoch } = await bench.epoch();
+  bench.redirect(bench.members, bench.standby.server.port);
+  const until = performance.now() + SAID_WITHIN_MS;
+  while (!bench.members.every(({ log }) => log.includes('"problem":"25006'))) {
+    if (performance.now() > until) throw new Error('nobody met the standby');
+    await delay(20);
+  }
+  bench.lead(bench.members, bench.database.port);
+  await bench.untilEpochAbove(epoch);
+}
+
 export const FAILOVER: readonly Fault[] = [
   {
     name: 'promote-synchronous',
@@ -193,5 +209,12 @@ export const FAILOVER: readonly Fault[] = [
     limitMs: 5_000,
     ...withStandby('asynchronous'),
     run: leadFromStandby,
+  },
+  {
+    name: 'standby-for-a-moment',
+    what: 'every process is led to a standby, and new connections to the primary again',
+    limitMs: 10_000,
+    ...withStandby('asynchronous'),
+    run: misleadAll,
   },
 ];
