@@ -307,14 +307,15 @@ export class Machine {
       method: 'simulated',
       currentClosure: () => life.guard(Promise.resolve(this.closure)),
       stagedClosure: () => life.guard(Promise.resolve(this.staged)),
-      activate: (closure) => life.guard(this.activate(closure)),
+      activate: (closure) => life.guard(this.activate(life, closure)),
       awaitIdle: () =>
         life.guard(this.unit?.ended.then(() => undefined) ?? world.scheduler.sleep(0)),
     };
   }
 
-  private async activate(target: string): Promise<SwitchOutcome> {
+  private async activate(life: Life, target: string): Promise<SwitchOutcome> {
     if (this.unit !== null) await this.unit.ended;
+    if (life.isOver) throw new Error('the agent that waited is gone, and begins nothing');
     this.onSwitch(target);
     const unit = { target, ended: this.runUnit(target) };
     this.unit = unit;
