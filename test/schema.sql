@@ -217,7 +217,7 @@ table fleet
   reject_before timestamp(3) with time zone -- Signatures before this are refused.
   opened bigint not null -- Rollouts ever opened.
   rejections json -- Of each rise of reject_before that stands: since when (at) signatures before which instant (before) are rejected, ascending. Void where the last instant is not reject_before: an older Muster was told of that.
-  listening_since timestamp(3) with time zone -- When the present leader began, or later where no host at all was heard for a while: when the first was again; as logged. Silence counts only some minutes later. Null before the first leader that said so.
+  listening_since timestamp(3) with time zone -- When the present leader began, as logged: silence counts only some minutes later. Null before the first that said so.
   constraint fleet_instants CHECK ((((signed_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (signed_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)) AND ((reject_before >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (reject_before <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)))) NOT VALID
   constraint fleet_pkey PRIMARY KEY (singleton)
   constraint fleet_singleton_check CHECK (singleton)

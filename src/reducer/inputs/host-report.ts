@@ -7,7 +7,6 @@ import { abandonWaiting, wasOffered } from '../close-record.ts';
 import type { HostReportInput } from '../input.ts';
 import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
-import { isDeaf } from '../planner/silence.ts';
 import { knownSeq } from '../read/heartbeat.ts';
 import { hasEnded } from '../rollout/states.ts';
 import type { Change, RecordSet } from '../state/change.ts';
@@ -63,16 +62,11 @@ function noteHost(pass: Pass, row: HostRow, input: HostReportInput): void {
     pass.write([{ t: 'host', hostname, set }]);
   }
   if (!returned) return;
-  const wasDeaf = isDeaf(pass.state);
   pass.emit({
     kind: 'liveness',
     hostname,
     payload: { event: 'HostReachable', before: row.reachability },
-    changes: [
-      { t: 'host', hostname, set: { reachability: 'reachable', reachabilityAt: pass.at } },
-      // The first of all: the others have yet to have had the time to be heard in.
-      ...(wasDeaf ? [{ t: 'fleet', set: { listeningSince: pass.at } } as const] : []),
-    ],
+    changes: [{ t: 'host', hostname, set: { reachability: 'reachable', reachabilityAt: pass.at } }],
   });
 }
 

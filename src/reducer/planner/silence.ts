@@ -1,7 +1,6 @@
 /**
  * When silence counts. While the control plane was away nobody could be heard, however much was said: whoever is back, hears
  * first who is there. Only then does it take a slot from somebody, or go on without him, because nothing is heard of him.
- * So it is while no host at all is heard: then what is away is the way to us (its API, a load balancer), and not everybody.
  */
 import type { FleetState } from '../state/state.ts';
 import { millisOf, MINUTE, type Millis } from '../time.ts';
@@ -10,14 +9,8 @@ import { millisOf, MINUTE, type Millis } from '../time.ts';
 const LISTENED_MINUTES = 3;
 
 /** Whether somebody was there to hear what a silence of `graceMinutes` is to have lacked. */
-export function hasListened(state: FleetState, graceMinutes: number, now: Millis): boolean {
-  if (isDeaf(state)) return false;
-  const { listeningSince } = state.fleet;
+export function hasListened({ fleet }: FleetState, graceMinutes: number, now: Millis): boolean {
+  const { listeningSince } = fleet;
   if (listeningSince === null) return true;
   return now - millisOf(listeningSince) >= Math.min(LISTENED_MINUTES, graceMinutes) * MINUTE;
-}
-
-/** Nobody is heard. */
-export function isDeaf({ fleetReachable }: FleetState): boolean {
-  return fleetReachable === 0;
 }

@@ -32,7 +32,7 @@ export interface FleetRow {
   rejectBefore: Time | null;
   /** Since when signatures before which instant are rejected, ascending; of another `rejectBefore` when the last is not it. */
   rejections: readonly Rejection[] | null;
-  /** Since when the present leader leads, and hears who is there; later where nobody at all was heard for a while. */
+  /** Since when the present leader leads, and hears who is there. */
   listeningSince: Time | null;
   /** How many rollouts were ever opened; gives each its ordinal. */
   opened: number;
