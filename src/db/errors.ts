@@ -145,6 +145,9 @@ export function isUnusable(error: unknown): boolean {
   return isReadOnly(error) || state === '3D000' || state?.startsWith('53') === true;
 }
 
+/** Where the server finds that it is a standby, of all that say 0A000. */
+const READS_RELATION = 'get_relation_info';
+
 /**
  * The session takes no writes: its server is a standby, or it began under a setting. That may be over for sessions that begin
  * now, and is never for this one. A standby also refuses to read tables that are not logged, in words of its own.
@@ -153,9 +156,6 @@ export function isReadOnly(error: unknown): boolean {
   if (!(error instanceof postgres.PostgresError)) return false;
   return error.code === '25006' || (error.code === '0A000' && error.routine === READS_RELATION);
 }
-
-/** Where the server finds that it is a standby, of all that say 0A000. */
-const READS_RELATION = 'get_relation_info';
 
 /** No further connection is to be had, of the server, the database or the login; those that are open work on. */
 export function isOutOfConnections(error: unknown): boolean {

@@ -70,7 +70,8 @@ class ReplacedPool implements Pool {
   private open(): Sql {
     const { role, max, statementMs } = this.options;
     const client = openClient(this.database, {
-      ...{ role, max },
+      role,
+      max,
       settings: { statement_timeout: String(statementMs), ...STAYS },
       onNotice: (notice) => {
         if (isCancelledSync(notice)) this.unconfirmed += 1;
@@ -87,7 +88,7 @@ class ReplacedPool implements Pool {
       if (isReadOnly(error)) this.spoil(used);
     });
     return within(work, this.lastSecs * 1_000, () => {
-      if (used === this.client && !this.ended) this.replace(0);
+      if (used === this.client) this.replace(0);
     });
   }
 
@@ -97,6 +98,7 @@ class ReplacedPool implements Pool {
 
   /** What is under way has so many seconds to end in. */
   private replace(timeout: number): void {
+    if (this.ended) return;
     const { client } = this;
     this.client = this.open();
     this.openedAt = performance.now();

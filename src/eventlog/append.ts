@@ -1,7 +1,7 @@
 /** Writing the log: rows become chained, and one statement inserts a batch. Only the leader calls this. */
 import type { Sql } from '../db/driver.ts';
-import { allStored } from '../db/swallowed.ts';
 import { hexArray, jsonList, plainArray, textArray } from '../db/literals.ts';
+import { allStored } from '../db/swallowed.ts';
 import type { LogEntry, LogKind } from '../reducer/log.ts';
 import { finish, type Sliced } from '../reducer/slices.ts';
 import type { Time } from '../reducer/time.ts';

@@ -309,15 +309,17 @@ export function pieces<T>(items: readonly T[], size: number): (readonly T[])[] {
 }
 
 /** `stores`: the table in which each item must be a row afterwards. */
-function each(
+function each<T>(
   sql: Sql,
   text: () => string,
-  items: readonly unknown[],
-  stores?: string,
+  items: readonly T[],
+  stores: string | null = null,
+  written: (item: T) => unknown = (item) => item,
 ): Statement[] {
   return pieces(items, ROWS_PER_STATEMENT).map((piece) => () => {
-    const answer = sql.unsafe(text(), [JSON.stringify(piece)], { prepare: true }).execute();
-    return stores === undefined ? answer : allStored(stores, piece.length, answer);
+    const values = JSON.stringify(piece.map(written));
+    const answer = sql.unsafe(text(), [values], { prepare: true }).execute();
+    return stores === null ? answer : allStored(stores, piece.length, answer);
   });
 }
 
@@ -339,7 +341,7 @@ function narrow(row: RecordRow): object {
 }
 
 function updateReported(sql: Sql, rows: readonly RecordRow[]): Statement[] {
-  return each(sql, () => UPDATE_REPORTED, rows.map(narrow), RECORD.name);
+  return each(sql, () => UPDATE_REPORTED, rows, RECORD.name, narrow);
 }
 
 const REMOVE_OFFERS = removeText('dispatch_offer', DISPATCH);

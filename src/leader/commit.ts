@@ -3,9 +3,9 @@
  * and the removal of the inputs commit together or not at all.
  */
 import type { Sql } from '../db/driver.ts';
-import { allStored } from '../db/swallowed.ts';
 import { isAway } from '../db/errors.ts';
 import type { Session } from '../db/session.ts';
+import { allStored } from '../db/swallowed.ts';
 import { commit, inOrder } from '../db/transaction.ts';
 import { insertRows } from '../eventlog/append.ts';
 import { pieces, writeTouched, type Statement } from '../eventlog/tables.ts';

@@ -1,5 +1,5 @@
 /** Sessions that began while the database took no writes stay so for ever; the pool does not stay with them. */
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { isReadOnly } from '../../src/db/errors.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -25,4 +25,21 @@ it('writes again once the setting is gone', async () => {
     ),
   ).toBe('written');
   await Promise.all([pool.end(), owner.end()]);
+});
+
+it('stays ended', async () => {
+  const { url } = await createTestDatabase();
+  const pool = createPool(
+    { url, schema: 'muster', name: 'test' },
+    { role: 'ended', max: 1, statementMs: 5_000 },
+  );
+  const refused = pool.run(
+    (sql) => sql`DO $$ BEGIN SET LOCAL transaction_read_only = on; CREATE TABLE none (); END $$`,
+  );
+  expect(isReadOnly(await refused.catch((error: unknown) => error))).toBe(true);
+  await pool.end();
+  const later = performance.now() + 60_000;
+  vi.spyOn(performance, 'now').mockReturnValue(later);
+  const run = pool.run((sql) => sql`SELECT 1`).finally(() => vi.restoreAllMocks());
+  await expect(run).rejects.toMatchObject({ code: 'CONNECTION_ENDED' });
 });

@@ -27,15 +27,21 @@ async function incarnation({ database }: Bench): Promise<string> {
   return row?.is ?? '';
 }
 
-/** Some process took over what it recognised as another database. */
-async function untilSaid(bench: Bench, before: string): Promise<void> {
+/** What processes log is not announced. `failure`: what has not happened in time. */
+async function untilSo(isSo: () => boolean | Promise<boolean>, failure: string): Promise<void> {
   const until = performance.now() + SAID_WITHIN_MS;
-  for (;;) {
-    const said = bench.members.some(({ log }) => log.includes('another database than before'));
-    if (said && (await incarnation(bench)) !== before) return;
-    if (performance.now() > until) throw new Error('nobody said that the database is another');
+  while (!(await isSo())) {
+    if (performance.now() > until) throw new Error(failure);
     await delay(20);
   }
+}
+
+/** Some process took over what it recognised as another database. */
+function untilSaid(bench: Bench, before: string): Promise<void> {
+  return untilSo(async () => {
+    const said = bench.members.some(({ log }) => log.includes('another database than before'));
+    return said && (await incarnation(bench)) !== before;
+  }, 'nobody said that the database is another');
 }
 
 async function promote(bench: Bench): Promise<void> {
@@ -152,11 +158,7 @@ async function leadFromStandby(bench: Bench): Promise<void> {
   const leader = await bench.leader();
   bench.redirect([leader], bench.standby.server.port);
   await bench.untilEpochAbove(epoch);
-  const until = performance.now() + SAID_WITHIN_MS;
-  while (!leader.log.includes('cannot be led from')) {
-    if (performance.now() > until) throw new Error('the standby was not recognised');
-    await delay(20);
-  }
+  await untilSo(() => leader.log.includes('cannot be led from'), 'the standby was not recognised');
   bench.redirect([leader], bench.database.port);
 }
 
@@ -167,11 +169,10 @@ async function leadFromStandby(bench: Bench): Promise<void> {
 async function misleadAll(bench: Bench): Promise<void> {
   const { epoch } = await bench.epoch();
   bench.redirect(bench.members, bench.standby.server.port);
-  const until = performance.now() + SAID_WITHIN_MS;
-  while (!bench.members.every(({ log }) => log.includes('"problem":"25006'))) {
-    if (performance.now() > until) throw new Error('nobody met the standby');
-    await delay(20);
-  }
+  await untilSo(
+    () => bench.members.every(({ log }) => log.includes('"problem":"25006')),
+    'somebody did not meet the standby',
+  );
   bench.lead(bench.members, bench.database.port);
   await bench.untilEpochAbove(epoch);
 }
