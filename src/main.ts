@@ -268,6 +268,7 @@ function reducerSettings(config: Config): Settings {
     deliveredGraceMinutes: config.deliveredGraceMinutes,
     moveGraceMinutes: config.moveGraceMinutes,
     refusedAfterMinutes: config.refusedAfterMinutes,
+    heartbeatSeconds: config.heartbeatSeconds,
   };
 }
 

@@ -217,7 +217,8 @@ table fleet
   reject_before timestamp(3) with time zone -- Signatures before this are refused.
   opened bigint not null -- Rollouts ever opened.
   rejections json -- Of each rise of reject_before that stands: since when (at) signatures before which instant (before) are rejected, ascending. Void where the last instant is not reject_before: an older Muster was told of that.
-  listening_since timestamp(3) with time zone -- When the present leader began, as logged: silence counts only some minutes later. Null before the first that said so.
+  listening_since timestamp(3) with time zone -- When the present leader began, or somebody was heard again after nobody was, as logged: silence counts only five heartbeats later. Null before the first that said so.
+  deaf_since timestamp(3) with time zone -- Since when no host at all was heard, as logged: nobody's silence counts meanwhile. Null while any is.
   constraint fleet_instants CHECK ((((signed_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (signed_at <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)) AND ((reject_before >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (reject_before <= '9998-12-31 23:59:59.999+00'::timestamp with time zone)))) NOT VALID
   constraint fleet_pkey PRIMARY KEY (singleton)
   constraint fleet_singleton_check CHECK (singleton)

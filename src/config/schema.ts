@@ -230,13 +230,13 @@ export const ConfigSchema = Type.Object({
     'Hosts and graces',
     30,
     [0.05, 100_000],
-    'A dispatch offered to a host that fell silent gives its slot back this long after the host was last heard, and not before a leader has listened for three minutes (or as long, if that is shorter).',
+    'A dispatch offered to a host that fell silent gives its slot back this long after the host was last heard, and not before a leader has heard hosts for five heartbeats (or as long, if that is shorter).',
   ),
   moveGraceMinutes: decimal(
     'Hosts and graces',
     60,
     [0.05, 100_000],
-    'A host that is heard but silent about its move stops counting as moving this long after its soak was due, if it was heard, and said nothing of it, while a leader listened for three minutes.',
+    'A host that is heard but silent about its move stops counting as moving this long after its soak was due, if it was heard, and said nothing of it, while a leader heard hosts for five heartbeats.',
   ),
   refusedAfterMinutes: decimal(
     'Hosts and graces',

@@ -4,7 +4,7 @@
  * Rows that the leader has locked right now are skipped, not waited for: many hosts share the statement,
  * and waiting for one of them while holding others could deadlock with the leader.
  */
-import { hasCome } from './database-clock.ts';
+import { ago, hasCome } from './database-clock.ts';
 import { textArray } from './literals.ts';
 import type { Sql } from './driver.ts';
 
@@ -79,6 +79,7 @@ export interface ObservedRows {
     readonly lastOfferedAt: string;
   }[];
   readonly heard: readonly { readonly hostname: string; readonly at: string }[];
+  readonly hearing?: boolean;
 }
 
 /** An instant that has not come says no more than what must have been before it. */
@@ -86,10 +87,21 @@ function offeredAt(sql: Sql, at: ReturnType<Sql>) {
   return sql`CASE WHEN ${hasCome(sql, at)} THEN ${at} ELSE d.enqueued_at END`;
 }
 
-export async function readObserved(
-  sql: Sql,
-  of: { readonly rollouts: readonly string[]; readonly hosts: readonly string[] },
-): Promise<ObservedRows> {
+export interface ObservedOf {
+  readonly rollouts: readonly string[];
+  readonly hosts: readonly string[];
+  readonly hearingSeconds: number | null;
+}
+
+export async function readObserved(sql: Sql, of: ObservedOf): Promise<ObservedRows> {
+  const { hearingSeconds } = of;
+  const { offers, heard } = await readOffers(sql, of);
+  if (hearingSeconds === null) return { offers, heard };
+  return { offers, heard, hearing: await isAnybodyHeard(sql, hearingSeconds) };
+}
+
+async function readOffers(sql: Sql, of: ObservedOf): Promise<ObservedRows> {
+  if (of.rollouts.length + of.hosts.length === 0) return { offers: [], heard: [] };
   const rollouts = textArray(of.rollouts);
   const hosts = textArray(of.hosts);
   const offers = await sql<ObservedRows['offers'][number][]>`
@@ -104,6 +116,16 @@ export async function readObserved(
     WHERE hostname = ANY(${hosts}::text[]) AND ${hasCome(sql, sql`heard_at`)}
     ORDER BY hostname`;
   return { offers: [...offers], heard: [...heard] };
+}
+
+/** Of a fleet that is heard the first rows answer; of one that is not, all of them are read, once a tick. */
+async function isAnybodyHeard(sql: Sql, seconds: number): Promise<boolean> {
+  const [row] = await sql<{ hearing: boolean }[]>`
+    SELECT EXISTS (
+      SELECT FROM presence
+      WHERE heard_at > ${ago(sql, seconds * 1_000)} AND ${hasCome(sql, sql`heard_at`)}
+    ) AS hearing`;
+  return row?.hearing === true;
 }
 
 /** When a host's agent last fetched each dispatch of it that is in force. */

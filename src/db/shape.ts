@@ -23,7 +23,7 @@ export const COLUMNS: Readonly<Record<string, string>> = {
     'singleton epoch holder address version since incarnation system_identifier timeline database_oid log_oid',
   event_log: 'seq ts epoch kind hostname rollout_id channel actor caused_by payload hash',
   fleet:
-    'singleton seq fleet_hash signed_at ref pause reject_before opened rejections listening_since',
+    'singleton seq fleet_hash signed_at ref pause reject_before opened rejections listening_since deaf_since',
   held_by_rows: 'rollout_id channel hostname gates since seq',
   host: 'hostname seq reported_closure reachability reachability_at hold settled_closure',
   host_blocker: 'rollout_id hostname seq gates since earlier',

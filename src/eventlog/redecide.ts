@@ -136,6 +136,7 @@ function asSettings(value: unknown, fallback: Settings): Settings {
     deliveredGraceMinutes: given('deliveredGraceMinutes'),
     moveGraceMinutes: given('moveGraceMinutes'),
     refusedAfterMinutes: given('refusedAfterMinutes'),
+    heartbeatSeconds: given('heartbeatSeconds'),
   };
 }
 

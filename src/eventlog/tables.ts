@@ -42,6 +42,7 @@ const FLEET: Table<FleetRow> = {
     rejectBefore: 'timestamptz',
     rejections: 'json',
     listeningSince: 'timestamptz',
+    deafSince: 'timestamptz',
     opened: 'bigint',
   },
 };

@@ -139,8 +139,11 @@ export async function decideInput(
 }
 
 async function look(desk: Desk, work: Work, needs: ObservationNeeds): Promise<Observed> {
-  const { offers, heard } = await desk.observe(needs);
-  return { offers: offers.filter((offer) => !work.takenBack.has(dispatchKey(offer))), heard };
+  const seen = await desk.observe(needs);
+  return {
+    ...seen,
+    offers: seen.offers.filter((offer) => !work.takenBack.has(dispatchKey(offer))),
+  };
 }
 
 function noteTakenBack(work: Work, entries: readonly LogEntry[]): void {

@@ -19,6 +19,8 @@ export interface Observed {
   }[];
   /** When each host in question was last heard by any replica. Absent: unknown. */
   readonly heard: readonly { readonly hostname: string; readonly at: Time }[];
+  /** Whether any host at all, declared or not, was heard lately by any replica. Absent: nobody asked. */
+  readonly hearing?: boolean;
 }
 
 export interface AgentEventInput {
@@ -197,4 +199,6 @@ export interface ObservationNeeds {
   readonly rollouts: readonly string[];
   /** Lock and read the offers of every dispatch of these hosts, and when they were last heard. */
   readonly hosts: readonly string[];
+  /** Read whether anybody was heard within so many seconds; null: do not. */
+  readonly hearingSeconds: number | null;
 }

@@ -29,6 +29,7 @@ import { onOperatorCommand } from './inputs/operator.ts';
 import { isMoveOverdue } from './planner/moving.ts';
 import { planNext } from './planner/plan.ts';
 import { soakEnd } from './planner/settle.ts';
+import { hearingSeconds } from './planner/silence.ts';
 import { finish, type Sliced } from './slices.ts';
 import { isClean } from './state/dirty.ts';
 import { isUnderway } from './rollout/step-rollout.ts';
@@ -129,7 +130,7 @@ export function observationNeeds(
 }
 
 function needs(rollouts: readonly string[], hosts: readonly string[]): ObservationNeeds | null {
-  return rollouts.length + hosts.length === 0 ? null : { rollouts, hosts };
+  return rollouts.length + hosts.length === 0 ? null : { rollouts, hosts, hearingSeconds: null };
 }
 
 function dispatchingRollouts(state: FleetState): string[] {
@@ -151,8 +152,11 @@ function hasDispatch(state: FleetState, hostname: string): boolean {
   return false;
 }
 
-/** Dispatches old enough for a grace, and moves past theirs. None is offered, or heard of, before it is queued. */
-function tickNeeds(state: FleetState, now: Millis): ObservationNeeds | null {
+/**
+ * Whether anybody is heard; dispatches old enough for a grace, and moves past theirs. None is offered, or heard of, before
+ * it is queued.
+ */
+function tickNeeds(state: FleetState, now: Millis): ObservationNeeds {
   const { deliveredGraceMinutes, refusedAfterMinutes } = state.settings;
   const grace = Math.min(deliveredGraceMinutes, refusedAfterMinutes) * MINUTE;
   const hosts = new Set<string>();
@@ -166,7 +170,7 @@ function tickNeeds(state: FleetState, now: Millis): ObservationNeeds | null {
         hosts.add(hostname);
     }
   }
-  return needs([], [...hosts]);
+  return { rollouts: [], hosts: [...hosts], hearingSeconds: hearingSeconds(state) };
 }
 
 function operatorNeeds(

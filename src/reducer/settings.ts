@@ -13,6 +13,8 @@ export interface Settings {
   readonly moveGraceMinutes: number;
   /** Minutes after an offer to a heard host at which its silence is called a refusal. */
   readonly refusedAfterMinutes: number;
+  /** Seconds between two heartbeats of an agent: what silence is measured by. */
+  readonly heartbeatSeconds: number;
 }
 
 export const DEFAULT_SETTINGS: Settings = {
@@ -21,4 +23,5 @@ export const DEFAULT_SETTINGS: Settings = {
   deliveredGraceMinutes: 30,
   moveGraceMinutes: 60,
   refusedAfterMinutes: 10,
+  heartbeatSeconds: 60,
 };

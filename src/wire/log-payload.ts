@@ -22,6 +22,7 @@ const Observed = Type.Object({
     Type.Object({ rolloutId: Text, hostname: Text, firstOfferedAt: Text, lastOfferedAt: Text }),
   ),
   heard: Type.Array(Type.Object({ hostname: Text, at: Text })),
+  hearing: Type.Optional(Type.Boolean()),
 });
 
 const facts = (fields: TProperties): TObject =>

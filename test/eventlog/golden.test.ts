@@ -69,7 +69,7 @@ function withYounger(state: Kept) {
   return {
     ...{ tokens: [], enrolments: [] },
     ...state,
-    fleet: { rejections: null, listeningSince: null, ...state.fleet },
+    fleet: { rejections: null, listeningSince: null, deafSince: null, ...state.fleet },
     channels: state.channels.map((row) => ({ undeclaredAt: null, ...row })),
     records: state.records.map((row) => ({ policyAtDispatch: null, ...row })),
     rollouts: state.rollouts.map((row) => ({ blockersSince: null, ...row })),

@@ -34,13 +34,25 @@ const pid = async (sql: Sql): Promise<number | undefined> => {
   return row?.pid;
 };
 
-/** Keeps a connection busy until `release`; resolves with its backend. */
+/** Keeps a connection busy until the lock is released; `released` is its backend. One that gave up waiting waits again. */
 async function keepBusy(): Promise<{ readonly released: Promise<number | undefined> }> {
-  const released = beside.run(async (sql) => {
-    await sql`SELECT pg_advisory_lock(${KEY}::int), pg_advisory_unlock(${KEY}::int)`;
-    return pid(sql);
-  });
+  const wait = () =>
+    beside.run(async (sql) => {
+      await sql`SELECT pg_advisory_lock(${KEY}::int), pg_advisory_unlock(${KEY}::int)`;
+      return pid(sql);
+    });
+  let hasGivenUp = false;
+  const begin = () => {
+    hasGivenUp = false;
+    const released = wait();
+    released.catch(() => {
+      hasGivenUp = true;
+    });
+    return released;
+  };
+  let released = begin();
   await eventually(async () => {
+    if (hasGivenUp) released = begin();
     const [row] = await owner<{ n: number }[]>`
       SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;

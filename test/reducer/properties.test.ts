@@ -176,6 +176,14 @@ describe('any history', () => {
     );
   });
 
+  it('notes at each Tick whether anybody is heard', () => {
+    const check = ({ state, trace }: World) => {
+      const hearing = trace.at(-1)?.input.observed?.hearing;
+      if (hearing !== undefined) expect(state.fleet.deafSince === null).toBe(hearing);
+    };
+    checkAll(check, check);
+  });
+
   it('leaves a wave only when every host of it is through', () => {
     const check = ({ state, trace }: World) => {
       const last = trace.at(-1);

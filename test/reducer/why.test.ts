@@ -377,4 +377,18 @@ describe('a host that falls silent on its way', () => {
       new RegExp(`, unreachable since ${since}, given up about ${until}$`),
     );
   });
+
+  it('before it acknowledged, while no host at all is heard: its slot does not come back by itself', () => {
+    const script = played(...MOVING, 'offer a1', 'silent a1', 'deaf', 'wait 1m');
+    const { deafSince } = script.state.fleet;
+    const why = () => blockers(script, 'a1').find((b) => b.gate === 'dispatch-unacknowledged');
+    expect(why()?.because).toMatch(
+      new RegExp(
+        `given up only some minutes after hosts are heard again, .* since ${String(deafSince)}$`,
+      ),
+    );
+    for (const line of ['wait 40m', 'hearing', 'wait 1m']) script.run(line);
+    const listened = Date.parse(script.state.fleet.listeningSince ?? '') + 5 * 60_000;
+    expect(why()?.because).toContain(`given up about ${new Date(listened).toISOString()}`);
+  });
 });

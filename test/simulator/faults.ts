@@ -45,6 +45,7 @@ const AT_TIMES = {
   'agent-reboot': 3,
   'journal-lost': 2,
   'agent-offline': 3,
+  'balancer-away': 2,
   'agent-clock-stepped': 2,
   'poison-input': 3,
   'operator-command': 5,

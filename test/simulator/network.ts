@@ -19,6 +19,8 @@ export interface Server {
 }
 
 export class Network {
+  /** No request reaches a server before then. */
+  awayUntil: Millis = 0;
   private readonly world: World;
   private readonly servers: () => readonly Server[];
   private readonly random: Random;
@@ -98,6 +100,7 @@ export class Network {
   }
 
   private balance(): Server | undefined {
+    if (this.world.scheduler.now < this.awayUntil) return undefined;
     const alive = this.servers().filter(({ process }) => process.isAlive);
     return alive[Math.floor(this.random() * alive.length)];
   }

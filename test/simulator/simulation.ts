@@ -59,6 +59,7 @@ class Simulation implements World {
   readonly release: Release;
   readonly machines: readonly Machine[];
   readonly checker: Checker;
+  private readonly network: Network;
   private servers: Server[] = [];
   private births = 0;
   private hasPushedAgain = false;
@@ -73,9 +74,9 @@ class Simulation implements World {
     this.db = new Database(this.scheduler, this.faults, options.breaks ?? new Set());
     this.checker = new Checker(this.db);
     this.release = new Release((what) => this.faults.random(what));
-    const network = new Network(this, () => this.servers);
+    this.network = new Network(this, () => this.servers);
     this.machines = this.release.hosts.map(
-      (name) => new Machine(this, network, this.release, name),
+      (name) => new Machine(this, this.network, this.release, name),
     );
   }
 
@@ -194,6 +195,9 @@ class Simulation implements World {
         return;
       case 'agent-offline':
         return this.goOffline(machine, chance);
+      case 'balancer-away':
+        this.network.awayUntil = this.scheduler.now + MINUTE + 50 * MINUTE * chance ** 2;
+        return;
       case 'new-ref':
         return this.release.next(this.scheduler.now);
       case 'trust-changed':
@@ -374,7 +378,13 @@ const TIMED: readonly TimedKind[] = [
   ...(['process-crash', 'process-frozen', 'database-away', 'database-restored'] as const),
   ...(['presence-lost', 'leader-clock-stepped', 'agent-crash', 'agent-reboot'] as const),
   ...(['journal-lost', 'agent-offline', 'agent-clock-stepped', 'poison-input'] as const),
-  ...(['operator-command', 'trust-changed', 'rollout-retired', 'new-ref'] as const),
+  ...([
+    'operator-command',
+    'trust-changed',
+    'rollout-retired',
+    'balancer-away',
+    'new-ref',
+  ] as const),
 ];
 
 /** What a newer or broken process could have left in the queue. */

@@ -12,7 +12,7 @@ import type { Verdict } from '../log.ts';
 import type { Pass } from '../pass.ts';
 import { rejecting } from '../planner/gates/manifest-rejected.ts';
 import { isMoveOverdue, silentSince } from '../planner/moving.ts';
-import { hasListened } from '../planner/silence.ts';
+import { hasListened, noteHearing } from '../planner/silence.ts';
 import { forgetNonces } from './enrolment.ts';
 import { isNews, noteRefusal } from './refusals.ts';
 import type { Sliced } from '../slices.ts';
@@ -27,6 +27,7 @@ const NOOP: Verdict = { status: 'noop' };
 /** Time has passed: everything that depends on it is looked at again. */
 export function* onTick(pass: Pass): Sliced<Verdict> {
   pass.begin({ kind: 'plan_action', payload: { action: 'Tick' } });
+  noteHearing(pass);
   const stuck: RecordRow[] = [];
   for (const rollout of pass.state.live.values()) {
     for (const hostname of rollout.moving) {

@@ -7,6 +7,7 @@ import { isBusy, isRollingBack } from '../planner/moving.ts';
 import { selectorInBrief } from '../planner/pin.ts';
 import { SOAK_OVERDUE } from '../planner/remarks.ts';
 import { silentWave } from '../planner/settle.ts';
+import { silenceCountsFrom } from '../planner/silence.ts';
 import { listed, type Explanation, type Said } from '../planner/gates/gate.ts';
 import { budgetState } from '../state/flight.ts';
 import { waveOf, type FleetState, type RolloutState } from '../state/state.ts';
@@ -40,14 +41,21 @@ function lostSince({ hosts }: FleetState, hostname: string): Time | null {
   return host?.reachability === 'unreachable' ? host.reachabilityAt : null;
 }
 
-/** A dispatch whose host is not heard: since when, and about when it is taken back; null of all others. */
+/** A dispatch whose host is not heard: since when, and when it is taken back; null of all others. */
 export function givenUp(
   state: FleetState,
   { hostname }: DispatchRow,
-): { readonly since: Time; readonly at: Time } | null {
+): { readonly since: Time; readonly when: string } | null {
   const since = lostSince(state, hostname);
   if (since === null) return null;
-  return { since, at: timeOf(millisOf(since) + state.settings.deliveredGraceMinutes * MINUTE) };
+  const { deliveredGraceMinutes: grace } = state.settings;
+  const at = Math.max(millisOf(since) + grace * MINUTE, silenceCountsFrom(state, grace));
+  const { deafSince } = state.fleet;
+  const when =
+    deafSince === null
+      ? `about ${timeOf(at)}`
+      : `only some minutes after hosts are heard again, of which none is since ${deafSince}`;
+  return { since, when };
 }
 
 /** When its agent last fetched the dispatch; null: never; undefined where nobody looked. */
@@ -90,7 +98,7 @@ function unacknowledged(
     return { because, releasedBy: `its agent ${acknowledges}; ${byOperator}`, hosts: [hostname] };
   const grace = String(state.settings.deliveredGraceMinutes);
   return {
-    because: `${because}; unreachable since ${lost.since}, so that it is given up about ${lost.at}`,
+    because: `${because}; unreachable since ${lost.since}, so that it is given up ${lost.when}`,
     releasedBy: `its agent is heard and ${acknowledges}, or is not heard for ${grace} min, after which its slot is free; ${byOperator} at once`,
     hosts: [hostname],
   };

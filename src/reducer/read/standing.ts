@@ -70,8 +70,7 @@ function pendingDoing(state: FleetState, rollout: RolloutState, record: RecordRo
   if (dispatch !== undefined) {
     const kept = dispatch.suspended ? ', not offered now' : '';
     const lost = givenUp(state, dispatch);
-    const until =
-      lost === null ? '' : `, unreachable since ${lost.since}, given up about ${lost.at}`;
+    const until = lost === null ? '' : `, unreachable since ${lost.since}, given up ${lost.when}`;
     return `dispatched at ${dispatch.enqueuedAt}, not acknowledged${kept}${until}`;
   }
   const host = state.hosts.get(hostname)?.row;

@@ -32,8 +32,10 @@ export interface FleetRow {
   rejectBefore: Time | null;
   /** Since when signatures before which instant are rejected, ascending; of another `rejectBefore` when the last is not it. */
   rejections: readonly Rejection[] | null;
-  /** Since when the present leader leads, and hears who is there. */
+  /** Since when it can be heard who is there: the present leader leads, and somebody comes through. */
   listeningSince: Time | null;
+  /** Since when no host at all is heard; null while any is. */
+  deafSince: Time | null;
   /** How many rollouts were ever opened; gives each its ordinal. */
   opened: number;
 }

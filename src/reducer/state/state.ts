@@ -127,6 +127,7 @@ export function emptyFleetRow(): FleetRow {
     rejectBefore: null,
     rejections: null,
     listeningSince: null,
+    deafSince: null,
     opened: 0,
   };
 }

@@ -36,6 +36,7 @@ export type Action =
   | { readonly do: 'retire'; readonly rollout: number }
   | { readonly do: 'malformed'; readonly host: number; readonly rollout: number }
   | { readonly do: 'takeover' }
+  | { readonly do: 'hearing'; readonly is: boolean }
   | { readonly do: 'operator'; readonly command: number; readonly host: number };
 
 export const KINDS: readonly HostEventKind[] = [
@@ -81,6 +82,7 @@ const rest: fc.Arbitrary<Action> = fc.oneof(
   fc.record({ do: fc.constant('retire' as const), rollout: fc.nat({ max: 5 }) }),
   fc.record({ do: fc.constant('malformed' as const), host, rollout }),
   fc.record({ do: fc.constant('takeover' as const) }),
+  fc.record({ do: fc.constant('hearing' as const), is: fc.boolean() }),
 );
 
 export const action: fc.Arbitrary<Action> = fc.oneof(

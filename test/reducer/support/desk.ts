@@ -19,6 +19,8 @@ export class Desk {
   state: FleetState = emptyState();
   readonly trace: (Claimed & ReduceResult)[] = [];
   now: Millis;
+  /** Whether any host at all comes through to a replica. */
+  protected isHearing = true;
   protected readonly heard = new Map<string, Time>();
   private readonly offers = new Map<string, { first: Time; last: Time }>();
 
@@ -67,7 +69,9 @@ export class Desk {
       const at = this.heard.get(hostname);
       return at === undefined ? [] : [{ hostname, at }];
     });
-    return { offers, heard };
+    return needs.hearingSeconds === null
+      ? { offers, heard }
+      : { offers, heard, hearing: this.isHearing };
   }
 
   /** Offers belong to a dispatch row: a later dispatch of the same host was never offered. */

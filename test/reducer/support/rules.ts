@@ -24,7 +24,26 @@ export function broken(
     ...brokenGrants(state, step.entries),
     ...brokenChannels(state),
     ...brokenRefusal(before, state, step),
+    ...brokenSilence(state, step.entries),
   ];
+}
+
+/** While no host at all is heard nobody's silence takes anything from it, and nobody goes on without it. */
+function brokenSilence({ fleet, rollouts }: FleetState, entries: readonly LogEntry[]): string[] {
+  if (fleet.deafSince === null) return [];
+  return entries.flatMap(({ seq, rolloutId, payload, changes }) => {
+    const wave = rollouts.get(rolloutId ?? '')?.waves[Number(payload['fromWave'])];
+    const isTaken =
+      (payload['reason'] === 'silent' || payload['reason'] === 'unreachable') &&
+      changes.some((change) => change.t === 'record' && change.set.wasOffered === true);
+    const isLeft = payload['event'] === 'WaveAdvanced' && (wave?.counts.pendingAbsent ?? 0) > 0;
+    const { exceptions } = payload;
+    const isOver = typeof exceptions === 'object' && exceptions !== null && 'absent' in exceptions;
+    const isStuck = payload['action'] === 'StuckMove';
+    return isTaken || isLeft || isOver || isStuck
+      ? [`${String(seq)} believes a silence while nobody is heard`]
+      : [];
+  });
 }
 
 export function recordsOf(state: FleetState): Map<string, RecordRow> {

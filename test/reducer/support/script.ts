@@ -13,7 +13,7 @@
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
  *     wait 5m · operator hold web1 expected=3 · takeover 40m (nobody led for so long) · lose-database · backup · restore · trust reject minute=1 (what was signed before) · retire stable@1
  *     enrol web1 nonce=n1 csr=a for=10 (minutes) · tried web1 nonce=n1 · renew web1 csr=b
- *     presence-lost (when hosts were last heard) · show · plan · explain web1 · since web1
+ *     deaf · hearing (whether any host comes through) · presence-lost (when hosts were last heard) · show · plan · explain web1 · since web1
  */
 import type { OperatorCommand, Input } from '../../../src/reducer/input.ts';
 import { everyGate, explain, heldAt } from '../../../src/reducer/planner/gates.ts';
@@ -102,6 +102,10 @@ export class Script extends Desk {
         return this.explain(args[0] ?? '');
       case 'since':
         return this.since(args[0] ?? '');
+      case 'deaf':
+      case 'hearing':
+        this.isHearing = verb === 'hearing';
+        return [];
       case 'presence-lost':
         this.heard.clear();
         return [];

@@ -109,6 +109,9 @@ export class World extends Desk {
           ...{ code: 'malformed', seq: (record?.lastEventSeq ?? 0) + 1, detail: '', excerpt: '{}' },
         };
       }
+      case 'hearing':
+        this.isHearing = action.is;
+        return null;
       case 'takeover':
         return takeover(this.trace.length);
       case 'operator':
