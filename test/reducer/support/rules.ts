@@ -217,7 +217,27 @@ export function isWaveDone(
   };
   const isProof = (r: RecordRow) =>
     r.closed === 'written-off' || r.cleared || r.state === 'Converged' || r.state === 'Deferred';
+  const isAnyoneAbsent = records.some((r) => r.state === 'Pending' && r.closed === null);
+  if (isAnyoneAbsent && !isSilenceTelling(state, records, now)) return false;
   return records.every(isThrough) && (records.length === 0 || records.some(isProof));
+}
+
+/** Of the wave and of the fleet at least half is heard, and somebody listened long enough to know it. */
+function isSilenceTelling(state: FleetState, wave: readonly RecordRow[], now: number): boolean {
+  const { deafSince, listeningSince } = state.fleet;
+  const isHeard = (hostname: string) => state.hosts.get(hostname)?.row.reachability === 'reachable';
+  const isHalfHeard = (hosts: readonly string[]) =>
+    hosts.filter(isHeard).length * 2 >= hosts.length;
+  const fleet = [...(state.content?.hosts ?? [])].flatMap(([hostname, { closureHash }]) =>
+    closureHash === null ? [] : [hostname],
+  );
+  const hasListened = listeningSince === null || now - millisOf(listeningSince) >= 5 * MINUTE;
+  return (
+    deafSince === null &&
+    hasListened &&
+    isHalfHeard(wave.map(({ hostname }) => hostname)) &&
+    isHalfHeard(fleet)
+  );
 }
 
 function isAbsent(state: FleetState, rollout: RolloutState, { hostname }: RecordRow, now: number) {
