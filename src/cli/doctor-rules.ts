@@ -113,7 +113,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
       ? null
       : warning(
           'triggers',
-          `there are triggers or rules that are no part of Muster, and may refuse its rows or swallow them: ${named(shape.strange)}: drop them, as the owner`,
+          `there are triggers, rules or constraints that are no part of Muster, and may refuse its rows or swallow them: ${named(shape.strange)}: drop them, as the owner`,
         ),
   ({ logProblem }) => (logProblem === null ? null : wrong('append-only', logProblem)),
   ({ logEnd }) => (logEnd === null ? null : wrong('log', logEnd)),

@@ -56,6 +56,17 @@ const SLOTS = Array.from({ length: 8 }, (_, n) => `input_queue_s${String(n)}`);
 /** Without them a row could be there twice, or every heartbeat would read the whole queue. */
 const INDEXES = ['event_log_pkey', 'input_queue_host', ...SLOTS.map((slot) => `${slot}_pkey`)];
 
+/** Checks and references of all that migrations make, partitions included. A test holds them to a migrated database. */
+export const OWN_CONSTRAINTS: readonly string[] = [
+  ...['dispatch_offer', 'enrolment', 'fleet', 'host', 'operator_secret', 'presence'].map(
+    (table) => `${table}_instants`,
+  ),
+  ...['epoch', 'fleet', 'leader_progress'].map((table) => `${table}_singleton_check`),
+  ...['event_log', 'operator_secret', 'snapshot'].map((table) => `${table}_hash_check`),
+  ...['event_log_check', 'event_log_seq_check', 'input_queue_id', 'snapshot_part_seq_fkey'],
+  ...['log_detached_last_hash_check', 'log_detached_predecessor_hash_check'],
+];
+
 export interface Shape {
   /** Tables, columns as `table.column`, slots of the queue and indexes that must not go. */
   readonly missing: readonly string[];
@@ -64,8 +75,8 @@ export interface Shape {
   /** Triggers of ours that keep nothing any more. */
   readonly lost: readonly LostTrigger[];
   /**
-   * Triggers and rules that are none of ours, as `name on table`: they may refuse rows, or swallow them. Of a schema that is
-   * newer than this code, none: it may bring some.
+   * Triggers, rules and constraints that are none of ours, as `name on table`: they may refuse rows, or swallow them. Of a
+   * schema that is newer than this code, none: it may bring some.
    */
   readonly strange: readonly string[];
 }
@@ -109,6 +120,7 @@ function readLost(sql: Sql): Promise<{ name: string }[]> {
 
 function readStrange(sql: Sql): Promise<{ name: string }[]> {
   const ours = JSON.stringify(OWN_TRIGGERS);
+  const constraints = JSON.stringify(OWN_CONSTRAINTS);
   return sql<{ name: string }[]>`
     SELECT tgname || ' on ' || relname AS name FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
     WHERE relnamespace = to_regnamespace(current_setting('search_path'))
@@ -116,5 +128,10 @@ function readStrange(sql: Sql): Promise<{ name: string }[]> {
     UNION ALL
     SELECT rulename || ' on ' || relname FROM pg_rewrite JOIN pg_class c ON c.oid = ev_class
     WHERE relnamespace = to_regnamespace(current_setting('search_path')) AND rulename <> '_RETURN'
+    UNION ALL
+    SELECT conname || ' on ' || relname FROM pg_constraint JOIN pg_class c ON c.oid = conrelid
+    WHERE relnamespace = to_regnamespace(current_setting('search_path'))
+      AND contype IN ('c', 'f', 'u', 'x') AND coninhcount = 0
+      AND conname NOT IN (SELECT json_array_elements_text(${constraints}::text::json))
     ORDER BY 1`;
 }

@@ -7,6 +7,7 @@ import { doctor } from '../../src/cli/doctor.ts';
 import { migrate } from '../../src/cli/migrate.ts';
 import { dumpSchema } from '../../src/db/catalog.ts';
 import { OWN_TRIGGERS } from '../../src/db/own-triggers.ts';
+import { OWN_CONSTRAINTS } from '../../src/db/shape.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { run, type Outcome } from './support.ts';
@@ -37,12 +38,25 @@ it('are those that the migrations make, no more and no fewer', async () => {
   expect([...OWN_TRIGGERS].sort()).toEqual(rows.map(({ name }) => name));
 });
 
+it('leave constraints, too, that are just those of the migrations', async () => {
+  const rows = await sql<{ name: string }[]>`
+    SELECT DISTINCT conname AS name FROM pg_constraint JOIN pg_class c ON c.oid = conrelid
+    WHERE relnamespace = 'muster'::regnamespace AND contype IN ('c', 'f', 'u', 'x') ORDER BY 1`;
+  expect([...OWN_CONSTRAINTS].sort()).toEqual(rows.map(({ name }) => name));
+});
+
 it('are none of the doctor’s business in a schema that was just made', async () => {
   const found = await checks();
   // Of the server that the tests run on, not of the schema.
   expect(found.filter((check) => check !== 'standby-sync' && check !== 'connections')).toEqual([]);
   await sql`CREATE RULE swallows AS ON INSERT TO presence DO INSTEAD NOTHING`;
   expect(await checks()).toContain('triggers');
+  await sql`DROP RULE swallows ON presence`;
+  await sql`ALTER TABLE event_log ADD CONSTRAINT refuses CHECK (hostname <> 'web-1') NOT VALID`;
+  const { findings } = (await ask(doctor, '--json')).json as Findings;
+  expect(findings.find(({ check }) => check === 'triggers')?.text).toMatch(
+    /: refuses on event_log:/,
+  );
 });
 
 const fleet = (...names: string[]): string =>
