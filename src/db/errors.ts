@@ -145,6 +145,8 @@ export function isUnusable(error: unknown): boolean {
   return isReadOnly(error) || state === '3D000' || state?.startsWith('53') === true;
 }
 
+const READ_ONLY = '25006';
+
 /** Where the server finds that it is a standby, of all that say 0A000. */
 const READS_RELATION = 'get_relation_info';
 
@@ -154,7 +156,7 @@ const READS_RELATION = 'get_relation_info';
  */
 export function isReadOnly(error: unknown): boolean {
   if (!(error instanceof postgres.PostgresError)) return false;
-  return error.code === '25006' || (error.code === '0A000' && error.routine === READS_RELATION);
+  return error.code === READ_ONLY || (error.code === '0A000' && error.routine === READS_RELATION);
 }
 
 /** No further connection is to be had, of the server, the database or the login; those that are open work on. */
@@ -258,6 +260,7 @@ function trouble(error: unknown, code: string | null): string {
   if (isAway(error)) return 'the database does not answer';
   if (isDistrust(error)) return 'the database does not prove who it is';
   if (areNotificationsFull(error)) return 'the database takes no notifications';
+  if (isReadOnly(error)) return found(TROUBLES, READ_ONLY) ?? FAILS;
   return found(TROUBLES, code) ?? FAILS;
 }
 
@@ -275,7 +278,8 @@ function advised(which: string, code: string | null, advice: string | null): str
 }
 
 function adviceFor(error: unknown, code: string | null, variable: UrlVariable): string | null {
-  return areNotificationsFull(error) ? NOTIFICATIONS : adviceOn(code, variable);
+  if (areNotificationsFull(error)) return NOTIFICATIONS;
+  return adviceOn(isReadOnly(error) ? READ_ONLY : code, variable);
 }
 
 function adviceOn(code: string | null, variable: UrlVariable): string | null {

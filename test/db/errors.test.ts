@@ -1,7 +1,7 @@
 /** Which refusals of a real server are about the values of one input, and which pass. */
 import { expect, it } from 'vitest';
 import postgres from 'postgres';
-import { isDataError, isPassing } from '../../src/db/errors.ts';
+import { databaseProblem, databaseTrouble, isDataError, isPassing } from '../../src/db/errors.ts';
 import { createTestDatabase } from '../support/database.ts';
 
 const TABLES = `
@@ -47,3 +47,14 @@ it.each(['PreCommit_Notify', 'GetNewTransactionId', 'GetNewMultiXactId'])(
     expect([isDataError(error), isPassing(error)]).toEqual([false, true]);
   },
 );
+
+it('of a standby that may not read an unlogged table says what to do, as of one that takes no writes', () => {
+  const said = 'cannot access temporary or unlogged relations during recovery';
+  const error = Object.assign(new postgres.PostgresError(said), {
+    ...{ code: '0A000', routine: 'get_relation_info', message: said },
+  });
+  expect(databaseTrouble(error)).toMatch(
+    /^the database takes no writes \(0A000\): it is a standby/,
+  );
+  expect(databaseProblem(error)).toMatch(/recovery: it is a standby, .* the URL of the primary/);
+});
