@@ -53,8 +53,16 @@ const UNLOGGED: readonly string[] = ['commit_verdicts', 'presence'];
 
 /** Slots of the queue's ring: each holds the ids that fall to it, and nobody else does. */
 const SLOTS = Array.from({ length: 8 }, (_, n) => `input_queue_s${String(n)}`);
-/** Without them a row could be there twice, or every heartbeat would read the whole queue. */
-const INDEXES = ['event_log_pkey', 'input_queue_host', ...SLOTS.map((slot) => `${slot}_pkey`)];
+/** A view, and a ring of tables that have keys of their own. */
+const KEYLESS: readonly string[] = ['held_by_rows', 'input_queue'];
+/** Without them a row could be there twice, or not be found, and every heartbeat would read the whole queue. */
+export const INDEXES: readonly string[] = [
+  'input_queue_host',
+  ...SLOTS.map((slot) => `${slot}_pkey`),
+  ...Object.keys(COLUMNS)
+    .filter((table) => !KEYLESS.includes(table))
+    .map((table) => `${table}_pkey`),
+];
 
 /** Checks and references of all that migrations make, partitions included. A test holds them to a migrated database. */
 export const OWN_CONSTRAINTS: readonly string[] = [

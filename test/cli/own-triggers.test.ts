@@ -7,7 +7,7 @@ import { doctor } from '../../src/cli/doctor.ts';
 import { migrate } from '../../src/cli/migrate.ts';
 import { dumpSchema } from '../../src/db/catalog.ts';
 import { OWN_TRIGGERS } from '../../src/db/own-triggers.ts';
-import { OWN_CONSTRAINTS } from '../../src/db/shape.ts';
+import { INDEXES, OWN_CONSTRAINTS } from '../../src/db/shape.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { run, type Outcome } from './support.ts';
@@ -43,6 +43,18 @@ it('leave constraints, too, that are just those of the migrations', async () => 
     SELECT DISTINCT conname AS name FROM pg_constraint JOIN pg_class c ON c.oid = conrelid
     WHERE relnamespace = 'muster'::regnamespace AND contype IN ('c', 'f', 'u', 'x') ORDER BY 1`;
   expect([...OWN_CONSTRAINTS].sort()).toEqual(rows.map(({ name }) => name));
+});
+
+it('and keys, of which the doctor misses each that is gone', async () => {
+  const rows = await sql<{ name: string }[]>`
+    SELECT conname AS name FROM pg_constraint JOIN pg_class c ON c.oid = conrelid
+    WHERE relnamespace = 'muster'::regnamespace AND contype = 'p' AND relname !~ '_p[0-9]{6}$' ORDER BY 1`;
+  expect(INDEXES.filter((name) => name.endsWith('_pkey')).sort()).toEqual(
+    rows.map(({ name }) => name),
+  );
+  await sql`ALTER TABLE leader_progress DROP CONSTRAINT leader_progress_pkey`;
+  const { findings } = (await ask(doctor, '--json')).json as Findings;
+  expect(findings.find(({ text }) => /leader_progress_pkey/.test(text))).toBeDefined();
 });
 
 it('are none of the doctor’s business in a schema that was just made', async () => {
