@@ -201,6 +201,10 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
     'no connection is left: raise max_connections or the CONNECTION LIMIT of the login or the database ("muster doctor" tells which), or run fewer processes',
   ],
   [
+    '53100',
+    'a disk of the server is full: free or add space where its data and its log of writes (pg_wal) are; a replication slot that nobody reads keeps the latter (pg_replication_slots)',
+  ],
+  [
     '53200',
     'its memory is full. Where it is the shared memory, so is the table of locks, which any login can fill: end the session that has most rows in pg_locks, or raise max_locks_per_transaction',
   ],
