@@ -146,3 +146,17 @@ it('never calls a host converged that is not', () => {
     { numRuns: 3000 },
   );
 });
+
+it.each(['Activating', 'Deferred'] as const)(
+  'a failed switch out of %s notes the policy',
+  (state) => {
+    const id = { rolloutId: 'a@1', hostname: 'a1', channel: 'a', wave: 0, targetClosure: 'target' };
+    const record: HostRecord = { ...pendingRecord(id), state, lastEventSeq: 1 };
+    const failed: HostEvent = {
+      ...{ kind: 'ActivationFailed', seq: 2, exitCode: 1, stderrTail: '' },
+      failedAt: timeOf(0),
+    };
+    const result = step(record, failed, { onHealthFailure: 'rollback-and-halt' }, 'remote');
+    expect(result.ok && result.record.policyApplied).toBe('rollback-and-halt');
+  },
+);
