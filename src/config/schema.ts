@@ -230,7 +230,7 @@ export const ConfigSchema = Type.Object({
     'Hosts and graces',
     30,
     [0.05, 100_000],
-    'A dispatch offered to a host that fell silent gives its slot back this long after the host was last heard, and not before a leader has heard hosts for five heartbeats (or as long, if that is shorter).',
+    'A dispatch offered to a host that fell silent gives its slot back this long after the host was last heard, but after five heartbeats at the soonest, and not before a leader has heard hosts for as long.',
   ),
   moveGraceMinutes: decimal(
     'Hosts and graces',

@@ -36,6 +36,21 @@ export async function readSilentHosts(
   );
 }
 
+/**
+ * Whether any host at all was heard for so long, by the database's clock. Of a fleet that is heard the first rows answer; of
+ * one that is not, all of them are read.
+ */
+export async function isAnyoneHeard(pool: Pool, withinMs: number): Promise<boolean> {
+  const [row] = await pool.run(
+    (sql) => sql<{ hearing: boolean }[]>`
+      SELECT EXISTS (
+        SELECT FROM presence
+        WHERE heard_at > ${ago(sql, withinMs)} AND ${hasCome(sql, sql`heard_at`)}
+      ) AS hearing`,
+  );
+  return row?.hearing === true;
+}
+
 /** When the leader wants the next tick; null when no wave is soaking. */
 export async function readNextDue(pool: Pool): Promise<string | null> {
   const [row] = await pool.run(

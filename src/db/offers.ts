@@ -4,7 +4,7 @@
  * Rows that the leader has locked right now are skipped, not waited for: many hosts share the statement,
  * and waiting for one of them while holding others could deadlock with the leader.
  */
-import { ago, hasCome } from './database-clock.ts';
+import { hasCome } from './database-clock.ts';
 import { textArray } from './literals.ts';
 import type { Sql } from './driver.ts';
 
@@ -79,7 +79,6 @@ export interface ObservedRows {
     readonly lastOfferedAt: string;
   }[];
   readonly heard: readonly { readonly hostname: string; readonly at: string }[];
-  readonly hearing?: boolean;
 }
 
 /** An instant that has not come says no more than what must have been before it. */
@@ -87,21 +86,10 @@ function offeredAt(sql: Sql, at: ReturnType<Sql>) {
   return sql`CASE WHEN ${hasCome(sql, at)} THEN ${at} ELSE d.enqueued_at END`;
 }
 
-export interface ObservedOf {
-  readonly rollouts: readonly string[];
-  readonly hosts: readonly string[];
-  readonly hearingSeconds: number | null;
-}
-
-export async function readObserved(sql: Sql, of: ObservedOf): Promise<ObservedRows> {
-  const { hearingSeconds } = of;
-  const { offers, heard } = await readOffers(sql, of);
-  if (hearingSeconds === null) return { offers, heard };
-  return { offers, heard, hearing: await isAnybodyHeard(sql, hearingSeconds) };
-}
-
-async function readOffers(sql: Sql, of: ObservedOf): Promise<ObservedRows> {
-  if (of.rollouts.length + of.hosts.length === 0) return { offers: [], heard: [] };
+export async function readObserved(
+  sql: Sql,
+  of: { readonly rollouts: readonly string[]; readonly hosts: readonly string[] },
+): Promise<ObservedRows> {
   const rollouts = textArray(of.rollouts);
   const hosts = textArray(of.hosts);
   const offers = await sql<ObservedRows['offers'][number][]>`
@@ -111,21 +99,31 @@ async function readOffers(sql: Sql, of: ObservedOf): Promise<ObservedRows> {
     FROM dispatch_offer o JOIN dispatch d USING (rollout_id, hostname)
     WHERE o.rollout_id = ANY(${rollouts}::text[]) OR o.hostname = ANY(${hosts}::text[])
     ORDER BY o.rollout_id, o.hostname`;
-  const heard = await sql<ObservedRows['heard'][number][]>`
-    SELECT hostname, heard_at AS at FROM presence
-    WHERE hostname = ANY(${hosts}::text[]) AND ${hasCome(sql, sql`heard_at`)}
-    ORDER BY hostname`;
-  return { offers: [...offers], heard: [...heard] };
+  return { offers: [...offers], heard: await readHeard(sql, of.hosts) };
 }
 
-/** Of a fleet that is heard the first rows answer; of one that is not, all of them are read, once a tick. */
-async function isAnybodyHeard(sql: Sql, seconds: number): Promise<boolean> {
-  const [row] = await sql<{ hearing: boolean }[]>`
+/**
+ * When hosts were heard. Of nobody it is known while somebody locks presence, for however long that is: no heartbeat waits
+ * for it, and so does no decision.
+ */
+async function readHeard(sql: Sql, hosts: readonly string[]): Promise<ObservedRows['heard']> {
+  if (hosts.length === 0 || (await isPresenceLocked(sql))) return [];
+  const rows = await sql<ObservedRows['heard'][number][]>`
+    SELECT hostname, heard_at AS at FROM presence
+    WHERE hostname = ANY(${textArray(hosts)}::text[]) AND ${hasCome(sql, sql`heard_at`)}
+    ORDER BY hostname`;
+  return [...rows];
+}
+
+/** A lock that is waited for keeps readers out, too. */
+async function isPresenceLocked(sql: Sql): Promise<boolean> {
+  const [row] = await sql<{ locked: boolean }[]>`
     SELECT EXISTS (
-      SELECT FROM presence
-      WHERE heard_at > ${ago(sql, seconds * 1_000)} AND ${hasCome(sql, sql`heard_at`)}
-    ) AS hearing`;
-  return row?.hearing === true;
+      SELECT FROM pg_locks
+      WHERE locktype = 'relation' AND relation = to_regclass('presence')::oid AND mode = 'AccessExclusiveLock'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ) AS locked`;
+  return row?.locked === true;
 }
 
 /** When a host's agent last fetched each dispatch of it that is in force. */

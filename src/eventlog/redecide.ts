@@ -79,10 +79,11 @@ export class Redecider {
 
   private decide(input: Input, root: LogRow, rows: readonly LogRow[]): void {
     const logged = rows.map(comparedRow);
+    const decidedRow = (entry: LogEntry) => withoutYounger(comparedRow(entry), root);
     const { differences } = this.result;
     const before = differences.length;
     reduceIf(this.state, input, millisOf(root.ts), ({ entries }) => {
-      const found = firstDifference(root.seq, logged, entries.map(comparedRow));
+      const found = firstDifference(root.seq, logged, entries.map(decidedRow));
       if (found !== null) differences.push(found);
       return found === null;
     });
@@ -168,7 +169,7 @@ function inputOf({ kind, payload, hostname, rolloutId, actor, ts }: LogRow): Fie
     case 'liveness':
       return { kind: 'HostsUnreachable', observedAt: ts, hosts: payload['hosts'] };
     case 'plan_action':
-      return { kind: 'Tick' };
+      return { ...payload, kind: 'Tick' };
     case 'rollout_event':
       return { kind: 'RetentionExpired', rolloutId };
     case 'enrolment': {
@@ -192,6 +193,17 @@ function inputOf({ kind, payload, hostname, rolloutId, actor, ts }: LogRow): Fie
 function comparedRow(row: LogRow | LogEntry): ComparedRow {
   const { seq, kind, hostname, rolloutId, channel, actor, causedBy, payload, changes } = row;
   return { seq, kind, hostname, rolloutId, channel, actor, causedBy, payload, changes };
+}
+
+/** A newer Muster has settings that the term of an older one did not name: that they are not in its row is no other decision. */
+function withoutYounger(decided: ComparedRow, { payload: { settings: named } }: LogRow) {
+  const { payload } = decided;
+  if (decided.kind !== 'leadership' || !isJsonObject(payload) || !isJsonObject(named))
+    return decided;
+  const { settings } = payload;
+  if (!isJsonObject(settings)) return decided;
+  const known = Object.entries(settings).filter(([name]) => Object.hasOwn(named, name));
+  return { ...decided, payload: { ...payload, settings: Object.fromEntries(known) } };
 }
 
 function firstDifference(

@@ -1,6 +1,6 @@
 /**
  * Looking up, under the writer transaction's locks, what the reducer may only know from its input: which
- * dispatches were offered, when hosts were last heard, and whether any is. An offer needs its dispatch row `FOR SHARE`, so
+ * dispatches were offered, and when hosts were last heard. An offer needs its dispatch row `FOR SHARE`, so
  * while we hold these rows nobody offers them, and what we read stays true until the commit.
  */
 import type { Sql } from '../db/driver.ts';
@@ -9,16 +9,12 @@ import { readObserved } from '../db/offers.ts';
 import type { ObservationNeeds, Observed } from '../reducer/input.ts';
 
 export async function observe(sql: Sql, needs: ObservationNeeds): Promise<Observed> {
-  if (needs.rollouts.length + needs.hosts.length > 0) await lockDispatches(sql, needs);
-  return readObserved(sql, needs);
-}
-
-/** In key order, as everyone who locks several of them does. */
-async function lockDispatches(sql: Sql, needs: ObservationNeeds): Promise<void> {
   const rollouts = textArray(needs.rollouts);
   const hosts = textArray(needs.hosts);
+  // In key order, as everyone who locks several of them does.
   await sql`
     SELECT 1 FROM dispatch
     WHERE rollout_id = ANY(${rollouts}::text[]) OR hostname = ANY(${hosts}::text[])
     ORDER BY rollout_id, hostname FOR UPDATE`;
+  return readObserved(sql, needs);
 }

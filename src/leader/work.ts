@@ -139,11 +139,8 @@ export async function decideInput(
 }
 
 async function look(desk: Desk, work: Work, needs: ObservationNeeds): Promise<Observed> {
-  const seen = await desk.observe(needs);
-  return {
-    ...seen,
-    offers: seen.offers.filter((offer) => !work.takenBack.has(dispatchKey(offer))),
-  };
+  const { offers, heard } = await desk.observe(needs);
+  return { offers: offers.filter((offer) => !work.takenBack.has(dispatchKey(offer))), heard };
 }
 
 function noteTakenBack(work: Work, entries: readonly LogEntry[]): void {

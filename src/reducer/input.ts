@@ -19,8 +19,6 @@ export interface Observed {
   }[];
   /** When each host in question was last heard by any replica. Absent: unknown. */
   readonly heard: readonly { readonly hostname: string; readonly at: Time }[];
-  /** Whether any host at all, declared or not, was heard lately by any replica. Absent: nobody asked. */
-  readonly hearing?: boolean;
 }
 
 export interface AgentEventInput {
@@ -85,6 +83,11 @@ export interface LivenessInput {
 
 export interface TickInput {
   readonly kind: 'Tick';
+  /**
+   * Whether any host at all, declared or not, was heard lately: else nobody can be, however much is said. Absent of an older
+   * worker, and where nobody asked: then it is as it was.
+   */
+  readonly hearing?: boolean;
 }
 
 export interface RetentionInput {
@@ -199,6 +202,4 @@ export interface ObservationNeeds {
   readonly rollouts: readonly string[];
   /** Lock and read the offers of every dispatch of these hosts, and when they were last heard. */
   readonly hosts: readonly string[];
-  /** Read whether anybody was heard within so many seconds; null: do not. */
-  readonly hearingSeconds: number | null;
 }

@@ -29,7 +29,6 @@ import { onOperatorCommand } from './inputs/operator.ts';
 import { isMoveOverdue } from './planner/moving.ts';
 import { planNext } from './planner/plan.ts';
 import { soakEnd } from './planner/settle.ts';
-import { hearingSeconds } from './planner/silence.ts';
 import { finish, type Sliced } from './slices.ts';
 import { isClean } from './state/dirty.ts';
 import { isUnderway } from './rollout/step-rollout.ts';
@@ -72,7 +71,7 @@ function dispatchInput(pass: Pass, input: Input): Verdict | Sliced<Verdict> {
     case 'HostsUnreachable':
       return onHostsUnreachable(pass, input);
     case 'Tick':
-      return onTick(pass);
+      return onTick(pass, input);
     case 'RetentionExpired':
       return onRetentionExpired(pass, input);
     case 'LeaderStarted':
@@ -130,7 +129,7 @@ export function observationNeeds(
 }
 
 function needs(rollouts: readonly string[], hosts: readonly string[]): ObservationNeeds | null {
-  return rollouts.length + hosts.length === 0 ? null : { rollouts, hosts, hearingSeconds: null };
+  return rollouts.length + hosts.length === 0 ? null : { rollouts, hosts };
 }
 
 function dispatchingRollouts(state: FleetState): string[] {
@@ -152,11 +151,8 @@ function hasDispatch(state: FleetState, hostname: string): boolean {
   return false;
 }
 
-/**
- * Whether anybody is heard; dispatches old enough for a grace, and moves past theirs. None is offered, or heard of, before
- * it is queued.
- */
-function tickNeeds(state: FleetState, now: Millis): ObservationNeeds {
+/** Dispatches old enough for a grace, and moves past theirs. None is offered, or heard of, before it is queued. */
+function tickNeeds(state: FleetState, now: Millis): ObservationNeeds | null {
   const { deliveredGraceMinutes, refusedAfterMinutes } = state.settings;
   const grace = Math.min(deliveredGraceMinutes, refusedAfterMinutes) * MINUTE;
   const hosts = new Set<string>();
@@ -170,7 +166,7 @@ function tickNeeds(state: FleetState, now: Millis): ObservationNeeds {
         hosts.add(hostname);
     }
   }
-  return { rollouts: [], hosts: [...hosts], hearingSeconds: hearingSeconds(state) };
+  return needs([], [...hosts]);
 }
 
 function operatorNeeds(

@@ -68,7 +68,7 @@ const UNTIMED = {
     detail: Text,
     hash: Maybe(Text),
   }),
-  Tick: Type.Object({ kind: Type.Literal('Tick') }),
+  Tick: Type.Object({ kind: Type.Literal('Tick'), hearing: Type.Optional(Type.Boolean()) }),
   RetentionExpired: Type.Object({ kind: Type.Literal('RetentionExpired'), rolloutId: Text }),
   EnrolmentRefused: Type.Object({
     kind: Type.Literal('EnrolmentRefused'),

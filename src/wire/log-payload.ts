@@ -22,7 +22,6 @@ const Observed = Type.Object({
     Type.Object({ rolloutId: Text, hostname: Text, firstOfferedAt: Text, lastOfferedAt: Text }),
   ),
   heard: Type.Array(Type.Object({ hostname: Text, at: Text })),
-  hearing: Type.Optional(Type.Boolean()),
 });
 
 const facts = (fields: TProperties): TObject =>
@@ -76,7 +75,7 @@ const KINDS: Readonly<Record<LogKind, readonly TObject[]>> = {
     input({ event: Type.Literal('RetentionExpired'), ...Moved }),
   ],
   plan_action: [
-    input({ action: Type.Literal('Tick') }),
+    input({ action: Type.Literal('Tick'), hearing: Type.Optional(Type.Boolean()) }),
     facts({
       ...{ action: Type.Literal('QueueDispatch'), targetClosure: Text, soakDueAt: Text },
       wave: Count,

@@ -10,7 +10,7 @@ import type { SilentHost } from '../db/housekeeping.ts';
 import type { Task, WorkerContext } from './worker.ts';
 
 /** Missed heartbeats that make a host unreachable: one is a lost packet, two a restart. */
-const MISSED = 3;
+export const MISSED = 3;
 /** Hosts in one input: its row stays below a megabyte, and a dead data centre is told in a few of them. */
 const HOSTS_PER_INPUT = 5_000;
 /** Looks per heartbeat interval: a host is called unreachable at most a quarter of an interval late. */

@@ -1,12 +1,17 @@
 /**
  * Lets time pass for the leader: at the instant that the leader's last commit asked for (a wave's soak runs
  * out), and every few seconds as a safety net for graces and for anything that was missed.
+ *
+ * With the time it tells whether any host is heard at all. Where that is not known in time, as while somebody locks what
+ * heartbeats are stored in, none is: they cannot be stored either.
  */
 import type { Task, WorkerContext } from './worker.ts';
 import { within } from './within.ts';
 
 export interface TickOptions {
   readonly isTickQueued: () => Promise<boolean>;
+  /** Whether any host at all was heard in the last few heartbeats. */
+  readonly isAnyoneHeard: () => Promise<boolean>;
   /** The instant that the leader's last commit asked for. */
   readonly nextDue: () => Promise<string | null>;
   /** The safety net, ms. */
@@ -20,6 +25,9 @@ const AFTER_MS = 5;
 /** A leader who knows it a little less exactly may find the same instant not yet due: it is asked no sooner. */
 const SAME_AGAIN_MS = 250;
 
+/** A statement that finds somebody in the first rows; a soak that is over should not wait longer for it. */
+const HEARING_MS = 1_000;
+
 /** The instant that a Tick was last sent for, and when. */
 interface Asked {
   due: string | null;
@@ -28,13 +36,34 @@ interface Asked {
 
 export function tick(context: WorkerContext, options: TickOptions): Task {
   const asked: Asked = { due: null, at: 0 };
+  const hears = hearing(context.clock, options.isAnyoneHeard);
   return {
     name: 'tick',
     everyMs: options.everyMs,
     async run() {
-      if (!(await options.isTickQueued())) await context.submit({ kind: 'Tick' });
+      if (await options.isTickQueued()) return;
+      await context.submit({ kind: 'Tick', hearing: await hears() });
     },
     nudge: (signal) => untilDue(context, options, asked, signal),
+  };
+}
+
+/** Asks one question at a time, and waits for no answer for long. */
+function hearing(clock: WorkerContext['clock'], ask: () => Promise<boolean>) {
+  let asking: Promise<boolean> | null = null;
+  const answer = (): Promise<boolean> =>
+    ask()
+      .catch(() => false)
+      .finally(() => {
+        asking = null;
+      });
+  return async (): Promise<boolean> => {
+    asking ??= answer();
+    const late = new AbortController();
+    const tooLate = after(clock, HEARING_MS, late.signal).then(() => false);
+    const heard = await Promise.race([asking, tooLate]);
+    late.abort();
+    return heard;
   };
 }
 

@@ -11,10 +11,10 @@ import {
   storeArtifacts,
 } from '../db/artifacts.ts';
 import { databaseProblem } from '../db/errors.ts';
-import { isTickQueued, readNextDue, readSilentHosts } from '../db/housekeeping.ts';
+import { isAnyoneHeard, isTickQueued, readNextDue, readSilentHosts } from '../db/housekeeping.ts';
 import type { Pool } from '../db/pool.ts';
 import { keepingTime } from '../db/database-clock.ts';
-import { liveness, type SilentFor } from './liveness.ts';
+import { liveness, MISSED, type SilentFor } from './liveness.ts';
 import { logKeeper, type LogKeeperOptions } from './log-keeper.ts';
 import { measure } from './measure.ts';
 import { manifestPoll } from './manifest-poll.ts';
@@ -97,6 +97,7 @@ function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
     liveness(context, silentFor(options), options.heartbeatMs),
     tick(context, {
       isTickQueued: () => isTickQueued(pool),
+      isAnyoneHeard: () => isAnyoneHeard(pool, MISSED * options.heartbeatMs),
       nextDue: () => readNextDue(pool),
       everyMs: options.tickMs,
       committed: options.committed,

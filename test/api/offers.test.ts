@@ -142,7 +142,7 @@ describe('a dispatch that the leader is taking back', () => {
     await putDispatch(pool, 'other', ROLLOUT);
     const leader = await session('taking');
     await inTransaction(leader, async (sql) => {
-      await observe(sql, { rollouts: [], hosts: ['taken'], hearingSeconds: null });
+      await observe(sql, { rollouts: [], hosts: ['taken'] });
       const rows = await offer('taken', 'other');
       expect(rows.find((row) => row.hostname === 'other')?.offered).toBe(true);
       // Still in force as far as anyone knows: to be asked for again soon.
@@ -173,30 +173,24 @@ describe('a dispatch that the leader is taking back', () => {
   });
 });
 
-describe('what the leader is told of the way to it', () => {
-  const heardBefore = (hostname: string, ago: string) =>
-    pool.run(async (sql) => {
-      await writePresence(sql, 'replica-1', [presenceOf(hostname)]);
-      await sql`UPDATE presence SET heard_at = now() - ${ago}::interval WHERE hostname = ${hostname}`;
-    });
-  const hearing = async () => {
-    const of = { rollouts: [], hosts: [], hearingSeconds: 180 };
-    return (await pool.run((sql) => readObserved(sql, of))).hearing;
+it('while somebody locks presence, no decision waits to be told when hosts were heard', async () => {
+  await pool.run((sql) => writePresence(sql, 'replica-1', [presenceOf('locked')]));
+  const heard = async () => {
+    const of = { rollouts: [], hosts: ['locked'] };
+    return (await pool.run((sql) => readObserved(sql, of))).heard.map(({ hostname }) => hostname);
   };
-
-  it('is whether any host at all was heard lately', async () => {
-    await pool.run((sql) => sql`DELETE FROM presence`);
-    expect(await hearing()).toBe(false);
-    await heardBefore('stranger', '181 seconds');
-    await heardBefore('of-a-clock-ahead', '-1 hour');
-    expect(await hearing()).toBe(false);
-    await heardBefore('stranger', '170 seconds');
-    expect(await hearing()).toBe(true);
+  expect(await heard()).toEqual(['locked']);
+  const dba = postgres(url, { max: 1, connection: { search_path: 'muster' } });
+  await dba.begin(async (sql) => {
+    await sql`LOCK TABLE presence`;
+    expect(await heard()).toEqual([]);
   });
+  await dba.end();
+  expect(await heard()).toEqual(['locked']);
 });
 
 describe('what the leader is told of an offer', () => {
-  const ROLLOUTS = { rollouts: [ROLLOUT], hosts: ['told'], hearingSeconds: null };
+  const ROLLOUTS = { rollouts: [ROLLOUT], hosts: ['told'] };
   const observed = () => pool.run((sql) => readObserved(sql, ROLLOUTS));
   const offersTold = async () =>
     (await observed()).offers.filter(({ hostname }) => hostname === 'told');

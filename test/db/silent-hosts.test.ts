@@ -1,6 +1,6 @@
 /** Who is silent is told by the database's clock alone. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { readSilentHosts } from '../../src/db/housekeeping.ts';
+import { isAnyoneHeard, readSilentHosts } from '../../src/db/housekeeping.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
 
@@ -71,4 +71,18 @@ it('says since when a host counts as reachable', async () => {
     (sql) => sql<{ at: string }[]>`SELECT reachability_at AS at FROM host`,
   );
   expect(row?.reachableAt).toBe(ago[0]?.at);
+});
+
+it('somebody is heard, whether it is known to us or not, when anybody was lately', async () => {
+  const anyone = () => isAnyoneHeard(pool, SILENT_MS);
+  expect(await anyone()).toBe(false);
+  await put('silent', 181, 9_000);
+  await put('of-a-clock-ahead', -3_600, 9_000);
+  expect(await anyone()).toBe(false);
+  await pool.run(
+    (sql) => sql`
+      INSERT INTO presence (hostname, heard_at)
+      VALUES ('stranger', clock_timestamp() - interval '170 seconds')`,
+  );
+  expect(await anyone()).toBe(true);
 });

@@ -65,7 +65,11 @@ const names = readdirSync(SCENARIOS).filter(
 describe('deciding again', () => {
   it.each(names)('finds no difference in %s', async (name) => {
     const script = runScript(name);
-    const { inputs, differences, skipped } = await redecide(script, rowsOf(script));
+    const { inputs, differences, skipped } = await redecide(
+      script,
+      rowsOf(script),
+      script.state.settings,
+    );
     expect({ differences, skipped }).toEqual({ differences: [], skipped: [] });
     expect(inputs).toBeGreaterThan(0);
   });
@@ -82,6 +86,23 @@ describe('deciding again', () => {
       logged: { kind: 'plan_action', payload: { action: 'Other' } },
       decided: { kind: 'plan_action', payload: { action: 'QueueDispatch' } },
     });
+  });
+
+  it('finds none where a term of an older Muster did not name a setting that there is now', async () => {
+    const script = runScript('207-nobody-listened.txt');
+    const older = rowsOf(script).map((row) => ({
+      ...row,
+      payload: row.payload.replace(/,"heartbeatSeconds":\d+/, ''),
+    }));
+    expect(older.map(({ payload }) => payload)).not.toEqual(
+      rowsOf(script).map(({ payload }) => payload),
+    );
+    expect((await redecide(script, older)).differences).toEqual([]);
+    const other = older.map((row) => ({
+      ...row,
+      payload: row.payload.replace('"event":"LeaderStarted"', '"event":"LeaderBegan"'),
+    }));
+    expect((await redecide(script, other)).differences).toHaveLength(1);
   });
 
   it('says what it cannot decide for want of an artifact', async () => {

@@ -133,8 +133,6 @@ describe('fence', () => {
       sql.unsafe(`CREATE OR REPLACE FUNCTION fence(mine bigint) RETURNS void
         LANGUAGE plpgsql AS 'BEGIN END'`),
     );
-    // A Tick that finds nobody heard would be logged, at a seq that the other leader has used.
-    await pool.run((sql) => sql`INSERT INTO presence (hostname, heard_at) VALUES ('web', now())`);
     await enqueue();
     const before = await everything();
     const stop = new AbortController();

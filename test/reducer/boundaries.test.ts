@@ -129,7 +129,10 @@ describe('a grace shorter than the time after which silence is a refusal', () =>
   /** a1 was offered its dispatch and fell silent; how long after it was last heard it has it still, in minutes. */
   const given = (minutes: number, ...then: readonly string[]) => {
     const script = new Script();
-    script.state = emptyState({ ...DEFAULT_SETTINGS, deliveredGraceMinutes: GRACE });
+    script.state = emptyState({
+      ...DEFAULT_SETTINGS,
+      ...{ deliveredGraceMinutes: GRACE, heartbeatSeconds: 20 },
+    });
     for (const line of ['channel a', 'wave a a1', 'heartbeat a1 c0', 'declare 1', 'offer a1'])
       script.run(line);
     const heard = script.now;

@@ -178,8 +178,8 @@ describe('any history', () => {
 
   it('notes at each Tick whether anybody is heard', () => {
     const check = ({ state, trace }: World) => {
-      const hearing = trace.at(-1)?.input.observed?.hearing;
-      if (hearing !== undefined) expect(state.fleet.deafSince === null).toBe(hearing);
+      const input = trace.at(-1)?.input;
+      if (input?.kind === 'Tick') expect(state.fleet.deafSince === null).toBe(input.hearing);
     };
     checkAll(check, check);
   });

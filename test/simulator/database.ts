@@ -244,14 +244,7 @@ export class Database {
         const heard = this.presence.get(hostname);
         return heard === undefined ? [] : [{ hostname, at: heard.heardAt }];
       }),
-      ...this.hearing(needs.hearingSeconds),
     };
-  }
-
-  private hearing(seconds: number | null): Pick<Observed, 'hearing'> {
-    if (seconds === null) return {};
-    const since = timeOf(this.scheduler.now - seconds * 1_000);
-    return { hearing: [...this.presence.values()].some(({ heardAt }) => heardAt > since) };
   }
 
   /** What a statement of a commit says of a row that cannot be stored: nothing of the transaction takes effect. */

@@ -127,3 +127,8 @@ export function silentHosts(db: Database, before: string, limit: number): Silent
   }
   return found.sort((a, b) => (a.hostname < b.hostname ? -1 : 1)).slice(0, limit);
 }
+
+/** `isAnyoneHeard`. */
+export function isAnyoneHeard(db: Database, since: string): boolean {
+  return [...db.presence.values()].some(({ heardAt }) => heardAt > since);
+}

@@ -1,5 +1,5 @@
 /** The real workers of one process, over the model's tables: whoever holds their lock works. */
-import { liveness } from '../../src/workers/liveness.ts';
+import { liveness, MISSED } from '../../src/workers/liveness.ts';
 import { manifestPoll, type TrustFile } from '../../src/workers/manifest-poll.ts';
 import type { Source } from '../../src/workers/source.ts';
 import { tick } from '../../src/workers/tick.ts';
@@ -8,7 +8,7 @@ import { encodeInput } from '../../src/queue/enqueue.ts';
 import { timeOf } from '../../src/reducer/time.ts';
 import type { LockSession } from './database.ts';
 import { NO_METRICS, SILENT_LOG, type Process } from './process.ts';
-import { silentHosts } from './statements.ts';
+import { isAnyoneHeard, silentHosts } from './statements.ts';
 
 const HEARTBEAT_MS = 60_000;
 const TICK_MS = 15_000;
@@ -77,6 +77,10 @@ async function work(
     ),
     tick(context, {
       isTickQueued: () => process.query(() => [...db.data.queue.values()].some(isTick)),
+      isAnyoneHeard: () => {
+        const since = timeOf(db.scheduler.now - MISSED * HEARTBEAT_MS);
+        return process.query(() => isAnyoneHeard(db, since));
+      },
       nextDue: () => process.query(() => db.data.nextDueAt),
       everyMs: TICK_MS,
       committed: (signal) => process.heard('out', signal),

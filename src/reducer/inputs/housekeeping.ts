@@ -5,6 +5,7 @@ import type {
   LivenessInput,
   RefusedEventInput,
   RetentionInput,
+  TickInput,
   TrustChangedInput,
   VerifyOutcomeInput,
 } from '../input.ts';
@@ -25,9 +26,10 @@ const APPLIED: Verdict = { status: 'applied' };
 const NOOP: Verdict = { status: 'noop' };
 
 /** Time has passed: everything that depends on it is looked at again. */
-export function* onTick(pass: Pass): Sliced<Verdict> {
-  pass.begin({ kind: 'plan_action', payload: { action: 'Tick' } });
-  noteHearing(pass);
+export function* onTick(pass: Pass, { hearing }: TickInput): Sliced<Verdict> {
+  const heard = hearing === undefined ? {} : { hearing };
+  pass.begin({ kind: 'plan_action', payload: { action: 'Tick', ...heard } });
+  noteHearing(pass, hearing);
   const stuck: RecordRow[] = [];
   for (const rollout of pass.state.live.values()) {
     for (const hostname of rollout.moving) {
@@ -47,7 +49,7 @@ export function* onTick(pass: Pass): Sliced<Verdict> {
 function isStuck(pass: Pass, rollout: RolloutState, record: RecordRow): boolean {
   const { settings } = pass.state;
   if (!isMoveOverdue(rollout, record, settings, pass.now)) return false;
-  if (!hasListened(pass.state, settings.moveGraceMinutes, pass.now)) return false;
+  if (!hasListened(pass.state, pass.now)) return false;
   const since = silentSince(rollout, record);
   const heard = pass.heardAt(record.hostname);
   if (heard === null || since === null) return false;

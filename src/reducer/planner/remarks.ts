@@ -82,7 +82,7 @@ function isRefusing(pass: Pass, rollout: RolloutState, record: RecordRow): boole
   if (offer === 'never') return false;
   const heard = pass.heardAt(record.hostname);
   const { refusedAfterMinutes } = pass.state.settings;
-  if (heard === null || !hasListened(pass.state, refusedAfterMinutes, pass.now))
+  if (heard === null || !hasListened(pass.state, pass.now))
     return hasRemark(rollout, record, 'dispatch-refused');
   const late = pass.now - millisOf(offer.first) >= refusedAfterMinutes * MINUTE;
   return late && heard > offer.first;

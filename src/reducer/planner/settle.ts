@@ -121,7 +121,7 @@ function areAbsencesOver(
   now: Millis,
 ): boolean {
   const { offlineGraceMinutes } = state.settings;
-  if (!hasListened(state, offlineGraceMinutes, now)) return false;
+  if (!hasListened(state, now)) return false;
   const last = wave.absences.last(absentSince(state, rollout, wave));
   return last === null || now - millisOf(last) > offlineGraceMinutes * MINUTE;
 }

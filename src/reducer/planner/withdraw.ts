@@ -9,11 +9,11 @@ import type { Sliced } from '../slices.ts';
 import type { Change } from '../state/change.ts';
 import { quarantineKey, type RolloutState } from '../state/state.ts';
 import type { DispatchRow } from '../state/rows.ts';
-import { millisOf, MINUTE, type Time } from '../time.ts';
+import { millisOf, type Time } from '../time.ts';
 import { isRejected } from './gates/manifest-rejected.ts';
 import { isDeclared } from './gates/not-declared.ts';
 import { isUnchanged } from './grant.ts';
-import { hasListened } from './silence.ts';
+import { deliveredGraceMs, hasListened } from './silence.ts';
 
 type Reason =
   | 'superseded'
@@ -123,9 +123,9 @@ function shouldWithdraw(pass: Pass, dispatch: DispatchRow, reason: Reason | null
   if (offer === null) return false;
   if (offer === 'never') return reason !== null;
   const heard = pass.heardAt(dispatch.hostname) ?? lastSign(pass, dispatch, offer.last);
-  const { deliveredGraceMinutes } = pass.state.settings;
-  const isSilent = heard !== null && pass.now - millisOf(heard) > deliveredGraceMinutes * MINUTE;
-  return isSilent && hasListened(pass.state, deliveredGraceMinutes, pass.now);
+  const grace = deliveredGraceMs(pass.state.settings);
+  const isSilent = heard !== null && pass.now - millisOf(heard) > grace;
+  return isSilent && hasListened(pass.state, pass.now);
 }
 
 /** Where nobody knows when a host was heard: one that counts as there is; one that is lost was, until it was. */

@@ -7,7 +7,7 @@ import { isBusy, isRollingBack } from '../planner/moving.ts';
 import { selectorInBrief } from '../planner/pin.ts';
 import { SOAK_OVERDUE } from '../planner/remarks.ts';
 import { silentWave } from '../planner/settle.ts';
-import { silenceCountsFrom } from '../planner/silence.ts';
+import { deliveredGraceMs, silenceCountsFrom } from '../planner/silence.ts';
 import { listed, type Explanation, type Said } from '../planner/gates/gate.ts';
 import { budgetState } from '../state/flight.ts';
 import { waveOf, type FleetState, type RolloutState } from '../state/state.ts';
@@ -48,8 +48,7 @@ export function givenUp(
 ): { readonly since: Time; readonly when: string } | null {
   const since = lostSince(state, hostname);
   if (since === null) return null;
-  const { deliveredGraceMinutes: grace } = state.settings;
-  const at = Math.max(millisOf(since) + grace * MINUTE, silenceCountsFrom(state, grace));
+  const at = Math.max(millisOf(since) + deliveredGraceMs(state.settings), silenceCountsFrom(state));
   const { deafSince } = state.fleet;
   const when =
     deafSince === null
@@ -96,7 +95,7 @@ function unacknowledged(
   const lost = givenUp(state, dispatch);
   if (lost === null)
     return { because, releasedBy: `its agent ${acknowledges}; ${byOperator}`, hosts: [hostname] };
-  const grace = String(state.settings.deliveredGraceMinutes);
+  const grace = String(deliveredGraceMs(state.settings) / MINUTE);
   return {
     because: `${because}; unreachable since ${lost.since}, so that it is given up ${lost.when}`,
     releasedBy: `its agent is heard and ${acknowledges}, or is not heard for ${grace} min, after which its slot is free; ${byOperator} at once`,

@@ -69,9 +69,7 @@ export class Desk {
       const at = this.heard.get(hostname);
       return at === undefined ? [] : [{ hostname, at }];
     });
-    return needs.hearingSeconds === null
-      ? { offers, heard }
-      : { offers, heard, hearing: this.isHearing };
+    return { offers, heard };
   }
 
   /** Offers belong to a dispatch row: a later dispatch of the same host was never offered. */

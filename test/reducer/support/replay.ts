@@ -26,7 +26,7 @@ export function fold(entries: readonly LogEntry[], lastTs: number): FleetState {
 
 /** As at a takeover: the rows are read back, last first (no table keeps an order), the set in force is put under them. */
 export function takenOver(state: FleetState, content: ContentInForce | null): FleetState {
-  const restored = restore(backwards(structuredClone(dump(state))));
+  const restored = restore(backwards(structuredClone(dump(state))), state.settings);
   if (content !== null) setContent(restored, content.fleet, content.manifests);
   return restored;
 }

@@ -13,12 +13,13 @@
  *     event web1 ack seq=3 in=stable@1 minute=2 · bad web1 code=too-large · stranger web9 stable@1
  *     wait 5m · operator hold web1 expected=3 · takeover 40m (nobody led for so long) · lose-database · backup · restore · trust reject minute=1 (what was signed before) · retire stable@1
  *     enrol web1 nonce=n1 csr=a for=10 (minutes) · tried web1 nonce=n1 · renew web1 csr=b
- *     deaf · hearing (whether any host comes through) · presence-lost (when hosts were last heard) · show · plan · explain web1 · since web1
+ *     settings heartbeat=30 (seconds) delivered=5 offline=5 (minutes) · deaf · hearing (whether any host comes through) · presence-lost (when hosts were last heard) · show · plan · explain web1 · since web1
  */
 import type { OperatorCommand, Input } from '../../../src/reducer/input.ts';
 import { everyGate, explain, heldAt } from '../../../src/reducer/planner/gates.ts';
 import { planPreview } from '../../../src/reducer/preview.ts';
 import type { ReduceResult } from '../../../src/reducer/log.ts';
+import type { Settings } from '../../../src/reducer/settings.ts';
 import type { RecordRow } from '../../../src/reducer/state/rows.ts';
 import { whyHost } from '../../../src/reducer/read/why.ts';
 import { freshRecord } from '../../../src/reducer/state/apply.ts';
@@ -102,6 +103,9 @@ export class Script extends Desk {
         return this.explain(args[0] ?? '');
       case 'since':
         return this.since(args[0] ?? '');
+      case 'settings':
+        Object.assign(this.state, { settings: settingsOf(optionsOf(args), this.state.settings) });
+        return [];
       case 'deaf':
       case 'hearing':
         this.isHearing = verb === 'hearing';
@@ -218,7 +222,7 @@ export class Script extends Desk {
       }
       case 'wait':
         this.now += Number.parseFloat(subject) * MINUTE;
-        return { kind: 'Tick' };
+        return { kind: 'Tick', hearing: this.isHearing };
       default:
         return this.seldom(verb, subject, words, options);
     }
@@ -336,6 +340,16 @@ export class Script extends Desk {
       throw new Error(`${hostname} has no record in ${rolloutId ?? 'any rollout'}`);
     return found;
   }
+}
+
+function settingsOf(options: ReadonlyMap<string, string>, before: Settings): Settings {
+  const given = (name: string, known: number) => Number(options.get(name) ?? known);
+  return {
+    ...before,
+    heartbeatSeconds: given('heartbeat', before.heartbeatSeconds),
+    deliveredGraceMinutes: given('delivered', before.deliveredGraceMinutes),
+    offlineGraceMinutes: given('offline', before.offlineGraceMinutes),
+  };
 }
 
 /** `4`: in its newest rollout; `stable@1:4`: in that one. */

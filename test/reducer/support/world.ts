@@ -76,7 +76,7 @@ export class World extends Desk {
         return null;
       case 'wait':
         this.now += action.minutes * MINUTE;
-        return { kind: 'Tick' };
+        return { kind: 'Tick', hearing: this.isHearing };
       default:
         return this.rarely(action);
     }
