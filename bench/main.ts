@@ -37,7 +37,8 @@ async function main(args: readonly string[]): Promise<void> {
     console.log(USAGE);
     return;
   }
-  const [given] = names;
+  const [given, another] = names;
+  if (another !== undefined) throw new UsageError(`one benchmark at a time: what is "${another}"?`);
   if (given === undefined) throw new UsageError('no benchmark is named');
   const bench = BENCHES.get(given);
   if (bench === undefined) throw new UsageError(`there is no benchmark "${given}"`);

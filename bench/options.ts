@@ -56,3 +56,11 @@ function positive(name: string, text: string): number {
   if (value > 0 && Number.isFinite(value)) return value;
   throw new UsageError(`${name} must be a number above 0, not ${text}`);
 }
+
+/** Those of the names that `--only` gives, or all where it is not given. */
+export function chosenOf(all: readonly string[], { only }: Pick<BenchOptions, 'only'>): string[] {
+  const unknown = only.find((name) => !all.includes(name));
+  if (unknown !== undefined)
+    throw new UsageError(`there is no "${unknown}": --only takes ${all.join(', ')}`);
+  return all.filter((name) => only.length === 0 || only.includes(name));
+}

@@ -10,7 +10,7 @@ import { Host } from '../e2e/host.ts';
 import { startInstallation } from '../installation.ts';
 import { machine } from '../machine.ts';
 import { median, percentiles, round } from '../numbers.ts';
-import type { BenchOptions } from '../options.ts';
+import { chosenOf, type BenchOptions } from '../options.ts';
 import { pace } from '../pace.ts';
 import { ATTACKS } from './attacks.ts';
 
@@ -42,7 +42,7 @@ export async function benchAbuse(options: BenchOptions): Promise<void> {
     await crowd.beat(options.seconds);
     const found = new Map<string, Seen[]>();
     for (let turn = 0; turn < options.rounds; turn += 1) {
-      for (const name of chosen(options)) {
+      for (const name of chosenOf([...ATTACKS.keys()], options)) {
         const seen = await under(name, port, crowd, options.seconds);
         if (!options.json) console.log(turn, name, JSON.stringify(seen));
         found.set(name, [...(found.get(name) ?? []), seen]);
@@ -56,10 +56,6 @@ export async function benchAbuse(options: BenchOptions): Promise<void> {
     crowd.close();
     await place.close();
   }
-}
-
-function chosen({ only }: BenchOptions): string[] {
-  return [...ATTACKS.keys()].filter((name) => only.length === 0 || only.includes(name));
 }
 
 function summary(name: string, rounds: readonly Seen[]) {

@@ -4,7 +4,7 @@
  */
 import { median, medians, percentiles, round } from '../numbers.ts';
 import { startInstallation, type Installation } from '../installation.ts';
-import type { BenchOptions } from '../options.ts';
+import { chosenOf, type BenchOptions } from '../options.ts';
 import { machine, type Machine } from '../machine.ts';
 import { cpuOf, cpuOfFamily, cpuOfMachine } from '../usage.ts';
 import { closedLoop, openClients, openLoop, type Client, type Seen } from './load.ts';
@@ -84,8 +84,9 @@ export async function benchE2e(
   options: BenchOptions,
   processes: readonly string[] = ['api,leader,workers'],
 ): Promise<void> {
-  const { only } = options;
-  const stages = STAGES.filter(({ name }) => only.length === 0 || only.includes(name));
+  const names = STAGES.map(({ name }) => name);
+  const chosen = chosenOf(names, options);
+  const stages = STAGES.filter(({ name }) => chosen.includes(name));
   const contenders = [await contender('now', null, stages, options, processes)];
   try {
     const { vs } = options;

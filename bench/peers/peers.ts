@@ -13,7 +13,7 @@ import postgres from 'postgres';
 import { startEmbeddedPostgres } from '../../src/cli/dev/embedded-postgres.ts';
 import { machine } from '../machine.ts';
 import { median, percentiles, round } from '../numbers.ts';
-import type { BenchOptions } from '../options.ts';
+import { chosenOf, type BenchOptions } from '../options.ts';
 
 /** The packages live apart: see README.md. */
 const PEERS = path.resolve('bench/peers');
@@ -60,15 +60,14 @@ const CONTENDERS: readonly Contender[] = [
 ];
 
 /** Those that are asked for; another build of Muster comes last. */
-function contenders({ only, vs }: BenchOptions): readonly Contender[] {
+function contenders(options: BenchOptions): readonly Contender[] {
+  const { vs } = options;
   const former = vs === null ? [] : [muster('former', path.join(vs, 'dist'))];
   for (const { program } of former)
     if (!existsSync(program)) throw new Error(`${program} is not there: see bench/README.md`);
-  const chosen = CONTENDERS.filter(({ name }) => only.length === 0 || only.includes(name));
-  const unknown = only.find((name) => chosen.every((one) => one.name !== name));
-  if (unknown === undefined) return [...chosen, ...former];
-  const all = CONTENDERS.map(({ name }) => name).join(', ');
-  throw new Error(`there is no contender "${unknown}": --only takes ${all}`);
+  const names = CONTENDERS.map(({ name }) => name);
+  const chosen = chosenOf(names, options);
+  return [...CONTENDERS.filter(({ name }) => chosen.includes(name)), ...former];
 }
 
 interface Running extends Contender {
