@@ -86,10 +86,16 @@ function offeredAt(sql: Sql, at: ReturnType<Sql>) {
   return sql`CASE WHEN ${hasCome(sql, at)} THEN ${at} ELSE d.enqueued_at END`;
 }
 
-export async function readObserved(
-  sql: Sql,
-  of: { readonly rollouts: readonly string[]; readonly hosts: readonly string[] },
-): Promise<ObservedRows> {
+interface ObservedOf {
+  readonly rollouts: readonly string[];
+  readonly hosts: readonly string[];
+}
+
+export async function readObserved(sql: Sql, of: ObservedOf): Promise<ObservedRows> {
+  return { offers: await readOffers(sql, of), heard: await readHeard(sql, of.hosts) };
+}
+
+export async function readOffers(sql: Sql, of: ObservedOf): Promise<ObservedRows['offers']> {
   const rollouts = textArray(of.rollouts);
   const hosts = textArray(of.hosts);
   const offers = await sql<ObservedRows['offers'][number][]>`
@@ -99,31 +105,20 @@ export async function readObserved(
     FROM dispatch_offer o JOIN dispatch d USING (rollout_id, hostname)
     WHERE o.rollout_id = ANY(${rollouts}::text[]) OR o.hostname = ANY(${hosts}::text[])
     ORDER BY o.rollout_id, o.hostname`;
-  return { offers: [...offers], heard: await readHeard(sql, of.hosts) };
+  return [...offers];
 }
 
-/**
- * When hosts were heard. Of nobody it is known while somebody locks presence, for however long that is: no heartbeat waits
- * for it, and so does no decision.
- */
-async function readHeard(sql: Sql, hosts: readonly string[]): Promise<ObservedRows['heard']> {
-  if (hosts.length === 0 || (await isPresenceLocked(sql))) return [];
+/** When hosts were heard; an instant that has not come says nothing. */
+export async function readHeard(
+  sql: Sql,
+  hosts: readonly string[],
+): Promise<ObservedRows['heard']> {
+  if (hosts.length === 0) return [];
   const rows = await sql<ObservedRows['heard'][number][]>`
     SELECT hostname, heard_at AS at FROM presence
     WHERE hostname = ANY(${textArray(hosts)}::text[]) AND ${hasCome(sql, sql`heard_at`)}
     ORDER BY hostname`;
   return [...rows];
-}
-
-/** A lock that is waited for keeps readers out, too. */
-async function isPresenceLocked(sql: Sql): Promise<boolean> {
-  const [row] = await sql<{ locked: boolean }[]>`
-    SELECT EXISTS (
-      SELECT FROM pg_locks
-      WHERE locktype = 'relation' AND relation = to_regclass('presence')::oid AND mode = 'AccessExclusiveLock'
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    ) AS locked`;
-  return row?.locked === true;
 }
 
 /** When a host's agent last fetched each dispatch of it that is in force. */

@@ -4,8 +4,9 @@
  * while we hold these rows nobody offers them, and what we read stays true until the commit.
  */
 import type { Sql } from '../db/driver.ts';
+import { isContended } from '../db/errors.ts';
 import { textArray } from '../db/literals.ts';
-import { readObserved } from '../db/offers.ts';
+import { readHeard, readOffers } from '../db/offers.ts';
 import type { ObservationNeeds, Observed } from '../reducer/input.ts';
 
 export async function observe(sql: Sql, needs: ObservationNeeds): Promise<Observed> {
@@ -16,5 +17,27 @@ export async function observe(sql: Sql, needs: ObservationNeeds): Promise<Observ
     SELECT 1 FROM dispatch
     WHERE rollout_id = ANY(${rollouts}::text[]) OR hostname = ANY(${hosts}::text[])
     ORDER BY rollout_id, hostname FOR UPDATE`;
-  return readObserved(sql, needs);
+  return { offers: await readOffers(sql, needs), heard: await heardUnlessLocked(sql, needs.hosts) };
+}
+
+/**
+ * Of nobody it is known when he was heard while somebody locks presence, for however long that is: no heartbeat can be
+ * stored then, and no decision waits for it. Sent at once; what follows a refusal is refused by the server.
+ */
+async function heardUnlessLocked(sql: Sql, hosts: readonly string[]): Promise<Observed['heard']> {
+  if (hosts.length === 0) return [];
+  const [begun, locked, heard, kept] = await Promise.allSettled([
+    sql`SAVEPOINT unlocked`.execute(),
+    sql`LOCK TABLE presence IN ACCESS SHARE MODE NOWAIT`.execute(),
+    readHeard(sql, hosts),
+    sql`RELEASE SAVEPOINT unlocked`.execute(),
+  ]);
+  const isLocked = locked.status === 'rejected' && isContended(locked.reason);
+  if (begun.status === 'fulfilled' && isLocked) {
+    await sql`ROLLBACK TO SAVEPOINT unlocked`;
+    return [];
+  }
+  for (const done of [begun, locked, heard, kept])
+    if (done.status === 'rejected') throw done.reason;
+  return heard.status === 'fulfilled' ? heard.value : [];
 }

@@ -3,7 +3,8 @@
  * out), and every few seconds as a safety net for graces and for anything that was missed.
  *
  * With the time it tells whether any host is heard at all. Where that is not known in time, as while somebody locks what
- * heartbeats are stored in, none is: they cannot be stored either.
+ * heartbeats are stored in, none is: they cannot be stored either. Nor was any, as far as is known, where nobody told the time
+ * for so long that it would have shown: whoever was heard by then was the first after it.
  */
 import type { Task, WorkerContext } from './worker.ts';
 import { within } from './within.ts';
@@ -12,6 +13,8 @@ export interface TickOptions {
   readonly isTickQueued: () => Promise<boolean>;
   /** Whether any host at all was heard in the last few heartbeats. */
   readonly isAnyoneHeard: () => Promise<boolean>;
+  /** The same few heartbeats, ms. */
+  readonly deafMs: number;
   /** The instant that the leader's last commit asked for. */
   readonly nextDue: () => Promise<string | null>;
   /** The safety net, ms. */
@@ -34,15 +37,23 @@ interface Asked {
   at: number;
 }
 
+/** So many rounds may fail one after the other before a gap is one: they are pauses of this worker, not of hosts. */
+const MISSED_ROUNDS = 3;
+
 export function tick(context: WorkerContext, options: TickOptions): Task {
   const asked: Asked = { due: null, at: 0 };
-  const hears = hearing(context.clock, options.isAnyoneHeard);
+  const { clock } = context;
+  const hears = hearing(clock, options.isAnyoneHeard);
+  const gapMs = Math.max(options.deafMs, MISSED_ROUNDS * options.everyMs);
+  let toldAt = -Infinity;
   return {
     name: 'tick',
     everyMs: options.everyMs,
     async run() {
       if (await options.isTickQueued()) return;
-      await context.submit({ kind: 'Tick', hearing: await hears() });
+      const isGap = clock.monotonic() - toldAt > gapMs;
+      await context.submit({ kind: 'Tick', hearing: (await hears()) && !isGap });
+      toldAt = clock.monotonic();
     },
     nudge: (signal) => untilDue(context, options, asked, signal),
   };

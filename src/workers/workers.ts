@@ -98,6 +98,7 @@ function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
     tick(context, {
       isTickQueued: () => isTickQueued(pool),
       isAnyoneHeard: () => isAnyoneHeard(pool, MISSED * options.heartbeatMs),
+      deafMs: MISSED * options.heartbeatMs,
       nextDue: () => readNextDue(pool),
       everyMs: options.tickMs,
       committed: options.committed,

@@ -174,19 +174,23 @@ describe('a dispatch that the leader is taking back', () => {
 });
 
 it('while somebody locks presence, no decision waits to be told when hosts were heard', async () => {
+  await putDispatch(pool, 'locked', ROLLOUT);
+  await offered('locked');
   await pool.run((sql) => writePresence(sql, 'replica-1', [presenceOf('locked')]));
-  const heard = async () => {
-    const of = { rollouts: [], hosts: ['locked'] };
-    return (await pool.run((sql) => readObserved(sql, of))).heard.map(({ hostname }) => hostname);
-  };
-  expect(await heard()).toEqual(['locked']);
+  const leader = await session('leader');
+  const observed = () =>
+    inTransaction(leader, async (sql) => {
+      const { offers, heard } = await observe(sql, { rollouts: [], hosts: ['locked'] });
+      const [row] = await sql<{ goesOn: boolean }[]>`SELECT true AS "goesOn"`;
+      return [offers.length, heard.map(({ hostname }) => hostname), row?.goesOn];
+    });
+  expect(await observed()).toEqual([1, ['locked'], true]);
   const dba = postgres(url, { max: 1, connection: { search_path: 'muster' } });
   await dba.begin(async (sql) => {
     await sql`LOCK TABLE presence`;
-    expect(await heard()).toEqual([]);
+    expect(await observed()).toEqual([1, [], true]);
   });
-  await dba.end();
-  expect(await heard()).toEqual(['locked']);
+  await Promise.all([dba.end(), leader.end()]);
 });
 
 describe('what the leader is told of an offer', () => {

@@ -81,6 +81,7 @@ async function work(
         const since = timeOf(db.scheduler.now - MISSED * HEARTBEAT_MS);
         return process.query(() => isAnyoneHeard(db, since));
       },
+      deafMs: MISSED * HEARTBEAT_MS,
       nextDue: () => process.query(() => db.data.nextDueAt),
       everyMs: TICK_MS,
       committed: (signal) => process.heard('out', signal),

@@ -30,6 +30,7 @@ function ticking() {
             else resolve(heard);
           });
         }),
+      deafMs: 180_000,
       nextDue: () => Promise.resolve(null),
       everyMs: 15_000,
       committed: () => Promise.resolve(),
@@ -41,23 +42,43 @@ function ticking() {
     await new Promise(setImmediate);
     return { ended };
   };
-  return { told, asked, begin, clock };
+  /** A round whose question is answered at once; what it told. */
+  const round = async (answer: boolean | Error): Promise<StoredInput | undefined> => {
+    const { ended } = await begin();
+    asked.at(-1)?.(answer);
+    await ended;
+    return told.at(-1);
+  };
+  return { told, asked, begin, round, clock };
 }
 
+const HEARING: StoredInput = { kind: 'Tick', hearing: true };
+const DEAF: StoredInput = { kind: 'Tick', hearing: false };
+
 it.each([
-  ['somebody is heard', true, true],
-  ['nobody is', false, false],
-  ['it cannot be asked', new Error('away'), false],
-])('%s', async (_, answer, hearing) => {
-  const { told, asked, begin } = ticking();
-  const { ended } = await begin();
-  asked[0]?.(answer);
-  await ended;
-  expect(told).toEqual([{ kind: 'Tick', hearing }]);
+  ['somebody is heard', true, HEARING],
+  ['nobody is', false, DEAF],
+  ['it cannot be asked', new Error('away'), DEAF],
+])('%s', async (_, answer, tells) => {
+  const { round } = ticking();
+  await round(true);
+  expect(await round(answer)).toEqual(tells);
+});
+
+it('who was heard before the first tick, or after a gap in them, was not heard all the while', async () => {
+  const { round, clock } = ticking();
+  expect(await round(true)).toEqual(DEAF);
+  expect(await round(true)).toEqual(HEARING);
+  clock.advance(180_000);
+  expect(await round(true)).toEqual(HEARING);
+  clock.advance(180_001);
+  expect(await round(true)).toEqual(DEAF);
+  expect(await round(true)).toEqual(HEARING);
 });
 
 it('does not wait for an answer for long, nor ask again before it came', async () => {
-  const { told, asked, begin, clock } = ticking();
+  const { told, asked, begin, round, clock } = ticking();
+  await round(true);
   const tooLate = async () => {
     const { ended } = await begin();
     clock.advance(1_000);
@@ -65,11 +86,8 @@ it('does not wait for an answer for long, nor ask again before it came', async (
   };
   await tooLate();
   await tooLate();
-  expect([told, asked.length]).toEqual([Array(2).fill({ kind: 'Tick', hearing: false }), 1]);
-  asked[0]?.(true);
-  await new Promise(setImmediate);
-  const { ended } = await begin();
+  expect([told.slice(1), asked.length]).toEqual([[DEAF, DEAF], 2]);
   asked[1]?.(true);
-  await ended;
-  expect(told.at(-1)).toEqual({ kind: 'Tick', hearing: true });
+  await new Promise(setImmediate);
+  expect(await round(true)).toEqual(HEARING);
 });
