@@ -141,5 +141,11 @@ function readStrange(sql: Sql): Promise<{ name: string }[]> {
     WHERE relnamespace = to_regnamespace(current_setting('search_path'))
       AND contype IN ('c', 'f', 'u', 'x') AND coninhcount = 0
       AND conname NOT IN (SELECT json_array_elements_text(${constraints}::text::json))
+    UNION ALL
+    SELECT attname || ' NOT NULL on ' || relname
+    FROM json_each_text(${JSON.stringify(COLUMNS)}::text::json) AS t (name, columns)
+    JOIN pg_class c ON c.oid = to_regclass(t.name) AND c.relkind IN ('r', 'p')
+    JOIN pg_attribute a ON a.attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+    WHERE attnotnull AND NOT atthasdef AND attidentity = '' AND attname <> ALL (string_to_array(t.columns, ' '))
     ORDER BY 1`;
 }

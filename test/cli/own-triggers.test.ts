@@ -69,6 +69,12 @@ it('are none of the doctor’s business in a schema that was just made', async (
   expect(findings.find(({ check }) => check === 'triggers')?.text).toMatch(
     /: refuses on event_log:/,
   );
+  await sql`ALTER TABLE event_log DROP CONSTRAINT refuses`;
+  await sql`ALTER TABLE host ADD COLUMN harmless int, ADD COLUMN theirs int NOT NULL`;
+  const again = (await ask(doctor, '--json')).json as Findings;
+  expect(again.findings.find(({ check }) => check === 'triggers')?.text).toMatch(
+    /: theirs NOT NULL on host:/,
+  );
 });
 
 const fleet = (...names: string[]): string =>

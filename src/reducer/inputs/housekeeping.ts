@@ -181,7 +181,8 @@ export function* onLeaderStarted(pass: Pass, input: LeadershipInput): Sliced<Ver
     },
   });
   yield* pass.writeMany([
-    { t: 'fleet', set: { listeningSince: pass.at } },
+    // Whether anybody is heard, the next Tick says; an older worker's does not.
+    { t: 'fleet', set: { listeningSince: pass.at, deafSince: null } },
     ...(otherDatabase === true ? unheard(pass) : []),
   ]);
   pass.state.dirty.all = true;
