@@ -68,6 +68,13 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           'a notification of another session did not arrive: something in between drops them, and everything waits for the next poll. Give the URL of PostgreSQL itself',
         )
       : null,
+  ({ hears }) =>
+    hears === 'held'
+      ? wrong(
+          'commits-hang',
+          'a commit that notifies does not end, and no other can: it waits for a standby that is away (standby-away), or for a disk. pg_stat_activity tells (wait_event), of sessions whose state is active and whose query is COMMIT or pg_notify',
+        )
+      : null,
   ({ recovering }) =>
     recovering ? wrong('standby', 'the server is a standby: give the URL of the primary') : null,
   ({ leaderUrl }) => (leaderUrl === null ? null : wrong('leader-url', leaderUrl)),

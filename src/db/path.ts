@@ -6,14 +6,17 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DatabaseOptions, Sql } from './driver.ts';
-import { areNotificationsFull } from './errors.ts';
+import { areNotificationsFull, isContended } from './errors.ts';
 import { openSession, type Session } from './session.ts';
 
 export interface Path {
   /** Two transactions of one session met the same backend, whatever others did meanwhile. */
   readonly keepsSession: boolean;
-  /** A notification of another session arrived; null: not tried, or the server takes none. */
-  readonly hears: boolean | null;
+  /**
+   * A notification of another session arrived; null: not tried, or the server takes none; `held`: another commit that
+   * notifies keeps the lock that each of them takes.
+   */
+  readonly hears: boolean | 'held' | null;
 }
 
 /** A pooler that takes turns shows in the second, one that gives the last backend that became free in the first. */
@@ -23,8 +26,11 @@ const BUSY_SECS = 0.05;
 /** PostgreSQL delivers within milliseconds. */
 const HEARD_WITHIN_MS = 2_000;
 const DEADLINE_MS = 10_000;
-/** Notifications need an id, and their commit would wait for a standby that may be away. */
-const SETTINGS = { synchronous_commit: 'off' } as const;
+/**
+ * Notifications need an id, and their commit would wait for a standby that may be away. One that does wait for it keeps a
+ * lock meanwhile which any other needs: no answer would be no finding.
+ */
+const SETTINGS = { synchronous_commit: 'off', lock_timeout: '2s' } as const;
 
 /** `listens`: a standby cannot, so it is not tried there. */
 export async function readPath(database: DatabaseOptions, listens: boolean): Promise<Path> {
@@ -101,13 +107,14 @@ async function hearsOther(
   session: Session,
   other: Session,
   heard: AbortSignal,
-): Promise<boolean | null> {
+): Promise<Path['hears']> {
   const channel = `muster_doctor_${String(session.pid)}`;
   await session.run((sql) => sql`LISTEN ${sql(channel)}`);
   try {
     await other.run((sql) => sql`SELECT pg_notify(${channel}, '')`);
   } catch (error) {
     if (areNotificationsFull(error)) return null;
+    if (isContended(error)) return 'held';
     throw error;
   }
   await delay(HEARD_WITHIN_MS, undefined, { signal: heard }).catch(() => undefined);

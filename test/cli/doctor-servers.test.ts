@@ -9,6 +9,7 @@ import { doctor } from '../../src/cli/doctor.ts';
 import { readFacts } from '../../src/db/doctor.ts';
 import { readHorizon } from '../../src/db/measure.ts';
 import { createPool } from '../../src/db/pool.ts';
+import type { Sql } from '../../src/db/driver.ts';
 import { openSession } from '../../src/db/session.ts';
 import { BenchDatabase } from '../faults/suite/bench/database.ts';
 import { Standby } from '../faults/suite/bench/standby.ts';
@@ -121,6 +122,25 @@ it('a standby', async () => {
   await eventually(async () => (await examine(primary.url.href)).stdout).toContain(
     'wrong: standby-away: ',
   );
+  // As any process does: its commit waits, with the lock that whoever notifies needs.
+  const session = await primary.sql.reserve();
+  await session`SET synchronous_commit = on`;
+  const waits = session
+    .unsafe('BEGIN; CREATE TABLE public.written (); NOTIFY muster; COMMIT')
+    .then(() => {
+      session.release();
+    });
+  const waiting = (sql: Sql) => sql`SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'`;
+  await eventually(async () => (await primary.pool.run(waiting)).length).toBe(1);
+  const { code, stdout } = await examine(primary.url.href);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/wrong: commits-hang: [\s\S]*wrong: standby-away: /);
+  const other = await primary.sql.reserve();
+  await other`SET synchronous_commit = off`;
+  await other.unsafe('ALTER SYSTEM RESET synchronous_standby_names');
+  await other`SELECT pg_reload_conf()`;
+  other.release();
+  await waits;
 });
 
 /** A report on a standby with hot_standby_feedback holds back vacuum on the primary. */

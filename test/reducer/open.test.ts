@@ -1,6 +1,6 @@
 /** What a rollout pins when it opens, where the fleet, its policy and the manifest do not say the same. */
 import { describe, expect, it } from 'vitest';
-import type { FleetContent } from '../../src/reducer/content.ts';
+import type { FleetContent, ManifestContent } from '../../src/reducer/content.ts';
 import { reduce } from '../../src/reducer/reduce.ts';
 import { emptyState } from '../../src/reducer/state/state.ts';
 import { EPOCH } from './support/fleet-spec.ts';
@@ -9,7 +9,7 @@ import { ScriptFleet } from './support/script-fleet.ts';
 type Said = (fleet: FleetContent) => Partial<FleetContent>;
 
 /** The plan of a@1, of two waves that soak for 7 and 8 minutes, as its declarations are changed by `said`. */
-function planned(said: Said, waveOfLast = 1) {
+function planned(said: Said, waveOfLast = 1, manifestSays: Partial<ManifestContent> = {}) {
   const script = new ScriptFleet();
   script.declare('channel', ['a']);
   script.declare('wave', ['a', 'soak=7', 'a1']);
@@ -26,7 +26,7 @@ function planned(said: Said, waveOfLast = 1) {
     {
       kind: 'ManifestSetUpdated',
       fleet: { ...fleet, ...said(fleet) },
-      manifests: [{ ...manifest, hostSet }],
+      manifests: [{ ...manifest, hostSet, ...manifestSays }],
     },
     EPOCH,
   );
@@ -57,6 +57,13 @@ describe('the soak of each wave', () => {
   it('is an hour where neither says, in a wave that only the manifest has', () => {
     expect(planned(policy(), 3).soakMinutes).toEqual([7, 8, 60, 60]);
   });
+});
+
+it('no failure is tolerated where neither manifest nor policy names a number', () => {
+  const unsaid: Said = ({ policies }) => ({
+    policies: new Map([...policies].map(([name, one]) => [name, { ...one, maxFailures: null }])),
+  });
+  expect(planned(unsaid, 1, { maxFailures: null }).maxFailures).toBe(0);
 });
 
 describe('unstaged', () => {

@@ -167,6 +167,7 @@ export function* onRetentionExpired(pass: Pass, input: RetentionInput): Sliced<V
 
 export function* onLeaderStarted(pass: Pass, input: LeadershipInput): Sliced<Verdict> {
   const { epoch, holder, version, incarnation, otherDatabase } = input;
+  const isDeaf = pass.state.fleet.deafSince !== null;
   pass.begin({
     kind: 'leadership',
     actor: holder,
@@ -182,7 +183,7 @@ export function* onLeaderStarted(pass: Pass, input: LeadershipInput): Sliced<Ver
   });
   yield* pass.writeMany([
     // Whether anybody is heard, the next Tick says; an older worker's does not.
-    { t: 'fleet', set: { listeningSince: pass.at, deafSince: null } },
+    { t: 'fleet', set: { listeningSince: pass.at, ...(isDeaf ? { deafSince: null } : {}) } },
     ...(otherDatabase === true ? unheard(pass) : []),
   ]);
   pass.state.dirty.all = true;
