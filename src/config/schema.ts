@@ -248,7 +248,7 @@ export const ConfigSchema = Type.Object({
     'Hosts and graces',
     15,
     [0.1, 600],
-    'Safety net that plans again when nothing else happened; soak and graces are minutes, so a quarter of one is prompt.',
+    'Safety net that plans again when nothing else happened; soak and graces are minutes, so a quarter of one is prompt. Once in MUSTER_HEARTBEAT_SECONDS at the least: each tick tells whether any host is heard.',
   ),
   retentionDays: decimal(
     'Hosts and graces',

@@ -108,7 +108,7 @@ export async function readOffers(sql: Sql, of: ObservedOf): Promise<ObservedRows
   return [...offers];
 }
 
-/** When hosts were heard; an instant that has not come says nothing. */
+/** When hosts were heard; an instant that has not come says nothing. Sent before this returns. */
 export async function readHeard(
   sql: Sql,
   hosts: readonly string[],
@@ -117,7 +117,7 @@ export async function readHeard(
   const rows = await sql<ObservedRows['heard'][number][]>`
     SELECT hostname, heard_at AS at FROM presence
     WHERE hostname = ANY(${textArray(hosts)}::text[]) AND ${hasCome(sql, sql`heard_at`)}
-    ORDER BY hostname`;
+    ORDER BY hostname`.execute();
   return [...rows];
 }
 

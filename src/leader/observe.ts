@@ -20,24 +20,32 @@ export async function observe(sql: Sql, needs: ObservationNeeds): Promise<Observ
   return { offers: await readOffers(sql, needs), heard: await heardUnlessLocked(sql, needs.hosts) };
 }
 
+/** How long an index of presence is waited for, which somebody may hold while the table is free; a decision takes as long. */
+const LOCKED_MS = 20;
+
 /**
  * Of nobody it is known when he was heard while somebody locks presence, for however long that is: no heartbeat can be
- * stored then, and no decision waits for it. Sent at once; what follows a refusal is refused by the server.
+ * stored then, and no decision waits for it. Sent at once: what follows a refusal is refused by the server, but for the
+ * way back, which also ends the setting.
  */
 async function heardUnlessLocked(sql: Sql, hosts: readonly string[]): Promise<Observed['heard']> {
   if (hosts.length === 0) return [];
-  const [begun, locked, heard, kept] = await Promise.allSettled([
+  const [begun, bounded, locked, heard, back, done] = await Promise.allSettled([
     sql`SAVEPOINT unlocked`.execute(),
+    sql.unsafe(`SET LOCAL lock_timeout = ${String(LOCKED_MS)}`).execute(),
     sql`LOCK TABLE presence IN ACCESS SHARE MODE NOWAIT`.execute(),
     readHeard(sql, hosts),
+    sql`ROLLBACK TO SAVEPOINT unlocked`.execute(),
     sql`RELEASE SAVEPOINT unlocked`.execute(),
   ]);
-  const isLocked = locked.status === 'rejected' && isContended(locked.reason);
-  if (begun.status === 'fulfilled' && isLocked) {
-    await sql`ROLLBACK TO SAVEPOINT unlocked`;
-    return [];
-  }
-  for (const done of [begun, locked, heard, kept])
-    if (done.status === 'rejected') throw done.reason;
-  return heard.status === 'fulfilled' ? heard.value : [];
+  for (const step of [begun, bounded, back, done])
+    if (step.status === 'rejected') throw step.reason;
+  if (locked.status === 'fulfilled' && heard.status === 'fulfilled') return heard.value;
+  const refusal: unknown = locked.status === 'rejected' ? locked.reason : rejection(heard);
+  if (!isContended(refusal)) throw refusal;
+  return [];
+}
+
+function rejection(settled: PromiseSettledResult<unknown>): unknown {
+  return settled.status === 'rejected' ? settled.reason : null;
 }

@@ -37,21 +37,17 @@ interface Asked {
   at: number;
 }
 
-/** So many rounds may fail one after the other before a gap is one: they are pauses of this worker, not of hosts. */
-const MISSED_ROUNDS = 3;
-
 export function tick(context: WorkerContext, options: TickOptions): Task {
   const asked: Asked = { due: null, at: 0 };
   const { clock } = context;
   const hears = hearing(clock, options.isAnyoneHeard);
-  const gapMs = Math.max(options.deafMs, MISSED_ROUNDS * options.everyMs);
   let toldAt = -Infinity;
   return {
     name: 'tick',
     everyMs: options.everyMs,
     async run() {
       if (await options.isTickQueued()) return;
-      const isGap = clock.monotonic() - toldAt > gapMs;
+      const isGap = clock.monotonic() - toldAt > options.deafMs;
       await context.submit({ kind: 'Tick', hearing: (await hears()) && !isGap });
       toldAt = clock.monotonic();
     },

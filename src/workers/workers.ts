@@ -100,7 +100,8 @@ function tasks(context: WorkerContext, options: WorkersOptions): Task[] {
       isAnyoneHeard: () => isAnyoneHeard(pool, MISSED * options.heartbeatMs),
       deafMs: MISSED * options.heartbeatMs,
       nextDue: () => readNextDue(pool),
-      everyMs: options.tickMs,
+      // An outage that fits between two ticks would be none.
+      everyMs: Math.min(options.tickMs, options.heartbeatMs),
       committed: options.committed,
     }),
     retention(context, { pool, retentionDays: options.retentionDays }),

@@ -190,6 +190,12 @@ it('while somebody locks presence, no decision waits to be told when hosts were 
     await sql`LOCK TABLE presence`;
     expect(await observed()).toEqual([1, [], true]);
   });
+  // Of the table this one keeps readers out not at all, of its index all.
+  await dba.begin(async (sql) => {
+    await sql`REINDEX TABLE presence`;
+    expect(await observed()).toEqual([1, [], true]);
+  });
+  expect(await observed()).toEqual([1, ['locked'], true]);
   await Promise.all([dba.end(), leader.end()]);
 });
 
