@@ -5,7 +5,8 @@
  * one identity must not spin, so the older one ends no sooner than a second after it began.
  *
  * An offer is recorded before it is answered, and nobody offers it again for a while: so it goes to whichever
- * poll of its host is open, the newest first. One whose clients have gone meanwhile is repeated when due.
+ * poll of its host is open, the newest first, and a poll whose time is over while its host is asked for stays open for
+ * that answer. One whose clients have gone meanwhile is repeated when due.
  */
 import type { OfferRow } from '../db/offers.ts';
 import { databaseProblem } from '../db/errors.ts';
@@ -41,6 +42,8 @@ export class Poll {
   private readonly cancels = new Set<() => void>();
   private cancelRetry: () => void = () => undefined;
   ended = false;
+  /** Ends with the answer that its host's question under way has, whatever that is. */
+  leaves = false;
 
   constructor(hostname: string, began: number) {
     this.hostname = hostname;
@@ -76,6 +79,8 @@ export class Polls {
   private readonly open = new Map<string, readonly Poll[]>();
   /** Asks what may be offered to a host, of a question that begins now or later. */
   private readonly ask: (hostname: string) => Promise<OfferRow | null>;
+  /** Hosts that the database is asked about. */
+  private readonly asked = new Set<string>();
   private count = 0;
   private draining = false;
 
@@ -103,10 +108,10 @@ export class Polls {
       this.finish(poll, null);
       throw error;
     }
-    if (waitMs === 0 || this.draining) this.finish(poll, null);
+    if (waitMs === 0 || this.draining) this.leave(poll);
     else if (!poll.ended) {
       poll.later(this.options.clock, waitMs, () => {
-        this.finish(poll, null);
+        this.leave(poll);
       });
     }
     return poll;
@@ -133,10 +138,16 @@ export class Polls {
     this.counted(-1);
   }
 
-  /** Ends every poll, and from now on each after its first question. */
+  /** Ends every poll, those whose hosts are asked for with the answer, and from now on each after its first question. */
   drain(): void {
     this.draining = true;
-    for (const polls of [...this.open.values()]) for (const poll of polls) this.finish(poll, null);
+    for (const polls of [...this.open.values()]) for (const poll of polls) this.leave(poll);
+  }
+
+  /** Its time is over. */
+  private leave(poll: Poll): void {
+    if (this.asked.has(poll.hostname)) poll.leaves = true;
+    else this.finish(poll, null);
   }
 
   private park(hostname: string): Poll {
@@ -174,9 +185,15 @@ export class Polls {
   private async question(hostname: string): Promise<OfferRow | null> {
     // Those who wanted it may have gone while the one before was under way.
     if (!this.open.has(hostname)) return null;
-    const row = await this.options.offer(hostname);
-    if (row !== null) this.take(row);
-    return row;
+    this.asked.add(hostname);
+    try {
+      const row = await this.options.offer(hostname);
+      if (row !== null) this.take(row);
+      return row;
+    } finally {
+      this.asked.delete(hostname);
+      for (const poll of this.openOf(hostname)) if (poll.leaves) this.finish(poll, null);
+    }
   }
 
   private take(row: OfferRow): void {

@@ -194,7 +194,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ['55P03', 'another session holds the table; end it (pg_locks names it), or wait'],
   [
     '57014',
-    'it took longer than a statement may, or somebody cancelled it; "muster doctor" lists transactions that stay open',
+    'it took longer than a statement may, or somebody cancelled it; "muster doctor" tells what commits wait for, and lists transactions that stay open',
   ],
   [
     '53300',
@@ -222,6 +222,8 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
 
 const NOTIFICATIONS =
   'a session that listens stays in a transaction, and their queue is full; "muster doctor" names the session';
+
+const STANDBY = 'bring the standby back, or take it out of synchronous_standby_names';
 
 /** By SQLSTATE, or its class. */
 function found(texts: ReadonlyMap<string, string>, code: string | null): string | null {
@@ -264,6 +266,8 @@ function trouble(error: unknown, code: string | null): string {
   if (isAway(error)) return 'the database does not answer';
   if (isDistrust(error)) return 'the database does not prove who it is';
   if (areNotificationsFull(error)) return 'the database takes no notifications';
+  if (error instanceof NotConfirmedError)
+    return 'the synchronous standby does not confirm what is written';
   if (isReadOnly(error)) return found(TROUBLES, READ_ONLY) ?? FAILS;
   return found(TROUBLES, code) ?? FAILS;
 }
@@ -283,6 +287,7 @@ function advised(which: string, code: string | null, advice: string | null): str
 
 function adviceFor(error: unknown, code: string | null, variable: UrlVariable): string | null {
   if (areNotificationsFull(error)) return NOTIFICATIONS;
+  if (error instanceof NotConfirmedError) return STANDBY;
   return adviceOn(isReadOnly(error) ? READ_ONLY : code, variable);
 }
 

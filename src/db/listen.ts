@@ -11,7 +11,7 @@
 import type { Logger } from '../telemetry.ts';
 import { backoffMs, pause, type Random } from './backoff.ts';
 import { STAYS, type DatabaseOptions } from './driver.ts';
-import { databaseProblem } from './errors.ts';
+import { databaseProblem, isContended } from './errors.ts';
 import { openSession, type Session } from './session.ts';
 
 export type Channel = 'in' | 'out';
@@ -33,6 +33,8 @@ export interface ListenerOptions {
 /** A half-open socket is noticed by the first ping that is not answered. */
 const PING_EVERY_MS = 5_000;
 const DEADLINE_MS = 3_000;
+/** Whose notification waits so long is behind a commit that hangs; the server would keep it, and its session, as long. */
+const NOTIFY_MS = 2_000;
 const BACKOFF = { firstMs: 50, maxMs: 2_000 } as const;
 
 export function startListener(database: DatabaseOptions, options: ListenerOptions): Listener {
@@ -106,7 +108,7 @@ async function keepListening(
       const session = await openSession(database, {
         role: 'listen',
         // Its one write is the notification to itself, which need not wait for a disk or a standby.
-        settings: { synchronous_commit: 'off', ...STAYS },
+        settings: { synchronous_commit: 'off', lock_timeout: String(NOTIFY_MS), ...STAYS },
         deadlineMs: DEADLINE_MS,
         onNotify,
       });
@@ -141,11 +143,17 @@ async function hearsItself(
   heard: Set<string>,
 ): Promise<boolean> {
   heard.clear();
-  await session.run(async (sql) => {
-    await sql`LISTEN ${sql(channel)}`;
-    await sql`SELECT pg_notify(${channel}, '')`;
-    await sql`UNLISTEN ${sql(channel)}`;
-  });
+  try {
+    await session.run(async (sql) => {
+      await sql`LISTEN ${sql(channel)}`;
+      await sql`SELECT pg_notify(${channel}, '')`;
+      await sql`UNLISTEN ${sql(channel)}`;
+    });
+  } catch (error) {
+    // Nobody's notification is committed just now, and nothing is known against the way.
+    if (isContended(error)) return true;
+    throw error;
+  }
   return heard.has(channel);
 }
 

@@ -53,6 +53,11 @@ const IDLE_SESSION_MS = 5_000;
 const PING_EVERY_MS = 1_000;
 /** A later answer is a doubt. Ping and deadline end before the server's patience: we stop first. */
 const PING_DEADLINE_MS = 2_500;
+/**
+ * Who notifies waits for whoever does at that moment, and behind a commit that hangs at a standby for ever: a session that
+ * is given up would be left waiting, another with each term.
+ */
+const NOTIFY_MS = 2_000;
 /** Followers: an attempt is one round trip, and a crash is noticed by the next. */
 const RETRY = { firstMs: 200, maxMs: 200 } as const;
 /**
@@ -87,7 +92,11 @@ async function waitForLock(options: LockOptions, signal: AbortSignal): Promise<H
   const session = await openSession(options.database, {
     role: `${options.name}-lock`,
     // Its one write is the notification of a release: a hint, which need not wait for a disk or a standby.
-    settings: { idle_session_timeout: String(IDLE_SESSION_MS), synchronous_commit: 'off' },
+    settings: {
+      idle_session_timeout: String(IDLE_SESSION_MS),
+      synchronous_commit: 'off',
+      lock_timeout: String(NOTIFY_MS),
+    },
     deadlineMs: PING_DEADLINE_MS,
   });
   let woken = new AbortController();

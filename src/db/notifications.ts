@@ -18,9 +18,13 @@ export async function notificationsHeld(sql: Sql): Promise<number> {
   return row?.share ?? 0;
 }
 
-/** Does it take notifications? Wakes the leader, which looks then and finds what it finds. */
-export async function tryNotify(sql: Sql): Promise<void> {
-  await sql`SELECT pg_notify(current_schema() || '_in', '')`;
+/**
+ * Commits as an input would, with a notification and something for a standby to confirm, on no table. Wakes the leader,
+ * which looks then and finds what it finds.
+ */
+export async function tryCommit(sql: Sql): Promise<void> {
+  await sql`SELECT pg_notify(current_schema() || '_in', ''),
+    pg_logical_emit_message(true, 'muster', 'can inputs be stored?')`;
 }
 
 /** The same error as `work`'s; of a queue that was full, after room was made. */

@@ -86,16 +86,10 @@ function offeredAt(sql: Sql, at: ReturnType<Sql>) {
   return sql`CASE WHEN ${hasCome(sql, at)} THEN ${at} ELSE d.enqueued_at END`;
 }
 
-interface ObservedOf {
-  readonly rollouts: readonly string[];
-  readonly hosts: readonly string[];
-}
-
-export async function readObserved(sql: Sql, of: ObservedOf): Promise<ObservedRows> {
-  return { offers: await readOffers(sql, of), heard: await readHeard(sql, of.hosts) };
-}
-
-export async function readOffers(sql: Sql, of: ObservedOf): Promise<ObservedRows['offers']> {
+export async function readOffers(
+  sql: Sql,
+  of: { readonly rollouts: readonly string[]; readonly hosts: readonly string[] },
+): Promise<ObservedRows['offers']> {
   const rollouts = textArray(of.rollouts);
   const hosts = textArray(of.hosts);
   const offers = await sql<ObservedRows['offers'][number][]>`

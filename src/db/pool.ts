@@ -3,10 +3,11 @@
  *
  * Failure behaviour: a statement that the server finds slow is cancelled by the server
  * (`statement_timeout`); an answer that does not come at all means a half-open socket, so the whole pool is
- * replaced and its callers get an error. So it is, once a second at most, when its sessions turn out to take no writes: they
+ * replaced and its callers get an error; what it left on the server is ended. So it is, once a second at most, when its sessions turn out to take no writes: they
  * stay so for as long as they last, and connections that are made next may lead elsewhere. Nothing is retried here: only the caller knows what a repeat does.
  * No transactions either: see `Sql`. Use `transaction.ts`.
  */
+import { endAbandoned } from './abandoned.ts';
 import { isCancelledSync } from './confirmed.ts';
 import { within } from './deadline.ts';
 import { isReadOnly } from './errors.ts';
@@ -88,7 +89,10 @@ class ReplacedPool implements Pool {
       if (isReadOnly(error)) this.spoil(used);
     });
     return within(work, this.lastSecs * 1_000, () => {
-      if (used === this.client) this.replace(0);
+      if (used !== this.client) return;
+      this.replace(0);
+      // By then the server should have given it up, and somebody else's statement in this name, too.
+      if (!this.ended) endAbandoned(this.client, this.options.statementMs).catch(() => undefined);
     });
   }
 

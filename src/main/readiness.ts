@@ -3,7 +3,7 @@ import type { Readiness } from '../api/deps.ts';
 import { databaseTrouble, isOfSchema, stateTrouble } from '../db/errors.ts';
 import { hasFleet } from '../db/reads.ts';
 import { schemaProblem, schemaStanding } from '../db/standing.ts';
-import { ROW_BYTES, type Obstacle } from '../queue/gate.ts';
+import { COMMITS_HANG, ROW_BYTES, type Obstacle } from '../queue/gate.ts';
 import type { Submitter } from '../queue/submitter.ts';
 import type { AskLead } from './leads.ts';
 import { apiLoginProblem, type Logins } from './login.ts';
@@ -50,6 +50,8 @@ function sentence(obstacle: Obstacle): string {
       return 'draining';
     case 'database':
       return databaseTrouble(obstacle.error);
+    case 'hangs':
+      return COMMITS_HANG;
     case 'refused':
       return stateTrouble(obstacle.state);
     case 'full':

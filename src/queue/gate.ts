@@ -2,8 +2,10 @@
  * Is there room in the queue? Looked up at most twice a second while inputs come, in the background: a
  * caller never waits for it. Between two looks at most half a second of inputs can exceed the limit.
  */
-import { areNotificationsFull, databaseProblem } from '../db/errors.ts';
-import { tryNotify } from '../db/notifications.ts';
+import { confirmed } from '../db/confirmed.ts';
+import { DeadlineError } from '../db/deadline.ts';
+import { databaseProblem, NotConfirmedError } from '../db/errors.ts';
+import { tryCommit } from '../db/notifications.ts';
 import type { Pool } from '../db/pool.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import { readGauge, type QueueGauge } from './enqueue.ts';
@@ -23,6 +25,8 @@ export interface QueueLimits {
 export type Obstacle =
   | { readonly why: 'draining' }
   | { readonly why: 'database'; readonly error: unknown }
+  /** It answers, and a commit does not end. */
+  | { readonly why: 'hangs' }
   /** It answers, and would store nothing: the SQLSTATE of a standby or a read-only session, or of a login without the right. */
   | { readonly why: 'refused'; readonly state: '25006' | '42501' }
   /** `most`: of rows, bytes or milliseconds. */
@@ -32,7 +36,7 @@ export interface QueueGate {
   isFull(): boolean;
   /** The database just failed: the next look must say whether it is back. */
   failed(error: unknown): void;
-  /** Looks unless it did lately; null: reachable and not full. */
+  /** Looks unless it did lately, and waits for that unless trouble is known; null: reachable and not full. */
   look(): Promise<Obstacle | null>;
 }
 
@@ -47,6 +51,10 @@ interface GateOptions {
 const LOOK_EVERY_MS = 500;
 /** What a row of the queue may hold on average: ordinary ones have some 300 bytes, the largest 256 KiB. */
 export const ROW_BYTES = 4_096;
+
+/** For a log line, and for whoever asks whether this process is ready. */
+export const COMMITS_HANG =
+  'the database answers, and commits do not end: as a rule a synchronous standby is away, which is to come back or to be taken out of synchronous_standby_names; "muster doctor" tells';
 
 type Full = Extract<Obstacle, { readonly why: 'full' }>;
 
@@ -67,9 +75,12 @@ function fullBy({ rows, bytes, oldestMs }: QueueGauge, limits: QueueLimits): Ful
 export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOptions): QueueGate {
   let full: Full | null = null;
   let trouble: Obstacle | null = null;
-  /** What was logged last of a database that does not answer. */
+  /** What was logged last of what is wrong. */
   let told: string | null = null;
-  /** Inputs are stored by transactions that notify; until one commits again, a look that only reads says nothing of them. */
+  /**
+   * Inputs are stored by transactions that notify, and wait for a synchronous standby. Once one failed, a look that only
+   * reads says nothing of them, until one commits again.
+   */
   let mute = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | null = null;
@@ -77,30 +88,33 @@ export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOp
   const muteness = async (): Promise<Obstacle | null> => {
     if (!mute) return null;
     try {
-      await pool.run(tryNotify);
+      await confirmed(pool, tryCommit);
       mute = false;
       return null;
     } catch (error) {
-      if (!areNotificationsFull(error)) throw error;
-      return { why: 'database', error };
+      const hangs = error instanceof DeadlineError || error instanceof NotConfirmedError;
+      return hangs ? { why: 'hangs' } : { why: 'database', error };
     }
+  };
+  const tell = (problem: string | null): void => {
+    if (problem !== null && problem !== told)
+      logger.warn({ problem }, 'inputs cannot be stored, or the queue cannot be looked at');
+    told = problem;
   };
   const read = async (): Promise<void> => {
     try {
       const gauge = await pool.run((sql) => readGauge(sql, limits.queueRows));
       const was = full;
       full = fullBy(gauge, limits);
-      trouble = refusal(gauge) ?? (await muteness());
-      told = null;
       metrics.set('muster_queue_rows', {}, gauge.rows);
       metrics.set('muster_queue_bytes', {}, gauge.bytes);
       metrics.set('muster_queue_oldest_seconds', {}, gauge.oldestMs / 1_000);
       if (full !== null && was === null)
         logger.warn({ ...gauge, ...limits }, 'the queue is full: inputs get 503');
+      trouble = refusal(gauge) ?? (await muteness());
+      tell(trouble?.why === 'hangs' ? COMMITS_HANG : null);
     } catch (error) {
-      const problem = databaseProblem(error);
-      if (problem !== told) logger.warn({ problem }, 'the queue cannot be looked at');
-      told = problem;
+      tell(databaseProblem(error));
       trouble = { why: 'database', error };
     } finally {
       lookedAt = clock.monotonic();
@@ -117,11 +131,12 @@ export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOp
       return full !== null;
     },
     failed(error) {
-      mute ||= areNotificationsFull(error);
+      mute = true;
       trouble = { why: 'database', error };
     },
     async look() {
-      await lookIfDue();
+      const looked = lookIfDue();
+      if (trouble === null) await looked;
       return trouble ?? full;
     },
   };

@@ -1,7 +1,7 @@
 /** The statement that offers dispatches, against the rows and locks of a real database. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import postgres from 'postgres';
-import { dispatchesSince, offerDispatches, readObserved } from '../../src/db/offers.ts';
+import { dispatchesSince, offerDispatches, readHeard, readOffers } from '../../src/db/offers.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { writePresence, type PresenceRow } from '../../src/db/presence.ts';
 import { openSession } from '../../src/db/session.ts';
@@ -201,17 +201,18 @@ it('while somebody locks presence, no decision waits to be told when hosts were 
 
 describe('what the leader is told of an offer', () => {
   const ROLLOUTS = { rollouts: [ROLLOUT], hosts: ['told'] };
-  const observed = () => pool.run((sql) => readObserved(sql, ROLLOUTS));
+  const heard = () => pool.run((sql) => readHeard(sql, ROLLOUTS.hosts));
   const offersTold = async () =>
-    (await observed()).offers.filter(({ hostname }) => hostname === 'told');
+    (await pool.run((sql) => readOffers(sql, ROLLOUTS))).filter(
+      ({ hostname }) => hostname === 'told',
+    );
 
   it('is when it was made, and when its host was heard', async () => {
     await putDispatch(pool, 'told', ROLLOUT);
     await offered('told');
     await pool.run((sql) => writePresence(sql, 'replica-1', [presenceOf('told')]));
-    const { heard } = await observed();
     const soon = new Date(Date.now() - 60_000).toISOString();
-    expect(heard.filter(({ at }) => at > soon)).toHaveLength(1);
+    expect((await heard()).filter(({ at }) => at > soon)).toHaveLength(1);
     const [told] = await offersTold();
     expect(told?.firstOfferedAt.localeCompare(soon)).toBe(1);
   });
@@ -222,7 +223,7 @@ describe('what the leader is told of an offer', () => {
     expect(await offersTold()).toMatchObject([
       { firstOfferedAt: expect.stringMatching(/^20/) as string, lastOfferedAt: ENQUEUED },
     ]);
-    expect((await observed()).heard).toEqual([]);
+    expect(await heard()).toEqual([]);
   });
 });
 

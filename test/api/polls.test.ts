@@ -88,6 +88,19 @@ describe('a poll', () => {
     expect(polls.parked).toBe(0);
   });
 
+  it('outlasts its wait while its host is asked for', async () => {
+    const { clock, polls, offerNext, hold, release } = scene();
+    const poll = await polls.start('web-01', 60_000);
+    clock.advance(59_999);
+    offerNext(row(true));
+    hold();
+    polls.wake(['web-01']);
+    clock.advance(1);
+    expect(await outcome(poll)).toBe('parked');
+    await release();
+    expect(await outcome(poll)).toEqual(row(true));
+  });
+
   it('is woken for its own host only', async () => {
     const { polls, offerNext, asked } = scene();
     const poll = await polls.start('web-01', 60_000);
@@ -296,6 +309,37 @@ describe('the whole', () => {
     expect(refused).toBeInstanceOf(Refusal);
     expect(refused).toMatchObject({ code: 'not-accepted', options: { why: 'polls-full' } });
   });
+
+  it('waits, when it drains, for what is being offered: nobody would offer it again for half a minute', async () => {
+    const { polls, offerNext, hold, release } = scene();
+    const parked = await polls.start('web-01', 60_000);
+    const other = await polls.start('web-02', 60_000);
+    offerNext(row(true));
+    hold();
+    polls.wake(['web-01']);
+    polls.drain();
+    expect([await outcome(parked), await outcome(other)]).toEqual(['parked', null]);
+    await release();
+    expect(await outcome(parked)).toEqual(row(true));
+    expect(polls.parked).toBe(0);
+  });
+
+  it.each([null, row(false, 20_000), new Error('away')])(
+    'ends the others when their question does (%s)',
+    async (answer) => {
+      const { clock, polls, offerNext, hold, release } = scene();
+      const parked = await polls.start('web-01', 60_000);
+      offerNext(answer);
+      hold();
+      polls.wake(['web-01']);
+      polls.drain();
+      await release();
+      expect(await outcome(parked)).toBeNull();
+      clock.advance(60_000);
+      await settled();
+      expect(polls.parked).toBe(0);
+    },
+  );
 
   it('answers everyone when it drains, and parks nobody afterwards', async () => {
     const { polls } = scene();

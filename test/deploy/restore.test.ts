@@ -8,6 +8,7 @@ import path from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { Bench } from '../faults/suite/bench/bench.ts';
 import { check } from '../faults/suite/check.ts';
+import { eventually } from '../support/eventually.ts';
 import { runContainer } from './support/container.ts';
 
 const DIST = path.resolve('dist');
@@ -82,8 +83,10 @@ test('what a restored database forgot comes back from the agents', async () => {
   expect(before.lost).toBeGreaterThanOrEqual(EVENTS);
 
   await bench.heal();
-  // One look is enough: nobody saw these processes before they led.
-  expect(Math.max(...(await foundOther(bench)))).toBeGreaterThanOrEqual(restoring);
+  // Who leads is committed just before it is told.
+  await eventually(async () => Math.max(...(await foundOther(bench)))).toBeGreaterThanOrEqual(
+    restoring,
+  );
   expect((await tail(bench, `after=${encodeURIComponent(cursor)}`)).status).toBe(409);
   // Heartbeats go on: one that is itself an input for the leader is not asked, the next one is.
   const found = () => check(database, load.history.attempts, { dead: 0 });

@@ -51,6 +51,8 @@ export class Session {
   private sql = '';
   private answered: Trap | null = null;
   private sent: Trap | null = null;
+  /** What is held back on the way to a socket, in order. */
+  private readonly late = new Map<net.Socket, Buffer[]>();
   private clientEnded = false;
   private serverEnded = false;
 
@@ -207,12 +209,17 @@ export class Session {
 
   private pass(socket: net.Socket, { bytes }: Message): void {
     const { delayMs } = this.line;
-    if (delayMs === 0) {
+    const late = this.late.get(socket) ?? [];
+    if (delayMs === 0 && late.length === 0) {
       socket.write(bytes);
       return;
     }
+    late.push(bytes);
+    this.late.set(socket, late);
+    // In order, though a delay that is shorter now is over before the one that is waited for: no message overtakes.
     setTimeout(() => {
-      if (socket.writable) socket.write(bytes);
+      const first = late.shift();
+      if (first !== undefined && socket.writable) socket.write(first);
     }, delayMs);
   }
 }

@@ -1,0 +1,102 @@
+/** Every commit waits for a synchronous standby that is not there: each process says so, and none fills the server. */
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import postgres from 'postgres';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { databaseProblem, databaseTrouble, NotConfirmedError } from '../../src/db/errors.ts';
+import { startListener } from '../../src/db/listen.ts';
+import { acquireLock } from '../../src/db/lock.ts';
+import { createPool } from '../../src/db/pool.ts';
+import { systemClock } from '../../src/telemetry.ts';
+import { eventually } from '../support/eventually.ts';
+import { silentLogger, startReplica } from '../support/installation.ts';
+import { makeScratchDir } from '../support/scratch.ts';
+import { heartbeat } from '../support/small-fleet.ts';
+import { BenchDatabase } from './suite/bench/database.ts';
+
+const undo: (() => unknown)[] = [];
+let database: BenchDatabase;
+
+beforeEach(async () => {
+  database = await BenchDatabase.start(path.join(makeScratchDir('standby-away'), 'pg'));
+  undo.push(() => database.close());
+  await database.migrate();
+});
+afterEach(async () => {
+  for (const step of undo.splice(0).reverse()) await step();
+});
+
+/** Resolves when it holds for commits, which ask the checkpointer and not their own settings. */
+async function standbys(names: string): Promise<void> {
+  await database.sql.unsafe(`ALTER SYSTEM SET synchronous_standby_names = '${names}'`);
+  await database.sql`SELECT pg_reload_conf()`;
+  const tries = postgres(database.url.href, { max: 1, onnotice: () => undefined });
+  const hangs = names !== '';
+  await eventually(async () => {
+    const tried = tries`SELECT pg_logical_emit_message(true, 'test', ''), pg_notify('any', '')`;
+    const ended = tried.then(() => false);
+    return Promise.race([ended, delay(200, true)]);
+  }).toBe(hangs);
+  if (hangs) undo.push(() => tries.end({ timeout: 1 }));
+  else await tries.end();
+}
+
+/** Server sessions of that role. */
+async function sessions(role: string): Promise<number> {
+  const { sql } = database;
+  const rows = await sql`SELECT FROM pg_stat_activity WHERE application_name = ${`a:${role}`}`;
+  return rows.length;
+}
+
+it('a replica says so until the standby is back, though everything can be read', async () => {
+  const replica = startReplica(database.url.href, 'a');
+  undo.push(() => replica.stop());
+  const { submitter } = replica;
+  const send = () => submitter.submit(heartbeat('h1'), { waitMs: 0 });
+  expect(await submitter.obstacle()).toBeNull();
+  await standbys('away');
+  expect(await send()).toMatchObject({ why: 'database-away' });
+  // What could be read since says nothing of commits.
+  await eventually(() => submitter.obstacle()).toEqual({ why: 'hangs' });
+  expect(replica.log.join('\n')).toMatch(/inputs cannot be stored.*synchronous_standby_names/);
+  await standbys('');
+  await eventually(() => submitter.obstacle()).toBeNull();
+  expect(await send()).toEqual({ status: 'queued' });
+});
+
+it('each attempt leaves no session behind', async () => {
+  const options = { url: database.url.href, schema: 'muster', name: 'a' };
+  const pool = createPool(options, { role: 'tries', max: 1, statementMs: 100 });
+  undo.push(() => pool.end());
+  await pool.run((sql) => sql`CREATE TABLE tried (attempt int)`);
+  await standbys('away');
+  for (const attempt of [1, 2, 3]) {
+    const tried = pool.run((sql) => sql`INSERT INTO tried VALUES (${attempt})`);
+    await expect(tried).rejects.toThrow('no answer from the database');
+  }
+  await eventually(() => sessions('tries')).toBeLessThan(2);
+});
+
+it('nor does whoever only wakes others, behind a commit that hangs', async () => {
+  const options = { url: database.url.href, schema: 'muster', name: 'a' };
+  const asked = { logger: silentLogger(), random: () => 0 };
+  const listener = startListener(options, asked);
+  const given = { ...asked, database: options, name: 'leader', listener } as const;
+  const lock = await acquireLock({ ...given, clock: systemClock }, new AbortController().signal);
+  await standbys('away');
+  const heard: boolean[] = [];
+  const late = startListener(options, { ...asked, onHearing: (hears) => heard.push(hears) });
+  await eventually(() => heard.at(-1)).toBe(true);
+  await Promise.all([lock.release(), listener.stop(), late.stop()]);
+  await eventually(async () => [await sessions('leader-lock'), await sessions('listen')]).toEqual([
+    0, 0,
+  ]);
+});
+
+it('an error tells what to do', () => {
+  const error = new NotConfirmedError();
+  expect(databaseProblem(error)).toMatch(/standby was cancelled: bring the standby back/);
+  expect(databaseTrouble(error)).toMatch(
+    /^the synchronous standby does not confirm .*: bring the standby back/,
+  );
+});
