@@ -120,6 +120,11 @@ const TAKES_NO_WRITES: ReadonlySet<string> = new Set([
   'default_transaction_read_only',
 ]);
 
+/** In the 63 bytes that the server keeps: what differs is at the end. */
+function applicationName(name: string, role: string): string {
+  return `${name.slice(0, 62 - role.length)}:${role}`;
+}
+
 export function openClient(database: DatabaseOptions, options: ClientOptions): Sql {
   assertSchemaName(database.schema);
   const sockets = createSockets(serverOf(database.url), options.oneConnection === true);
@@ -140,7 +145,7 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
     },
     socket: sockets.open,
     connection: {
-      application_name: `${database.name}:${options.role}`.slice(0, 63),
+      application_name: applicationName(database.name, options.role),
       search_path: database.schema,
       ...MEANING_SETTINGS,
       ...TCP_SETTINGS,

@@ -61,3 +61,12 @@ it('keeps what it has nothing to say on, whatever the database has', async () =>
     await writer.end();
   }
 });
+
+it('names each connection by its role, however long the name of the process is', async () => {
+  const { url } = await createTestDatabase();
+  const database = { url, schema: 'muster', name: 'muster-'.padEnd(80, 'x') };
+  const pool = createPool(database, { role: 'test', max: 1, statementMs: 5_000 });
+  const [row] = await pool.run((sql) => sql<{ application_name: string }[]>`SHOW application_name`);
+  await pool.end();
+  expect(row?.application_name).toMatch(/^muster-x{51}:test$/);
+});
