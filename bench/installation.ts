@@ -3,8 +3,7 @@
  * every role, and a signed release that names as many hosts as are wanted. Nothing of it is left afterwards.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -95,7 +94,18 @@ export interface Database {
 export async function startDatabase(dist = path.resolve('dist')): Promise<Database> {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'muster-bench-'));
   chmodSync(dir, 0o755); // as root, PostgreSQL runs as nobody
-  const undo: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
+  const remove = (): void => {
+    rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
+  };
+  // However the benchmark ends; PostgreSQL ends after us.
+  process.once('exit', remove);
+  const undo: (() => Promise<unknown>)[] = [
+    () => {
+      process.off('exit', remove);
+      remove();
+      return Promise.resolve();
+    },
+  ];
   const close = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) await step();
   };

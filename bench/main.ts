@@ -45,6 +45,13 @@ async function main(args: readonly string[]): Promise<void> {
   await bench(options);
 }
 
+// So that what goes with the process (`installation.ts`) goes.
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  process.once(signal, () => process.exit(code));
+
 try {
   await main(process.argv.slice(2));
 } catch (error) {
