@@ -7,7 +7,13 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { CLIENT_VARIABLES } from './config/client.ts';
 import type { Environment, Loaded } from './config/loaded.ts';
-import { elsewhere, isReadable, leadsElsewhere, unreadable } from './config/database-url.ts';
+import {
+  elsewhere,
+  isReadable,
+  leadsElsewhere,
+  parameterProblem,
+  unreadable,
+} from './config/database-url.ts';
 import { ConfigSchema } from './config/schema.ts';
 import { strictProblems } from './config/strict.ts';
 
@@ -147,7 +153,10 @@ export function hostAndPort(text: string): { readonly host: string; readonly por
   return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) };
 }
 
-type Rule = readonly [broken: (config: Config) => boolean, problem: string];
+type Rule = readonly [
+  broken: (config: Config) => boolean,
+  problem: string | ((config: Config) => string),
+];
 
 const hasClientCa = (config: Config): boolean =>
   config.clientCaFile !== null || config.operatorCaFile !== null;
@@ -166,6 +175,10 @@ const RULES: readonly Rule[] = [
   ...DATABASE_URLS.flatMap(([urlOf, variable]): Rule[] => [
     [(c) => is(urlOf(c), (url) => !isReadable(url)), unreadable(variable)],
     [(c) => is(urlOf(c), (url) => isReadable(url) && leadsElsewhere(url)), elsewhere(variable)],
+    [
+      (c) => is(urlOf(c), (url) => isReadable(url) && parameterProblem(variable, url) !== null),
+      (c) => parameterProblem(variable, urlOf(c) ?? '') ?? '',
+    ],
   ]),
   [
     (c) => c.schema.endsWith('_v1'),
@@ -295,7 +308,8 @@ export function loadConfig(
   // Development leaves strict mode out; not where somebody asked for it.
   if (values.devIdentity && values.strict && given.has('strict')) problems.push(NOT_BOTH);
   if ((env[TARGET_VARIABLE] ?? '') !== '') problems.push(NO_TARGET);
-  problems.push(...RULES.filter(([broken]) => broken(values)).map(([, problem]) => problem));
+  for (const [broken, problem] of RULES)
+    if (broken(values)) problems.push(typeof problem === 'string' ? problem : problem(values));
   problems.push(...strictProblems(values));
   return problems.length > 0
     ? { ok: false, problems, config: values }

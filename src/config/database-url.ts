@@ -29,6 +29,30 @@ export function leadsElsewhere(url: string): boolean {
   return hosts.includes(',') || new URLSearchParams(query).has('target_session_attrs');
 }
 
+/** Of libpq, and not ours: a server would refuse them as settings that it does not know, or they would mean nothing. */
+const NOT_TAKEN: ReadonlySet<string> = new Set([
+  ...['channel_binding', 'require_auth', 'passfile', 'service', 'sslnegotiation', 'sslcompression'],
+  ...['sslcert', 'sslkey', 'sslpassword', 'sslcertmode', 'sslcrl', 'sslcrldir', 'sslsni'],
+  ...['ssl_min_protocol_version', 'ssl_max_protocol_version', 'requirepeer', 'requiressl'],
+  ...['gssencmode', 'krbsrvname', 'gsslib', 'gssdelegation', 'load_balance_hosts', 'replication'],
+  ...['host', 'hostaddr', 'port', 'dbname', 'user', 'password'],
+]);
+const SSL_MODES: ReadonlySet<string> = new Set([
+  ...['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
+]);
+
+/** Of a readable one: what its query asks for in vain; null: nothing. */
+export function parameterProblem(variable: string, url: string): string | null {
+  const query = new URLSearchParams(url.split(/\?(.*)/s)[1] ?? '');
+  const vain = [...query.keys()].find((name) => NOT_TAKEN.has(name));
+  if (vain !== undefined)
+    return `${variable} has the parameter ${vain}, which Muster does not take; leave it out (it takes sslmode, sslrootcert and settings of the server)`;
+  const mode = query.get('sslmode');
+  if (mode !== null && !SSL_MODES.has(mode))
+    return `${variable} has an sslmode that there is not; it is one of ${[...SSL_MODES].join(', ')}`;
+  return null;
+}
+
 export function elsewhere(variable: string): string {
   return `${variable} names several hosts or target_session_attrs, and sessions would end on standbys, too; give one name that always leads to the primary, such as that of its service or of HAProxy in TCP mode (docs/guides/install.md)`;
 }

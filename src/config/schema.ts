@@ -19,7 +19,7 @@ export const ConfigSchema = Type.Object({
   databaseUrl: text(
     'Database',
     null,
-    'PostgreSQL URL; percent-encode what is special in user and password (`/` is `%2F`, `%` is `%25`). One host, which leads to the primary; with Patroni its service or HAProxy in TCP mode, not a list of hosts. A direct connection, never through a pooler: in transaction mode locks and LISTEN would be lost, and in session mode the settings that end a frozen leader.',
+    'PostgreSQL URL; percent-encode what is special in user and password (`/` is `%2F`, `%` is `%25`). One host, which leads to the primary; with Patroni its service or HAProxy in TCP mode, not a list of hosts. A direct connection, never through a pooler: in transaction mode locks and LISTEN would be lost, and in session mode the settings that end a frozen leader. Its query may hold `sslmode`, `sslrootcert` and settings of the server, of which those that Muster relies on are its own, `application_name` among them.',
     {
       secret: true,
       example: 'postgres://muster@db/muster',

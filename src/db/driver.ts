@@ -15,6 +15,7 @@ import postgres from 'postgres';
 import type { UrlVariable } from './errors.ts';
 import { readInstant } from './instants.ts';
 import { placeOf, serverOf, tlsTarget } from './tls.ts';
+import { urlSettings } from './url-settings.ts';
 import { wholeRows } from './whole-rows.ts';
 
 export interface DatabaseOptions {
@@ -84,7 +85,7 @@ const TCP_SETTINGS = {
 } as const;
 
 /**
- * What a server, a database or a login may have set otherwise, and what we rely on: the driver reads bytea as hex (the log's
+ * What a server, a database, a login or the URL may have set otherwise, and what we rely on: the driver reads bytea as hex (the log's
  * chain would be continued from garbage), a statement sees what was committed before it, that a standby was not waited for is
  * told by a warning (`confirmed.ts`), rows that a policy hides are an error, not an empty state, and how long a statement may
  * wait for a lock is ours to say: some milliseconds for all would end the leader's terms.
@@ -120,13 +121,17 @@ const TAKES_NO_WRITES: ReadonlySet<string> = new Set([
   'default_transaction_read_only',
 ]);
 
-/** In the 63 bytes that the server keeps: what differs is at the end. */
+/** In the 63 bytes that the server keeps: names of pods differ at their ends. */
 function applicationName(name: string, role: string): string {
-  return `${name.slice(0, 62 - role.length)}:${role}`;
+  const room = 62 - role.length;
+  const short = name.length <= room ? name : `${name.slice(0, 15)}~${name.slice(16 - room)}`;
+  return `${short}:${role}`;
 }
 
 export function openClient(database: DatabaseOptions, options: ClientOptions): Sql {
   assertSchemaName(database.schema);
+  const tls = tlsTarget(database.url);
+  const { url, settings: asked } = urlSettings(tls.url);
   const sockets = createSockets(serverOf(database.url), options.oneConnection === true);
   const settings = {
     max: options.max,
@@ -145,6 +150,7 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
     },
     socket: sockets.open,
     connection: {
+      ...asked,
       application_name: applicationName(database.name, options.role),
       search_path: database.schema,
       ...MEANING_SETTINGS,
@@ -154,11 +160,10 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
     },
     types: VALUE_TYPES,
   };
-  const { url, ssl } = tlsTarget(database.url);
   const place = placeOf(database.url);
   const client = postgres(url, {
     ...settings,
-    ...(ssl === null ? {} : { ssl }),
+    ...(tls.ssl === null ? {} : { ssl: tls.ssl }),
     // The driver connects by it where it makes the sockets; here it only calls the server so in its errors, which else
     // name the one of a TLS socket: `undefined:undefined`.
     ...(place === null ? {} : { path: place }),

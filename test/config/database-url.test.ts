@@ -1,7 +1,7 @@
 /** URLs of databases whose password is not encoded: refused in a sentence, by every command, without showing them. */
 import { expect, it } from 'vitest';
 import { loadConfig, loadDatabaseConfig } from '../../src/config.ts';
-import { isReadable, leadsElsewhere } from '../../src/config/database-url.ts';
+import { isReadable, leadsElsewhere, parameterProblem } from '../../src/config/database-url.ts';
 import { run } from '../cli/support.ts';
 import { doctor } from '../../src/cli/doctor.ts';
 import { log } from '../../src/cli/log.ts';
@@ -79,6 +79,23 @@ it.each([
 ])('takes %s for one host', (url) => {
   expect(leadsElsewhere(url)).toBe(false);
 });
+
+it.each([
+  ['?channel_binding=require', 'has the parameter channel_binding'],
+  ['?sslmode=require&sslcert=/c.pem&sslkey=/k.pem', 'has the parameter sslcert'],
+  ['?sslmode=verify_full', 'has an sslmode that there is not; it is one of disable, allow,'],
+])('says what it does not take: %s', (query, problem) => {
+  const url = urlWith('ok') + query;
+  const said = expect.stringContaining(`MUSTER_DATABASE_URL ${problem}`) as unknown;
+  expect(loadDatabaseConfig([], { MUSTER_DATABASE_URL: url })).toMatchObject({ problems: [said] });
+});
+
+it.each(['', '?sslmode=verify-full&sslrootcert=system', '?application_name=x&work_mem=64MB'])(
+  'takes the parameters %s',
+  (query) => {
+    expect(parameterProblem('MUSTER_DATABASE_URL', urlWith('ok') + query)).toBeNull();
+  },
+);
 
 const COMMANDS = [
   ['migrate', migrate, []],

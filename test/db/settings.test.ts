@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { DatabaseOptions } from '../../src/db/driver.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { openSession } from '../../src/db/session.ts';
 import { openWriter } from '../../src/leader/writer.ts';
@@ -17,30 +18,48 @@ const ODD = {
   lock_timeout: ['1ms', '0'],
 } as const;
 
-it('asks for the settings that it relies on, whatever the database has', async () => {
-  const { url } = await createTestDatabase();
-  const database = { url, schema: 'muster', name: 'settings' };
-  const admin = createPool(database, { role: 'test', max: 1, statementMs: 5_000 });
-  const name = new URL(url).pathname.slice(1);
-  for (const [setting, [odd]] of Object.entries(ODD)) {
-    await admin.run((sql) => sql.unsafe(`ALTER DATABASE "${name}" SET ${setting} = '${odd}'`));
-  }
-  await admin.end();
+async function askedIn(database: DatabaseOptions): Promise<void> {
   const pool = createPool(database, { role: 'test', max: 1, statementMs: 5_000 });
   const session = await openSession(database, { role: 'test', settings: {}, deadlineMs: 5_000 });
   try {
     for (const place of [pool, session]) {
-      for (const [setting, [, ours]] of Object.entries(ODD)) {
+      const ours = Object.entries({ ...ODD, application_name: ['x', 'settings:test'] });
+      for (const [setting, [, value]] of ours) {
         const [row] = await place.run(
           (sql) => sql<{ value: string }[]>`SELECT current_setting(${setting}) AS value`,
         );
-        expect([setting, row?.value]).toEqual([setting, ours]);
+        expect([setting, row?.value]).toEqual([setting, value]);
       }
     }
   } finally {
     await pool.end();
     await session.end();
   }
+}
+
+it('asks for the settings that it relies on, whatever the database has', async () => {
+  const { url, name } = await createTestDatabase();
+  const database = { url, schema: 'muster', name: 'settings' };
+  const admin = createPool(database, { role: 'test', max: 1, statementMs: 5_000 });
+  for (const [setting, [odd]] of Object.entries(ODD)) {
+    await admin.run((sql) => sql.unsafe(`ALTER DATABASE "${name}" SET ${setting} = '${odd}'`));
+  }
+  await admin.end();
+  await askedIn(database);
+});
+
+it('asks for them whatever its URL says, which may say more', async () => {
+  const { url: plain } = await createTestDatabase();
+  const query = new URLSearchParams({ application_name: 'x', max: '9', connect_timeout: '10' });
+  for (const [setting, [odd]] of Object.entries(ODD)) query.set(setting, odd);
+  query.set('work_mem', '7MB');
+  query.set('options', '-c bytea_output=escape -c lock_timeout=1');
+  const url = `${plain}?${query.toString()}`;
+  const database = { url, schema: 'muster', name: 'settings' };
+  await askedIn(database);
+  const pool = createPool(database, { role: 'test', max: 1, statementMs: 5_000 });
+  expect([...(await pool.run((sql) => sql`SHOW work_mem`))]).toEqual([{ work_mem: '7MB' }]);
+  await pool.end();
 });
 
 it('keeps what it has nothing to say on, whatever the database has', async () => {
@@ -64,9 +83,10 @@ it('keeps what it has nothing to say on, whatever the database has', async () =>
 
 it('names each connection by its role, however long the name of the process is', async () => {
   const { url } = await createTestDatabase();
-  const database = { url, schema: 'muster', name: 'muster-'.padEnd(80, 'x') };
+  const database = { url, schema: 'muster', name: `muster-${'x'.repeat(60)}-q7k` };
   const pool = createPool(database, { role: 'test', max: 1, statementMs: 5_000 });
   const [row] = await pool.run((sql) => sql<{ application_name: string }[]>`SHOW application_name`);
   await pool.end();
-  expect(row?.application_name).toMatch(/^muster-x{51}:test$/);
+  expect(row?.application_name).toMatch(/^muster-x{8}~x+-q7k:test$/);
+  expect(row?.application_name).toHaveLength(63);
 });
