@@ -36,6 +36,8 @@ export interface QueueGate {
   isFull(): boolean;
   /** The database just failed: the next look must say whether it is back. */
   failed(error: unknown): void;
+  /** An input was stored. */
+  stored(): void;
   /** Looks unless it did lately, and waits for that unless trouble is known; null: reachable and not full. */
   look(): Promise<Obstacle | null>;
 }
@@ -49,6 +51,8 @@ interface GateOptions {
 }
 
 const LOOK_EVERY_MS = 500;
+/** Who stores nothing for so long tries a commit at its next look: one of a few bytes, twice a minute where probes ask. */
+const PROVEN_MS = 30_000;
 /** What a row of the queue may hold on average: ordinary ones have some 300 bytes, the largest 256 KiB. */
 export const ROW_BYTES = 4_096;
 
@@ -57,6 +61,10 @@ export const COMMITS_HANG =
   'the database answers, and commits do not end: as a rule a synchronous standby is away, which is to come back or to be taken out of synchronous_standby_names; "muster doctor" tells';
 
 type Full = Extract<Obstacle, { readonly why: 'full' }>;
+
+function isUnanswered(error: unknown): boolean {
+  return error instanceof DeadlineError || error instanceof NotConfirmedError;
+}
 
 function refusal({ readOnly, mayStore }: QueueGauge): Obstacle | null {
   if (readOnly) return { why: 'refused', state: '25006' };
@@ -72,28 +80,33 @@ function fullBy({ rows, bytes, oldestMs }: QueueGauge, limits: QueueLimits): Ful
   return oldestMs >= queueAgeMs ? { why: 'full', by: 'age', most: queueAgeMs } : null;
 }
 
+function measure(metrics: Metrics, { rows, bytes, oldestMs }: QueueGauge): void {
+  metrics.set('muster_queue_rows', {}, rows);
+  metrics.set('muster_queue_bytes', {}, bytes);
+  metrics.set('muster_queue_oldest_seconds', {}, oldestMs / 1_000);
+}
+
 export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOptions): QueueGate {
   let full: Full | null = null;
   let trouble: Obstacle | null = null;
   /** What was logged last of what is wrong. */
   let told: string | null = null;
   /**
-   * Inputs are stored by transactions that notify, and wait for a synchronous standby. Once one failed, a look that only
-   * reads says nothing of them, until one commits again.
+   * When an input was stored last: by a transaction that notifies, and waits for a synchronous standby. Of those a look that
+   * only reads says nothing; none counts once another failed.
    */
-  let mute = false;
+  let provenAt = Number.NEGATIVE_INFINITY;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | null = null;
 
-  const muteness = async (): Promise<Obstacle | null> => {
-    if (!mute) return null;
+  const commits = async (): Promise<Obstacle | null> => {
+    if (clock.monotonic() - provenAt < PROVEN_MS) return null;
     try {
       await confirmed(pool, tryCommit);
-      mute = false;
+      provenAt = clock.monotonic();
       return null;
     } catch (error) {
-      const hangs = error instanceof DeadlineError || error instanceof NotConfirmedError;
-      return hangs ? { why: 'hangs' } : { why: 'database', error };
+      return isUnanswered(error) ? { why: 'hangs' } : { why: 'database', error };
     }
   };
   const tell = (problem: string | null): void => {
@@ -106,12 +119,10 @@ export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOp
       const gauge = await pool.run((sql) => readGauge(sql, limits.queueRows));
       const was = full;
       full = fullBy(gauge, limits);
-      metrics.set('muster_queue_rows', {}, gauge.rows);
-      metrics.set('muster_queue_bytes', {}, gauge.bytes);
-      metrics.set('muster_queue_oldest_seconds', {}, gauge.oldestMs / 1_000);
+      measure(metrics, gauge);
       if (full !== null && was === null)
         logger.warn({ ...gauge, ...limits }, 'the queue is full: inputs get 503');
-      trouble = refusal(gauge) ?? (await muteness());
+      trouble = refusal(gauge) ?? (await commits());
       tell(trouble?.why === 'hangs' ? COMMITS_HANG : null);
     } catch (error) {
       tell(databaseProblem(error));
@@ -131,8 +142,12 @@ export function createQueueGate({ pool, limits, clock, logger, metrics }: GateOp
       return full !== null;
     },
     failed(error) {
-      mute = true;
-      trouble = { why: 'database', error };
+      provenAt = Number.NEGATIVE_INFINITY;
+      // What a look found out says more than that there was no answer once more.
+      if (trouble?.why !== 'hangs' || !isUnanswered(error)) trouble = { why: 'database', error };
+    },
+    stored() {
+      provenAt = clock.monotonic();
     },
     async look() {
       const looked = lookIfDue();

@@ -181,7 +181,9 @@ async function store(
 ): Promise<number | SubmitResult> {
   const { gatherer, gate, logger, metrics } = entrance;
   try {
-    return await gatherer.add({ ...encodeInput(input), waits });
+    const id = await gatherer.add({ ...encodeInput(input), waits });
+    gate.stored();
+    return id;
   } catch (error) {
     if (isDataError(error)) {
       metrics.count('muster_queue_inputs_total', { outcome: 'invalid' });

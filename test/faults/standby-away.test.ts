@@ -58,10 +58,20 @@ it('a replica says so until the standby is back, though everything can be read',
   expect(await send()).toMatchObject({ why: 'database-away' });
   // What could be read since says nothing of commits.
   await eventually(() => submitter.obstacle()).toEqual({ why: 'hangs' });
+  // And goes on to: that there was no answer once more is no news.
+  expect(await send()).toMatchObject({ why: 'database-away' });
+  expect(await submitter.obstacle()).toEqual({ why: 'hangs' });
   expect(replica.log.join('\n')).toMatch(/inputs cannot be stored.*synchronous_standby_names/);
   await standbys('');
   await eventually(() => submitter.obstacle()).toBeNull();
   expect(await send()).toEqual({ status: 'queued' });
+});
+
+it('so does one that stores nothing', async () => {
+  const replica = startReplica(database.url.href, 'a');
+  undo.push(() => replica.stop());
+  await standbys('away');
+  expect(await replica.submitter.obstacle()).toEqual({ why: 'hangs' });
 });
 
 it('each attempt leaves no session behind', async () => {
