@@ -17,6 +17,7 @@ import { readRawBodies } from './body.ts';
 import { addIdentity } from './identity/identity.ts';
 import { openWays } from './identity/ways.ts';
 import { Bodies } from './listen/bodies.ts';
+import { createCuts } from './listen/cuts.ts';
 import { openDoors } from './listen/doors.ts';
 import { addMeasures } from './measures.ts';
 import { addLargeAnswers } from './large-answers.ts';
@@ -59,26 +60,26 @@ export interface ApiOptions {
 }
 
 export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api> {
-  const { maxParkedPolls, maxEventStreams } = deps.limits;
-  const { pool, presencePool, replica } = deps;
+  const { pool, presencePool, replica, limits } = deps;
   const memory = createMemory({
     ...deps,
     keepMisses: (hosts) => presencePool.run((sql) => writeMisses(sql, replica, hosts)),
   });
   const bodies = boundBodies(deps, memory);
-  const doors = openDoors({ ...deps, bodies });
+  const cut = createCuts(deps);
+  const doors = openDoors({ ...deps, bodies, cut });
   const { app } = doors;
-  const polls = new Polls({ ...deps, maxParked: maxParkedPolls, offer: offerer(deps) });
+  const polls = new Polls({ ...deps, maxParked: limits.maxParkedPolls, offer: offerer(deps) });
   const streams = new LogStreams({
     ...deps,
-    maxStreams: maxEventStreams,
+    maxStreams: limits.maxEventStreams,
     read: (query) => pool.run((sql) => readTail(sql, query)),
   });
   addHeaders(app);
   addErrors(app, deps, () => memory.noteShed());
   refuseAllOnce(app, () => polls.isDraining);
   addMeasures(app, deps);
-  addLargeAnswers(app, deps);
+  addLargeAnswers(app, { ...deps, cut });
   addProtocol(app);
   addValidation(app);
   const { ways, revocations } = openWays(app, deps, doors.proxies);

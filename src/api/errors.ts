@@ -15,6 +15,7 @@ import { problem, PROBLEM_TYPE, PROBLEMS, type ProblemCode } from '../wire/probl
 import type { ApiDeps } from './deps.ts';
 import { ANSWER_HEADERS } from './headers.ts';
 import { hasMuchToCome } from './listen/bodies.ts';
+import type { CutOff } from './listen/cuts.ts';
 import { notAccepted, ofUnfitSchema, Refusal } from './refusal.ts';
 
 type ErrorDeps = Pick<ApiDeps, 'log' | 'metrics' | 'random' | 'pool'>;
@@ -142,14 +143,16 @@ export function answerFrameworkError(
 }
 
 /** What never became a request: a slow or oversized header, or no HTTP at all. Answered by hand, then closed. */
-export function answerClientError(error: ConnectionError, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return;
+export function answerClientError(error: ConnectionError, socket: Socket, cut: CutOff): void {
   // No handshake, so nobody who could read an answer.
   if (/^ERR_(SSL|TLS)_/.test(error.code)) {
     socket.destroy();
+    cut('tls');
     return;
   }
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return;
   const code = CLIENT_ERRORS.get(error.code) ?? 'malformed';
+  cut(code);
   const body = JSON.stringify(
     problem(code, 'the request cannot be read; send it whole, and in time'),
   );
@@ -165,7 +168,7 @@ export function answerClientError(error: ConnectionError, socket: Socket): void 
   });
 }
 
-const CLIENT_ERRORS: ReadonlyMap<string, ProblemCode> = new Map([
+const CLIENT_ERRORS: ReadonlyMap<string, 'too-slow' | 'headers-too-large'> = new Map([
   ['ERR_HTTP_REQUEST_TIMEOUT', 'too-slow'],
   ['HPE_HEADER_OVERFLOW', 'headers-too-large'],
 ]);

@@ -7,6 +7,7 @@
 import { finished } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiDeps } from './deps.ts';
+import type { CutOff } from './listen/cuts.ts';
 import { callerOf } from './rates.ts';
 import { notAccepted } from './refusal.ts';
 
@@ -22,7 +23,7 @@ const RETRY_SECS = 2;
 /** `heldBytes`: a test's own bound. */
 export function addLargeAnswers(
   app: FastifyInstance,
-  { clock }: Pick<ApiDeps, 'clock'>,
+  { clock, cut }: Pick<ApiDeps, 'clock'> & { readonly cut: CutOff },
   heldBytes = HELD_BYTES,
 ): void {
   const kept = new Kept(heldBytes);
@@ -39,7 +40,10 @@ export function addLargeAnswers(
       done(notAccepted('slow-readers', RETRY_SECS));
     } else {
       const release = kept.keep(reader, bytes);
-      const cancel = clock.after(TAKEN_WITHIN_MS, () => request.raw.socket.destroy());
+      const cancel = clock.after(TAKEN_WITHIN_MS, () => {
+        request.raw.socket.destroy();
+        cut('slow-reader');
+      });
       onceTaken(request, reply, () => {
         cancel();
         release();

@@ -58,6 +58,16 @@ export const API_METRICS = {
     labels: ['why'],
     help: 'Requests answered 503 because something was full, away or stopping.',
   },
+  muster_api_connections: {
+    type: 'gauge',
+    labels: [],
+    help: 'Connections of agents, operators, proxies and probes that are open; at MUSTER_MAX_CONNECTIONS one more is closed at once.',
+  },
+  muster_api_connections_cut_total: {
+    type: 'counter',
+    labels: ['why'],
+    help: 'Connections ended without an answer of the application: no room (`full`), no HTTP (`malformed`), a head that is too large or too slow (`headers-too-large`, `too-slow`), a handshake that failed (`tls`), more questions than may wait (`pipelining`), an answer that was not taken within a minute (`slow-reader`), no proxy of ours at their listener (`no-proxy`).',
+  },
   muster_api_body_bytes: {
     type: 'gauge',
     labels: [],

@@ -21,6 +21,7 @@ const NO_DATABASE: Pool = {
 };
 let app: FastifyInstance;
 const readers = new Set<net.Socket>();
+const cuts: string[] = [];
 afterEach(async () => {
   for (const reader of readers) reader.destroy();
   readers.clear();
@@ -38,7 +39,7 @@ async function listen(): Promise<number> {
     if (hostname !== '') request.identity = { kind: 'agent', hostname };
     next();
   });
-  addLargeAnswers(app, deps, 3 * BYTES);
+  addLargeAnswers(app, { ...deps, cut: (why) => cuts.push(why) }, 3 * BYTES);
   const body = Buffer.alloc(BYTES, 'x');
   app.get('/large', (_, reply) => reply.header('etag', '"1"').send(body));
   app.get('/small', () => 'small');
@@ -104,6 +105,7 @@ it('end with their connection when they are not taken in time', async () => {
   await neverReads(port, 'c');
   expect(await status(port)).toBe(503);
   clock.advance(60_000);
+  expect(cuts).toContain('slow-reader');
   await eventually(() => status(port)).toBe(200);
   socket.resume();
   await once(socket, 'close');

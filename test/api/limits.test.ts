@@ -120,8 +120,40 @@ describe('a silent connection', () => {
       });
     await eventually(asked).toBe(200);
     await Promise.all(ends);
+    expect(await cuts(small, 'full')).toBeGreaterThanOrEqual(40);
+    expect(small.logged.filter((line) => line.includes('MUSTER_MAX_CONNECTIONS'))).toHaveLength(1);
     await small.stop();
   });
+});
+
+async function cuts({ api }: Replica, why: string): Promise<number> {
+  const { body } = await api.app.inject({ url: '/metrics' });
+  const found = new RegExp(`^muster_api_connections_cut_total{why="${why}"} (\\d+)$`, 'm').exec(
+    body,
+  );
+  return Number(found?.[1]);
+}
+
+it.each([
+  ['malformed', 'nothing that is HTTP\r\n\r\n'],
+  ['headers-too-large', `GET / HTTP/1.1\r\nHost: muster\r\nX: ${'a'.repeat(70_000)}\r\n\r\n`],
+  ['too-slow', 'GET / HTTP/1.1\r\n'],
+  ['pipelining', 'GET /healthz HTTP/1.1\r\nHost: muster\r\n\r\n'.repeat(50)],
+])('whoever is cut off is counted: %s', async (why, said) => {
+  const before = await cuts(plain, why);
+  const socket = net.connect(port, '127.0.0.1');
+  socket.write(said);
+  await untilClosed(socket);
+  await eventually(() => cuts(plain, why)).toBe(before + 1);
+});
+
+it('a handshake that fails is counted', async () => {
+  const before = await cuts(secure, 'tls');
+  const socket = net.connect(secure.port, '127.0.0.1');
+  socket.write('GET / HTTP/1.1\r\n\r\n');
+  await untilClosed(socket);
+  // Nobody may ask for metrics as often as one likes.
+  await eventually(() => cuts(secure, 'tls'), { interval: 500 }).toBe(before + 1);
 });
 
 describe('headers', () => {

@@ -1,9 +1,11 @@
 /** The application and its listeners: one for everyone, and one for proxies where it is asked for. */
-import fastify, { type FastifyInstance } from 'fastify';
+import type { Socket } from 'node:net';
+import fastify, { type ConnectionError, type FastifyInstance } from 'fastify';
 import type { ApiDeps } from '../deps.ts';
 import { answerClientError, answerFrameworkError } from '../errors.ts';
 import { VALIDATION } from '../validation.ts';
 import type { Bodies } from './bodies.ts';
+import type { CutOff } from './cuts.ts';
 import { ProxyListener } from './proxies.ts';
 import { Connections, createServer, type ServerTls } from './server.ts';
 
@@ -19,12 +21,13 @@ export interface Doors {
   close(): Promise<void>;
 }
 
-type DoorDeps = ApiDeps & { readonly bodies: Bodies };
+type DoorDeps = ApiDeps & { readonly bodies: Bodies; readonly cut: CutOff };
 
 export function openDoors(deps: DoorDeps): Doors {
   const { certificates, limits } = deps;
   const tls = certificates.material.current.text.cert === null ? null : certificates;
   const connections = new Connections(deps, limits);
+  deps.metrics.watch('muster_api_connections', () => connections.open);
   const app = createApp(deps, connections, tls);
   const proxies = openToProxies(app, deps, connections, tls);
   return {
@@ -54,7 +57,9 @@ function createApp(
     logger: false,
     // Errors of the router must leave through the same door as all others.
     frameworkErrors: answerFrameworkError,
-    clientErrorHandler: answerClientError,
+    clientErrorHandler: (error, socket) => {
+      answerClientError(error, socket, deps.cut);
+    },
     ...VALIDATION,
     routerOptions: { maxParamLength: 300 },
     // Called once for each address that a host name stands for.
@@ -81,7 +86,9 @@ function openToProxies(
     app.routing(request, response);
   };
   const server = createServer(handler, deps, tls, 'proxies');
-  server.on('clientError', answerClientError);
+  server.on('clientError', (error: ConnectionError, socket: Socket) => {
+    answerClientError(error, socket, deps.cut);
+  });
   connections.watch(server);
-  return new ProxyListener(server, proxies, material);
+  return new ProxyListener(server, proxies, material, deps.cut);
 }

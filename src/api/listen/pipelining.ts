@@ -5,11 +5,12 @@
  */
 import type { RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
+import type { CutOff } from './cuts.ts';
 
 /** Far more than anything that calls an API has under way on one connection. */
 const LONGEST_LINE = 4;
 
-export function boundPipelining(handler: RequestListener): RequestListener {
+export function boundPipelining(handler: RequestListener, cut: CutOff): RequestListener {
   const unanswered = new WeakMap<Socket, number>();
   return (request, response) => {
     const { socket } = request;
@@ -18,6 +19,7 @@ export function boundPipelining(handler: RequestListener): RequestListener {
     const before = unanswered.get(socket) ?? 0;
     if (before >= LONGEST_LINE) {
       socket.destroy();
+      cut('pipelining');
       return;
     }
     unanswered.set(socket, before + 1);

@@ -9,6 +9,7 @@ import type { Server } from 'node:http';
 import https from 'node:https';
 import { BlockList, isIPv6, type AddressInfo, type Socket } from 'node:net';
 import type { FastifyRequest } from 'fastify';
+import type { CutOff } from './cuts.ts';
 import type { KeptMaterial } from './files.ts';
 import { endsOf } from './server.ts';
 
@@ -27,15 +28,19 @@ export class ProxyListener {
   private readonly opened = new Map<string, string | null>();
   private readonly sockets = new WeakMap<Socket, string | null>();
 
-  constructor(server: Server, where: ProxyListen, material: KeptMaterial) {
+  constructor(server: Server, where: ProxyListen, material: KeptMaterial, cut: CutOff) {
     this.server = server;
     this.where = where;
     this.material = material;
     const known = rangesOf(where.addresses);
     server.prependListener('connection', (socket: Socket) => {
       const { remoteAddress = '' } = socket;
-      if (!known.check(remoteAddress, isIPv6(remoteAddress) ? 'ipv6' : 'ipv4')) socket.destroy();
-      else this.watch(socket);
+      if (known.check(remoteAddress, isIPv6(remoteAddress) ? 'ipv6' : 'ipv4')) {
+        this.watch(socket);
+        return;
+      }
+      socket.destroy();
+      cut('no-proxy');
     });
     const opened = server instanceof https.Server ? 'secureConnection' : 'connection';
     server.prependListener(opened, (socket: Socket) => {

@@ -14,6 +14,7 @@ import type { SecureContextOptions, SecureVersion } from 'node:tls';
 import type { Clock } from '../../telemetry.ts';
 import type { ApiLimits } from '../deps.ts';
 import type { Bodies } from './bodies.ts';
+import type { CutOff } from './cuts.ts';
 import type { KeptMaterial, Material } from './files.ts';
 import { boundPipelining } from './pipelining.ts';
 
@@ -34,9 +35,15 @@ const AGE_SPREAD = 0.25;
 /** For whom a listener is: anyone, or proxies that forward what others proved to them. */
 export type Clients = 'anyone' | 'proxies';
 
+interface ServerDeps {
+  readonly limits: ListenLimits;
+  readonly bodies: Bodies;
+  readonly cut: CutOff;
+}
+
 export function createServer(
   handler: http.RequestListener,
-  { limits, bodies }: { readonly limits: ListenLimits; readonly bodies: Bodies },
+  { limits, bodies, cut }: ServerDeps,
   tls: ServerTls | null,
   clients: Clients = 'anyone',
 ): http.Server {
@@ -47,12 +54,15 @@ export function createServer(
     headersTimeout: requestTimeoutMs,
     connectionsCheckingInterval: Math.min(CHECK_EVERY_MS, requestTimeoutMs / 2),
   };
-  const listener = boundPipelining(bodies.bound(handler));
+  const listener = boundPipelining(bodies.bound(handler), cut);
   const server =
     tls === null
       ? http.createServer(options, listener)
       : createTlsServer(listener, { ...options, handshakeTimeout: requestTimeoutMs }, tls, clients);
   server.maxConnections = maxConnections;
+  server.on('drop', () => {
+    cut('full');
+  });
   // Node answers 417 by itself, without a word; who expects what nobody knows is served all the same.
   server.on('checkExpectation', listener);
   return server;
@@ -117,6 +127,8 @@ export class Connections {
   private readonly silent = new Map<string, { readonly socket: Socket; readonly isTls: boolean }>();
   private readonly ends = new WeakMap<Socket, number>();
   private draining = false;
+  /** Of all servers. */
+  open = 0;
 
   constructor(
     { clock, random }: { readonly clock: Clock; readonly random: () => number },
@@ -132,7 +144,11 @@ export class Connections {
     server.on('connection', (socket: Socket) => {
       const ends = endsOf(socket);
       this.silent.set(ends, { socket, isTls });
-      socket.once('close', () => this.silent.delete(ends));
+      this.open += 1;
+      socket.once('close', () => {
+        this.silent.delete(ends);
+        this.open -= 1;
+      });
     });
     server.on(isTls ? 'secureConnection' : 'connection', (socket: Socket) => {
       const end = this.clock.monotonic() + this.maxMs * (1 + this.random() * AGE_SPREAD);
