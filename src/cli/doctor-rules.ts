@@ -75,6 +75,13 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           'a commit that notifies does not end, and no other can: it waits for a standby that is away (standby-away), or for a disk. pg_stat_activity tells (wait_event), of sessions whose state is active and whose query is COMMIT or pg_notify',
         )
       : null,
+  ({ inTheWay: [first] }) =>
+    first === undefined
+      ? null
+      : wrong(
+          'blocked',
+          `what Muster's sessions wait for is held by ${first.who}: end it with ${first.pid === 0 ? 'ROLLBACK PREPARED' : `SELECT pg_terminate_backend(${String(first.pid)})`}`,
+        ),
   ({ recovering }) =>
     recovering ? wrong('standby', 'the server is a standby: give the URL of the primary') : null,
   ({ leaderUrl }) => (leaderUrl === null ? null : wrong('leader-url', leaderUrl)),

@@ -1,6 +1,7 @@
 /** What `muster doctor` asks a database, in a few statements that change nothing. */
 import { readUnguarded, unguardedProblem } from './append-only.ts';
 import type { Sql } from './driver.ts';
+import { strangersInTheWay, type Blocker } from './in-the-way.ts';
 import { lockHolders, type LockHolders } from './lock.ts';
 import { isDenied } from './errors.ts';
 import { readHorizon, readLogAhead, type Horizon } from './measure.ts';
@@ -22,6 +23,8 @@ export interface Facts {
   readonly roundTripMs: number;
   readonly horizon: Horizon;
   readonly notifications: Notifications;
+  /** Whom sessions of ours wait for, and have for a second. */
+  readonly inTheWay: readonly Blocker[];
   readonly fsync: boolean;
   readonly synchronousCommit: string;
   /** Empty: no standby is waited for. */
@@ -64,7 +67,15 @@ export async function readFacts(sql: Sql, schema: string, now: () => number): Pr
   const clock = await readClock(sql, now);
   const horizon = await readHorizon(sql);
   const notifications = await readNotifications(sql);
-  return { ...server, ...clock, horizon, notifications, ...(await readSchema(sql, schema)) };
+  const inTheWay = await strangersInTheWay(sql);
+  return {
+    ...server,
+    ...clock,
+    horizon,
+    notifications,
+    inTheWay,
+    ...(await readSchema(sql, schema)),
+  };
 }
 
 type OfSchema = Pick<
@@ -134,7 +145,7 @@ export async function writesNothing(sql: Sql): Promise<boolean> {
 
 type Server = Omit<
   Facts,
-  'clockAheadMs' | 'roundTripMs' | 'horizon' | 'notifications' | keyof OfSchema
+  'clockAheadMs' | 'roundTripMs' | 'horizon' | 'notifications' | 'inTheWay' | keyof OfSchema
 >;
 
 async function readServer(sql: Sql): Promise<Server> {

@@ -191,7 +191,10 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
     '42501',
     'the login lacks a right, which "muster doctor" names; use one whose role has it (docs/database-roles.md). One that may not even connect needs CONNECT on the database',
   ],
-  ['55P03', 'another session holds the table; end it (pg_locks names it), or wait'],
+  [
+    '55P03',
+    'another session or a prepared transaction holds the table; end it (pg_locks names it, and pg_prepared_xacts what is prepared), or wait',
+  ],
   [
     '57014',
     'it took longer than a statement may, or somebody cancelled it; "muster doctor" tells what commits wait for, and lists transactions that stay open',

@@ -7,11 +7,27 @@ import type { Sql } from './driver.ts';
 import { OWN_APPLICATIONS } from './lock.ts';
 
 export interface InTheWay {
+  /** 0: of a prepared transaction, which has no session. */
   readonly pid: number;
   readonly application: string;
   /** It was one of ours that waited for its owner, and was ended; false: it is somebody else's, or works. */
   readonly ended: boolean;
 }
+
+/** Of a prepared transaction the server names no owner to those who wait: these are all that there are. */
+const prepared = (sql: Sql) => sql`
+  (SELECT 'prepared transaction ' || string_agg(quote_ident(gid), ', ' ORDER BY prepared)
+   FROM pg_prepared_xacts WHERE database = current_database())`;
+
+/**
+ * Who waits for nobody, and whom these wait for at last: for a row the server names those ahead in its queue first, such as
+ * writers of terms that are over, whose end would change nothing.
+ */
+const ahead = (sql: Sql, first: ReturnType<Sql>) => sql`
+  WITH RECURSIVE ahead (pid) AS (
+    ${first}
+    UNION SELECT b FROM ahead a, unnest(pg_blocking_pids(a.pid)) AS b WHERE a.pid <> 0
+  ), last AS (SELECT pid FROM ahead WHERE pid = 0 OR cardinality(pg_blocking_pids(pid)) = 0)`;
 
 /**
  * Sessions that the backend `pid` waits for. Only a silent one is ended: a commit on its way to a disk or to a standby is
@@ -19,9 +35,38 @@ export interface InTheWay {
  */
 export async function endSilent(sql: Sql, pid: number): Promise<readonly InTheWay[]> {
   return sql<InTheWay[]>`
-    SELECT a.pid, coalesce(a.application_name, '') AS application,
+    ${ahead(sql, sql`SELECT unnest(pg_blocking_pids(${pid}))`)}
+    SELECT pid, coalesce(CASE WHEN pid = 0 THEN ${prepared(sql)} ELSE a.application_name END, '') AS application,
       CASE WHEN a.wait_event = 'ClientRead' AND starts_with(a.application_name, ${OWN_APPLICATIONS})
           AND pg_has_role(a.usesysid, 'usage')
-        THEN pg_terminate_backend(a.pid) ELSE false END AS ended
-    FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids(${pid}))`;
+        THEN pg_terminate_backend(pid) ELSE false END AS ended
+    FROM last LEFT JOIN pg_stat_activity a USING (pid)`;
+}
+
+export interface Blocker {
+  /** 0: a prepared transaction. */
+  readonly pid: number;
+  /** Who it is, for people. */
+  readonly who: string;
+}
+
+/** A wait that is longer is no ordinary one: commits take milliseconds. */
+const WAITS_SECS = 1;
+
+/** Strangers that sessions of ours wait for, all processes' sessions. */
+export async function strangersInTheWay(sql: Sql): Promise<readonly Blocker[]> {
+  const rows = await sql<Blocker[]>`
+    ${ahead(
+      sql,
+      sql`
+    SELECT b FROM pg_stat_activity w, unnest(pg_blocking_pids(w.pid)) AS b
+    WHERE w.datname = current_database() AND starts_with(w.application_name, ${OWN_APPLICATIONS})
+      AND coalesce(clock_timestamp() - w.query_start > ${`${String(WAITS_SECS)} s`}::interval, true)`,
+    )}
+    SELECT pid, coalesce(CASE WHEN pid = 0 THEN ${prepared(sql)}
+      ELSE format('session %s (%s, login %s)', pid, a.application_name, a.usename) END, '') AS who
+    FROM last LEFT JOIN pg_stat_activity a USING (pid)
+    WHERE pid = 0 OR NOT starts_with(a.application_name, ${OWN_APPLICATIONS})
+    ORDER BY pid`;
+  return [...rows];
 }

@@ -40,6 +40,7 @@ async function clearTheWay(
   pid: number,
   over: AbortSignal,
 ): Promise<void> {
+  const told = new Set<number>();
   for (;;) {
     await pause(LOOK_EVERY_MS, over);
     if (over.aborted) return;
@@ -48,8 +49,12 @@ async function clearTheWay(
         if (ended) {
           metrics.count('muster_leader_evictions_total', {});
           logger.warn(session, 'ended the transaction of a former leader that is frozen');
-        } else
-          logger.warn(session, 'the epoch is held by a transaction that is not ended from here');
+        } else if (!told.has(session.pid))
+          logger.warn(
+            session,
+            'nobody can lead while this transaction holds the epoch; it is not ended from here: end it with pg_terminate_backend, a prepared one with ROLLBACK PREPARED',
+          );
+        told.add(session.pid);
       }
     } catch (error) {
       logger.warn({ problem: databaseProblem(error) }, 'cannot see what holds the epoch');

@@ -37,7 +37,7 @@ const WELL: Found = {
     readOnly: false,
     leaderUrl: null,
   },
-  ...{ keepsSession: true, hears: true, notifications: { held: 0.01, holder: null } },
+  ...{ keepsSession: true, inTheWay: [], hears: true, notifications: { held: 0.01, holder: null } },
 };
 
 const checksOf = (facts: Found): string[] =>

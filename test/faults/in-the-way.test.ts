@@ -1,0 +1,89 @@
+/** Whom a leader waits for at last, however many wait before it: named to people, a prepared transaction too. */
+import path from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import postgres from 'postgres';
+import { doctor } from '../../src/cli/doctor.ts';
+import { endSilent } from '../../src/db/in-the-way.ts';
+import { createPool, type Pool } from '../../src/db/pool.ts';
+import { run } from '../cli/support.ts';
+import { eventually } from '../support/eventually.ts';
+import { makeScratchDir } from '../support/scratch.ts';
+import { BenchDatabase } from './suite/bench/database.ts';
+
+const TAKE = 'UPDATE muster.epoch SET epoch = epoch';
+const undo: (() => unknown)[] = [];
+let database: BenchDatabase;
+let pool: Pool;
+let dba: postgres.Sql;
+
+beforeEach(async () => {
+  const dir = path.join(makeScratchDir('in-the-way'), 'pg');
+  database = await BenchDatabase.start(dir, { max_prepared_transactions: '2' });
+  undo.push(() => database.close());
+  await database.migrate();
+  const options = { url: database.url.href, schema: 'muster', name: 'muster-a' };
+  pool = createPool(options, { role: 'test', max: 1, statementMs: 5_000 });
+  dba = connect('psql');
+  undo.push(() => pool.end());
+  await dba`INSERT INTO muster.epoch (epoch, holder, address, version, since, incarnation,
+      system_identifier, timeline, database_oid, log_oid)
+    VALUES (1, 'a', 'a', '0', now(), 'i', 's', 1, 1, 1)`;
+});
+afterEach(async () => {
+  for (const step of undo.splice(0).reverse()) await step();
+});
+
+function connect(application_name: string): postgres.Sql {
+  const sql = postgres(database.url.href, {
+    max: 1,
+    onnotice: () => undefined,
+    connection: { application_name },
+  });
+  undo.push(() => sql.end({ timeout: 0 }));
+  return sql;
+}
+
+/** Backends that wait for the epoch, one behind the other. */
+async function queue(): Promise<readonly number[]> {
+  const pids: number[] = [];
+  for (const name of ['muster-a:writer', 'muster-b:writer']) {
+    const sql = connect(name);
+    const [row] = await sql<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
+    const pid = row?.pid ?? 0;
+    sql.unsafe(TAKE).catch(() => undefined);
+    await eventually(() => database.sql`SELECT pg_blocking_pids(${pid}) <> '{}' AS waits`).toEqual([
+      { waits: true },
+    ]);
+    pids.push(pid);
+  }
+  return pids;
+}
+
+const examine = () => run(doctor, '--database-url', database.url.href, '--schema', 'muster');
+
+it('a session', async () => {
+  const [holder] = await dba<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
+  const pid = holder?.pid ?? 0;
+  await dba.unsafe(`BEGIN; ${TAKE}`);
+  const [, last = 0] = await queue();
+  expect(await pool.run((sql) => endSilent(sql, last))).toEqual([
+    { pid, application: 'psql', ended: false },
+  ]);
+  await eventually(async () => (await examine()).stdout).toMatch(
+    new RegExp(`wrong: blocked: .* session ${String(pid)} \\(psql, login .*pg_terminate_backend`),
+  );
+  await dba.unsafe('ROLLBACK');
+  await eventually(async () => (await examine()).stdout).not.toContain('blocked');
+});
+
+it('a prepared transaction', async () => {
+  await dba.unsafe(`BEGIN; ${TAKE}; PREPARE TRANSACTION 'forgotten'`);
+  const [, last = 0] = await queue();
+  expect(await pool.run((sql) => endSilent(sql, last))).toEqual([
+    { pid: 0, application: 'prepared transaction forgotten', ended: false },
+  ]);
+  await eventually(async () => (await examine()).stdout).toMatch(
+    /wrong: blocked: .* prepared transaction forgotten: end it with ROLLBACK PREPARED/,
+  );
+  await dba.unsafe("ROLLBACK PREPARED 'forgotten'");
+});
