@@ -339,6 +339,9 @@ it('a lock in its way', async () => {
   await dba.begin(async (sql) => {
     await sql`LOCK TABLE muster.schema_migration`;
     const { code, stderr } = await examine(url);
-    expect([code, stderr]).toEqual([2, expect.stringMatching(/55P03.*another session or a prepared transaction holds/)]);
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringMatching(/55P03.*another session or a prepared transaction holds/),
+    ]);
   });
 });
