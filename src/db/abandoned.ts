@@ -4,15 +4,34 @@
  * be left by each attempt, until no connection is left for anybody.
  */
 import type { Sql } from './driver.ts';
+import { OWN_APPLICATIONS } from './lock.ts';
+
+/** Longer than any of our statements may take: whose process has gone, too. */
+const ORPHANED_MS = 65_000;
+
+const older = (sql: Sql, ms: number) =>
+  sql`query_start < clock_timestamp() - ${String(ms)}::float8 * interval '1 millisecond'`;
 
 /**
- * Ends what this session's namesakes have run for longer than a caller waits. What they were about to commit is committed
- * or is not: the caller was told that it is unknown.
+ * Ends what this session's namesakes have run for longer than a caller waits, and what hangs of processes that are gone,
+ * but for leaders' commits, which the next leader asks for. What they were about to commit is committed or is not: the
+ * caller was told that it is unknown. Returns how many namesakes there were: one that waits for a disk cannot be ended.
  */
-export async function endAbandoned(sql: Sql, waitedMs: number): Promise<void> {
-  await sql`
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE application_name = current_setting('application_name') AND usename = session_user
-      AND datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
-      AND query_start < clock_timestamp() - ${String(waitedMs)}::float8 * interval '1 millisecond'`;
+export async function endAbandoned(
+  sql: Sql,
+  waitedMs: number,
+  orphanedMs = ORPHANED_MS,
+): Promise<number> {
+  const rows = await sql<{ namesake: boolean }[]>`
+    WITH ours AS (
+      SELECT pid, application_name = current_setting('application_name') AS namesake
+      FROM pg_stat_activity
+      WHERE usename = session_user AND datname = current_database() AND pid <> pg_backend_pid()
+        AND state = 'active' AND CASE
+          WHEN application_name = current_setting('application_name') THEN ${older(sql, waitedMs)}
+          ELSE starts_with(application_name, ${OWN_APPLICATIONS})
+            AND application_name NOT LIKE '%:writer' AND wait_event IN ('SyncRep', 'object')
+            AND ${older(sql, orphanedMs)} END)
+    SELECT namesake, pg_terminate_backend(pid) FROM ours`;
+  return rows.filter(({ namesake }) => namesake).length;
 }

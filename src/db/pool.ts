@@ -3,13 +3,14 @@
  *
  * Failure behaviour: a statement that the server finds slow is cancelled by the server
  * (`statement_timeout`); an answer that does not come at all means a half-open socket, so the whole pool is
- * replaced and its callers get an error; what it left on the server is ended. So it is, once a second at most, when its sessions turn out to take no writes: they
+ * replaced and its callers get an error; what it left on the server is ended, and while that cannot be ended nothing more
+ * is sent there. So it is, once a second at most, when its sessions turn out to take no writes: they
  * stay so for as long as they last, and connections that are made next may lead elsewhere. Nothing is retried here: only the caller knows what a repeat does.
  * No transactions either: see `Sql`. Use `transaction.ts`.
  */
 import { endAbandoned } from './abandoned.ts';
 import { isCancelledSync } from './confirmed.ts';
-import { within } from './deadline.ts';
+import { DeadlineError, within } from './deadline.ts';
 import { isReadOnly } from './errors.ts';
 import { openClient, STAYS, type DatabaseOptions, type Sql } from './driver.ts';
 import { makingRoom } from './notifications.ts';
@@ -32,6 +33,9 @@ export interface Pool {
 /** How much longer than the server we wait: a cancelled statement answers within a round trip. */
 const SLACK_MS = 2_000;
 const GOODBYE_SECS = 1;
+/** Sessions that hang beyond what a pool may have, beside which another attempt is made. */
+const MORE_LEFT = 2;
+const LOOK_AGAIN_MS = 1_000;
 /** A database that takes no writes for long is asked anew so often by each pool that is in use. */
 const ANEW_MS = 1_000;
 
@@ -48,6 +52,9 @@ class ReplacedPool implements Pool {
   /** Some of its sessions take no writes. */
   private isSpoilt = false;
   private ended = false;
+  /** Sessions that the server was asked to end, and may keep. */
+  private left = 0;
+  private leftAt = Number.NEGATIVE_INFINITY;
 
   constructor(database: DatabaseOptions, options: PoolOptions) {
     this.database = database;
@@ -57,6 +64,11 @@ class ReplacedPool implements Pool {
 
   run<T>(statements: (sql: Sql) => Promise<T>): Promise<T> {
     if (this.isSpoilt && performance.now() - this.openedAt >= ANEW_MS) this.replace(this.lastSecs);
+    if (this.isStuck) return this.onceEnded(statements);
+    return this.send(statements);
+  }
+
+  private send<T>(statements: (sql: Sql) => Promise<T>): Promise<T> {
     const { client } = this;
     return makingRoom(this.limited(client, statements(client)), (make) =>
       this.limited(client, make(client)),
@@ -91,9 +103,27 @@ class ReplacedPool implements Pool {
     return within(work, this.lastSecs * 1_000, () => {
       if (used !== this.client) return;
       this.replace(0);
-      // By then the server should have given it up, and somebody else's statement in this name, too.
-      if (!this.ended) endAbandoned(this.client, this.options.statementMs).catch(() => undefined);
+      if (!this.ended) this.endLeft().catch(() => undefined);
     });
+  }
+
+  /** By then the server should have given them up, and somebody else's statement in this name, too. */
+  private async endLeft(): Promise<void> {
+    this.leftAt = performance.now();
+    this.left = await endAbandoned(this.client, this.options.statementMs);
+  }
+
+  /** A disk hangs: each further attempt would be one more session that cannot be ended. */
+  private async onceEnded<T>(statements: (sql: Sql) => Promise<T>): Promise<T> {
+    if (performance.now() - this.leftAt > LOOK_AGAIN_MS)
+      await this.limited(this.client, this.endLeft());
+    if (!this.isStuck) return this.send(statements);
+    const what = `${String(this.left)} sessions of the role ${this.options.role}`;
+    throw new DeadlineError(`${what} hang in the database, and nothing more is sent there`);
+  }
+
+  private get isStuck(): boolean {
+    return this.left > this.options.max + MORE_LEFT;
   }
 
   private spoil(used: Sql): void {

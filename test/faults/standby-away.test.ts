@@ -3,6 +3,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { endAbandoned } from '../../src/db/abandoned.ts';
 import { databaseProblem, databaseTrouble, NotConfirmedError } from '../../src/db/errors.ts';
 import { startListener } from '../../src/db/listen.ts';
 import { acquireLock } from '../../src/db/lock.ts';
@@ -41,6 +42,15 @@ async function standbys(names: string): Promise<void> {
   else await tries.end();
 }
 
+const options = () => ({ url: database.url.href, schema: 'muster', name: 'a' });
+
+/** Backends of that role whose commits hang. */
+async function hung(role: string): Promise<readonly number[]> {
+  const rows = await database.sql<{ pid: number }[]>`SELECT pid FROM pg_stat_activity
+    WHERE application_name = ${`a:${role}`} AND wait_event = 'SyncRep'`;
+  return rows.map(({ pid }) => pid);
+}
+
 /** Server sessions of that role. */
 async function sessions(role: string): Promise<number> {
   const { sql } = database;
@@ -75,8 +85,7 @@ it('so does one that stores nothing', async () => {
 });
 
 it('each attempt leaves no session behind', async () => {
-  const options = { url: database.url.href, schema: 'muster', name: 'a' };
-  const pool = createPool(options, { role: 'tries', max: 1, statementMs: 100 });
+  const pool = createPool(options(), { role: 'tries', max: 1, statementMs: 100 });
   undo.push(() => pool.end());
   await pool.run((sql) => sql`CREATE TABLE tried (attempt int)`);
   await standbys('away');
@@ -87,15 +96,76 @@ it('each attempt leaves no session behind', async () => {
   await eventually(() => sessions('tries')).toBeLessThan(2);
 });
 
+it('nor many where the server cannot end them, as it cannot what waits for a disk', async () => {
+  const pool = createPool(options(), { role: 'tries', max: 1, statementMs: 100 });
+  undo.push(() => pool.end());
+  await pool.run((sql) => sql`CREATE TABLE tried (attempt int)`);
+  await standbys('away');
+  const stopped = new Set<number>();
+  const stopAll = async () => {
+    for (const pid of await hung('tries')) {
+      process.kill(pid, 'SIGSTOP');
+      stopped.add(pid);
+    }
+  };
+  undo.push(() => {
+    for (const pid of stopped) process.kill(pid, 'SIGCONT');
+    stopped.clear();
+  });
+  let refused: unknown;
+  for (let attempt = 0; attempt < 8 && refused === undefined; attempt += 1) {
+    const tried = pool.run((sql) => sql`INSERT INTO tried VALUES (${attempt})`).catch(String);
+    await eventually(async () => {
+      await stopAll();
+      return Promise.race([tried, delay(50, null)]);
+    }).not.toBeNull();
+    const said = await tried;
+    if (typeof said === 'string' && said.includes('nothing more is sent')) refused = said;
+  }
+  expect(refused).toBeDefined();
+  expect(stopped.size).toBeLessThan(7);
+  await standbys('');
+  for (const pid of stopped) process.kill(pid, 'SIGCONT');
+  stopped.clear();
+  await eventually(() => pool.run((sql) => sql`SELECT 1 AS one`).catch(String)).toEqual([
+    { one: 1 },
+  ]);
+}, 60_000);
+
+it('what a process left that is gone is ended by the others, but for a commit of a leader', async () => {
+  const pool = createPool(options(), { role: 'tries', max: 1, statementMs: 1_000 });
+  undo.push(() => pool.end());
+  const roles = ['enqueue', 'writer'];
+  const gone = roles.map((role) => {
+    const own = { application_name: `muster-gone:${role}` };
+    return postgres(database.url.href, { max: 1, connection: own, onnotice: () => undefined });
+  });
+  await Promise.all(gone.map((sql) => sql`SELECT 1`));
+  await standbys('away');
+  for (const sql of gone) {
+    undo.push(() => sql.end({ timeout: 0 }));
+    sql`SELECT pg_logical_emit_message(true, 'test', '')`.catch(() => undefined);
+  }
+  const names = async () =>
+    (
+      await database.sql`SELECT application_name AS name FROM pg_stat_activity
+      WHERE application_name LIKE 'muster-gone%' AND wait_event = 'SyncRep' ORDER BY 1`
+    ).map(({ name }) => name as string);
+  await eventually(names).toEqual(['muster-gone:enqueue', 'muster-gone:writer']);
+  expect(await pool.run((sql) => endAbandoned(sql, 1_000, 60_000))).toBe(0);
+  expect(await names()).toHaveLength(2);
+  await pool.run((sql) => endAbandoned(sql, 1_000, 0));
+  await eventually(names).toEqual(['muster-gone:writer']);
+});
+
 it('nor does whoever only wakes others, behind a commit that hangs', async () => {
-  const options = { url: database.url.href, schema: 'muster', name: 'a' };
   const asked = { logger: silentLogger(), random: () => 0 };
-  const listener = startListener(options, asked);
-  const given = { ...asked, database: options, name: 'leader', listener } as const;
+  const listener = startListener(options(), asked);
+  const given = { ...asked, database: options(), name: 'leader', listener } as const;
   const lock = await acquireLock({ ...given, clock: systemClock }, new AbortController().signal);
   await standbys('away');
   const heard: boolean[] = [];
-  const late = startListener(options, { ...asked, onHearing: (hears) => heard.push(hears) });
+  const late = startListener(options(), { ...asked, onHearing: (hears) => heard.push(hears) });
   await eventually(() => heard.at(-1)).toBe(true);
   await Promise.all([lock.release(), listener.stop(), late.stop()]);
   await eventually(async () => [await sessions('leader-lock'), await sessions('listen')]).toEqual([
