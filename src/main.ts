@@ -154,7 +154,7 @@ function makeKit(
     url: config.leaderDatabaseUrl ?? config.databaseUrl,
     variable: leadersVariable(config),
   };
-  const metrics = createMetrics();
+  const metrics = createMetrics({ ofProcess: true });
   const listener = startListener(database, {
     ...{ logger: log, random: Math.random },
     onHearing: (hears) => {

@@ -3,7 +3,7 @@
  * in `telemetry/`; the documentation is printed from it, the prom-client objects are built from it), and the small
  * interfaces of logger, metrics and clock that every room takes as arguments instead of importing.
  */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { API_METRICS } from './telemetry/api.ts';
 import { DATABASE_METRICS } from './telemetry/database.ts';
 import { FLEET_METRICS } from './telemetry/fleet.ts';
@@ -162,9 +162,13 @@ function build(registry: Registry, specs: Readonly<Record<string, MetricSpec>>):
   return made;
 }
 
-/** A fresh set of prom-client instruments, one per entry of METRICS. */
-export function createMetrics(): MetricsRegistry {
+/**
+ * A fresh set of prom-client instruments, one per entry of METRICS. `ofProcess`: with those that every Node process has
+ * (CPU, memory, heap, event loop, open files), once a process.
+ */
+export function createMetrics({ ofProcess = false } = {}): MetricsRegistry {
   const registry = new Registry();
+  if (ofProcess) collectDefaultMetrics({ register: registry });
   const { counters, gauges, histograms } = build(registry, METRICS);
   const forget = (name: GaugeName): void => {
     gauges.get(name)?.reset();

@@ -200,6 +200,7 @@ const INTRODUCTION = `# Metrics
 \`GET /metrics\` of every process, in Prometheus' text format. Labels never hold a host, a rollout or free text:
 their values are few, whatever the fleet does. What is marked *One process* is counted over the whole
 installation by the one process that works, and absent in all others: aggregate it with \`max\`.
+Besides these there are \`process_…\` and \`nodejs_…\`: CPU, memory, heap, delays of the event loop and open files, as Node processes have them.
 
 Alerts are in \`chart/files/alerts.yaml\`, each with [a page](operations/README.md) that says what to do; a dashboard
 for Grafana is \`chart/files/dashboard.json\`. This page is printed from \`src/telemetry\`

@@ -4,18 +4,29 @@ import type { Sample } from './samples.ts';
 export interface Trend {
   readonly name: string;
   readonly first: number;
-  /** Medians of the third and the last quarter. */
+  /** Of the third and the last quarter: medians; of heaps the least, which garbage does not move. */
   readonly before: number;
   readonly last: number;
+  /** The most that the last quarter may have; null: it grows by what happens. */
+  readonly limit: number | null;
   readonly flat: boolean;
 }
 
-/** What a heap, a pool or a table moves by itself between two looks. */
-const RATIO = 1.15;
-/** A few handles, megabytes or rows more are no trend. */
-const SLACK = 10;
-/** Grows by what happens. */
-const GROWING = new Set(['log rows']);
+/** What memory or a table moves by itself between two looks; of what is counted nothing. */
+const RATIO = 1.1;
+/** By unit, of what has none it is a number: what is no trend though it is more than a tenth of next to nothing. */
+const SLACK: ReadonlyMap<string, number> = new Map([
+  ['memory MB', 15],
+  ['heap MB', 3],
+  ['MB', 0.5],
+  ['handles', 5],
+  ['sessions', 3],
+  ['queued', 5],
+  ['row', 20],
+]);
+/** Tables of what happened, and the log: retention's to bound, after days. */
+const GROWS =
+  /^(log rows|(event_log|verdict|operator_key|rollout|host_rollout|artifact|snapshot)\w* MB)$/;
 
 export function trends(samples: readonly Sample[]): readonly Trend[] {
   const names = new Set(samples.flatMap(({ values }) => Object.keys(values)));
@@ -25,13 +36,36 @@ export function trends(samples: readonly Sample[]): readonly Trend[] {
 function trendOf(name: string, samples: readonly Sample[]): Trend {
   const values = samples.flatMap((sample) => sample.values[name] ?? []);
   const quarter = Math.ceil(values.length / 4);
-  const before = median(values.slice(-2 * quarter, -quarter));
-  const last = median(values.slice(-quarter));
-  const flat = GROWING.has(name) || last <= before * RATIO + SLACK;
-  return { name, first: values[0] ?? 0, before, last, flat };
+  const typical = name.endsWith('heap MB') ? least : median;
+  const before = typical(values.slice(-2 * quarter, -quarter));
+  const last = typical(values.slice(-quarter));
+  const limit = GROWS.test(name)
+    ? null
+    : round(before * (name.endsWith('MB') ? RATIO : 1) + slackOf(name));
+  return {
+    name,
+    first: values[0] ?? 0,
+    before,
+    last,
+    limit,
+    flat: limit === null || last <= limit,
+  };
+}
+
+function slackOf(name: string): number {
+  const found = [...SLACK].find(([unit]) => name.endsWith(` ${unit}`));
+  return found?.[1] ?? 0;
 }
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+function least(values: readonly number[]): number {
+  return values.length === 0 ? 0 : Math.min(...values);
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
 }

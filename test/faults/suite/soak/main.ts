@@ -119,8 +119,8 @@ function markdown(report: Report): string {
   const { ops, ok, failed, unknown, lost, duplicated, gaps, problems } = report;
   const faults = Object.entries(report.faults).map(([name, times]) => `${name} ${times}×`);
   const rows = report.trends.map(
-    ({ name, first, before, last, flat }) =>
-      `| ${name} | ${first} | ${before} | ${last} | ${flat ? 'yes' : '**no**'} |`,
+    ({ name, first, before, last, limit, flat }) =>
+      `| ${name} | ${first} | ${before} | ${last} | ${limit ?? 'grows'} | ${flat ? 'yes' : '**no**'} |`,
   );
   return `# Soak of ${report.minutes} minutes
 
@@ -134,8 +134,8 @@ ${report.releases} releases to 60 hosts, one after the other, a random fault dur
 
 Problems: ${problems.length === 0 ? 'none' : problems.map((one) => `\n- ${one}`).join('')}
 
-| what | first | third quarter | last quarter | flat |
-|---|---|---|---|---|
+| what | first | third quarter | last quarter | at most | flat |
+|---|---|---|---|---|---|
 ${rows.join('\n')}
 `;
 }

@@ -8,23 +8,24 @@ export interface Sample {
   readonly values: Readonly<Record<string, number>>;
 }
 
-/** Derived and passing tables: none of them may grow with time. The log and verdicts do, by what happens. */
-const STEADY_TABLES = ['input_queue', 'dispatch', 'dispatch_offer', 'presence', 'leader_progress'];
 const MB = 1024 * 1024;
 
 export async function takeSample(bench: Bench, minutes: number): Promise<Sample> {
   const values: Record<string, number> = {};
-  for (const { name, pid } of bench.members) {
+  for (const { name, pid, port } of bench.members) {
     if (pid === null) continue;
     values[`${name} memory MB`] = rssMb(pid);
+    values[`${name} heap MB`] = await heapMb(port);
     values[`${name} handles`] = fs.readdirSync(`/proc/${pid}/fd`).length;
   }
   const { sql } = bench.database;
   const sizes = await sql<{ name: string; mb: number }[]>`
-    SELECT t.name, sum(pg_total_relation_size(coalesce(p.relid, t.name::regclass)))::float8 / ${MB} AS mb
-    FROM unnest(${STEADY_TABLES}::text[]) AS t (name)
-    LEFT JOIN LATERAL pg_partition_tree(t.name::regclass) AS p ON true
-    GROUP BY 1`;
+    SELECT relname AS name, (
+        SELECT sum(pg_total_relation_size(coalesce(p.relid, c.oid)))::float8 / ${MB}
+        FROM (SELECT) AS one LEFT JOIN pg_partition_tree(c.oid) AS p ON true) AS mb
+    FROM pg_class c
+    WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+    ORDER BY 1`;
   for (const { name, mb } of sizes) values[`${name} MB`] = round(mb);
   const [counts] = await sql<{ queued: number; rows: number; mb: number; sessions: number }[]>`
     SELECT (SELECT count(*)::int FROM input_queue) AS queued,
@@ -37,6 +38,13 @@ export async function takeSample(bench: Bench, minutes: number): Promise<Sample>
   values['log bytes a row'] = Math.round(((counts?.mb ?? 0) * MB) / (counts?.rows ?? 1));
   values['log rows'] = counts?.rows ?? 0;
   return { minutes: round(minutes), values };
+}
+
+async function heapMb(port: number): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const bytes = /^nodejs_heap_size_used_bytes (\S+)$/m.exec(text)?.[1];
+  if (bytes === undefined) throw new Error('the process does not tell how large its heap is');
+  return Math.round(Number(bytes) / MB);
 }
 
 function rssMb(pid: number): number {
