@@ -19,7 +19,7 @@ const SLACK: ReadonlyMap<string, number> = new Map([
   ['memory MB', 15],
   ['heap MB', 3],
   ['MB', 0.5],
-  ['handles', 5],
+  ['handles', 12],
   ['sessions', 3],
   ['queued', 5],
   ['row', 20],
