@@ -2,6 +2,7 @@
  * What one input costs in the core, and whether that grows with the fleet: rollouts are driven through, a
  * granted host at a time, while as many hosts as there are wait for the same budgets.
  */
+import { machine } from './machine.ts';
 import type { HostEvent } from '../src/reducer/host/events.ts';
 import type { Input } from '../src/reducer/input.ts';
 import type { LogEntry } from '../src/reducer/log.ts';
@@ -58,7 +59,8 @@ export function benchCore(json: boolean): void {
   if (small === undefined || large === undefined) return;
   const ratio100kTo100 = round(large.usPerEvent / small.usPerEvent);
   const { firstPlanMs, bytesPerHost } = large;
-  if (json) console.log(JSON.stringify({ hosts, ratio100kTo100, firstPlanMs, bytesPerHost }));
+  const ratios = { ratio100kTo100, firstPlanMs, bytesPerHost };
+  if (json) console.log(JSON.stringify({ machine: machine(null), hosts, ...ratios }));
   else
     console.log(`100,000 hosts to 100 hosts: ${String(ratio100kTo100)} times the time per event`);
 }

@@ -66,7 +66,7 @@ export async function benchReads({ json, rounds }: BenchOptions): Promise<void> 
     await spread(place, rolloutId);
     const reads = readsOf(rolloutId, hosts[HOSTS / 2] ?? '');
     const found = await measureAll(place, reads, rounds);
-    const report = { machine: machine('18'), rounds, hosts: HOSTS, reads: found };
+    const report = { machine: machine(place.postgres.version), rounds, hosts: HOSTS, reads: found };
     if (json) console.log(JSON.stringify(report));
     else print(found);
   } finally {

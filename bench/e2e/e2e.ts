@@ -52,7 +52,18 @@ const STAGES: readonly Stage[] = [
   })),
 ];
 
-type Stages = Readonly<Record<string, Measured & { readonly range: readonly number[] }>>;
+/** `serverCpuOfEach`: the same of every server process, in the order of its roles. */
+type Stages = Readonly<
+  Record<
+    string,
+    Measured & { readonly range: readonly number[]; readonly serverCpuOfEach: readonly number[] }
+  >
+>;
+
+interface Round {
+  readonly measured: Measured;
+  readonly each: readonly number[];
+}
 
 const COMPARED = [
   'eventsPerSecond',
@@ -76,7 +87,7 @@ interface Contender {
   readonly name: 'now' | 'former';
   readonly place: Installation;
   readonly clients: readonly Client[];
-  readonly rounds: ReadonlyMap<string, Measured[]>;
+  readonly rounds: ReadonlyMap<string, Round[]>;
 }
 
 /** `processes` names the roles of each server process. */
@@ -94,9 +105,9 @@ export async function benchE2e(
     for (let turn = 1; turn <= options.rounds; turn += 1) {
       for (const stage of stages) {
         for (const { name, place, clients, rounds } of contenders) {
-          const measured = await measure(place, () => stage.run(clients, options.seconds));
-          rounds.get(stage.name)?.push(measured);
-          if (!options.json) print(`${turn} ${name} ${stage.name}`, measured);
+          const round = await measure(place, () => stage.run(clients, options.seconds));
+          rounds.get(stage.name)?.push(round);
+          if (!options.json) print(`${turn} ${name} ${stage.name}`, round.measured);
         }
       }
     }
@@ -128,7 +139,7 @@ async function contender(
   }
 }
 
-async function measure(place: Installation, stage: () => Promise<Seen>): Promise<Measured> {
+async function measure(place: Installation, stage: () => Promise<Seen>): Promise<Round> {
   const before = await look(place);
   const seen = await stage();
   const after = await look(place);
@@ -137,7 +148,7 @@ async function measure(place: Installation, stage: () => Promise<Seen>): Promise
   const share = (of: 'server' | 'postgres' | 'load' | 'machine'): number =>
     (after[of] - before[of]) / wall;
   const ours = share('server') + share('postgres') + share('load');
-  return {
+  const measured = {
     eventsPerSecond: Math.round(events / seen.seconds),
     ...percentiles(seen.latencies),
     others: seen.others,
@@ -150,16 +161,20 @@ async function measure(place: Installation, stage: () => Promise<Seen>): Promise
     walBytesPerEvent: Math.round((after.wal - before.wal) / events),
     logRowsPerEvent: round((after.rows - before.rows) / events),
   };
+  const each = after.each.map((cpu, i) => round((cpu - (before.each[i] ?? 0)) / wall));
+  return { measured, each };
 }
 
 async function look({ sql, pids, postgres }: Installation) {
   const [row] = await sql<{ wal: string; rows: string }[]>`
     SELECT pg_current_wal_lsn() - '0/0'::pg_lsn AS wal, coalesce(max(seq), 0) AS rows FROM event_log`;
+  const each = pids.map(cpuOf);
   return {
     at: performance.now() / 1_000,
     wal: Number(row?.wal ?? 0),
     rows: Number(row?.rows ?? 0),
-    server: pids.map(cpuOf).reduce((a, b) => a + b, 0),
+    each,
+    server: each.reduce((a, b) => a + b, 0),
     postgres: cpuOfFamily(postgres.pid),
     load: cpuOf(process.pid),
     machine: cpuOfMachine(),
@@ -182,10 +197,16 @@ function reportOf(contenders: readonly Contender[], { rounds: count }: BenchOpti
 }
 
 function stagesOf(contender: Contender | undefined): Stages {
-  const stages = [...(contender?.rounds ?? [])].map(([name, all]) => {
+  const stages = [...(contender?.rounds ?? [])].map(([name, rounds]) => {
+    const all = rounds.map(({ measured }) => measured);
+    const [first] = rounds;
+    const serverCpuOfEach = (first?.each ?? []).map((_, i) =>
+      round(median(rounds.map(({ each }) => each[i] ?? 0))),
+    );
     const rates = all.map(({ eventsPerSecond }) => eventsPerSecond);
     const middle = { ...medians(all), eventsPerSecond: Math.round(median(rates)) };
-    return [name, { ...middle, range: [Math.min(...rates), Math.max(...rates)] }] as const;
+    const range = [Math.min(...rates), Math.max(...rates)];
+    return [name, { ...middle, range, serverCpuOfEach }] as const;
   });
   return Object.fromEntries(stages);
 }
@@ -198,7 +219,10 @@ function tell(report: Report, { json }: BenchOptions): void {
   console.log(`\nmedians of ${report.rounds} rounds, ${JSON.stringify(report.machine)}`);
   for (const [name, stage] of Object.entries(report.stages)) {
     print(name, stage);
-    console.log(`${' '.repeat(24)}range ${stage.range.join(' to ')} events/s`);
+    const each = stage.serverCpuOfEach.join(' and ');
+    console.log(
+      `${' '.repeat(24)}range ${stage.range.join(' to ')} events/s, CPU of each: ${each}`,
+    );
     const former = report.former?.[name];
     if (former === undefined) continue;
     print('former', former);

@@ -33,7 +33,7 @@ async function burst(batched, add, jobs) {
     while (left > 0) {
       const count = Math.min(left, batched ? BATCH : 1);
       left -= count;
-      await add(Array.from({ length: count }, job));
+      await add(Array.from({ length: count }, () => job(now())));
     }
   };
   // Two batches overlap: one is made while the other is stored.
@@ -47,14 +47,17 @@ async function paced(batched, add, jobs, perSecond) {
     const due = Math.min(jobs, Math.floor(((performance.now() - began) / 1_000) * perSecond));
     // Who batches gathers what fell due at once, as Muster's producer does by itself.
     const together = batched ? Math.max(1, due - made) : 1;
-    for (; made < due; made += together) adding.push(add(Array.from({ length: together }, job)));
+    // Latency counts from when a job was due: a producer that stalls hides nothing.
+    const dueAt = (n) => performance.timeOrigin + began + ((n + 1) / perSecond) * 1_000;
+    for (; made < due; made += together)
+      adding.push(add(Array.from({ length: together }, (_, i) => job(dueAt(made + i)))));
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   await Promise.all(adding);
 }
 
-function job() {
-  return { sentAt: now(), filler: FILLER };
+function job(sentAt) {
+  return { sentAt, filler: FILLER };
 }
 
 /** @type {number[]} */

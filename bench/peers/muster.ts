@@ -145,13 +145,12 @@ async function paced(
 ): Promise<number[]> {
   const latencies: number[] = [];
   const adding: Promise<void>[] = [];
-  const add = async (): Promise<void> => {
-    const sentAt = performance.now();
+  const add = async (dueAt: number): Promise<void> => {
     const { status } = await submitter.submit(next(), { waitMs: WAIT_MS });
     if (status !== 'judged') throw new Error(`a job is ${status}`);
-    latencies.push(performance.now() - sentAt);
+    latencies.push(performance.now() - dueAt);
   };
-  await pace(jobs, perSecond, () => adding.push(add()));
+  await pace(jobs, perSecond, (dueAt) => adding.push(add(dueAt)));
   await Promise.all(adding);
   return latencies;
 }

@@ -5,7 +5,7 @@
  * reducer, which also updates the host's state and leaves a verdict.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import path from 'node:path';
@@ -82,6 +82,7 @@ interface Turn {
     readonly perSecond: number;
     readonly p50: number;
     readonly p99: number;
+    readonly p999: number;
   }[];
 }
 
@@ -213,8 +214,8 @@ async function atRate(one: Running, perSecond: number, seconds: number) {
   const seen = await order(one.producer, { jobs, perSecond });
   await drained(one, before + jobs);
   const consumed = await order(one.consumer, {});
-  const { p50, p99 } = percentiles(Float64Array.from([...seen, ...consumed]));
-  return { perSecond, p50, p99 };
+  const { p50, p99, p999 } = percentiles(Float64Array.from([...seen, ...consumed]));
+  return { perSecond, p50, p99, p999 };
 }
 
 function order(child: ChildProcess, message: object): Promise<readonly number[]> {
@@ -248,7 +249,12 @@ function tell(
       .map(([name, { jobsPerSecond }]) => [name, round(own / jobsPerSecond.median)]),
   );
   const report = {
-    machine: { ...machine(postgres), contendersOn: `node ${contendersNode()}` },
+    machine: {
+      ...machine(postgres),
+      contendersOn: `node ${contendersNode()}`,
+      ...Object.fromEntries(['graphile-worker', 'pg-boss'].map((name) => [name, versionOf(name)])),
+    },
+    rounds: options.rounds,
     contenders,
     ratios,
   };
@@ -267,12 +273,17 @@ function tell(
   console.log(`muster to each: ${JSON.stringify(ratios)}`);
 }
 
+function versionOf(peer: string): string {
+  const file = path.join(PEERS, 'node_modules', peer, 'package.json');
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
 function summary(all: readonly Turn[]) {
   const rates = all.map(({ jobsPerSecond }) => jobsPerSecond);
   const latencies = RATES.map((perSecond, i) => {
-    const of = (key: 'p50' | 'p99'): number =>
+    const of = (key: 'p50' | 'p99' | 'p999'): number =>
       round(median(all.map((turn) => turn.latencies[i]?.[key] ?? Number.NaN)));
-    return { perSecond, p50: of('p50'), p99: of('p99') };
+    return { perSecond, p50: of('p50'), p99: of('p99'), p999: of('p999') };
   });
   return {
     jobsPerSecond: {
