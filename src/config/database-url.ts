@@ -41,10 +41,16 @@ const SSL_MODES: ReadonlySet<string> = new Set([
   ...['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
 ]);
 
+/** Names of TLS are libpq's, and small letters. */
+function isVain(name: string): boolean {
+  const small = name.toLowerCase();
+  return NOT_TAKEN.has(small) || (name !== small && /^ssl/.test(small));
+}
+
 /** Of a readable one: what its query asks for in vain; null: nothing. */
 export function parameterProblem(variable: string, url: string): string | null {
   const query = new URLSearchParams(url.split(/\?(.*)/s)[1] ?? '');
-  const vain = [...query.keys()].find((name) => NOT_TAKEN.has(name));
+  const vain = [...query.keys()].find(isVain);
   if (vain !== undefined)
     return `${variable} has the parameter ${vain}, which Muster does not take; leave it out (it takes sslmode, sslrootcert and settings of the server)`;
   const mode = query.get('sslmode');

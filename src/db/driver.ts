@@ -91,6 +91,7 @@ const TCP_SETTINGS = {
  * wait for a lock is ours to say: some milliseconds for all would end the leader's terms.
  */
 const MEANING_SETTINGS: Readonly<Record<string, string>> = {
+  client_encoding: 'UTF8',
   timezone: 'UTC',
   datestyle: 'ISO',
   bytea_output: 'hex',

@@ -24,7 +24,9 @@ export function urlSettings(url: string): UrlSettings {
   const [base = '', query = ''] = url.split(/\?(.*)/s);
   const kept = new URLSearchParams();
   const settings: Record<string, string> = {};
-  for (const [name, value] of new URLSearchParams(query)) {
+  for (const [spelt, value] of new URLSearchParams(query)) {
+    // To the server the names of settings are the same in every case.
+    const name = spelt.toLowerCase();
     if (OF_TLS.has(name)) kept.set(name, value);
     else if (!OF_CLIENTS.has(name)) settings[name] = value;
   }

@@ -82,6 +82,8 @@ it.each([
 
 it.each([
   ['?channel_binding=require', 'has the parameter channel_binding'],
+  ['?SSLMODE=verify-full', 'has the parameter SSLMODE'],
+  ['?Channel_Binding=require', 'has the parameter Channel_Binding'],
   ['?sslmode=require&sslcert=/c.pem&sslkey=/k.pem', 'has the parameter sslcert'],
   ['?sslmode=verify_full', 'has an sslmode that there is not; it is one of disable, allow,'],
 ])('says what it does not take: %s', (query, problem) => {

@@ -23,7 +23,11 @@ async function askedIn(database: DatabaseOptions): Promise<void> {
   const session = await openSession(database, { role: 'test', settings: {}, deadlineMs: 5_000 });
   try {
     for (const place of [pool, session]) {
-      const ours = Object.entries({ ...ODD, application_name: ['x', 'settings:test'] });
+      const ours = Object.entries({
+        ...ODD,
+        application_name: ['x', 'settings:test'],
+        client_encoding: ['LATIN1', 'UTF8'],
+      });
       for (const [setting, [, value]] of ours) {
         const [row] = await place.run(
           (sql) => sql<{ value: string }[]>`SELECT current_setting(${setting}) AS value`,
@@ -51,7 +55,12 @@ it('asks for the settings that it relies on, whatever the database has', async (
 it('asks for them whatever its URL says, which may say more', async () => {
   const { url: plain } = await createTestDatabase();
   const query = new URLSearchParams({ application_name: 'x', max: '9', connect_timeout: '10' });
-  for (const [setting, [odd]] of Object.entries(ODD)) query.set(setting, odd);
+  for (const [setting, [odd]] of Object.entries(ODD)) {
+    query.set(setting, odd);
+    query.set(setting.toUpperCase(), odd);
+  }
+  query.set('CLIENT_ENCODING', 'LATIN1');
+  query.set('Client_Min_Messages', 'error');
   query.set('work_mem', '7MB');
   query.set('options', '-c bytea_output=escape -c lock_timeout=1');
   const url = `${plain}?${query.toString()}`;
