@@ -2,7 +2,13 @@
 import postgres from 'postgres';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
-import { startHttpServer, untilOpened, type HttpServer } from '../support/http-server.ts';
+import {
+  sendCommand,
+  sendHeartbeat,
+  startHttpServer,
+  untilOpened,
+  type HttpServer,
+} from '../support/http-server.ts';
 
 const OPERATOR = { as: 'operator:ada' };
 let url: string;
@@ -22,20 +28,8 @@ async function get<T = Readonly<Record<string, unknown>>>(route: string): Promis
   return (await response.json()) as T;
 }
 
-async function heard(hostname: string): Promise<void> {
-  const body = { hostname, current_closure: 'old', at: new Date().toISOString() };
-  const response = await server.call('POST', '/v1/agent/heartbeat', {
-    as: `agent:${hostname}`,
-    body,
-  });
-  expect(response.status).toBe(200);
-}
-
-async function command(route: string, reason = 'a test'): Promise<void> {
-  const headers = { 'idempotency-key': `${route}-${String(Math.random())}` };
-  const response = await server.call('POST', route, { ...OPERATOR, body: { reason }, headers });
-  expect([route, response.status]).toEqual([route, 200]);
-}
+const heard = (hostname: string, closure?: string) => sendHeartbeat(server, hostname, closure);
+const command = (route: string, reason?: string) => sendCommand(server, route, reason);
 
 const dry = (route: string) =>
   server.call('POST', `${route}?dryRun=true`, { ...OPERATOR, body: { reason: 'what if' } });

@@ -7,6 +7,8 @@ import { createTestDatabase } from '../support/database.ts';
 import {
   EDGE,
   REF,
+  sendCommand,
+  sendHeartbeat,
   startHttpServer,
   untilOpened,
   type HttpServer,
@@ -41,20 +43,8 @@ async function codeOf(route: string): Promise<unknown> {
   return [response.status, ((await response.json()) as { code: string }).code];
 }
 
-async function heard(hostname: string, closure = 'old'): Promise<void> {
-  const body = { hostname, current_closure: closure, at: new Date().toISOString() };
-  const response = await server.call('POST', '/v1/agent/heartbeat', {
-    as: `agent:${hostname}`,
-    body,
-  });
-  expect(response.status).toBe(200);
-}
-
-async function command(route: string, reason = 'a test'): Promise<void> {
-  const headers = { 'idempotency-key': `${route}-${String(Math.random())}` };
-  const response = await server.call('POST', route, { ...OPERATOR, body: { reason }, headers });
-  expect([route, response.status]).toEqual([route, 200]);
-}
+const heard = (hostname: string, closure?: string) => sendHeartbeat(server, hostname, closure);
+const command = (route: string, reason?: string) => sendCommand(server, route, reason);
 
 interface Blocker {
   readonly gate: string;

@@ -67,7 +67,6 @@ function configOf(databaseUrl: string, settings: Readonly<Record<string, string>
   throw new Error(loaded.problems.join('\n'));
 }
 
-/** Waits until `check` holds, asking again and again; fails after ten seconds with what it last saw. */
 /** When the release's first rollout can be read: a leader has decided on it. */
 export async function untilOpened(server: Pick<HttpServer, 'call'>): Promise<void> {
   await until(
@@ -76,6 +75,31 @@ export async function untilOpened(server: Pick<HttpServer, 'call'>): Promise<voi
   );
 }
 
+/** A host's agent says that it is there. */
+export async function sendHeartbeat(
+  server: Pick<HttpServer, 'call'>,
+  hostname: string,
+  closure = 'old',
+): Promise<void> {
+  const body = { hostname, current_closure: closure, at: new Date().toISOString() };
+  const as = `agent:${hostname}`;
+  const { status } = await server.call('POST', '/v1/agent/heartbeat', { as, body });
+  if (status !== 200) throw new Error(`a heartbeat got ${String(status)}`);
+}
+
+/** An operator's command, carried out. */
+export async function sendCommand(
+  server: Pick<HttpServer, 'call'>,
+  route: string,
+  reason = 'a test',
+): Promise<void> {
+  const headers = { 'idempotency-key': `${route}-${String(Math.random())}` };
+  const asked = { as: 'operator:ada', body: { reason }, headers };
+  const { status } = await server.call('POST', route, asked);
+  if (status !== 200) throw new Error(`${route} got ${String(status)}`);
+}
+
+/** Waits until `check` holds, asking again and again; fails after ten seconds with what it last saw. */
 export async function until<T>(ask: () => Promise<T>, check: (seen: T) => boolean): Promise<T> {
   const deadline = Date.now() + 10_000;
   for (;;) {
