@@ -135,6 +135,7 @@ async function cuts({ api }: Replica, why: string): Promise<number> {
 }
 
 it.each([
+  ['malformed', 'CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n'],
   ['malformed', 'nothing that is HTTP\r\n\r\n'],
   ['headers-too-large', `GET / HTTP/1.1\r\nHost: muster\r\nX: ${'a'.repeat(70_000)}\r\n\r\n`],
   ['too-slow', 'GET / HTTP/1.1\r\n'],

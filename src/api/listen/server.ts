@@ -63,6 +63,11 @@ export function createServer(
   server.on('drop', () => {
     cut('full');
   });
+  // Who takes this for a proxy: without a listener Node ends the connection, and nobody knows.
+  server.on('connect', (_request, socket) => {
+    socket.destroy();
+    cut('malformed');
+  });
   // Node answers 417 by itself, without a word; who expects what nobody knows is served all the same.
   server.on('checkExpectation', listener);
   return server;
