@@ -110,6 +110,9 @@ const MEANING_SETTINGS: Readonly<Record<string, string>> = {
  */
 export const STAYS = { idle_session_timeout: '0' } as const;
 
+/** For sessions whose deadline is our own: a login's few milliseconds would blind or end them. */
+export const DEADLINE_IS_OURS = { statement_timeout: '0' } as const;
+
 /**
  * Compiling a statement takes the server seconds, again at each call, and ours run for milliseconds: most servers do it
  * where an estimate is high (those of embedded packages cannot, so that no test would notice).

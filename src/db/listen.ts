@@ -10,7 +10,7 @@
  */
 import type { Logger } from '../telemetry.ts';
 import { backoffMs, pause, type Random } from './backoff.ts';
-import { STAYS, type DatabaseOptions } from './driver.ts';
+import { DEADLINE_IS_OURS, STAYS, type DatabaseOptions } from './driver.ts';
 import { databaseProblem, isContended } from './errors.ts';
 import { openSession, type Session } from './session.ts';
 
@@ -108,7 +108,12 @@ async function keepListening(
       const session = await openSession(database, {
         role: 'listen',
         // Its one write is the notification to itself, which need not wait for a disk or a standby.
-        settings: { synchronous_commit: 'off', lock_timeout: String(NOTIFY_MS), ...STAYS },
+        settings: {
+          synchronous_commit: 'off',
+          lock_timeout: String(NOTIFY_MS),
+          ...STAYS,
+          ...DEADLINE_IS_OURS,
+        },
         deadlineMs: DEADLINE_MS,
         onNotify,
       });

@@ -8,7 +8,7 @@
  */
 import type { Clock, Logger } from '../telemetry.ts';
 import { backoffMs, pause, type Random } from './backoff.ts';
-import type { DatabaseOptions, Sql } from './driver.ts';
+import { DEADLINE_IS_OURS, type DatabaseOptions, type Sql } from './driver.ts';
 import { ClockStepError, databaseProblem } from './errors.ts';
 import type { Listener } from './listen.ts';
 import { settingsProblem } from './path.ts';
@@ -96,6 +96,7 @@ async function waitForLock(options: LockOptions, signal: AbortSignal): Promise<H
       idle_session_timeout: String(IDLE_SESSION_MS),
       synchronous_commit: 'off',
       lock_timeout: String(NOTIFY_MS),
+      ...DEADLINE_IS_OURS,
     },
     deadlineMs: PING_DEADLINE_MS,
   });

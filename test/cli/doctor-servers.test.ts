@@ -19,6 +19,7 @@ import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { startPooler } from '../support/pooler.ts';
 import { createRoleDatabase } from '../support/roles.ts';
+import { startReplica } from '../support/installation.ts';
 import { makeScratchDir } from '../support/scratch.ts';
 import { run } from './support.ts';
 
@@ -206,6 +207,17 @@ it('row level security: what it hides is no empty table, and is named', async ()
   }
   await sql`ALTER TABLE muster.fleet DISABLE ROW LEVEL SECURITY`;
   expect(await examine(database.as('leader'))).toMatchObject({ code: 0 });
+});
+
+it('a database whose statements may take next to no time: ours have deadlines of their own', async () => {
+  const { url, name } = await createTestDatabase();
+  const sql = postgres(url, { max: 1 });
+  undo.push(() => sql.end());
+  await sql.unsafe(`ALTER DATABASE ${name} SET statement_timeout = '1ms'`);
+  expect(await examine(url)).toMatchObject({ code: 0 });
+  const replica = startReplica(url, 'patient');
+  undo.push(() => replica.stop());
+  await replica.lead();
 });
 
 it("a stranger that holds the leader's lock", async () => {
