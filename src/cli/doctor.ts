@@ -1,6 +1,6 @@
 /** `muster doctor`: what of a database would break Muster's design, and what to do about it. */
 import { loadDatabaseUrls } from '../config.ts';
-import type { DatabaseOptions } from '../db/driver.ts';
+import { DEADLINE_IS_OURS, type DatabaseOptions } from '../db/driver.ts';
 import { readFacts, writesNothing } from '../db/doctor.ts';
 import { databaseProblem } from '../db/errors.ts';
 import { LEADS_ELSEWHERE, readPath, whichDatabase } from '../db/path.ts';
@@ -32,8 +32,8 @@ export async function doctor(args: string[], io: Io): Promise<number> {
   const { databaseUrl: url, leaderDatabaseUrl, schema } = loaded.config;
   try {
     const database = { url, schema, name: 'muster-doctor' };
-    // Without a setting of its own: only so it sees what the processes' sessions get.
-    const readOnly = await askDatabase(database, 'doctor', writesNothing, {});
+    // Without what it sets itself: only so it sees what the processes' sessions get.
+    const readOnly = await askDatabase(database, 'doctor', writesNothing, DEADLINE_IS_OURS);
     const facts = await askDatabase(database, 'doctor', (sql) => readFacts(sql, schema, Date.now));
     const path = await readPath(database, !facts.recovering);
     const leaderUrl = await askLeadersUrl(database, leaderDatabaseUrl);

@@ -6,15 +6,17 @@
 import type { Sql } from './driver.ts';
 import { OWN_APPLICATIONS } from './lock.ts';
 
-/** Longer than any of our statements may take: whose process has gone, too. */
+/** Longer than any statement of these may take: whose process has gone, too. */
 const ORPHANED_MS = 65_000;
+/** Pools of processes that serve; commands such as `muster migrate` wait for as long as they like. */
+const OF_POOLS = ':(api|presence|enqueue|verdicts|commands|workers|leader)$';
 
 const older = (sql: Sql, ms: number) =>
   sql`query_start < clock_timestamp() - ${String(ms)}::float8 * interval '1 millisecond'`;
 
 /**
- * Ends what this session's namesakes have run for longer than a caller waits, and what hangs of processes that are gone,
- * but for leaders' commits, which the next leader asks for. What they were about to commit is committed or is not: the
+ * Ends what this session's namesakes have run for longer than a caller waits, and what hangs of processes that are gone:
+ * of their pools, not of leaders' writers, whose commits the next leader asks for. What they were about to commit is committed or is not: the
  * caller was told that it is unknown. Returns how many namesakes there were: one that waits for a disk cannot be ended.
  */
 export async function endAbandoned(
@@ -30,7 +32,7 @@ export async function endAbandoned(
         AND state = 'active' AND CASE
           WHEN application_name = current_setting('application_name') THEN ${older(sql, waitedMs)}
           ELSE starts_with(application_name, ${OWN_APPLICATIONS})
-            AND application_name NOT LIKE '%:writer' AND wait_event IN ('SyncRep', 'object')
+            AND application_name ~ ${OF_POOLS} AND wait_event IN ('SyncRep', 'object')
             AND ${older(sql, orphanedMs)} END)
     SELECT namesake, pg_terminate_backend(pid) FROM ours`;
   return rows.filter(({ namesake }) => namesake).length;

@@ -12,6 +12,8 @@ export interface InTheWay {
   readonly application: string;
   /** It was one of ours that waited for its owner, and was ended; false: it is somebody else's, or works. */
   readonly ended: boolean;
+  /** A commit that waits for a standby or a disk, of ours or of anybody: nobody is to end it. */
+  readonly commits: boolean;
 }
 
 /** Of a prepared transaction the server names no owner to those who wait: these are all that there are. */
@@ -39,7 +41,9 @@ export async function endSilent(sql: Sql, pid: number): Promise<readonly InTheWa
     SELECT pid, coalesce(CASE WHEN pid = 0 THEN ${prepared(sql)} ELSE a.application_name END, '') AS application,
       CASE WHEN a.wait_event = 'ClientRead' AND starts_with(a.application_name, ${OWN_APPLICATIONS})
           AND pg_has_role(a.usesysid, 'usage')
-        THEN pg_terminate_backend(pid) ELSE false END AS ended
+        THEN pg_terminate_backend(pid) ELSE false END AS ended,
+      coalesce(a.wait_event = 'SyncRep' OR a.state = 'active' AND starts_with(a.application_name, ${OWN_APPLICATIONS}), false)
+        AS commits
     FROM last LEFT JOIN pg_stat_activity a USING (pid)`;
 }
 
@@ -67,6 +71,7 @@ export async function strangersInTheWay(sql: Sql): Promise<readonly Blocker[]> {
       ELSE format('session %s (%s, login %s)', pid, a.application_name, a.usename) END, '') AS who
     FROM last LEFT JOIN pg_stat_activity a USING (pid)
     WHERE pid = 0 OR NOT starts_with(a.application_name, ${OWN_APPLICATIONS})
+      AND a.wait_event IS DISTINCT FROM 'SyncRep'
     ORDER BY pid`;
   return [...rows];
 }

@@ -135,7 +135,9 @@ export async function readHorizon(sql: Sql): Promise<Horizon> {
       greatest(
         coalesce((SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::float8
           FROM pg_stat_activity WHERE datname = current_database()
-            AND backend_type = 'client backend' AND pid <> pg_backend_pid()), 0),
+            AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+            -- Nobody is to end a commit that waits for its standby.
+            AND wait_event IS DISTINCT FROM 'SyncRep'), 0),
         coalesce((SELECT max(extract(epoch FROM clock_timestamp() - prepared))::float8
           FROM pg_prepared_xacts WHERE database = current_database()), 0)) AS seconds`;
   return row ?? { transactions: 0, seconds: 0 };

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DatabaseOptions, Sql } from './driver.ts';
+import { DEADLINE_IS_OURS, type DatabaseOptions, type Sql } from './driver.ts';
 import { areNotificationsFull, isContended } from './errors.ts';
 import { openSession, type Session } from './session.ts';
 
@@ -30,7 +30,7 @@ const DEADLINE_MS = 10_000;
  * Notifications need an id, and their commit would wait for a standby that may be away. One that does wait for it keeps a
  * lock meanwhile which any other needs: no answer would be no finding.
  */
-const SETTINGS = { synchronous_commit: 'off', lock_timeout: '2s' } as const;
+const SETTINGS = { synchronous_commit: 'off', lock_timeout: '2s', ...DEADLINE_IS_OURS } as const;
 
 /** `listens`: a standby cannot, so it is not tried there. */
 export async function readPath(database: DatabaseOptions, listens: boolean): Promise<Path> {

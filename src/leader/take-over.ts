@@ -24,6 +24,11 @@ const LOOK_EVERY_MS = 1_000;
 /** Only a transaction that works, or somebody else's, is waited for so long. */
 const TAKE_DEADLINE_MS = 20_000;
 
+const COMMIT =
+  'nobody can lead until this commit ends: leave it; a standby is away, or a disk hangs (docs/operations/failover.md)';
+const TRANSACTION =
+  'nobody can lead while this transaction holds the epoch; it is not ended from here: end it with pg_terminate_backend, a prepared one with ROLLBACK PREPARED';
+
 /** `takeEpoch` on the writer; ends what stands in its way. */
 export function takeOver(parts: TakeOverParts, writer: Session, since: string): Promise<TakenTerm> {
   const over = new AbortController();
@@ -45,15 +50,11 @@ async function clearTheWay(
     await pause(LOOK_EVERY_MS, over);
     if (over.aborted) return;
     try {
-      for (const { ended, ...session } of await pool.run((sql) => endSilent(sql, pid))) {
+      for (const { ended, commits, ...session } of await pool.run((sql) => endSilent(sql, pid))) {
         if (ended) {
           metrics.count('muster_leader_evictions_total', {});
           logger.warn(session, 'ended the transaction of a former leader that is frozen');
-        } else if (!told.has(session.pid))
-          logger.warn(
-            session,
-            'nobody can lead while this transaction holds the epoch; it is not ended from here: end it with pg_terminate_backend, a prepared one with ROLLBACK PREPARED',
-          );
+        } else if (!told.has(session.pid)) logger.warn(session, commits ? COMMIT : TRANSACTION);
         told.add(session.pid);
       }
     } catch (error) {

@@ -67,7 +67,7 @@ it('a session', async () => {
   await dba.unsafe(`BEGIN; ${TAKE}`);
   const [, last = 0] = await queue();
   expect(await pool.run((sql) => endSilent(sql, last))).toEqual([
-    { pid, application: 'psql', ended: false },
+    { pid, application: 'psql', ended: false, commits: false },
   ]);
   await eventually(async () => (await examine()).stdout).toMatch(
     new RegExp(`wrong: blocked: .* session ${String(pid)} \\(psql, login .*pg_terminate_backend`),
@@ -80,7 +80,7 @@ it('a prepared transaction', async () => {
   await dba.unsafe(`BEGIN; ${TAKE}; PREPARE TRANSACTION 'forgotten'`);
   const [, last = 0] = await queue();
   expect(await pool.run((sql) => endSilent(sql, last))).toEqual([
-    { pid: 0, application: 'prepared transaction forgotten', ended: false },
+    { pid: 0, application: 'prepared transaction forgotten', ended: false, commits: false },
   ]);
   await eventually(async () => (await examine()).stdout).toMatch(
     /wrong: blocked: .* prepared transaction forgotten: end it with ROLLBACK PREPARED/,

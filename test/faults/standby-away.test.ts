@@ -173,6 +173,20 @@ it('nor does whoever only wakes others, behind a commit that hangs', async () =>
   ]);
 });
 
+it('nobody is told to end a commit that waits for it', async () => {
+  const replica = startReplica(database.url.href, 'muster-a');
+  undo.push(() => replica.stop());
+  await replica.lead();
+  await standbys('away');
+  const { sql } = database;
+  await sql`SET synchronous_commit = off`;
+  await sql`INSERT INTO input_queue (kind, hostname, payload) VALUES ('Tick', NULL, '{"kind":"Tick"}')`;
+  await eventually(() => replica.log.join('\n'), { timeout: 40_000 }).toMatch(
+    /nobody can lead until this commit ends: leave it/,
+  );
+  expect(replica.log.join('\n')).not.toContain('pg_terminate_backend');
+}, 60_000);
+
 it('an error tells what to do', () => {
   const error = new NotConfirmedError();
   expect(databaseProblem(error)).toMatch(/standby was cancelled: bring the standby back/);
