@@ -186,6 +186,13 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           'control',
           'the role may not call pg_control_system(), by which a leader knows its cluster: grant EXECUTE',
         ),
+  ({ marks }) =>
+    marks
+      ? null
+      : wrong(
+          'mark',
+          'the role may not call pg_logical_emit_message, by which commits are tried and commands confirmed: grant EXECUTE',
+        ),
   ({ fsync }) =>
     fsync
       ? null

@@ -36,6 +36,8 @@ export interface Facts {
   readonly encoding: string;
   /** May the role read what identifies the cluster: a takeover must. */
   readonly seesControl: boolean;
+  /** May the role write the mark by which a commit is tried: what confirms commands, and readiness. */
+  readonly marks: boolean;
   readonly seesOthers: boolean;
   /** May the role use the schema; true while there is none. */
   readonly schemaUsable: boolean;
@@ -160,6 +162,9 @@ async function readServer(sql: Sql): Promise<Server> {
         FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')) END AS "confirmingStandbys",
       current_setting('server_encoding') AS encoding,
       has_function_privilege('pg_control_system()', 'EXECUTE') AS "seesControl",
+      -- Its arguments are others since 17.
+      (SELECT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_proc WHERE proname = 'pg_logical_emit_message'
+        AND prorettype = 'pg_lsn'::regtype AND 'text'::regtype = proargtypes[2]) AS marks,
       pg_has_role('pg_read_all_stats', 'USAGE') AS "seesOthers"`;
   const [row] = rows;
   if (row === undefined) throw new Error('the server answered nothing');

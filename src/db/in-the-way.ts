@@ -16,10 +16,18 @@ export interface InTheWay {
   readonly commits: boolean;
 }
 
-/** Of a prepared transaction the server names no owner to those who wait: these are all that there are. */
+/**
+ * To those who wait for a prepared transaction the server names nobody: it is one that holds a row (somebody waits for its
+ * end), or a table that somebody asks for.
+ */
 const prepared = (sql: Sql) => sql`
-  (SELECT 'prepared transaction ' || string_agg(quote_ident(gid), ', ' ORDER BY prepared)
-   FROM pg_prepared_xacts WHERE database = current_database())`;
+  coalesce((SELECT 'prepared transaction ' || string_agg(quote_literal(gid), ', ' ORDER BY prepared)
+   FROM pg_prepared_xacts p WHERE database = current_database() AND EXISTS (
+     SELECT FROM pg_locks w WHERE NOT w.granted AND (w.transactionid = p.transaction OR EXISTS (
+       SELECT FROM pg_locks t JOIN pg_locks h USING (virtualtransaction)
+       WHERE t.pid IS NULL AND t.transactionid = p.transaction AND t.granted AND h.granted AND h.pid IS NULL
+         AND (h.database, h.relation) = (w.database, w.relation))))),
+   'a prepared transaction that pg_prepared_xacts lists')`;
 
 /**
  * Who waits for nobody, and whom these wait for at last: for a row the server names those ahead in its queue first, such as

@@ -83,13 +83,16 @@ export function createLeader(options: LeaderOptions): Leader {
     get ails() {
       return current.ails;
     },
-    run: (signal) => leadOnAndOn(options, { setTerm, failed }, signal),
+    run: (signal) =>
+      leadOnAndOn(options, { setTerm, failed, epoch: () => current.term?.epoch ?? null }, signal),
   };
 }
 
 interface Told {
   setTerm(term: Term | null): void;
   failed(error: unknown): void;
+  /** Of the term; null: it did not begin. */
+  epoch(): number | null;
 }
 
 async function leadOnAndOn(options: LeaderOptions, told: Told, signal: AbortSignal): Promise<void> {
@@ -145,7 +148,8 @@ async function leadOnce(
   } catch (error) {
     const why = endBy(error, lock.lost);
     const cause: unknown = lock.lost.reason ?? error;
-    logger.warn({ why, problem: databaseProblem(cause, options.database) }, 'no longer leading');
+    const problem = databaseProblem(cause, options.database);
+    logger.warn({ epoch: told.epoch(), why, problem }, 'no longer leading');
     metrics.count('muster_leader_terms_ended_total', { why });
     told.failed(error);
     return true;

@@ -4,7 +4,7 @@
  */
 import { confirmed } from '../db/confirmed.ts';
 import { DeadlineError } from '../db/deadline.ts';
-import { databaseProblem, NotConfirmedError } from '../db/errors.ts';
+import { databaseProblem, NotConfirmedError, sqlState } from '../db/errors.ts';
 import { tryCommit } from '../db/notifications.ts';
 import type { Pool } from '../db/pool.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
@@ -62,8 +62,15 @@ export const COMMITS_HANG =
 
 type Full = Extract<Obstacle, { readonly why: 'full' }>;
 
+const QUERY_CANCELED = '57014';
+
 function isUnanswered(error: unknown): boolean {
-  return error instanceof DeadlineError || error instanceof NotConfirmedError;
+  return (
+    error instanceof DeadlineError ||
+    error instanceof NotConfirmedError ||
+    // What an insert needs first may be behind such a commit.
+    sqlState(error) === QUERY_CANCELED
+  );
 }
 
 function refusal({ readOnly, mayStore }: QueueGauge): Obstacle | null {

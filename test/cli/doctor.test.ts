@@ -20,6 +20,7 @@ const WELL: Found = {
   ...{
     rooms: [{ of: 'server', limit: 100, taken: 10 }],
     seesControl: true,
+    marks: true,
     seesOthers: true,
     schemaProblem: null,
   },
@@ -77,6 +78,7 @@ describe('what the doctor says', () => {
     ['warning workers-lock', { locks: { leader: OURS, workers: PSQL } }],
     ['warning workers', { locks: { leader: OURS, workers: null } }],
     ['wrong control', { seesControl: false }],
+    ['wrong mark', { marks: false }],
     ['wrong fsync', { fsync: false }],
     ['wrong synchronous-commit', { synchronousCommit: 'off' }],
     ['warning standby-sync', { synchronousStandbys: '' }],

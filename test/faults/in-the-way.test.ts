@@ -77,13 +77,23 @@ it('a session', async () => {
 });
 
 it('a prepared transaction', async () => {
+  await dba.unsafe('CREATE TABLE others (id int)');
+  await dba.unsafe("BEGIN; INSERT INTO others VALUES (1); PREPARE TRANSACTION 'innocent'");
   await dba.unsafe(`BEGIN; ${TAKE}; PREPARE TRANSACTION 'forgotten'`);
   const [, last = 0] = await queue();
   expect(await pool.run((sql) => endSilent(sql, last))).toEqual([
-    { pid: 0, application: 'prepared transaction forgotten', ended: false, commits: false },
+    { pid: 0, application: "prepared transaction 'forgotten'", ended: false, commits: false },
   ]);
   await eventually(async () => (await examine()).stdout).toMatch(
-    /wrong: blocked: .* prepared transaction forgotten: end it with ROLLBACK PREPARED/,
+    /wrong: blocked: .* prepared transaction 'forgotten': end it with ROLLBACK PREPARED/,
   );
   await dba.unsafe("ROLLBACK PREPARED 'forgotten'");
+  await dba.unsafe("BEGIN; LOCK TABLE muster.epoch; PREPARE TRANSACTION 'forgotten'");
+  await eventually(async () => (await examine()).stdout).not.toContain('innocent');
+  const [, next = 0] = await queue();
+  expect(await pool.run((sql) => endSilent(sql, next))).toMatchObject([
+    { pid: 0, application: "prepared transaction 'forgotten'" },
+  ]);
+  await dba.unsafe("ROLLBACK PREPARED 'forgotten'");
+  await dba.unsafe("ROLLBACK PREPARED 'innocent'");
 });

@@ -4,7 +4,7 @@ import type { Sample } from './samples.ts';
 export interface Trend {
   readonly name: string;
   readonly first: number;
-  /** Of the third and the last quarter: medians; of heaps the least, which garbage does not move. */
+  /** Of the third and the last quarter: medians; of memory the least, which garbage does not move. */
   readonly before: number;
   readonly last: number;
   /** The most that the last quarter may have; null: it grows by what happens. */
@@ -12,18 +12,19 @@ export interface Trend {
   readonly flat: boolean;
 }
 
-/** What memory or a table moves by itself between two looks; of what is counted nothing. */
+/** What a table moves by itself between two looks; of what is counted, and of memory at its least, nothing. */
 const RATIO = 1.1;
 /** By unit, of what has none it is a number: what is no trend though it is more than a tenth of next to nothing. */
 const SLACK: ReadonlyMap<string, number> = new Map([
-  ['memory MB', 15],
-  ['heap MB', 3],
+  ['memory MB', 25],
+  ['heap MB', 5],
   ['MB', 0.5],
   ['handles', 12],
   ['sessions', 3],
   ['queued', 5],
   ['row', 20],
 ]);
+const OF_MEMORY = / (heap|memory) MB$/;
 /** Tables of what happened, and the log: retention's to bound, after days. */
 const GROWS =
   /^(log rows|(event_log|verdict|operator_key|rollout|host_rollout|artifact|snapshot)\w* MB)$/;
@@ -36,12 +37,12 @@ export function trends(samples: readonly Sample[]): readonly Trend[] {
 function trendOf(name: string, samples: readonly Sample[]): Trend {
   const values = samples.flatMap((sample) => sample.values[name] ?? []);
   const quarter = Math.ceil(values.length / 4);
-  const typical = name.endsWith('heap MB') ? least : median;
+  const typical = OF_MEMORY.test(name) ? least : median;
   const before = typical(values.slice(-2 * quarter, -quarter));
   const last = typical(values.slice(-quarter));
   const limit = GROWS.test(name)
     ? null
-    : round(before * (name.endsWith('MB') ? RATIO : 1) + slackOf(name));
+    : round(before * (name.endsWith('MB') && !OF_MEMORY.test(name) ? RATIO : 1) + slackOf(name));
   return {
     name,
     first: values[0] ?? 0,
