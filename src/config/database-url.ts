@@ -35,7 +35,7 @@ const NOT_TAKEN: ReadonlySet<string> = new Set([
   ...['sslcert', 'sslkey', 'sslpassword', 'sslcertmode', 'sslcrl', 'sslcrldir', 'sslsni'],
   ...['ssl_min_protocol_version', 'ssl_max_protocol_version', 'requirepeer', 'requiressl'],
   ...['gssencmode', 'krbsrvname', 'gsslib', 'gssdelegation', 'load_balance_hosts', 'replication'],
-  ...['host', 'hostaddr', 'port', 'dbname', 'user', 'password'],
+  ...['host', 'hostaddr', 'port', 'dbname', 'database', 'user', 'password'],
 ]);
 const SSL_MODES: ReadonlySet<string> = new Set([
   ...['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],

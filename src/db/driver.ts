@@ -126,8 +126,10 @@ const TAKES_NO_WRITES: ReadonlySet<string> = new Set([
 ]);
 
 /** In the 63 bytes that the server keeps: names of pods differ at their ends. */
-function applicationName(name: string, role: string): string {
+function applicationName(given: string, role: string): string {
   const room = 62 - role.length;
+  // The server spells anything else out, four characters for each byte, before it cuts.
+  const name = given.replaceAll(/[^\x20-\x7e]/g, '?');
   const short = name.length <= room ? name : `${name.slice(0, 15)}~${name.slice(16 - room)}`;
   return `${short}:${role}`;
 }

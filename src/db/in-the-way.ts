@@ -65,7 +65,7 @@ export interface Blocker {
 /** A wait that is longer is no ordinary one: commits take milliseconds. */
 const WAITS_SECS = 1;
 
-/** Strangers that sessions of ours wait for, all processes' sessions. */
+/** Strangers that sessions of ours wait for, of all processes, and that hold something of this installation. */
 export async function strangersInTheWay(sql: Sql): Promise<readonly Blocker[]> {
   const rows = await sql<Blocker[]>`
     ${ahead(
@@ -78,8 +78,11 @@ export async function strangersInTheWay(sql: Sql): Promise<readonly Blocker[]> {
     SELECT pid, coalesce(CASE WHEN pid = 0 THEN ${prepared(sql)}
       ELSE format('session %s (%s, login %s)', pid, a.application_name, a.usename) END, '') AS who
     FROM last LEFT JOIN pg_stat_activity a USING (pid)
-    WHERE pid = 0 OR NOT starts_with(a.application_name, ${OWN_APPLICATIONS})
-      AND a.wait_event IS DISTINCT FROM 'SyncRep'
+    WHERE (pid = 0 OR NOT starts_with(a.application_name, ${OWN_APPLICATIONS})
+        AND a.wait_event IS DISTINCT FROM 'SyncRep')
+      AND EXISTS (SELECT FROM pg_locks h JOIN pg_class c ON c.oid = h.relation
+        WHERE h.granted AND h.pid IS NOT DISTINCT FROM nullif(last.pid, 0)
+          AND c.relnamespace = current_schema()::regnamespace)
     ORDER BY pid`;
   return [...rows];
 }

@@ -83,6 +83,7 @@ it.each([
 it.each([
   ['?channel_binding=require', 'has the parameter channel_binding'],
   ['?SSLMODE=verify-full', 'has the parameter SSLMODE'],
+  ['?database=other', 'has the parameter database'],
   ['?Channel_Binding=require', 'has the parameter Channel_Binding'],
   ['?sslmode=require&sslcert=/c.pem&sslkey=/k.pem', 'has the parameter sslcert'],
   ['?sslmode=verify_full', 'has an sslmode that there is not; it is one of disable, allow,'],

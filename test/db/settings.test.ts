@@ -90,12 +90,20 @@ it('keeps what it has nothing to say on, whatever the database has', async () =>
   }
 });
 
-it('names each connection by its role, however long the name of the process is', async () => {
-  const { url } = await createTestDatabase();
-  const database = { url, schema: 'muster', name: `muster-${'x'.repeat(60)}-q7k` };
-  const pool = createPool(database, { role: 'test', max: 1, statementMs: 5_000 });
-  const [row] = await pool.run((sql) => sql<{ application_name: string }[]>`SHOW application_name`);
-  await pool.end();
-  expect(row?.application_name).toMatch(/^muster-x{8}~x+-q7k:test$/);
-  expect(row?.application_name).toHaveLength(63);
-});
+it.each([
+  ['q7k', /^muster-x{8}~x+-q7k:test$/],
+  ['größe', /^muster-x{8}~x+-gr\?\?e:test$/],
+])(
+  'names each connection by its role, however long the name of the process is: %s',
+  async (end, expected) => {
+    const { url } = await createTestDatabase();
+    const database = { url, schema: 'muster', name: `muster-${'x'.repeat(60)}-${end}` };
+    const pool = createPool(database, { role: 'test', max: 1, statementMs: 5_000 });
+    const [row] = await pool.run(
+      (sql) => sql<{ application_name: string }[]>`SHOW application_name`,
+    );
+    await pool.end();
+    expect(row?.application_name).toMatch(expected);
+    expect(row?.application_name).toHaveLength(63);
+  },
+);

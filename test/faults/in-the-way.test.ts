@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import postgres from 'postgres';
 import { doctor } from '../../src/cli/doctor.ts';
 import { endSilent } from '../../src/db/in-the-way.ts';
+import { migrate } from '../../src/db/migrate.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { run } from '../cli/support.ts';
 import { eventually } from '../support/eventually.ts';
@@ -59,7 +60,8 @@ async function queue(): Promise<readonly number[]> {
   return pids;
 }
 
-const examine = () => run(doctor, '--database-url', database.url.href, '--schema', 'muster');
+const examine = (schema = 'muster') =>
+  run(doctor, '--database-url', database.url.href, '--schema', schema);
 
 it('a session', async () => {
   const [holder] = await dba<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
@@ -69,6 +71,9 @@ it('a session', async () => {
   expect(await pool.run((sql) => endSilent(sql, last))).toEqual([
     { pid, application: 'psql', ended: false, commits: false },
   ]);
+  // Of an installation beside it nothing is held.
+  await migrate({ url: database.url.href, name: 'second', schema: 'second' });
+  expect((await examine('second')).stdout).not.toContain('blocked');
   await eventually(async () => (await examine()).stdout).toMatch(
     new RegExp(`wrong: blocked: .* session ${String(pid)} \\(psql, login .*pg_terminate_backend`),
   );
