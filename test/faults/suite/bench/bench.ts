@@ -26,6 +26,8 @@ export interface BenchOptions {
   readonly withDba?: boolean;
   /** No reports, commands or polls beside the events. */
   readonly eventsOnly?: boolean;
+  /** Settings of every process, beside its own. */
+  readonly flags?: readonly string[];
   /** When everything has ended, also after a failed start. */
   readonly onClosed?: () => void;
 }
@@ -220,7 +222,8 @@ async function startMembers(
   const { trustFile } = developmentTrust(dir);
   await publish(dir, FIRST_REF);
   const source = path.join(dir, 'source');
-  const common = { dist: options.dist, databaseUrl: database.url, dir, trustFile, source };
+  const { dist, flags = [] } = options;
+  const common = { dist, databaseUrl: database.url, dir, trustFile, source, flags };
   const members: Member[] = [];
   for (const name of ['a', 'b']) {
     const member = await Member.create({ ...common, name });

@@ -28,6 +28,8 @@ interface Report extends Counts, Omit<Findings, 'wrong'> {
   readonly trends: readonly Trend[];
 }
 
+/** A quarter of an hour, the least there is: a release comes every few seconds, and what is kept is kept in memory. */
+const RETENTION_DAYS = 0.01;
 /** Ends a process, or the server that a process waits for. */
 const DEADLY = /^(kill-|rolling-restart)/;
 /** Answers before a fault, when half of the hosts move, and after it is healed. */
@@ -84,7 +86,8 @@ async function soak(minutes: number, seed: string, signal: AbortSignal): Promise
   const random = seededRandom(seed);
   const shared = FAULTS.filter((fault) => fault.start === undefined);
   const gentle = shared.filter(({ name }) => !DEADLY.test(name));
-  const bench = await Bench.start({ dist: path.resolve('dist'), withDba: false });
+  const flags = ['--retention-days', String(RETENTION_DAYS)];
+  const bench = await Bench.start({ dist: path.resolve('dist'), withDba: false, flags });
   const samples: Sample[] = [];
   const faults: Record<string, number> = {};
   const problems: string[] = [];
