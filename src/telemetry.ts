@@ -162,13 +162,19 @@ function build(registry: Registry, specs: Readonly<Record<string, MetricSpec>>):
   return made;
 }
 
+/** Each observes the collector and the event loop for as long as the process lives. */
+let isCollecting = false;
+
 /**
  * A fresh set of prom-client instruments, one per entry of METRICS. `ofProcess`: with those that every Node process has
  * (CPU, memory, heap, event loop, open files), once a process.
  */
 export function createMetrics({ ofProcess = false } = {}): MetricsRegistry {
   const registry = new Registry();
-  if (ofProcess) collectDefaultMetrics({ register: registry });
+  if (ofProcess && !isCollecting) {
+    isCollecting = true;
+    collectDefaultMetrics({ register: registry });
+  }
   const { counters, gauges, histograms } = build(registry, METRICS);
   const forget = (name: GaugeName): void => {
     gauges.get(name)?.reset();

