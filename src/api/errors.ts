@@ -143,29 +143,31 @@ export function answerFrameworkError(
 }
 
 /** What never became a request: a slow or oversized header, or no HTTP at all. Answered by hand, then closed. */
-export function answerClientError(error: ConnectionError, socket: Socket, cut: CutOff): void {
-  // No handshake, so nobody who could read an answer.
-  if (/^ERR_(SSL|TLS)_/.test(error.code)) {
-    socket.destroy();
-    cut('tls');
-    return;
-  }
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return;
-  const code = CLIENT_ERRORS.get(error.code) ?? 'malformed';
-  cut(code);
-  const body = JSON.stringify(
-    problem(code, 'the request cannot be read; send it whole, and in time'),
-  );
-  const head = [
-    `HTTP/1.1 ${String(PROBLEMS[code][0])} ${PROBLEMS[code][1]}`,
-    `Content-Type: ${PROBLEM_TYPE}`,
-    `Content-Length: ${String(Buffer.byteLength(body))}`,
-    ...Object.entries(ANSWER_HEADERS).map(([name, value]) => `${name}: ${value}`),
-    'Connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => {
-    socket.destroy();
-  });
+export function clientErrorAnswerer(cut: CutOff): (error: ConnectionError, socket: Socket) => void {
+  return (error, socket) => {
+    // No handshake, so nobody who could read an answer.
+    if (/^ERR_(SSL|TLS)_/.test(error.code)) {
+      socket.destroy();
+      cut('tls');
+      return;
+    }
+    if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return;
+    const code = CLIENT_ERRORS.get(error.code) ?? 'malformed';
+    cut(code);
+    const body = JSON.stringify(
+      problem(code, 'the request cannot be read; send it whole, and in time'),
+    );
+    const head = [
+      `HTTP/1.1 ${String(PROBLEMS[code][0])} ${PROBLEMS[code][1]}`,
+      `Content-Type: ${PROBLEM_TYPE}`,
+      `Content-Length: ${String(Buffer.byteLength(body))}`,
+      ...Object.entries(ANSWER_HEADERS).map(([name, value]) => `${name}: ${value}`),
+      'Connection: close',
+    ];
+    socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => {
+      socket.destroy();
+    });
+  };
 }
 
 const CLIENT_ERRORS: ReadonlyMap<string, 'too-slow' | 'headers-too-large'> = new Map([

@@ -14,7 +14,7 @@ export interface UrlSettings {
 const OF_TLS = new Set(['ssl', 'sslmode']);
 /** Of clients: ours are said where a connection is made. */
 const OF_CLIENTS = new Set([
-  ...['connect_timeout', 'fallback_application_name', 'client_encoding'],
+  ...['connect_timeout', 'fallback_application_name'],
   ...['keepalives', 'keepalives_idle', 'keepalives_interval', 'keepalives_count'],
   ...['max', 'idle_timeout', 'max_lifetime', 'backoff', 'prepare', 'fetch_types', 'debug'],
   ...['keep_alive', 'max_pipeline', 'publications'],

@@ -1,8 +1,7 @@
 /** The application and its listeners: one for everyone, and one for proxies where it is asked for. */
-import type { Socket } from 'node:net';
-import fastify, { type ConnectionError, type FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance } from 'fastify';
 import type { ApiDeps } from '../deps.ts';
-import { answerClientError, answerFrameworkError } from '../errors.ts';
+import { answerFrameworkError, clientErrorAnswerer } from '../errors.ts';
 import { VALIDATION } from '../validation.ts';
 import type { Bodies } from './bodies.ts';
 import type { CutOff } from './cuts.ts';
@@ -57,9 +56,7 @@ function createApp(
     logger: false,
     // Errors of the router must leave through the same door as all others.
     frameworkErrors: answerFrameworkError,
-    clientErrorHandler: (error, socket) => {
-      answerClientError(error, socket, deps.cut);
-    },
+    clientErrorHandler: clientErrorAnswerer(deps.cut),
     ...VALIDATION,
     routerOptions: { maxParamLength: 300 },
     // Called once for each address that a host name stands for.
@@ -86,9 +83,7 @@ function openToProxies(
     app.routing(request, response);
   };
   const server = createServer(handler, deps, tls, 'proxies');
-  server.on('clientError', (error: ConnectionError, socket: Socket) => {
-    answerClientError(error, socket, deps.cut);
-  });
+  server.on('clientError', clientErrorAnswerer(deps.cut));
   connections.watch(server);
   return new ProxyListener(server, proxies, material, deps.cut);
 }
