@@ -40,7 +40,8 @@ export async function inOrder<const T extends readonly Promise<unknown>[]>(
 
 /** COMMIT of a transaction in which a statement failed answers `ROLLBACK`, without an error. */
 export async function commit(sql: Sql): Promise<void> {
-  const done = await sql`COMMIT`;
+  // At once: what is sent next on the session comes behind it.
+  const done = await sql`COMMIT`.execute();
   if (done.command !== 'COMMIT') throw new Error('the transaction was rolled back');
 }
 

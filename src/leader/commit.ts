@@ -35,10 +35,11 @@ export const WRITE_DEADLINE_MS = 30_000;
 const SLICE_MS = 25;
 
 /**
- * Sends everything of a fenced transaction and commits it. Its beginning need not have been answered: where the fence
- * refuses it, the server refuses all that follows, and COMMIT is never sent.
+ * Sends everything of a fenced transaction but its COMMIT, and hears that it was taken. Its beginning need not have been
+ * answered: where the fence refuses it, the server refuses all that follows, as it does where nothing was begun
+ * (`writer-transaction.ts`).
  */
-export async function commitWork(
+export async function sendWork(
   writer: Session,
   begun: Promise<void>,
   work: Work,
@@ -66,11 +67,10 @@ export async function commitWork(
       throw new Error(`${work.ids.length - deleted.count} claimed inputs are gone: not ours alone`);
     }
   }, WRITE_DEADLINE_MS);
-  await finish(writer);
 }
 
 /**
- * A server that refuses to commit says why. One that ends the session meanwhile (57P01), a socket that breaks
+ * COMMIT, which is sent before this returns. A server that refuses to commit says why. One that ends the session meanwhile (57P01), a socket that breaks
  * and an answer that is late say nothing about the commit.
  */
 export async function finish(writer: Pick<Session, 'run'>): Promise<void> {

@@ -21,10 +21,19 @@ import type { Settings } from '../reducer/settings.ts';
 import { touching, type TouchedRows } from '../reducer/state/touched.ts';
 import { timeOf } from '../reducer/time.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
-import { AmbiguousCommitError, commitWork, didCommit, type Progress } from './commit.ts';
-import type { Candidate, TakenTerm, Term } from './election.ts';
+import {
+  tellCommitted,
+  tellDead,
+  tellFate,
+  tellOfNewDatabase,
+  tellUnconfirmed,
+} from './accounts.ts';
+import { AmbiguousCommitError, finish, sendWork, type Progress } from './commit.ts';
+import { Commits, type Place } from './commits.ts';
+import type { Candidate, Term } from './election.ts';
 import { load, type Loaded } from './load.ts';
 import { LogAhead } from './log-ahead.ts';
+import { whileHeard } from './lost-answers.ts';
 import { observe } from './observe.ts';
 import { Rotation } from './rotation.ts';
 import { takeOver } from './take-over.ts';
@@ -50,8 +59,6 @@ const POLL_MS = 500;
 /** A batch ends early when it was reduced for so long, or led to this many rows (some 20 MB). */
 const BATCH_MS = 250;
 const BATCH_LOG_ROWS = 20_000;
-/** Input ids in a log line: enough to find them all, by the queue's order. */
-const IDS_IN_LOG = 100;
 /** No input of the queue: the term's own first one. */
 const OWN_INPUT = 0;
 
@@ -76,13 +83,17 @@ export class LeaderTerm {
   private readonly poison = new Map<number, string>();
   private readonly rotation: Rotation;
   private readonly logAhead: LogAhead;
+  private readonly commits = new Commits();
   private desk: Desk;
+  /** The database refused what `desk` led to: nothing more is sent until another is loaded. */
+  private isReloading = false;
+  /** What is being sent: its end, good or bad. */
+  private sending: Promise<unknown> = Promise.resolve();
+  /** Of the last commit that was sent; numbers of refused ones are skipped. */
   private commitNo = 0;
   private wakes = 0;
   /** Milliseconds for which reducing waited for the commit before: a slow disk is to make batches larger, not smaller. */
   private waited = 0;
-  /** The last commit, over or under way. When the database refuses it, it ends with the state loaded anew. */
-  private committing: Promise<void> = Promise.resolve();
   /** Batches to take one by one, to find the input that the database refuses. */
   private singly = 0;
 
@@ -112,6 +123,7 @@ export class LeaderTerm {
     // In this order on the one session, in one go.
     await Promise.all([
       writer.run((sql) => makePartitionsAhead(sql, loaded.state.headSeq)),
+      term.transaction.guard(),
       term.announce(inOther),
     ]);
     return term;
@@ -127,35 +139,41 @@ export class LeaderTerm {
     } finally {
       forget();
       // Whatever ended the work: the writer is not taken away from a commit that is under way.
-      await this.committing.catch(() => undefined);
+      await this.commits.over.catch(() => undefined);
     }
   }
 
   /**
-   * One batch is reduced while the one before commits, and the claim of the next travels meanwhile. Commits
-   * follow one another; a batch whose predecessor is refused is dropped, for its inputs are still queued.
+   * One batch is reduced while the server works on the one before, and the claim of the next travels meanwhile. When one
+   * is refused, what was reduced onto it is dropped, for its inputs are still queued.
    */
   private async workOn(signal: AbortSignal): Promise<void> {
+    const { commits } = this;
     let next = this.claim([]);
     while (!signal.aborted) {
       const { seen, desk } = next;
       const batch = await next.inputs;
       const work = batch.length === 0 ? null : await this.reduceBatch(desk, batch);
-      await this.committing;
-      const isVoid = desk !== this.desk;
-      if (work === null || isVoid) {
-        if (batch.length === 0 && !isVoid) await this.idle(seen, signal);
+      await (work === null ? commits.over : commits.accepted);
+      if (work === null || this.isVoid(desk)) {
+        await commits.over;
+        if (batch.length === 0 && !this.isVoid(desk)) await this.idle(seen, signal);
         next = this.claim([]);
         continue;
       }
-      next = this.claim(work.ids);
+      // Those of the one before are there until its COMMIT is through.
+      next = this.claim([...commits.ids, ...work.ids]);
       next.inputs.catch(() => undefined); // heard above
       // Before the next batch changes the state: rows as these inputs left them.
       const rows = await this.rowsOf(work);
-      this.committing = this.commit(work, rows);
-      this.committing.catch(() => undefined); // heard above
+      // Refused meanwhile: the claim is void, too.
+      if (!this.isVoid(desk)) this.send(work, rows);
     }
-    await Promise.all([this.committing, next.inputs]);
+    await Promise.all([commits.over, next.inputs]);
+  }
+
+  private isVoid(desk: Desk): boolean {
+    return this.isReloading || desk !== this.desk;
   }
 
   private claim(inFlight: readonly number[]): Claim {
@@ -196,7 +214,7 @@ export class LeaderTerm {
       if (error instanceof VoidError) return null;
       if (!(error instanceof PoisonError)) throw error;
       // The transaction to undo is not that of the batch before; and a void state proves nothing of an input.
-      await this.committing;
+      await this.commits.over;
       if (desk === this.desk) await this.setAside(error.inputId, error.message);
       return null;
     }
@@ -217,58 +235,52 @@ export class LeaderTerm {
     return inTurns(touching(state, entries), new Turns(monotonic));
   }
 
+  private send(work: Work, rows: TouchedRows): void {
+    this.commits.begin(work.ids, (place) => this.commit(work, rows, place));
+  }
+
+  private heard<T>(work: Promise<T>): Promise<T> {
+    const { writer, options } = this;
+    return whileHeard(work, { ...options, writer });
+  }
+
   /** When the database refuses the data, the state is reloaded and the inputs are claimed again. */
-  private async commit(work: Work, rows: TouchedRows): Promise<void> {
+  private async commit(work: Work, rows: TouchedRows, { before, accept }: Place): Promise<void> {
     const started = performance.now();
+    const { desk, writer, transaction } = this;
     const progress = this.nextProgress();
-    const { unconfirmed } = this.writer;
+    this.commitNo = progress.commitNo;
+    let unconfirmed = 0;
     try {
-      const begun = this.transaction.begin();
+      const begun = transaction.begin();
       begun.catch(() => undefined); // heard in order, with what follows it
-      this.transaction.settle();
-      await commitWork(this.writer, begun, work, rows, progress);
-      this.transaction.end();
+      transaction.settle();
+      const sent = this.heard(sendWork(writer, begun, work, rows, progress));
+      this.sending = sent.catch(() => undefined);
+      await sent;
+      await before;
+      if (this.isVoid(desk)) return;
+      ({ unconfirmed } = writer);
+      const committed = this.heard(finish(writer));
+      transaction.end();
+      accept();
+      await committed;
     } catch (error) {
-      if (error instanceof AmbiguousCommitError) await this.explain(progress, work);
+      await before;
+      if (this.isVoid(desk)) return;
+      if (error instanceof AmbiguousCommitError) await tellFate(this.options, work, progress);
       if (!isDataError(error)) throw error;
       await this.isolate(work, error);
       return;
     }
-    this.commitNo = progress.commitNo;
     if (this.singly > 0) this.singly -= 1;
-    this.tellDead(work);
-    if (this.writer.unconfirmed !== unconfirmed) this.tellUnconfirmed(work);
+    tellDead(this.options, work, progress, this.poison);
+    if (writer.unconfirmed !== unconfirmed) tellUnconfirmed(this.options, work, progress);
     for (const id of work.ids) this.poison.delete(id);
-    this.measure(work, performance.now() - started);
+    tellCommitted(this.options, work, progress, performance.now() - started);
     this.rotation.after(work.ids);
     this.logAhead.look(this.desk.state.lastTs);
     await this.aheadOfPartitions(work);
-  }
-
-  /** Poison was told of when it was found; these could not be read in the first place. */
-  private tellDead({ dead }: Work): void {
-    const { epoch } = this.term;
-    for (const { input, error } of dead.slice(0, IDS_IN_LOG)) {
-      if (this.poison.has(input.id)) continue;
-      this.options.logger.warn(
-        { epoch, inputId: input.id, kind: input.kind, error },
-        'an input cannot be read; it is kept in dead_input',
-      );
-    }
-  }
-
-  /**
-   * The standby does not have this commit, and everybody here sees it. The term goes on, for whatever was answered with a
-   * 2xx has it already: an input's own commit was confirmed before (`queue/submitter.ts`), so a promoted standby holds it
-   * in its queue and decides it again; an offer or a command's verdict is told after a later commit that was confirmed,
-   * and WAL is in order. Stepping down would recall nothing, and the next term would wait for the same standby.
-   */
-  private tellUnconfirmed(work: Work): void {
-    this.options.metrics.count('muster_database_unconfirmed_commits_total', { by: 'leader' });
-    this.options.logger.warn(
-      this.about(work),
-      'the synchronous standby did not confirm a commit; a failover now would lose it, and decide its inputs again',
-    );
   }
 
   private nextProgress(): Progress {
@@ -295,8 +307,12 @@ export class LeaderTerm {
   }
 
   private async reload(): Promise<void> {
+    this.isReloading = true;
+    // Undone with it, and not to go on behind that.
+    await this.sending;
     await this.transaction.undo();
     this.desk = this.deskFor(await load(this.writer, this.options.settings));
+    this.isReloading = false;
   }
 
   private deskFor(loaded: Loaded): Desk {
@@ -313,9 +329,9 @@ export class LeaderTerm {
       observe: async (needs) => {
         // What is looked at is what the commit before left.
         const since = performance.now();
-        await this.committing;
+        await this.commits.over;
         this.waited += performance.now() - since;
-        if (desk !== this.desk) throw new VoidError('the batch before was refused');
+        if (this.isVoid(desk)) throw new VoidError('the batch before was refused');
         await this.transaction.begin();
         return this.writer.run((sql) => observe(sql, needs));
       },
@@ -329,28 +345,8 @@ export class LeaderTerm {
     const about = inOther ? ({ otherDatabase: true } as const) : {};
     const input: Input = { kind: 'LeaderStarted', ...this.term, holder, version, ...about };
     await decideInput(this.desk, work, input, OWN_INPUT);
-    await this.commit(work, await this.rowsOf(work));
-  }
-
-  private measure(work: Work, commitMs: number): void {
-    const { metrics, logger } = this.options;
-    logger.debug({ ...this.about(work), ms: Math.round(commitMs) }, 'committed');
-    metrics.observe('muster_leader_commit_seconds', {}, commitMs / 1_000);
-    metrics.observe('muster_leader_batch_rows', {}, work.ids.length);
-    metrics.count('muster_leader_log_rows_total', {}, work.rows.length);
-    for (const { kind, verdict, count } of work.outcomes.values()) {
-      metrics.count('muster_leader_inputs_total', { kind, verdict }, count);
-    }
-  }
-
-  /** What a log line says of a batch. */
-  private about({ rows, ids }: Work): object {
-    return {
-      epoch: this.term.epoch,
-      commitNo: this.commitNo,
-      ...{ firstSeq: rows.at(0)?.seq ?? null, lastSeq: rows.at(-1)?.seq ?? null },
-      ...{ inputs: ids.length, inputIds: ids.slice(0, IDS_IN_LOG) },
-    };
+    this.send(work, await this.rowsOf(work));
+    await this.commits.over;
   }
 
   /** Twice per partition: workers do this too, but a leader must not depend on them. */
@@ -361,36 +357,6 @@ export class LeaderTerm {
     if (Math.floor(first / 500_000) === Math.floor(last / 500_000)) return;
     await this.options.pool.run((sql) => makePartitionsAhead(sql, last));
   }
-
-  /** Says what became of a commit that was not answered; the term is over either way. */
-  private async explain(progress: Progress, work: Work): Promise<void> {
-    const first = work.rows.at(0)?.seq ?? 0;
-    const done = await this.options.pool
-      .run((sql) => didCommit(sql, progress, first))
-      .catch(() => null);
-    const fate = done === null ? 'unknown' : done ? 'committed' : 'not committed';
-    this.options.metrics.count('muster_leader_doubtful_commits_total', {
-      fate: fate.replace(' ', '-'),
-    });
-    this.options.logger.warn(
-      { ...this.about(work), commitNo: progress.commitNo, fate },
-      'a commit was not answered; reloading',
-    );
-  }
-}
-
-/**
- * A promoted standby or a restored backup may lack the last commits; agents post again what no later event overtook. Told
- * as a time, too: processes that start on a restored backup count before anybody asks them, and a counter that begins at 1
- * has not increased.
- */
-function tellOfNewDatabase({ logger, metrics, clock }: TermOptions, taken: TakenTerm): void {
-  metrics.count('muster_leader_new_databases_total', {});
-  metrics.set('muster_leader_new_database_time_seconds', {}, clock.now() / 1_000);
-  logger.warn(
-    { ...taken },
-    'this is another database than before: a standby was promoted, or a backup restored. Commits that it never received are gone; see docs/operations/failover.md',
-  );
 }
 
 /** A newer schema is no hindrance unless it says so (`src/db/standing.ts`). */

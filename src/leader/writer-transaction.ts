@@ -24,6 +24,14 @@ export class WriterTransaction {
     });
   }
 
+  /**
+   * From here on the session writes in these transactions only. All of one is sent without waiting for its beginning: should
+   * that fail alone, as when it is cancelled, each statement behind it would else be committed by itself, beyond the fence.
+   */
+  async guard(): Promise<void> {
+    await this.writer.run((sql) => sql`SET default_transaction_read_only = on`.execute());
+  }
+
   /** Rejects when a newer epoch was taken. */
   async begin(): Promise<void> {
     if (this.isOpen) return;
@@ -33,7 +41,7 @@ export class WriterTransaction {
       this.writer.run((sql) => sql`SELECT`).catch(() => undefined);
     }, AWAKE_MS);
     await this.writer.run(async (sql) => {
-      await Promise.all([sql`BEGIN`.execute(), fence(sql, this.epoch)]);
+      await Promise.all([sql`BEGIN READ WRITE`.execute(), fence(sql, this.epoch)]);
     });
   }
 
@@ -42,7 +50,7 @@ export class WriterTransaction {
     clearInterval(this.awake);
   }
 
-  /** It was committed, or is over with its session. */
+  /** Its COMMIT is sent, or it is over with its session: the next one may begin. */
   end(): void {
     this.settle();
     this.isOpen = false;

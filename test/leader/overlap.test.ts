@@ -4,6 +4,7 @@ import { systemClock } from '../../src/telemetry.ts';
 import { STRETCH_MS } from '../../src/leader/turns.ts';
 import { audit } from '../../src/eventlog/audit.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 import { startReplica, type Replica } from '../support/installation.ts';
 import { declareFleet, heartbeat, type SmallFleet } from '../support/small-fleet.ts';
 import type { StoredInput } from '../../src/wire/input.ts';
@@ -22,6 +23,7 @@ beforeEach(async () => {
 });
 afterEach(() => {
   vi.unstubAllGlobals();
+  vi.restoreAllMocks();
   return replica.stop();
 });
 
@@ -63,6 +65,54 @@ it('drops what was reduced onto a refused batch, and reduces it again', async ()
   expect(await submit({ kind: 'Tick' })).toMatchObject({ verdict: { status: 'applied' } });
   expect((await deadInputs()).map(({ hostname }) => hostname)).toEqual(['spoilt']);
   expect(await audit((read) => replica.pool.run(read))).toMatchObject(SOUND);
+});
+
+/** By a trigger of somebody's, which looks when all else is done, and takes up to so long. */
+async function refuseAtCommit(hostnames: string, seconds: number): Promise<void> {
+  await replica.pool.run(async (sql) => {
+    await sql.unsafe(`
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM pg_sleep(power(random(), 4) * ${String(seconds)});
+        IF NEW.hostname LIKE '${hostnames}' THEN
+          RAISE data_exception USING MESSAGE = 'not this one';
+        END IF;
+        RETURN NULL;
+      END $$`);
+    await sql.unsafe(`
+      CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON host DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION refuse()`);
+  });
+}
+
+/** Whoever gives way does so for a while, and does it after each statement that it sends. */
+function dawdle(): void {
+  vi.stubGlobal('setImmediate', (task: () => void) => setTimeout(task, 25 * Math.random() ** 2));
+  let now = performance.now();
+  vi.spyOn(performance, 'now').mockImplementation(() => (now += 30));
+}
+
+it('undoes what was sent behind a COMMIT that is refused, at whatever moment, and decides it again', async () => {
+  const hosts = Array.from({ length: 40 }, (_, i) => `${i % 3 === 1 ? 'spoilt' : 'sound'}-${i}`);
+  await queue(hosts.map(heartbeat));
+  await refuseAtCommit('spoilt%', 0.06);
+  dawdle();
+  const term = await replica.lead();
+  await eventually(() => replica.pool.run((sql) => sql`SELECT FROM input_queue`)).toHaveLength(0);
+  vi.restoreAllMocks();
+  const stored = async (table: string): Promise<string[]> => {
+    const rows = await replica.pool.run((sql) => sql`SELECT hostname FROM ${sql(table)}`);
+    return [...rows].map(({ hostname }) => String(hostname)).sort();
+  };
+  const [spoilt, sound] = [
+    hosts.filter((one) => one.startsWith('spoilt')),
+    hosts.filter((one) => one.startsWith('sound')),
+  ];
+  expect(await stored('dead_input')).toEqual(spoilt.sort());
+  expect(await stored('host')).toEqual(sound.sort());
+  expect(await audit((read) => replica.pool.run(read))).toMatchObject(SOUND);
+  expect(replica.leader.term).toEqual(term);
+  const told = replica.log.flatMap((line) => /^committed .*"firstSeq":(\d+)/.exec(line)?.[1] ?? []);
+  expect(told).toEqual([...new Set(told)]);
 });
 
 it('takes no row of the next batch into a commit whose rows it collects while others run', async () => {

@@ -2,6 +2,7 @@
  * The leader's way through a term, step by step as `src/leader/term.ts` goes it, with the real deciding
  * code and the model's database: a batch is reduced while the one before commits. Between any two steps of
  * either it may crash, freeze, or be deposed without knowing, and the commit may be refused.
+ * (The product sends a batch behind the COMMIT of the one before; to the database both come in the same order.)
  */
 import {
   decide,

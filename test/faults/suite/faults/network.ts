@@ -5,6 +5,8 @@ import type { Fault } from '../fault.ts';
 
 /** A leader behind a cut cable is replaced within this, by the design. */
 const CUT_CABLE_LIMIT_MS = 15_000;
+/** Seen after some three seconds; the transaction that it leaves ends within five. */
+const FORGOTTEN_LIMIT_MS = 10_000;
 const SLOW_MS = 200;
 const SLOW_FOR_MS = 3_000;
 
@@ -70,6 +72,16 @@ export const NETWORK: readonly Fault[] = [
         const { proxy } = await bench.leader();
         proxy.swallow = true;
         for (const session of proxy.sessions) session.cutServerSide();
+      }),
+  },
+  {
+    name: 'network-writer-forgotten',
+    what: "the leader's writing connection stops forwarding, nobody is told; all others are well, the lock's among them",
+    limitMs: FORGOTTEN_LIMIT_MS,
+    run: (bench) =>
+      loseLeader(bench, async () => {
+        const { proxy } = await bench.leader();
+        for (const session of proxy.sessions) if (session.role === 'writer') session.hold();
       }),
   },
   {
