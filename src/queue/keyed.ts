@@ -49,6 +49,8 @@ export type KeyedResult = (
 };
 
 export interface KeyedEntrance {
+  /** Requests that are not answered yet. */
+  readonly held: number;
   submit(request: KeyedRequest, waitMs: number): Promise<KeyedResult>;
   end(): Promise<void>;
 }
@@ -172,8 +174,13 @@ export function createKeyedEntrance(options: KeyedOptions): KeyedEntrance {
         : null;
     return { ...(told ?? { status: 'queued' }), repeated };
   };
+  let held = 0;
   return {
+    get held() {
+      return held;
+    },
     async submit(request, waitMs) {
+      held += 1;
       try {
         return await submit(request, waitMs);
       } catch (error) {
@@ -182,6 +189,8 @@ export function createKeyedEntrance(options: KeyedOptions): KeyedEntrance {
         if (isDataError(error)) return { status: 'invalid', detail, repeated: false };
         options.logger.warn({ problem: detail }, 'a command was not stored, or may be lost yet');
         return { status: 'away', repeated: false };
+      } finally {
+        held -= 1;
       }
     },
     end: () => pool.end(),

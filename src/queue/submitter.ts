@@ -73,6 +73,8 @@ const STATEMENT_CHARS = 4_000_000;
 const HELD_CHARS = 32_000_000;
 /** Callers waiting for a verdict, some 0.5 kB each; beyond it the answer is `queued` at once. */
 const MOST_WAITING = 100_000;
+/** Commands under way: one connection does some hundred in a second, and the last is to be stored before its caller gives up. */
+const HELD_COMMANDS = 500;
 /** Seconds: from the first to the sum, spread, so that refused callers do not return together. */
 const RETRY: Readonly<Record<Unavailable, readonly [number, number]>> = {
   'queue-full': [2, 8],
@@ -102,7 +104,7 @@ export function createSubmitter(options: SubmitterOptions): Submitter {
     submit: (input, { waitMs }) => submitTo(entrance, input, waitMs),
     async submitKeyed(request, { waitMs }) {
       if (entrance.draining) return refuse(entrance, 'draining');
-      if (gate.isFull()) return refuse(entrance, 'queue-full');
+      if (gate.isFull() || keyed.held >= HELD_COMMANDS) return refuse(entrance, 'queue-full');
       const started = clock.monotonic();
       const result = await keyed.submit(request, waitMs);
       if (result.status === 'away') return refuse(entrance, 'database-away');

@@ -187,12 +187,13 @@ describe('submitter', () => {
   });
 });
 
+const PAUSE: OperatorInput = {
+  ...{ kind: 'OperatorCommand', actor: 'ada', reason: 'test', expectedSeq: null },
+  command: { command: 'PauseFleet' },
+};
+const command = (key: string): KeyedRequest => ({ key, input: PAUSE, secret: null });
+
 describe('what is counted', () => {
-  const input: OperatorInput = {
-    ...{ kind: 'OperatorCommand', actor: 'ada', reason: 'test', expectedSeq: null },
-    command: { command: 'PauseFleet' },
-  };
-  const command = (key: string): KeyedRequest => ({ key, input, secret: null });
   const counted = async (a: Replica, outcome: string): Promise<number> => {
     const line = `muster_queue_inputs_total{outcome="${outcome}"} `;
     const text = await a.metrics.expose();
@@ -227,6 +228,23 @@ describe('what is counted', () => {
     );
     await under;
     await eventually(() => a.metrics.expose()).toContain('muster_queue_held_rows 0\n');
+  });
+});
+
+describe('commands of a crowd', () => {
+  it('are refused at once where the last of them could not be stored in time, and nothing of these is stored', async () => {
+    const a = await start();
+    const crowd = Array.from({ length: 700 }, (_, i) =>
+      a.submitter.submitKeyed(command(`k${i}`), { waitMs: 0 }),
+    );
+    const answers = await Promise.all(crowd);
+    expect(answers.slice(0, 500).map(({ status }) => status)).toEqual(Array(500).fill('queued'));
+    for (const answer of answers.slice(500)) expect(answer).toMatchObject({ why: 'queue-full' });
+    const [stored] = await a.pool.run((sql) => sql`SELECT count(*)::int AS n FROM operator_key`);
+    expect(stored).toEqual({ n: 500 });
+    expect(await a.submitter.submitKeyed(command('late'), { waitMs: 0 })).toMatchObject({
+      status: 'queued',
+    });
   });
 });
 
