@@ -26,7 +26,8 @@ import { keepLog } from './eventlog/keep.ts';
 import { createLeader, type Leader } from './leader/leader.ts';
 import { openCertificates, proxyListen, watchEndings } from './main/certificates.ts';
 import { createAskLead } from './main/leads.ts';
-import { leadersVariable, refuseLogins, untilUnfit, type Logins } from './main/login.ts';
+import { databases } from './main/databases.ts';
+import { refuseLogins, untilUnfit, type Logins } from './main/login.ts';
 import { readiness } from './main/readiness.ts';
 import { checkAuthority, enrolmentOptions } from './main/enrolment.ts';
 import { createSubmitter, type Submitter } from './queue/submitter.ts';
@@ -148,13 +149,9 @@ function makeKit(
   version: string,
   log: Logger,
 ): Omit<Kit, 'material'> {
-  const database = { url: config.databaseUrl, schema: config.schema, name: `muster-${replica}` };
-  const leaderDatabase = {
-    ...database,
-    url: config.leaderDatabaseUrl ?? config.databaseUrl,
-    variable: leadersVariable(config),
-  };
   const metrics = createMetrics({ ofProcess: true });
+  const logger = sparing(log, systemClock);
+  const { database, leaderDatabase } = databases(config, `muster-${replica}`, { logger, metrics });
   const listener = startListener(database, {
     ...{ logger: log, random: Math.random },
     onHearing: (hears) => {
@@ -172,7 +169,7 @@ function makeKit(
       batchRows: config.batchRows,
     },
     clock: systemClock,
-    logger: sparing(log, systemClock),
+    logger,
     metrics,
     random: Math.random,
   });

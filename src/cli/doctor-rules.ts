@@ -197,6 +197,13 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
     fsync
       ? null
       : wrong('fsync', 'fsync is off: what was acknowledged is lost in a crash; turn it on'),
+  ({ tracks }) =>
+    tracks
+      ? null
+      : warning(
+          'activities',
+          'track_activities is off: a statement that hangs cannot be told from an idle session, so that neither is ended, and sessions pile up while a standby is away; turn it on',
+        ),
   ({ synchronousCommit }) =>
     synchronousCommit === 'off'
       ? wrong(
@@ -260,6 +267,13 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
     seesOthers
       ? null
       : warning('stats', "the role does not see others' transactions: grant it pg_read_all_stats"),
+  ({ untouchable, rights }) =>
+    untouchable.length === 0 || rights?.leads === false
+      ? null
+      : warning(
+          'signals',
+          `processes lead as ${untouchable.join(', ')}, and this login may not end their sessions: one that freezes in the middle of a statement would keep its place until it is thawed. Give all that lead one login, or GRANT pg_signal_backend, pg_read_all_stats to each (docs/database-roles.md)`,
+        ),
   ({ encoding }) =>
     encoding === 'UTF8'
       ? null

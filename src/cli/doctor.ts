@@ -13,7 +13,7 @@ export const doctorHelp = `muster doctor [--database-url URL] [--schema NAME] [-
 Looks at the database as Muster would use it, changes nothing, and says what is wrong and what to do:
 a transaction pooler in between, notifications that do not arrive, a standby, an old version, missing rights, rows that a policy hides, a schema of another version, a log that
 somebody made changeable, clocks that differ, long transactions, writes that are not durable or wait for a standby that is away, a stranger that
-holds the leader's or the workers' lock, nobody who works, a log whose last rows are missing or that is ahead of the clock, a full queue of notifications, tables, columns or
+holds the leader's or the workers' lock, leaders that could not end each other's frozen sessions, nobody who works, a log whose last rows are missing or that is ahead of the clock, a full queue of notifications, tables, columns or
 indexes that were dropped, triggers that are missing or somebody else's, tables that a crash empties, another encoding than UTF8, too few connections. MUSTER_DATABASE_URL and MUSTER_SCHEMA are read too; run it with the leader's URL as
 well, if that is another one. Where MUSTER_LEADER_DATABASE_URL is set it must lead to the same database.
 

@@ -11,29 +11,41 @@ const ORPHANED_MS = 65_000;
 /** Pools of processes that serve; commands such as `muster migrate` wait for as long as they like. */
 const OF_POOLS = ':(api|presence|enqueue|verdicts|commands|workers|leader)$';
 
-const older = (sql: Sql, ms: number) =>
-  sql`query_start < clock_timestamp() - ${String(ms)}::float8 * interval '1 millisecond'`;
+const older = (ms: number): string =>
+  `query_start < clock_timestamp() - ${String(ms)} * interval '1 millisecond'`;
+
+export interface Abandoned {
+  /** Sessions that the server was asked to end; one that waits for a disk goes on. */
+  readonly all: number;
+  /** Of these, the namesakes. */
+  readonly namesakes: number;
+}
 
 /**
  * Ends what this session's namesakes have run for longer than a caller waits, and what hangs of processes that are gone:
  * of their pools, not of leaders' writers, whose commits the next leader asks for. What they were about to commit is committed or is not: the
- * caller was told that it is unknown. Returns how many namesakes there were: one that waits for a disk cannot be ended.
+ * caller was told that it is unknown.
  */
 export async function endAbandoned(
   sql: Sql,
   waitedMs: number,
   orphanedMs = ORPHANED_MS,
-): Promise<number> {
-  const rows = await sql<{ namesake: boolean }[]>`
-    WITH ours AS (
-      SELECT pid, application_name = current_setting('application_name') AS namesake
-      FROM pg_stat_activity
-      WHERE usename = session_user AND datname = current_database() AND pid <> pg_backend_pid()
-        AND state = 'active' AND CASE
-          WHEN application_name = current_setting('application_name') THEN ${older(sql, waitedMs)}
-          ELSE starts_with(application_name, ${OWN_APPLICATIONS})
-            AND application_name ~ ${OF_POOLS} AND wait_event IN ('SyncRep', 'object')
-            AND ${older(sql, orphanedMs)} END)
-    SELECT namesake, pg_terminate_backend(pid) FROM ours`;
-  return rows.filter(({ namesake }) => namesake).length;
+): Promise<Abandoned> {
+  // As the login itself, where a setting makes it another role: its sessions are its own to end.
+  const [, rows] = await sql
+    .unsafe<[never, { namesake: boolean }[]]>(
+      `SET LOCAL ROLE NONE;
+      WITH ours AS (
+        SELECT pid, application_name = current_setting('application_name') AS namesake
+        FROM pg_stat_activity
+        WHERE usename = session_user AND datname = current_database() AND pid <> pg_backend_pid()
+          AND state = 'active' AND CASE
+            WHEN application_name = current_setting('application_name') THEN ${older(waitedMs)}
+            ELSE starts_with(application_name, '${OWN_APPLICATIONS}')
+              AND application_name ~ '${OF_POOLS}' AND wait_event IN ('SyncRep', 'object')
+              AND ${older(orphanedMs)} END)
+      SELECT namesake, pg_terminate_backend(pid) FROM ours`,
+    )
+    .simple();
+  return { all: rows.length, namesakes: rows.filter(({ namesake }) => namesake).length };
 }

@@ -1,9 +1,9 @@
 /** What `muster doctor` asks a database, in a few statements that change nothing. */
 import { readUnguarded, unguardedProblem } from './append-only.ts';
 import type { Sql } from './driver.ts';
-import { strangersInTheWay, type Blocker } from './in-the-way.ts';
+import { strangersInTheWay, tableLockers, untouchable, type Blocker } from './in-the-way.ts';
 import { lockHolders, type LockHolders } from './lock.ts';
-import { isDenied } from './errors.ts';
+import { isContended, isDenied } from './errors.ts';
 import { readHorizon, readLogAhead, type Horizon } from './measure.ts';
 import { notificationsHeld, oldestInTransaction, type Holder } from './notifications.ts';
 import { readRights, type Rights } from './rights.ts';
@@ -23,9 +23,13 @@ export interface Facts {
   readonly roundTripMs: number;
   readonly horizon: Horizon;
   readonly notifications: Notifications;
-  /** Whom sessions of ours wait for, and have for a second. */
+  /** Whom sessions of ours wait for, and have for a second; or who locks what is to be looked at. */
   readonly inTheWay: readonly Blocker[];
+  /** Logins of leaders whose sessions this login may not end. */
+  readonly untouchable: readonly string[];
   readonly fsync: boolean;
+  /** Does the server tell what sessions do. */
+  readonly tracks: boolean;
   readonly synchronousCommit: string;
   /** Empty: no standby is waited for. */
   readonly synchronousStandbys: string;
@@ -69,15 +73,31 @@ export async function readFacts(sql: Sql, schema: string, now: () => number): Pr
   const clock = await readClock(sql, now);
   const horizon = await readHorizon(sql);
   const notifications = await readNotifications(sql);
-  const inTheWay = await strangersInTheWay(sql);
   return {
     ...server,
     ...clock,
     horizon,
     notifications,
-    inTheWay,
-    ...(await readSchema(sql, schema)),
+    inTheWay: await strangersInTheWay(sql),
+    untouchable: await untouchable(sql),
+    ...(await readUnlocked(sql, schema)),
   };
+}
+
+/** Nothing is known of tables that somebody locks, but who he is. */
+async function readUnlocked(
+  sql: Sql,
+  schema: string,
+): Promise<OfSchema & Partial<Pick<Facts, 'inTheWay'>>> {
+  try {
+    return await readSchema(sql, schema);
+  } catch (error) {
+    if (!isContended(error)) throw error;
+    const inTheWay = await tableLockers(sql);
+    // He has let go meanwhile: whoever asks again will see it.
+    if (inTheWay.length === 0) throw error;
+    return { ...UNSEEN, schemaUsable: true, logProblem: null, inTheWay };
+  }
 }
 
 type OfSchema = Pick<
@@ -92,20 +112,19 @@ type OfSchema = Pick<
   | 'shape'
 >;
 
+const UNSEEN = {
+  schemaProblem: null,
+  logEnd: null,
+  logAhead: 0,
+  rights: null,
+  locks: { leader: null, workers: null },
+  shape: null,
+} as const;
+
 async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
   const schemaUsable = !(await isHidden(sql));
   const logProblem = unguardedProblem(schema, await readUnguarded(sql));
-  if (!schemaUsable)
-    return {
-      schemaUsable,
-      schemaProblem: null,
-      logProblem,
-      logEnd: null,
-      logAhead: 0,
-      rights: null,
-      locks: { leader: null, workers: null },
-      shape: null,
-    };
+  if (!schemaUsable) return { ...UNSEEN, schemaUsable, logProblem };
   const rights = await readRights(sql, schema);
   const blind =
     rights?.lacksToServe.includes('SELECT on schema_migration') === true ||
@@ -147,7 +166,13 @@ export async function writesNothing(sql: Sql): Promise<boolean> {
 
 type Server = Omit<
   Facts,
-  'clockAheadMs' | 'roundTripMs' | 'horizon' | 'notifications' | 'inTheWay' | keyof OfSchema
+  | 'clockAheadMs'
+  | 'roundTripMs'
+  | 'horizon'
+  | 'notifications'
+  | 'inTheWay'
+  | 'untouchable'
+  | keyof OfSchema
 >;
 
 async function readServer(sql: Sql): Promise<Server> {
@@ -156,6 +181,7 @@ async function readServer(sql: Sql): Promise<Server> {
       pg_is_in_recovery() AS recovering,
       pg_backend_pid() AS "backendPid",
       current_setting('fsync') = 'on' AS fsync,
+      current_setting('track_activities') = 'on' AS "tracks",
       current_setting('synchronous_commit') AS "synchronousCommit",
       current_setting('synchronous_standby_names') AS "synchronousStandbys",
       CASE WHEN pg_has_role('pg_read_all_stats', 'USAGE') THEN (SELECT count(*)::int

@@ -14,7 +14,7 @@ import net from 'node:net';
 import postgres from 'postgres';
 import type { UrlVariable } from './errors.ts';
 import { readInstant } from './instants.ts';
-import { placeOf, serverOf, tlsTarget } from './tls.ts';
+import { databaseOf, placeOf, serverOf, tlsTarget } from './tls.ts';
 import { urlSettings } from './url-settings.ts';
 import { wholeRows } from './whole-rows.ts';
 
@@ -27,6 +27,8 @@ export interface DatabaseOptions {
   readonly name: string;
   /** Where the URL was given, for what is said of it; MUSTER_DATABASE_URL when absent. */
   readonly variable?: UrlVariable;
+  /** Sessions that nobody waited for any more, and that a pool of this role asked the server to end. */
+  readonly onAbandoned?: (what: { readonly role: string; readonly sessions: number }) => void;
 }
 
 const VALUE_TYPES = {
@@ -167,12 +169,14 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
     types: VALUE_TYPES,
   };
   const place = placeOf(database.url);
+  const name = databaseOf(database.url);
   const client = postgres(url, {
     ...settings,
     ...(tls.ssl === null ? {} : { ssl: tls.ssl }),
     // The driver connects by it where it makes the sockets; here it only calls the server so in its errors, which else
     // name the one of a TLS socket: `undefined:undefined`.
     ...(place === null ? {} : { path: place }),
+    ...(name === null ? {} : { database: name }),
   });
   const end = client.end.bind(client);
   client.end = async (how) => {

@@ -12,8 +12,8 @@ export interface InTheWay {
   readonly application: string;
   /** It was one of ours that waited for its owner, and was ended; false: it is somebody else's, or works. */
   readonly ended: boolean;
-  /** A commit that waits for a standby or a disk, of ours or of anybody: nobody is to end it. */
-  readonly commits: boolean;
+  /** A commit that waits for a standby or a disk, of ours or of anybody: nobody is to end it. Null: of another login, which does not show. */
+  readonly commits: boolean | null;
 }
 
 /**
@@ -39,20 +39,42 @@ const ahead = (sql: Sql, first: ReturnType<Sql>) => sql`
     UNION SELECT b FROM ahead a, unnest(pg_blocking_pids(a.pid)) AS b WHERE a.pid <> 0
   ), last AS (SELECT pid FROM ahead WHERE pid = 0 OR cardinality(pg_blocking_pids(pid)) = 0)`;
 
+/** Of the session `a`: a process of Muster opened it. */
+const isOurs = (sql: Sql) => sql.unsafe(`starts_with(a.application_name, '${OWN_APPLICATIONS}')`);
+
+/** Of the session `a`: does the server let this login end it? */
+const mayEnd = (
+  sql: Sql,
+) => sql`(pg_has_role(a.usesysid, 'usage') OR pg_has_role('pg_signal_backend', 'usage')
+  AND NOT (SELECT rolsuper FROM pg_roles WHERE oid = a.usesysid))`;
+
+/** Logins that lead, and whose frozen transaction this one could not end: `endSilent` needs to see it, too. */
+export async function untouchable(sql: Sql): Promise<readonly string[]> {
+  const rows = await sql<{ login: string }[]>`
+    SELECT DISTINCT usename::text AS login FROM pg_stat_activity a
+    WHERE datname = current_database() AND ${isOurs(sql)}
+      AND application_name ~ ':(writer|leader-lock)$'
+      AND NOT (${mayEnd(sql)} AND (pg_has_role(a.usesysid, 'usage') OR pg_has_role('pg_read_all_stats', 'usage')))
+    ORDER BY 1`;
+  return rows.map(({ login }) => login);
+}
+
 /**
  * Sessions that the backend `pid` waits for. Only a silent one is ended: a commit on its way to a disk or to a standby is
  * left to itself, for its fate would be in doubt.
  */
 export async function endSilent(sql: Sql, pid: number): Promise<readonly InTheWay[]> {
-  return sql<InTheWay[]>`
-    ${ahead(sql, sql`SELECT unnest(pg_blocking_pids(${pid}))`)}
+  // As the login itself, where a setting makes it another role: its sessions are its own to end.
+  const [, rows] = await sql<[never, InTheWay[]]>`
+    SET LOCAL ROLE NONE;
+    ${ahead(sql, sql`SELECT unnest(pg_blocking_pids(${sql.unsafe(String(pid))}))`)}
     SELECT pid, coalesce(CASE WHEN pid = 0 THEN ${prepared(sql)} ELSE a.application_name END, '') AS application,
-      CASE WHEN a.wait_event = 'ClientRead' AND starts_with(a.application_name, ${OWN_APPLICATIONS})
-          AND pg_has_role(a.usesysid, 'usage')
+      CASE WHEN a.wait_event = 'ClientRead' AND ${isOurs(sql)} AND ${mayEnd(sql)}
         THEN pg_terminate_backend(pid) ELSE false END AS ended,
-      coalesce(a.wait_event = 'SyncRep' OR a.state = 'active' AND starts_with(a.application_name, ${OWN_APPLICATIONS}), false)
-        AS commits
-    FROM last LEFT JOIN pg_stat_activity a USING (pid)`;
+      CASE WHEN a.state IS NULL AND ${isOurs(sql)} THEN NULL
+        ELSE coalesce(a.wait_event = 'SyncRep' OR a.state = 'active' AND ${isOurs(sql)}, false) END AS commits
+    FROM last LEFT JOIN pg_stat_activity a USING (pid)`.simple();
+  return rows;
 }
 
 export interface Blocker {
@@ -83,6 +105,22 @@ export async function strangersInTheWay(sql: Sql): Promise<readonly Blocker[]> {
       AND EXISTS (SELECT FROM pg_locks h JOIN pg_class c ON c.oid = h.relation
         WHERE h.granted AND h.pid IS NOT DISTINCT FROM nullif(last.pid, 0)
           AND c.relnamespace = current_schema()::regnamespace)
+    ORDER BY pid`;
+  return [...rows];
+}
+
+/** Who locks tables of this installation against everybody, readers too. */
+export async function tableLockers(sql: Sql): Promise<readonly Blocker[]> {
+  const rows = await sql<Blocker[]>`
+    SELECT DISTINCT coalesce(l.pid, 0) AS pid, CASE WHEN l.pid IS NULL THEN 'prepared transaction ' || quote_literal(p.gid)
+      ELSE format('session %s (%s, login %s)', l.pid, a.application_name, a.usename) END AS who
+    FROM pg_locks l JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_stat_activity a USING (pid)
+      LEFT JOIN pg_locks t ON l.pid IS NULL AND t.pid IS NULL AND t.virtualtransaction = l.virtualtransaction
+        AND t.locktype = 'transactionid'
+      LEFT JOIN pg_prepared_xacts p ON p.transaction = t.transactionid
+    WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND c.relnamespace = current_schema()::regnamespace
     ORDER BY pid`;
   return [...rows];
 }

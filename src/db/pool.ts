@@ -110,7 +110,9 @@ class ReplacedPool implements Pool {
   /** By then the server should have given them up, and somebody else's statement in this name, too. */
   private async endLeft(): Promise<void> {
     this.leftAt = performance.now();
-    this.left = await endAbandoned(this.client, this.options.statementMs);
+    const { all, namesakes } = await endAbandoned(this.client, this.options.statementMs);
+    this.left = namesakes;
+    if (all > 0) this.database.onAbandoned?.({ role: this.options.role, sessions: all });
   }
 
   /** A disk hangs: each further attempt would be one more session that cannot be ended. */

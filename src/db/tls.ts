@@ -104,6 +104,16 @@ export function serverOf(url: string): {
   return net.isIPv6(host) ? { host: [host], port: [Number(port)] } : {};
 }
 
+/** The database that the URL names, which the driver would take with its percent signs; null: none, or what cannot be decoded. */
+export function databaseOf(url: string): string | null {
+  const [, name = ''] = /^\w+:\/\/[^/?]*\/([^?]*)/.exec(url) ?? [];
+  try {
+    return name === '' ? null : decodeURIComponent(name);
+  } catch {
+    return null;
+  }
+}
+
 /** `db.example.net:5432`, for people; null for a socket in the file system, and where the URL names no host. */
 export function placeOf(url: string): string | null {
   const place = authorityOf(url);

@@ -11,6 +11,9 @@ import type { Session } from '../db/session.ts';
 import type { Logger, Metrics } from '../telemetry.ts';
 import { takeEpoch, type Candidate, type TakenTerm } from './election.ts';
 
+const UNSEEN =
+  'nobody can lead while this session of a process of ours holds the epoch, and this login may not see what it does: GRANT pg_read_all_stats, pg_signal_backend to it (docs/database-roles.md); leave the session alone where its wait_event is SyncRep';
+
 export interface TakeOverParts {
   readonly candidate: Candidate;
   /** Beside the writer, which waits. */
@@ -40,6 +43,11 @@ export function takeOver(parts: TakeOverParts, writer: Session, since: string): 
     });
 }
 
+function adviceOn(commits: boolean | null): string {
+  if (commits === null) return UNSEEN;
+  return commits ? COMMIT : TRANSACTION;
+}
+
 async function clearTheWay(
   { pool, logger, metrics }: TakeOverParts,
   pid: number,
@@ -54,7 +62,7 @@ async function clearTheWay(
         if (ended) {
           metrics.count('muster_leader_evictions_total', {});
           logger.warn(session, 'ended the transaction of a former leader that is frozen');
-        } else if (!told.has(session.pid)) logger.warn(session, commits ? COMMIT : TRANSACTION);
+        } else if (!told.has(session.pid)) logger.warn(session, adviceOn(commits));
         told.add(session.pid);
       }
     } catch (error) {

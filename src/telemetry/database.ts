@@ -10,6 +10,10 @@ export const DATABASE_METRICS = {
     ...{ type: 'counter', labels: ['by'] },
     help: 'Commits that PostgreSQL answered although the synchronous standby does not have them, since the wait was cancelled: of `inputs`, `commands` and `offers`, whose callers were answered 503, and of the `leader`.',
   },
+  muster_database_abandoned_sessions_total: {
+    ...{ type: 'counter', labels: ['role'] },
+    help: 'Sessions whose statement hung for longer than anybody waited for it, and that a pool of this role asked PostgreSQL to end, once a second for as long as it does not: a standby is away, or a disk hangs.',
+  },
   muster_database_lock_strangers: {
     ...{ type: 'gauge', labels: [] },
     help: "1 while a session that is no Muster's holds the leader's lock, so that nobody can lead.",

@@ -38,6 +38,7 @@ const WELL: Found = {
     readOnly: false,
     leaderUrl: null,
   },
+  ...{ untouchable: [], tracks: true },
   ...{ keepsSession: true, inTheWay: [], hears: true, notifications: { held: 0.01, holder: null } },
 };
 
@@ -60,6 +61,8 @@ describe('what the doctor says', () => {
     ['wrong append-only', { logProblem: 'the event log can be changed' }],
     ['wrong log', { logEnd: 'the log ends at row 1, and rows up to 2 were committed' }],
     ['warning log-ahead', { logAhead: 61 }],
+    ['warning signals', { untouchable: ['app_b'] }],
+    ['warning activities', { tracks: false }],
     ['wrong leader-url', { leaderUrl: 'it leads elsewhere' }],
     ['wrong read-only', { readOnly: true }],
     ['wrong rights', { schemaUsable: false, rights: null }],

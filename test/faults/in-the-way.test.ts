@@ -3,8 +3,9 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import postgres from 'postgres';
 import { doctor } from '../../src/cli/doctor.ts';
-import { endSilent } from '../../src/db/in-the-way.ts';
+import { endSilent, untouchable } from '../../src/db/in-the-way.ts';
 import { migrate } from '../../src/db/migrate.ts';
+import type { Sql } from '../../src/db/driver.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import { run } from '../cli/support.ts';
 import { eventually } from '../support/eventually.ts';
@@ -79,6 +80,45 @@ it('a session', async () => {
   );
   await dba.unsafe('ROLLBACK');
   await eventually(async () => (await examine()).stdout).not.toContain('blocked');
+});
+
+it('who locks what the doctor would look at', async () => {
+  await dba.unsafe('BEGIN; LOCK TABLE muster.event_log');
+  const locked = await examine();
+  expect([locked.code, locked.stdout]).toEqual([
+    1,
+    expect.stringMatching(/wrong: blocked: .* session \d+ \(psql, login .*pg_terminate_backend/),
+  ]);
+  await dba.unsafe("PREPARE TRANSACTION 'maintenance'");
+  expect((await examine()).stdout).toMatch(/wrong: blocked: .*'maintenance'.*ROLLBACK PREPARED/);
+  await dba.unsafe("ROLLBACK PREPARED 'maintenance'");
+  expect((await examine()).stdout).not.toContain('blocked');
+});
+
+it('leaders that may not end each other', async () => {
+  await dba.unsafe(
+    "CREATE ROLE app_a LOGIN PASSWORD 'x'; CREATE ROLE app_b LOGIN SUPERUSER PASSWORD 'x'",
+  );
+  const as = (username: string, application_name: string): postgres.Sql => {
+    const url = Object.assign(new URL(database.url.href), { username, password: 'x' });
+    const sql = postgres(url.href, { max: 1, connection: { application_name } });
+    undo.push(() => sql.end({ timeout: 0 }));
+    return sql;
+  };
+  const own = as('app_a', 'muster-a:leader') as unknown as Sql;
+  const other = as('app_b', 'muster-b:writer');
+  await other.unsafe(`BEGIN; ${TAKE}`);
+  const [, last = 0] = await queue();
+  expect(await untouchable(own)).toContain('app_b');
+  expect(await endSilent(own, last)).toMatchObject([
+    { application: 'muster-b:writer', ended: false, commits: null },
+  ]);
+  await dba.unsafe('GRANT pg_signal_backend, pg_read_all_stats TO app_a');
+  expect(await untouchable(own)).toContain('app_b');
+  expect(await endSilent(own, last)).toMatchObject([{ ended: false, commits: false }]);
+  await dba.unsafe('ALTER ROLE app_b NOSUPERUSER');
+  expect(await untouchable(own)).not.toContain('app_b');
+  expect(await endSilent(own, last)).toMatchObject([{ ended: true }]);
 });
 
 it('a prepared transaction', async () => {
