@@ -15,6 +15,7 @@ import { mayHandOver, readOwnerGaps } from './owners.ts';
 import { applyRoles, gapsSentence, whatToGrant } from './role-step.ts';
 import { quoted } from './role-script.ts';
 import { tableOwner, type RoleNames } from './roles.ts';
+import { settingsProblem } from './path.ts';
 import { openSession, type Session } from './session.ts';
 import { schemaStanding, type Standing } from './standing.ts';
 import { inTransaction } from './transaction.ts';
@@ -57,6 +58,9 @@ export async function migrate(
     deadlineMs: DEADLINE_MS,
   });
   try {
+    // Before anything is made, which would be made elsewhere than where it is looked for.
+    const problem = await session.run(settingsProblem);
+    if (problem !== null) throw new Error(problem);
     await session.run((sql) => sql.unsafe(lockText(database.schema)));
     const { standing, ...applied } = await applyMissing(session, database.schema, migrations);
     const granted = await grant(session, database.schema, rolePrefix ?? null, standing);

@@ -201,6 +201,18 @@ it('is not asked for where something in between drops the settings that end a fr
   );
 });
 
+it('nor is anything migrated there', async () => {
+  const forgetful = await startForgetful(database.url);
+  const url = Object.assign(new URL(database.url), { port: String(forgetful.port) });
+  const elsewhere = { ...database, url: url.href, schema: 'elsewhere' };
+  await expect(migrate(elsewhere)).rejects.toThrow(/pooler.*give the URL of PostgreSQL itself/);
+  forgetful.close();
+  const made = await pool.run(
+    (sql) => sql`SELECT FROM pg_namespace WHERE nspname LIKE 'elsewhere%'`,
+  );
+  expect(made).toHaveLength(0);
+});
+
 it('says which setting to look at when its own server does not answer', async () => {
   const said: string[] = [];
   const gone = new AbortController();

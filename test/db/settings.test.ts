@@ -107,3 +107,28 @@ it.each([
     expect(row?.application_name).toHaveLength(63);
   },
 );
+
+it('reaches a database whose name is percent-encoded in the URL', async () => {
+  const { url, name } = await createTestDatabase();
+  const odd = `${name} ird?/%é`;
+  const admin = createPool(
+    { url, schema: 'muster', name: 'odd' },
+    { role: 'test', max: 1, statementMs: 20_000 },
+  );
+  await admin.run((sql) => sql.unsafe(`CREATE DATABASE "${odd}"`));
+  const named = Object.assign(new URL(url), { pathname: `/${encodeURIComponent(odd)}` });
+  const there = createPool(
+    { url: named.href, schema: 'muster', name: 'odd' },
+    { role: 'test', max: 1, statementMs: 5_000 },
+  );
+  try {
+    const [row] = await there.run(
+      (sql) => sql<{ name: string }[]>`SELECT current_database() AS name`,
+    );
+    expect(row?.name).toBe(odd);
+  } finally {
+    await there.end();
+    await admin.run((sql) => sql.unsafe(`DROP DATABASE "${odd}"`));
+    await admin.end();
+  }
+});
