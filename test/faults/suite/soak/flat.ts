@@ -4,7 +4,7 @@ import type { Sample } from './samples.ts';
 export interface Trend {
   readonly name: string;
   readonly first: number;
-  /** Of the third and the last quarter: medians; of memory the least, which garbage does not move. */
+  /** Of the third and the last quarter: medians; garbage is collected before. */
   readonly before: number;
   readonly last: number;
   /** The most that the last quarter may have; null: it grows by what happens. */
@@ -12,7 +12,7 @@ export interface Trend {
   readonly flat: boolean;
 }
 
-/** What a table moves by itself between two looks; of what is counted, and of memory at its least, nothing. */
+/** What a table moves by itself between two looks; of what is counted, and of memory in use, nothing. */
 const RATIO = 1.1;
 /** By unit, of what has none it is a number: what is no trend though it is more than a tenth of next to nothing. */
 const SLACK: ReadonlyMap<string, number> = new Map([
@@ -37,9 +37,8 @@ export function trends(samples: readonly Sample[]): readonly Trend[] {
 function trendOf(name: string, samples: readonly Sample[]): Trend {
   const values = samples.flatMap((sample) => sample.values[name] ?? []);
   const quarter = Math.ceil(values.length / 4);
-  const typical = OF_MEMORY.test(name) ? least : median;
-  const before = typical(values.slice(-2 * quarter, -quarter));
-  const last = typical(values.slice(-quarter));
+  const before = median(values.slice(-2 * quarter, -quarter));
+  const last = median(values.slice(-quarter));
   const limit = GROWS.test(name)
     ? null
     : round(before * (name.endsWith('MB') && !OF_MEMORY.test(name) ? RATIO : 1) + slackOf(name));
@@ -61,10 +60,6 @@ function slackOf(name: string): number {
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? 0;
-}
-
-function least(values: readonly number[]): number {
-  return values.length === 0 ? 0 : Math.min(...values);
 }
 
 function round(value: number): number {

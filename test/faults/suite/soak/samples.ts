@@ -12,8 +12,10 @@ const MB = 1024 * 1024;
 
 export async function takeSample(bench: Bench, minutes: number): Promise<Sample> {
   const values: Record<string, number> = {};
-  for (const { name, pid, port } of bench.members) {
+  for (const member of bench.members) {
+    const { name, pid, port } = member;
     if (pid === null) continue;
+    await member.collectGarbage();
     values[`${name} memory MB`] = rssMb(pid);
     values[`${name} heap MB`] = await heapMb(port);
     values[`${name} handles`] = fs.readdirSync(`/proc/${pid}/fd`).length;
