@@ -17,27 +17,28 @@ export interface InTheWay {
 }
 
 /**
- * To those who wait for a prepared transaction the server names nobody: it is one that holds a row (somebody waits for its
- * end), or a table that somebody asks for.
+ * To those who wait for a prepared transaction the server names nobody: it is one that holds a row (one of `line` waits for
+ * its end), or a table that one of them asks for.
  */
 const prepared = (sql: Sql) => sql`
   coalesce((SELECT 'prepared transaction ' || string_agg(quote_literal(gid), ', ' ORDER BY prepared)
    FROM pg_prepared_xacts p WHERE database = current_database() AND EXISTS (
-     SELECT FROM pg_locks w WHERE NOT w.granted AND (w.transactionid = p.transaction OR EXISTS (
+     SELECT FROM pg_locks w JOIN line USING (pid) WHERE NOT w.granted AND (w.transactionid = p.transaction OR EXISTS (
        SELECT FROM pg_locks t JOIN pg_locks h USING (virtualtransaction)
        WHERE t.pid IS NULL AND t.transactionid = p.transaction AND t.granted AND h.granted AND h.pid IS NULL
          AND (h.database, h.relation) = (w.database, w.relation))))),
    'a prepared transaction that pg_prepared_xacts lists')`;
 
 /**
- * Who waits for nobody, and whom these wait for at last: for a row the server names those ahead in its queue first, such as
+ * Those that `waiting` selects, whom they wait for, and who of these waits for nobody, at last: for a row the server names those ahead in its queue first, such as
  * writers of terms that are over, whose end would change nothing.
  */
-const ahead = (sql: Sql, first: ReturnType<Sql>) => sql`
-  WITH RECURSIVE ahead (pid) AS (
-    ${first}
-    UNION SELECT b FROM ahead a, unnest(pg_blocking_pids(a.pid)) AS b WHERE a.pid <> 0
-  ), last AS (SELECT pid FROM ahead WHERE pid = 0 OR cardinality(pg_blocking_pids(pid)) = 0)`;
+const ahead = (sql: Sql, waiting: ReturnType<Sql>) => sql`
+  WITH RECURSIVE line (pid, is_ahead) AS (
+    ${waiting}
+    UNION SELECT b, true FROM line, unnest(pg_blocking_pids(pid)) AS b WHERE pid <> 0
+  ), last AS (
+    SELECT DISTINCT pid FROM line WHERE is_ahead AND (pid = 0 OR cardinality(pg_blocking_pids(pid)) = 0))`;
 
 /** Of the session `a`: a process of Muster opened it. */
 const isOurs = (sql: Sql) => sql.unsafe(`starts_with(a.application_name, '${OWN_APPLICATIONS}')`);
@@ -67,7 +68,7 @@ export async function endSilent(sql: Sql, pid: number): Promise<readonly InTheWa
   // As the login itself, where a setting makes it another role: its sessions are its own to end.
   const [, rows] = await sql<[never, InTheWay[]]>`
     SET LOCAL ROLE NONE;
-    ${ahead(sql, sql`SELECT unnest(pg_blocking_pids(${sql.unsafe(String(pid))}))`)}
+    ${ahead(sql, sql`SELECT ${sql.unsafe(String(pid))}, false`)}
     SELECT pid, coalesce(CASE WHEN pid = 0 THEN ${prepared(sql)} ELSE a.application_name END, '') AS application,
       CASE WHEN a.wait_event = 'ClientRead' AND ${isOurs(sql)} AND ${mayEnd(sql)}
         THEN pg_terminate_backend(pid) ELSE false END AS ended,
@@ -93,7 +94,7 @@ export async function strangersInTheWay(sql: Sql): Promise<readonly Blocker[]> {
     ${ahead(
       sql,
       sql`
-    SELECT b FROM pg_stat_activity w, unnest(pg_blocking_pids(w.pid)) AS b
+    SELECT pid, false FROM pg_stat_activity w
     WHERE w.datname = current_database() AND starts_with(w.application_name, ${OWN_APPLICATIONS})
       AND coalesce(clock_timestamp() - w.query_start > ${`${String(WAITS_SECS)} s`}::interval, true)`,
     )}

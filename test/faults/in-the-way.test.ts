@@ -125,6 +125,12 @@ it('a prepared transaction', async () => {
   await dba.unsafe('CREATE TABLE others (id int)');
   await dba.unsafe("BEGIN; INSERT INTO others VALUES (1); PREPARE TRANSACTION 'innocent'");
   await dba.unsafe(`BEGIN; ${TAKE}; PREPARE TRANSACTION 'forgotten'`);
+  // His waits are nobody's here.
+  connect('psql')
+    .unsafe('BEGIN; LOCK TABLE others')
+    .catch(() => undefined);
+  const asked = () => dba`SELECT FROM pg_locks WHERE NOT granted AND relation = 'others'::regclass`;
+  await eventually(asked).toHaveLength(1);
   const [, last = 0] = await queue();
   expect(await pool.run((sql) => endSilent(sql, last))).toEqual([
     { pid: 0, application: "prepared transaction 'forgotten'", ended: false, commits: false },
