@@ -59,6 +59,11 @@ const POLL_MS = 500;
 /** A batch ends early when it was reduced for so long, or led to this many rows (some 20 MB). */
 const BATCH_MS = 250;
 const BATCH_LOG_ROWS = 20_000;
+/**
+ * A batch of fewer is waited for before the next is claimed: what comes meanwhile goes together. At 1,000 events/s, where
+ * commits have two or three of them, half of the events are decided in 7 ms then, not 8.
+ */
+const FEW_ROWS = 20;
 /** No input of the queue: the term's own first one. */
 const OWN_INPUT = 0;
 
@@ -161,13 +166,18 @@ export class LeaderTerm {
         next = this.claim([]);
         continue;
       }
+      const isFew = work.ids.length < Math.min(FEW_ROWS, this.options.batchRows);
       // Those of the one before are there until its COMMIT is through.
-      next = this.claim([...commits.ids, ...work.ids]);
+      if (!isFew) next = this.claim([...commits.ids, ...work.ids]);
       next.inputs.catch(() => undefined); // heard above
       // Before the next batch changes the state: rows as these inputs left them.
       const rows = await this.rowsOf(work);
       // Refused meanwhile: the claim is void, too.
       if (!this.isVoid(desk)) this.send(work, rows);
+      if (isFew) {
+        await commits.over;
+        next = this.claim([]);
+      }
     }
     await Promise.all([commits.over, next.inputs]);
   }
