@@ -350,10 +350,10 @@ it('a lock in its way', async () => {
   undo.push(() => dba.end());
   await dba.begin(async (sql) => {
     await sql`LOCK TABLE muster.schema_migration`;
-    const { code, stderr } = await examine(url);
-    expect([code, stderr]).toEqual([
-      2,
-      expect.stringMatching(/55P03.*another session or a prepared transaction holds/),
+    const { code, stdout } = await examine(url);
+    expect([code, stdout]).toEqual([
+      1,
+      expect.stringMatching(/wrong: blocked: .*session \d+ \(.*pg_terminate_backend/),
     ]);
   });
 });
