@@ -23,7 +23,7 @@ export interface HeardParts {
 const LOOK_EVERY_MS = 1_000;
 const FIRST_LOOK_MS = 2_000;
 
-/** What all of which was sent came to; when its answer is lost, the session ends, and with it this rejects. */
+/** What `work` on the writer comes to; when its answer is lost, the session ends, and with it this rejects. */
 export async function whileHeard<T>(work: Promise<T>, parts: HeardParts): Promise<T> {
   const over = new AbortController();
   void watch(parts, over.signal);

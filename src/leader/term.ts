@@ -15,7 +15,7 @@ import { schemaProblem, schemaStanding } from '../db/standing.ts';
 import { makePartitionsAhead } from '../eventlog/append.ts';
 import { contentGetter, readContents } from '../eventlog/contents.ts';
 import { claimInputs, type ClaimedInput } from '../queue/claim.ts';
-import type { Input } from '../reducer/input.ts';
+import type { Input, ObservationNeeds, Observed } from '../reducer/input.ts';
 import { nextDueAt } from '../reducer/reduce.ts';
 import type { Settings } from '../reducer/settings.ts';
 import { touching, type TouchedRows } from '../reducer/state/touched.ts';
@@ -342,11 +342,15 @@ export class LeaderTerm {
         await this.commits.over;
         this.waited += performance.now() - since;
         if (this.isVoid(desk)) throw new VoidError('the batch before was refused');
-        await this.transaction.begin();
-        return this.writer.run((sql) => observe(sql, needs));
+        return this.heard(this.look(needs));
       },
     };
     return desk;
+  }
+
+  private async look(needs: ObservationNeeds): Promise<Observed> {
+    await this.transaction.begin();
+    return this.writer.run((sql) => observe(sql, needs));
   }
 
   private async announce(inOther: boolean): Promise<void> {

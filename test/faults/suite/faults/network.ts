@@ -5,8 +5,8 @@ import type { Fault } from '../fault.ts';
 
 /** A leader behind a cut cable is replaced within this, by the design. */
 const CUT_CABLE_LIMIT_MS = 15_000;
-/** Seen after some three seconds; the transaction that it leaves ends within five. */
-const FORGOTTEN_LIMIT_MS = 10_000;
+/** Seen after some three seconds; whoever is next ends the transaction that it leaves within two. */
+const FORGOTTEN_LIMIT_MS = 7_000;
 const SLOW_MS = 200;
 const SLOW_FOR_MS = 3_000;
 
