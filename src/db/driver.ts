@@ -62,6 +62,8 @@ export interface ClientOptions {
   readonly onNotify?: (channel: string) => void;
   /** Connect once, ever: later attempts fail instead of opening another session. */
   readonly oneConnection?: boolean;
+  /** Each socket, as it begins to connect. */
+  readonly onSocket?: (socket: net.Socket) => void;
 }
 
 /** Lower-case, no quoting needed, and short enough for `<schema>_out` and index names (63 bytes). */
@@ -140,7 +142,7 @@ export function openClient(database: DatabaseOptions, options: ClientOptions): S
   assertSchemaName(database.schema);
   const tls = tlsTarget(database.url);
   const { url, settings: asked } = urlSettings(tls.url);
-  const sockets = createSockets(serverOf(database.url), options.oneConnection === true);
+  const sockets = createSockets(serverOf(database.url), options);
   const settings = {
     max: options.max,
     connect_timeout: CONNECT_TIMEOUT_SECS,
@@ -205,7 +207,10 @@ interface Sockets {
  * Opens sockets that are still connecting: what the driver writes meanwhile is buffered, and a failure
  * reaches it as an ordinary close. (A factory that rejects would leak the driver's connection slot.)
  */
-function createSockets(server: Partial<Target>, once: boolean): Sockets {
+function createSockets(
+  server: Partial<Target>,
+  { oneConnection: once = false, onSocket }: ClientOptions,
+): Sockets {
   let attempts = 0;
   let isOver = false;
   let opened: readonly net.Socket[] = [];
@@ -215,6 +220,7 @@ function createSockets(server: Partial<Target>, once: boolean): Sockets {
       if (isOver || (once && attempts > 1))
         throw new Error('this session is over; it is never reopened silently');
       const socket = connect({ ...target, ...server });
+      onSocket?.(socket);
       // Not by a listener: the driver takes them all off.
       opened = [...opened.filter(({ destroyed }) => !destroyed), socket];
       return socket;

@@ -7,6 +7,7 @@
  * afterwards: the flag falls in the tick in which the socket is closed, what is sent between a reset and
  * that tick goes nowhere and is rejected, and the socket factory refuses a second connection. So a whole transaction may be sent without waiting for each answer.
  */
+import type net from 'node:net';
 import { isCancelledSync } from './confirmed.ts';
 import { within } from './deadline.ts';
 import { openClient, type DatabaseOptions, type Sql } from './driver.ts';
@@ -27,6 +28,8 @@ export interface Session {
   readonly open: boolean;
   /** Commits so far that the synchronous standby was not waited for. */
   readonly unconfirmed: number;
+  /** Bytes that were handed to its connection so far; some may still be on their way. */
+  readonly sentBytes: number;
   /** Aborts when the session is over, whoever ended it. */
   readonly over: AbortSignal;
   /** Runs statements on this session or rejects; a missed deadline ends the session. */
@@ -46,6 +49,7 @@ export async function openSession(
 ): Promise<Session> {
   let open = true;
   let unconfirmed = 0;
+  let socket: net.Socket | undefined;
   const ended = new AbortController();
   const over = ended.signal;
   const close = (): void => {
@@ -58,6 +62,9 @@ export async function openSession(
     settings: options.settings,
     onClose: close,
     oneConnection: true,
+    onSocket: (opened) => {
+      socket = opened;
+    },
     onNotice: (notice) => {
       if (isCancelledSync(notice)) unconfirmed += 1;
     },
@@ -87,6 +94,9 @@ export async function openSession(
       drop,
       get unconfirmed() {
         return unconfirmed;
+      },
+      get sentBytes() {
+        return socket?.bytesWritten ?? 0;
       },
       get open() {
         return open;

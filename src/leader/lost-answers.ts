@@ -10,18 +10,21 @@ import type { Session } from '../db/session.ts';
 import type { Logger } from '../telemetry.ts';
 
 export interface HeardParts {
-  readonly writer: Pick<Session, 'pid' | 'drop'>;
+  readonly writer: Pick<Session, 'pid' | 'drop' | 'sentBytes'>;
   /** Beside the writer. */
   readonly pool: Pick<Pool, 'run'>;
   readonly logger: Logger;
 }
 
-/**
- * Between two looks, and before the first; commits take milliseconds. Two that see the same silence are needed: in between,
- * what had arrived was read. So the term ends some three seconds after the cable was cut.
- */
+/** Between two looks; commits take milliseconds. Two that see the same silence are needed: in between, what had arrived was read. */
 const LOOK_EVERY_MS = 1_000;
-const FIRST_LOOK_MS = 2_000;
+/** Of what is sent, before the first look. A term ends some three seconds after the cable was cut under a small batch. */
+const PATIENCE_MS = 2_000;
+/**
+ * A server that reads a statement which is still on its way waits for us, too, for as long as a slow link takes: 2 Mbit/s. Some
+ * 4 MB are the most in one batch.
+ */
+const SLOWEST_BYTES_PER_SECOND = 256 * 1_024;
 
 /** What `work` on the writer comes to; when its answer is lost, the session ends, and with it this rejects. */
 export async function whileHeard<T>(work: Promise<T>, parts: HeardParts): Promise<T> {
@@ -35,12 +38,17 @@ export async function whileHeard<T>(work: Promise<T>, parts: HeardParts): Promis
 }
 
 async function watch({ writer, pool, logger }: HeardParts, over: AbortSignal): Promise<void> {
-  await pause(FIRST_LOOK_MS - LOOK_EVERY_MS, over);
   const isOver = (): boolean => over.aborted;
+  const [began, sentBefore] = [performance.now(), writer.sentBytes];
+  const isSoon = (): boolean => {
+    const sendingMs = ((writer.sentBytes - sentBefore) / SLOWEST_BYTES_PER_SECOND) * 1_000;
+    return performance.now() - began < PATIENCE_MS + sendingMs;
+  };
   let before: string | null = null;
   for (;;) {
     await pause(LOOK_EVERY_MS, over);
     if (isOver()) return;
+    if (isSoon()) continue;
     // Where nobody answers here either, the lock's ping ends the term.
     const silent = await pool.run((sql) => silentSince(sql, writer.pid)).catch(() => null);
     if (isOver()) return;
