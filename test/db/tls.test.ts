@@ -12,6 +12,7 @@ import {
 import { askDatabase } from '../../src/cli/ask.ts';
 import { databaseProblem, isAway, isPassing } from '../../src/db/errors.ts';
 import { createPool } from '../../src/db/pool.ts';
+import { openSession } from '../../src/db/session.ts';
 import { tlsTarget } from '../../src/db/tls.ts';
 import { newAuthority, type Authority, type Pair, type Wanted } from '../support/certificates.ts';
 import { until } from '../support/http-server.ts';
@@ -87,6 +88,18 @@ describe('sslmode=verify-full', () => {
     expect(await tells('verify-full', 'localhost', root())).toBe(true);
     expect(await tells('verify-full', '127.0.0.1', root())).toBe(true);
     expect(await tells('verify-ca', 'localhost', root())).toBe(true);
+  });
+
+  it('of a session tells how much was handed to it', async () => {
+    const url = urlOf('localhost', `sslmode=verify-full${root()}`);
+    const session = await openSession(
+      { url, schema: 'public', name: 'tls' },
+      { role: 'tls', settings: {}, deadlineMs: 5_000 },
+    );
+    const before = session.sentBytes;
+    await session.run((sql) => sql`SELECT length(${'x'.repeat(1_000_000)})`);
+    expect(session.sentBytes - before).toBeGreaterThan(1_000_000);
+    await session.end();
   });
 
   it('believes nobody that another authority, or none that is known, vouches for', async () => {
