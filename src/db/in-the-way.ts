@@ -49,15 +49,27 @@ const mayEnd = (
 ) => sql`(pg_has_role(a.usesysid, 'usage') OR pg_has_role('pg_signal_backend', 'usage')
   AND NOT (SELECT rolsuper FROM pg_roles WHERE oid = a.usesysid))`;
 
+/**
+ * As the role that a setting makes the login, which may have been granted more; and as the login itself, whose sessions are
+ * its own to end, and which may have nothing of that role.
+ */
+const AS = ['SELECT', 'SET LOCAL ROLE NONE'] as const;
+
 /** Logins that lead, and whose frozen transaction this one could not end: `endSilent` needs to see it, too. */
 export async function untouchable(sql: Sql): Promise<readonly string[]> {
-  const rows = await sql<{ login: string }[]>`
-    SELECT DISTINCT usename::text AS login FROM pg_stat_activity a
-    WHERE datname = current_database() AND ${isOurs(sql)}
-      AND application_name ~ ':(writer|leader-lock)$'
-      AND NOT (${mayEnd(sql)} AND (pg_has_role(a.usesysid, 'usage') OR pg_has_role('pg_read_all_stats', 'usage')))
-    ORDER BY 1`;
-  return rows.map(({ login }) => login);
+  const [asRole = [], asLogin = []] = await Promise.all(
+    AS.map(async (as) => {
+      const [, rows] = await sql<[never, { login: string }[]]>`
+        ${sql.unsafe(as)};
+        SELECT DISTINCT usename::text AS login FROM pg_stat_activity a
+        WHERE datname = current_database() AND ${isOurs(sql)}
+          AND application_name ~ ':(writer|leader-lock)$' AND NOT (${mayEnd(sql)}
+            AND (pg_has_role(a.usesysid, 'usage') OR pg_has_role('pg_read_all_stats', 'usage')))
+        ORDER BY 1`.simple();
+      return rows.map(({ login }) => login);
+    }),
+  );
+  return asRole.filter((login) => asLogin.includes(login));
 }
 
 /**
@@ -65,9 +77,23 @@ export async function untouchable(sql: Sql): Promise<readonly string[]> {
  * left to itself, for its fate would be in doubt.
  */
 export async function endSilent(sql: Sql, pid: number): Promise<readonly InTheWay[]> {
-  // As the login itself, where a setting makes it another role: its sessions are its own to end.
+  const [role, login] = AS;
+  const found = await endSilentAs(sql, pid, role);
+  if (found.every(({ ended }) => ended)) return found;
+  const again = new Map((await endSilentAs(sql, pid, login)).map((one) => [one.pid, one]));
+  return found.map((one) => {
+    const other = again.get(one.pid) ?? one;
+    return other.ended || one.commits === null ? other : one;
+  });
+}
+
+async function endSilentAs(
+  sql: Sql,
+  pid: number,
+  as: (typeof AS)[number],
+): Promise<readonly InTheWay[]> {
   const [, rows] = await sql<[never, InTheWay[]]>`
-    SET LOCAL ROLE NONE;
+    ${sql.unsafe(as)};
     ${ahead(sql, sql`SELECT ${sql.unsafe(String(pid))}, false`)}
     SELECT pid, coalesce(CASE WHEN pid = 0 THEN ${prepared(sql)} ELSE a.application_name END, '') AS application,
       CASE WHEN a.wait_event = 'ClientRead' AND ${isOurs(sql)} AND ${mayEnd(sql)}

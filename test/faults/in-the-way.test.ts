@@ -95,19 +95,21 @@ it('who locks what the doctor would look at', async () => {
   expect((await examine()).stdout).not.toContain('blocked');
 });
 
+/** A session of its own of a login. */
+function as(username: string, application_name: string): postgres.Sql {
+  const url = Object.assign(new URL(database.url.href), { username, password: 'x' });
+  const connection = { application_name };
+  const sql = postgres(url.href, { max: 1, onnotice: () => undefined, connection });
+  undo.push(() => sql.end({ timeout: 0 }));
+  return sql;
+}
+
 it('leaders that may not end each other', async () => {
   await dba.unsafe(
     "CREATE ROLE app_a LOGIN PASSWORD 'x'; CREATE ROLE app_b LOGIN SUPERUSER PASSWORD 'x'",
   );
-  const as = (username: string, application_name: string): postgres.Sql => {
-    const url = Object.assign(new URL(database.url.href), { username, password: 'x' });
-    const sql = postgres(url.href, { max: 1, connection: { application_name } });
-    undo.push(() => sql.end({ timeout: 0 }));
-    return sql;
-  };
   const own = as('app_a', 'muster-a:leader') as unknown as Sql;
-  const other = as('app_b', 'muster-b:writer');
-  await other.unsafe(`BEGIN; ${TAKE}`);
+  await as('app_b', 'muster-b:writer').unsafe(`BEGIN; ${TAKE}`);
   const [, last = 0] = await queue();
   expect(await untouchable(own)).toContain('app_b');
   expect(await endSilent(own, last)).toMatchObject([
@@ -118,6 +120,25 @@ it('leaders that may not end each other', async () => {
   expect(await endSilent(own, last)).toMatchObject([{ ended: false, commits: false }]);
   await dba.unsafe('ALTER ROLE app_b NOSUPERUSER');
   expect(await untouchable(own)).not.toContain('app_b');
+  expect(await endSilent(own, last)).toMatchObject([{ ended: true }]);
+});
+
+it.each([
+  ['its own, where a setting makes it another role', 'INHERIT', 'app_a', ''],
+  [
+    'what only that role may',
+    'NOINHERIT',
+    'app_b',
+    'GRANT pg_signal_backend, pg_read_all_stats TO app;',
+  ],
+])('a login may end %s', async (_what, inherits, other, grant) => {
+  await dba.unsafe(`CREATE ROLE app; GRANT ALL ON SCHEMA muster TO app; GRANT ALL ON ALL TABLES IN SCHEMA muster TO app;
+    CREATE ROLE app_a LOGIN PASSWORD 'x' ${inherits} IN ROLE app; ALTER ROLE app_a SET role = 'app';
+    CREATE ROLE app_b LOGIN PASSWORD 'x' ${inherits} IN ROLE app; ALTER ROLE app_b SET role = 'app'; ${grant}`);
+  const own = as('app_a', 'muster-a:leader') as unknown as Sql;
+  await as(other, 'muster-b:writer').unsafe(`BEGIN; ${TAKE}`);
+  const [, last = 0] = await queue();
+  expect(await untouchable(own)).not.toContain(other);
   expect(await endSilent(own, last)).toMatchObject([{ ended: true }]);
 });
 
