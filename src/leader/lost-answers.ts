@@ -66,8 +66,11 @@ async function watch({ writer, pool, logger }: HeardParts, over: AbortSignal): P
 
 /** When the backend began to wait for its client, or that it is gone; null: it works, or waits for a lock, disk or standby. */
 async function silentSince(sql: Sql, pid: number): Promise<string | null> {
-  const [row] = await sql<{ since: string | null }[]>`
+  // As the login itself, whose session it is: a role that a setting makes it need not see that.
+  const [, rows] = await sql<[never, { since: string | null }[]]>`
+    SET LOCAL ROLE NONE;
     SELECT CASE WHEN wait_event = 'ClientRead' THEN state_change::text END AS since
-    FROM pg_stat_activity WHERE pid = ${pid}`;
+    FROM pg_stat_activity WHERE pid = ${sql.unsafe(String(pid))}`.simple();
+  const [row] = rows;
   return row === undefined ? 'gone' : row.since;
 }

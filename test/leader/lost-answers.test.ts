@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import postgres from 'postgres';
 import type { Sql } from '../../src/db/driver.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import type { Session } from '../../src/db/session.ts';
@@ -13,24 +14,33 @@ import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { silentLogger } from '../support/installation.ts';
 
+const undo: (() => unknown)[] = [];
 let proxy: DatabaseProxy;
 let writer: Session;
 let pool: Pool;
-beforeEach(async () => {
-  const { url } = await createTestDatabase();
+
+/** The writer through the proxy, and the pool beside it. */
+async function connect(url: string): Promise<void> {
   const { port } = new URL(url);
-  proxy = await startProxy(Number(port));
   const through = url.replace(`:${port}/`, `:${String(proxy.port)}/`);
   writer = await openWriter({ url: through, schema: 'muster', name: 'forgotten' });
-  pool = createPool(
-    { url, schema: 'muster', name: 'beside' },
-    { role: 'test', max: 2, statementMs: 5_000 },
+  const beside = { url, schema: 'muster', name: 'beside' };
+  pool = createPool(beside, { role: 'test', max: 2, statementMs: 5_000 });
+  undo.push(
+    () => writer.end(),
+    () => pool.end(),
   );
+}
+
+let database: Awaited<ReturnType<typeof createTestDatabase>>;
+beforeEach(async () => {
+  database = await createTestDatabase();
+  proxy = await startProxy(Number(new URL(database.url).port));
+  undo.push(() => proxy.close());
+  await connect(database.url);
 });
 afterEach(async () => {
-  await writer.end();
-  await pool.end();
-  await proxy.close();
+  for (const step of undo.splice(0).reverse()) await step();
 });
 
 const heard = (work: Promise<unknown>) =>
@@ -42,6 +52,22 @@ it('is not waited for until the deadline of a long commit', async () => {
   await expect(heard(writer.run((sql) => sql`SELECT`, 60_000))).rejects.toThrow('session');
   expect(performance.now() - began).toBeLessThan(10_000);
   expect(writer.open).toBe(false);
+});
+
+it('nor where a setting makes the login another role, which may not see its sessions', async () => {
+  const [login, group] = [`${database.name}_login`, `${database.name}_group`];
+  const dba = postgres(database.url, { max: 1 });
+  await dba.unsafe(`CREATE ROLE ${group}; GRANT USAGE ON SCHEMA muster TO ${group};
+    CREATE ROLE ${login} LOGIN PASSWORD 'x' IN ROLE ${group}; ALTER ROLE ${login} SET role = '${group}'`);
+  undo.push(async () => {
+    await dba.unsafe(`DROP OWNED BY ${group}; DROP ROLE ${login}; DROP ROLE ${group}`);
+    await dba.end();
+  });
+  await connect(Object.assign(new URL(database.url), { username: login, password: 'x' }).href);
+  for (const session of proxy.sessions) session.hold();
+  const began = performance.now();
+  await expect(heard(writer.run((sql) => sql`SELECT`, 60_000))).rejects.toThrow('session');
+  expect(performance.now() - began).toBeLessThan(10_000);
 });
 
 /** 1 MB a second on the way to the server. */
