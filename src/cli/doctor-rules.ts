@@ -1,5 +1,6 @@
 /** The doctor's rules: what each fact about a database means for Muster, and what to do about it. */
 import type { Facts } from '../db/doctor.ts';
+import type { Blocker } from '../db/in-the-way.ts';
 import { isStranger } from '../db/lock.ts';
 import { LOG_AHEAD_SECONDS } from '../db/measure.ts';
 import { lockTaken, NOBODY_WORKS } from '../wire/lock-taken.ts';
@@ -80,7 +81,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
       ? null
       : wrong(
           'blocked',
-          `what Muster's sessions wait for is held by ${first.who}: end it with ${first.pid === 0 ? 'ROLLBACK PREPARED' : `SELECT pg_terminate_backend(${String(first.pid)})`}`,
+          `what Muster's sessions wait for is held by ${first.who}: ${adviceOn(first)}`,
         ),
   ({ recovering }) =>
     recovering ? wrong('standby', 'the server is a standby: give the URL of the primary') : null,
@@ -312,6 +313,11 @@ function wrong(check: string, text: string): Finding {
 
 function warning(check: string, text: string): Finding {
   return { level: 'warning', check, text };
+}
+
+function adviceOn({ pid, ours }: Blocker): string {
+  if (ours) return 'leave it, and ask again when it is done';
+  return `end it with ${pid === 0 ? 'ROLLBACK PREPARED' : `SELECT pg_terminate_backend(${String(pid)})`}`;
 }
 
 function whoHolds(holder: Holder | null): string {

@@ -109,6 +109,8 @@ export interface Blocker {
   readonly pid: number;
   /** Who it is, for people. */
   readonly who: string;
+  /** A process or command of Muster's, such as a migration, or a commit that waits for a standby: nobody is to end it. */
+  readonly ours: boolean;
 }
 
 /** A wait that is longer is no ordinary one: commits take milliseconds. */
@@ -125,7 +127,7 @@ export async function strangersInTheWay(sql: Sql): Promise<readonly Blocker[]> {
       AND coalesce(clock_timestamp() - w.query_start > ${`${String(WAITS_SECS)} s`}::interval, true)`,
     )}
     SELECT pid, coalesce(CASE WHEN pid = 0 THEN ${prepared(sql)}
-      ELSE format('session %s (%s, login %s)', pid, a.application_name, a.usename) END, '') AS who
+      ELSE format('session %s (%s, login %s)', pid, a.application_name, a.usename) END, '') AS who, false AS ours
     FROM last LEFT JOIN pg_stat_activity a USING (pid)
     WHERE (pid = 0 OR NOT starts_with(a.application_name, ${OWN_APPLICATIONS})
         AND a.wait_event IS DISTINCT FROM 'SyncRep')
@@ -140,7 +142,8 @@ export async function strangersInTheWay(sql: Sql): Promise<readonly Blocker[]> {
 export async function tableLockers(sql: Sql): Promise<readonly Blocker[]> {
   const rows = await sql<Blocker[]>`
     SELECT DISTINCT coalesce(l.pid, 0) AS pid, CASE WHEN l.pid IS NULL THEN 'prepared transaction ' || quote_literal(p.gid)
-      ELSE format('session %s (%s, login %s)', l.pid, a.application_name, a.usename) END AS who
+      ELSE format('session %s (%s, login %s)', l.pid, a.application_name, a.usename) END AS who,
+      coalesce(${isOurs(sql)} OR a.wait_event = 'SyncRep', false) AS ours
     FROM pg_locks l JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_stat_activity a USING (pid)
       LEFT JOIN pg_locks t ON l.pid IS NULL AND t.pid IS NULL AND t.virtualtransaction = l.virtualtransaction
         AND t.locktype = 'transactionid'

@@ -89,6 +89,8 @@ it('who locks what the doctor would look at', async () => {
     1,
     expect.stringMatching(/wrong: blocked: .* session \d+ \(psql, login .*pg_terminate_backend/),
   ]);
+  await dba.unsafe("SET application_name = 'muster-migrate:migrate'");
+  expect((await examine()).stdout).toMatch(/wrong: blocked: .*:migrate, login .*: leave it/);
   await dba.unsafe("PREPARE TRANSACTION 'maintenance'");
   expect((await examine()).stdout).toMatch(/wrong: blocked: .*'maintenance'.*ROLLBACK PREPARED/);
   await dba.unsafe("ROLLBACK PREPARED 'maintenance'");
