@@ -19,14 +19,14 @@ it.each([
   ['a handles', (share: number) => 70 + 60 * share],
   ['database sessions', (share: number) => 25 + 40 * share],
   ['a memory MB', (share: number) => 140 + 300 * share],
-  ['a heap MB', (share: number) => 50 + 28 * share + 100 * (Math.round(share * SAMPLES) % 3)],
+  ['leader heap MB', (share: number) => 50 + 28 * share + 100 * (Math.round(share * SAMPLES) % 3)],
 ])('%s that rises is not flat', (name, valueAt) => {
   expect(verdict(name, valueAt)).toBe(false);
 });
 
 it.each([
   ['input_queue MB', (share: number) => 2 + ((share * 37) % 1) / 4],
-  ['a heap MB', (share: number) => 50 + 100 * (Math.round(share * SAMPLES) % 3)],
+  ['leader heap MB', (share: number) => 50 + 100 * (Math.round(share * SAMPLES) % 3)],
   ['a memory MB', (share: number) => 150 + 100 * (Math.round(share * SAMPLES) % 3)],
   ['inputs queued', () => 0],
   ['event_log MB', (share: number) => 100 * share],

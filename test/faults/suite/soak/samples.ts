@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import type { Bench } from '../bench/bench.ts';
 
-/** Numbers by name; `a rss MB` and the like. */
+/** Numbers by name; `a memory MB` and the like. */
 export interface Sample {
   readonly minutes: number;
   readonly values: Readonly<Record<string, number>>;
@@ -17,7 +17,9 @@ export async function takeSample(bench: Bench, minutes: number): Promise<Sample>
     if (pid === null) continue;
     await member.collectGarbage();
     values[`${name} memory MB`] = rssMb(pid);
-    values[`${name} heap MB`] = await heapMb(port);
+    // By what it does: whoever leads holds a state more, and faults have them take turns.
+    const { role, mb } = await heapOf(port);
+    values[`${role} heap MB`] = mb;
     values[`${name} handles`] = fs.readdirSync(`/proc/${pid}/fd`).length;
   }
   const { sql } = bench.database;
@@ -42,11 +44,12 @@ export async function takeSample(bench: Bench, minutes: number): Promise<Sample>
   return { minutes: round(minutes), values };
 }
 
-async function heapMb(port: number): Promise<number> {
+async function heapOf(port: number): Promise<{ role: string; mb: number }> {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   const bytes = /^nodejs_heap_size_used_bytes (\S+)$/m.exec(text)?.[1];
   if (bytes === undefined) throw new Error('the process does not tell how large its heap is');
-  return Math.round(Number(bytes) / MB);
+  const leads = /^muster_leader_leading 1$/m.test(text);
+  return { role: leads ? 'leader' : 'follower', mb: Math.round(Number(bytes) / MB) };
 }
 
 function rssMb(pid: number): number {
