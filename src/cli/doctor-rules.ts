@@ -55,13 +55,13 @@ const GRANT =
 
 /** Each rule answers with what is wrong, or with nothing. */
 const RULES: readonly ((facts: Found) => Finding | null)[] = [
-  ({ backendPid, greetedByPid, keepsSession }) =>
-    keepsSession && (greetedByPid === null || greetedByPid === backendPid)
-      ? null
-      : wrong(
+  (facts) =>
+    isPooled(facts)
+      ? wrong(
           'pooler',
           'a pooler stands between: another backend answers than the one that was connected to. Locks and LISTEN get lost in transaction mode: give the URL of PostgreSQL itself',
-        ),
+        )
+      : null,
   ({ hears }) =>
     hears === false
       ? wrong(
@@ -104,7 +104,9 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           'rights',
           'the role may not use the schema: grant it with muster migrate --roles, or GRANT USAGE ON SCHEMA',
         ),
-  ({ schemaProblem }) => (schemaProblem === null ? null : wrong('schema', schemaProblem)),
+  // Behind a pooler that drops our settings another schema is looked at.
+  (facts) =>
+    facts.schemaProblem === null || isPooled(facts) ? null : wrong('schema', facts.schemaProblem),
   ({ shape }) =>
     shape === null || shape.missing.length === 0
       ? null
@@ -313,6 +315,10 @@ function wrong(check: string, text: string): Finding {
 
 function warning(check: string, text: string): Finding {
   return { level: 'warning', check, text };
+}
+
+function isPooled({ backendPid, greetedByPid, keepsSession }: Found): boolean {
+  return !keepsSession || (greetedByPid !== null && greetedByPid !== backendPid);
 }
 
 function adviceOn({ pid, ours }: Blocker): string {

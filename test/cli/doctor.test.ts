@@ -53,6 +53,7 @@ describe('what the doctor says', () => {
 
   it.each<[string, Partial<Found>]>([
     ['wrong pooler', { greetedByPid: 8 }],
+    ['wrong pooler', { greetedByPid: 8, schemaProblem: 'the schema is at version none' }],
     ['wrong pooler', { keepsSession: false, hears: null }],
     ['wrong notifications', { hears: false }],
     ['wrong standby', { recovering: true }],
