@@ -118,8 +118,7 @@ function scene(maxStreams = 1_000) {
 describe('streams of the log', () => {
   it('share one read: 500 idle ones cost no more than one', async () => {
     const { open, commit, reads } = scene();
-    const all = [];
-    for (let i = 0; i < 500; i += 1) all.push(await open());
+    const all = await Promise.all(Array.from({ length: 500 }, () => open()));
     const before = reads();
     commit(3);
     await settled();
