@@ -3,6 +3,7 @@
  * is away, or behind one that does, heeds no `statement_timeout` and does not notice that its socket was closed. One would
  * be left by each attempt, until no connection is left for anybody.
  */
+import { ask } from './as-login.ts';
 import type { Sql } from './driver.ts';
 import { OWN_APPLICATIONS } from './lock.ts';
 
@@ -11,8 +12,12 @@ const ORPHANED_MS = 65_000;
 /** Pools of processes that serve; commands such as `muster migrate` wait for as long as they like. */
 const OF_POOLS = ':(api|presence|enqueue|verdicts|commands|workers|leader)$';
 
-const older = (ms: number): string =>
-  `query_start < clock_timestamp() - ${String(ms)} * interval '1 millisecond'`;
+const older = (sql: Sql, ms: number) =>
+  sql.unsafe(`query_start < clock_timestamp() - ${String(ms)} * interval '1 millisecond'`);
+
+const isOrphanOfPool = (sql: Sql) =>
+  sql.unsafe(`starts_with(application_name, '${OWN_APPLICATIONS}')
+    AND application_name ~ '${OF_POOLS}' AND wait_event IN ('SyncRep', 'object')`);
 
 export interface Abandoned {
   /** Sessions that the server was asked to end; one that waits for a disk goes on. */
@@ -31,21 +36,18 @@ export async function endAbandoned(
   waitedMs: number,
   orphanedMs = ORPHANED_MS,
 ): Promise<Abandoned> {
-  // As the login itself, where a setting makes it another role: its sessions are its own to end.
-  const [, rows] = await sql
-    .unsafe<[never, { namesake: boolean }[]]>(
-      `SET LOCAL ROLE NONE;
+  const rows = await ask<{ namesake: boolean }>(
+    sql,
+    'login',
+    sql`
       WITH ours AS (
         SELECT pid, application_name = current_setting('application_name') AS namesake
         FROM pg_stat_activity
         WHERE usename = session_user AND datname = current_database() AND pid <> pg_backend_pid()
           AND state = 'active' AND CASE
-            WHEN application_name = current_setting('application_name') THEN ${older(waitedMs)}
-            ELSE starts_with(application_name, '${OWN_APPLICATIONS}')
-              AND application_name ~ '${OF_POOLS}' AND wait_event IN ('SyncRep', 'object')
-              AND ${older(orphanedMs)} END)
+            WHEN application_name = current_setting('application_name') THEN ${older(sql, waitedMs)}
+            ELSE ${isOrphanOfPool(sql)} AND ${older(sql, orphanedMs)} END)
       SELECT namesake, pg_terminate_backend(pid) FROM ours`,
-    )
-    .simple();
+  );
   return { all: rows.length, namesakes: rows.filter(({ namesake }) => namesake).length };
 }

@@ -3,6 +3,7 @@
  * statement's description and its execution. PostgreSQL counts that as work under way, so that neither
  * `idle_in_transaction_session_timeout` nor `statement_timeout` ends it, and its locks last as long as its sockets.
  */
+import { ask, type As } from './as-login.ts';
 import type { Sql } from './driver.ts';
 import { OWN_APPLICATIONS } from './lock.ts';
 
@@ -49,27 +50,24 @@ const mayEnd = (
 ) => sql`(pg_has_role(a.usesysid, 'usage') OR pg_has_role('pg_signal_backend', 'usage')
   AND NOT (SELECT rolsuper FROM pg_roles WHERE oid = a.usesysid))`;
 
-/**
- * As the role that a setting makes the login, which may have been granted more; and as the login itself, whose sessions are
- * its own to end, and which may have nothing of that role.
- */
-const AS = ['SELECT', 'SET LOCAL ROLE NONE'] as const;
-
 /** Logins that lead, and whose frozen transaction this one could not end: `endSilent` needs to see it, too. */
 export async function untouchable(sql: Sql): Promise<readonly string[]> {
-  const [asRole = [], asLogin = []] = await Promise.all(
-    AS.map(async (as) => {
-      const [, rows] = await sql<[never, { login: string }[]]>`
-        ${sql.unsafe(as)};
-        SELECT DISTINCT usename::text AS login FROM pg_stat_activity a
-        WHERE datname = current_database() AND ${isOurs(sql)}
-          AND application_name ~ ':(writer|leader-lock)$' AND NOT (${mayEnd(sql)}
-            AND (pg_has_role(a.usesysid, 'usage') OR pg_has_role('pg_read_all_stats', 'usage')))
-        ORDER BY 1`.simple();
-      return rows.map(({ login }) => login);
-    }),
-  );
+  const [asRole, asLogin] = [await untouchableAs(sql, 'role'), await untouchableAs(sql, 'login')];
   return asRole.filter((login) => asLogin.includes(login));
+}
+
+async function untouchableAs(sql: Sql, as: As): Promise<readonly string[]> {
+  const rows = await ask<{ login: string }>(
+    sql,
+    as,
+    sql`
+      SELECT DISTINCT usename::text AS login FROM pg_stat_activity a
+      WHERE datname = current_database() AND ${isOurs(sql)}
+        AND application_name ~ ':(writer|leader-lock)$' AND NOT (${mayEnd(sql)}
+          AND (pg_has_role(a.usesysid, 'usage') OR pg_has_role('pg_read_all_stats', 'usage')))
+      ORDER BY 1`,
+  );
+  return rows.map(({ login }) => login);
 }
 
 /**
@@ -77,31 +75,28 @@ export async function untouchable(sql: Sql): Promise<readonly string[]> {
  * left to itself, for its fate would be in doubt.
  */
 export async function endSilent(sql: Sql, pid: number): Promise<readonly InTheWay[]> {
-  const [role, login] = AS;
-  const found = await endSilentAs(sql, pid, role);
+  const found = await endSilentAs(sql, pid, 'role');
   if (found.every(({ ended }) => ended)) return found;
-  const again = new Map((await endSilentAs(sql, pid, login)).map((one) => [one.pid, one]));
+  const again = new Map((await endSilentAs(sql, pid, 'login')).map((one) => [one.pid, one]));
   return found.map((one) => {
     const other = again.get(one.pid) ?? one;
     return other.ended || one.commits === null ? other : one;
   });
 }
 
-async function endSilentAs(
-  sql: Sql,
-  pid: number,
-  as: (typeof AS)[number],
-): Promise<readonly InTheWay[]> {
-  const [, rows] = await sql<[never, InTheWay[]]>`
-    ${sql.unsafe(as)};
-    ${ahead(sql, sql`SELECT ${sql.unsafe(String(pid))}, false`)}
-    SELECT pid, coalesce(CASE WHEN pid = 0 THEN ${prepared(sql)} ELSE a.application_name END, '') AS application,
-      CASE WHEN a.wait_event = 'ClientRead' AND ${isOurs(sql)} AND ${mayEnd(sql)}
-        THEN pg_terminate_backend(pid) ELSE false END AS ended,
-      CASE WHEN a.state IS NULL AND ${isOurs(sql)} THEN NULL
-        ELSE coalesce(a.wait_event = 'SyncRep' OR a.state = 'active' AND ${isOurs(sql)}, false) END AS commits
-    FROM last LEFT JOIN pg_stat_activity a USING (pid)`.simple();
-  return rows;
+function endSilentAs(sql: Sql, pid: number, as: As): Promise<readonly InTheWay[]> {
+  return ask<InTheWay>(
+    sql,
+    as,
+    sql`
+      ${ahead(sql, sql`SELECT ${sql.unsafe(String(pid))}, false`)}
+      SELECT pid, coalesce(CASE WHEN pid = 0 THEN ${prepared(sql)} ELSE a.application_name END, '') AS application,
+        CASE WHEN a.wait_event = 'ClientRead' AND ${isOurs(sql)} AND ${mayEnd(sql)}
+          THEN pg_terminate_backend(pid) ELSE false END AS ended,
+        CASE WHEN a.state IS NULL AND ${isOurs(sql)} THEN NULL
+          ELSE coalesce(a.wait_event = 'SyncRep' OR a.state = 'active' AND ${isOurs(sql)}, false) END AS commits
+      FROM last LEFT JOIN pg_stat_activity a USING (pid)`,
+  );
 }
 
 export interface Blocker {

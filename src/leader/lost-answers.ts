@@ -3,6 +3,7 @@
  * for it. The lock has another connection, whose pings are answered; and the deadline of a commit, which may have a rollout
  * of 100,000 hosts to write, would keep everybody waiting for half a minute.
  */
+import { ask } from '../db/as-login.ts';
 import { pause } from '../db/backoff.ts';
 import type { Sql } from '../db/driver.ts';
 import type { Pool } from '../db/pool.ts';
@@ -66,11 +67,12 @@ async function watch({ writer, pool, logger }: HeardParts, over: AbortSignal): P
 
 /** When the backend began to wait for its client, or that it is gone; null: it works, or waits for a lock, disk or standby. */
 async function silentSince(sql: Sql, pid: number): Promise<string | null> {
-  // As the login itself, whose session it is: a role that a setting makes it need not see that.
-  const [, rows] = await sql<[never, { since: string | null }[]]>`
-    SET LOCAL ROLE NONE;
-    SELECT CASE WHEN wait_event = 'ClientRead' THEN state_change::text END AS since
-    FROM pg_stat_activity WHERE pid = ${sql.unsafe(String(pid))}`.simple();
-  const [row] = rows;
+  const [row] = await ask<{ since: string | null }>(
+    sql,
+    'login',
+    sql`
+      SELECT CASE WHEN wait_event = 'ClientRead' THEN state_change::text END AS since
+      FROM pg_stat_activity WHERE pid = ${sql.unsafe(String(pid))}`,
+  );
   return row === undefined ? 'gone' : row.since;
 }
