@@ -6,6 +6,7 @@
  * Latency is taken from the answer that the producer waits for: later than the effect's commit, which is
  * where it is taken for the others.
  */
+import { allocateAllInNursery } from '../../src/cli/nursery.ts';
 import type { DatabaseOptions } from '../../src/db/driver.ts';
 import { startListener } from '../../src/db/listen.ts';
 import { createPool } from '../../src/db/pool.ts';
@@ -30,6 +31,8 @@ const WAIT_MS = 30_000;
 const CALLERS = 2_000;
 const LIMITS = { queueRows: 1_000_000, queueAgeMs: 600_000, heldRows: 10_000, batchRows: 1_000 };
 
+// As `muster serve` does.
+allocateAllInNursery();
 const [role, url = ''] = process.argv.slice(2);
 const common = {
   logger: silent,

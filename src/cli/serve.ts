@@ -5,6 +5,7 @@ import { createLogger, startServer } from '../main.ts';
 import type { Logger } from '../telemetry.ts';
 import { missingLists } from '../main/lists.ts';
 import { EXIT, type Io } from './io.ts';
+import { allocateAllInNursery } from './nursery.ts';
 import { version } from './version.ts';
 
 export const serveHelp = `muster serve [--roles api,leader,workers] [--listen-host HOST] [--listen-port PORT]
@@ -32,6 +33,7 @@ export async function serve(args: string[], io: Io): Promise<number> {
     io.stderr.write(`muster serve: the settings are not usable:\n${list}`);
     return EXIT.usage;
   }
+  allocateAllInNursery();
   const log = createLogger(loaded.config);
   const unknown = unknownVariables();
   if (unknown.length > 0) {

@@ -157,17 +157,6 @@ describe.skipIf(HELM === null)('chart', () => {
     });
   });
 
-  it('keeps what the image sets for Node where an example sets more', () => {
-    const dockerfile = readFileSync(path.join(CHART, '../Dockerfile'), 'utf8');
-    const ofImage = /^ENV NODE_OPTIONS=(.*)$/m.exec(dockerfile)?.[1] ?? '';
-    expect(ofImage).not.toBe('');
-    for (const object of VALUES.flatMap((values) => render(values))) {
-      const env = (at(object, `${CONTAINER}.env`) ?? []) as { name: string; value?: string }[];
-      for (const { value } of env.filter(({ name }) => name === 'NODE_OPTIONS'))
-        expect(value?.split(' ')).toEqual(expect.arrayContaining(ofImage.split(' ')));
-    }
-  });
-
   it('migrates before everything else, leaning on nothing that the release makes', () => {
     const job = one(render('split'), 'Job');
     expect(job.metadata.annotations).toMatchObject({
