@@ -13,7 +13,7 @@ import type { Socket } from 'node:net';
 import type { SecureContextOptions, SecureVersion } from 'node:tls';
 import type { Clock } from '../../telemetry.ts';
 import type { ApiLimits } from '../deps.ts';
-import type { Bodies } from './bodies.ts';
+import { CountedRequest, type Bodies } from './bodies.ts';
 import type { CutOff } from './cuts.ts';
 import type { KeptMaterial, Material } from './files.ts';
 import { boundPipelining } from './pipelining.ts';
@@ -48,7 +48,8 @@ export function createServer(
   clients: Clients = 'anyone',
 ): http.Server {
   const { requestTimeoutMs, maxConnections } = limits;
-  const options: http.ServerOptions = {
+  const options: http.ServerOptions<typeof CountedRequest> = {
+    IncomingMessage: CountedRequest,
     keepAliveTimeout: KEEP_ALIVE_MS,
     requestTimeout: requestTimeoutMs,
     headersTimeout: requestTimeoutMs,
