@@ -4,20 +4,22 @@
  * then finds nothing where there is something. Here the holes are taken out before anybody sees them.
  */
 
-/** The same client, whose tagged statements answer with rows only. */
-export function wholeRows<T extends object>(client: T): T {
-  return new Proxy(client, {
-    apply(target, self, words: unknown[]): unknown {
-      const made: unknown = Reflect.apply(target as () => unknown, self, words);
-      if (isQuery(made)) {
-        const { resolve } = made;
-        made.resolve = (answer) => {
-          resolve(withoutHoles(answer));
-        };
-      }
-      return made;
-    },
-  });
+/**
+ * The same client, whose tagged statements answer with rows only. Its members are found behind it. No Proxy: of a loop of
+ * statements that are made through one, half of what they allocate comes through V8's scavenges, of this next to nothing.
+ */
+export function wholeRows<T extends (...words: never[]) => unknown>(client: T): T {
+  const tagged = (...words: Parameters<T>): unknown => {
+    const made = client(...words);
+    if (isQuery(made)) {
+      const { resolve } = made;
+      made.resolve = (answer) => {
+        resolve(withoutHoles(answer));
+      };
+    }
+    return made;
+  };
+  return Object.setPrototypeOf(tagged, client) as T;
 }
 
 /** The driver's promise of an answer, which it resolves through this member. */
