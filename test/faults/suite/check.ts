@@ -11,7 +11,7 @@ import {
   type Book,
 } from './books.ts';
 import { countGaps, deadFaults, epochFaults, gapFaults, timeFaults } from './invariants.ts';
-import { only, type Attempt } from './load/history.ts';
+import { only, toldOutside, type Attempt, type LossWindow } from './load/history.ts';
 
 export interface Findings {
   /** Answered 2xx, and not in the log. */
@@ -27,7 +27,7 @@ export interface Expectations {
   /** Inputs that were planted to die. */
   readonly dead: number;
   /** A standby lagged when it was promoted: what it lacked is lost where a later one of the same sender overtook it. */
-  readonly lossWindow?: boolean;
+  readonly lossWindow?: LossWindow | null;
 }
 
 export async function check(
@@ -36,9 +36,9 @@ export async function check(
   expected: Expectations,
 ): Promise<Findings> {
   const { sql } = database;
-  const hasWindow = expected.lossWindow === true;
+  const { lossWindow = null } = expected;
   const books = await readBooks(sql, attempts);
-  const lost = books.flatMap((book) => named(book, lostOf(book, hasWindow)));
+  const lost = await lostOf(sql, attempts, books, lossWindow);
   const wrong = [
     ...told('lost', lost),
     ...told(
@@ -46,16 +46,27 @@ export async function check(
       books.flatMap((book) => named(book, unsentOf(book))),
     ),
     ...refusals(attempts),
-    ...(hasWindow ? [] : (await answerFaults(sql, attempts)).slice(0, 3)),
+    ...(lossWindow !== null ? [] : (await answerFaults(sql, attempts)).slice(0, 3)),
     ...(await logFaults(database, expected)),
   ];
   const duplicated = books.flatMap((book) => duplicatesOf(book)).length;
   return { lost: lost.length, duplicated, gaps: await countGaps(sql), wrong };
 }
 
-function lostOf(book: Book, hasWindow: boolean): readonly string[] {
-  const missing = missingOf(book);
-  return hasWindow ? notOvertaken(missing, book.logged) : missing;
+/** Of what was told outside the window nothing may be missing; of what was told in it, nothing that posting again brings back. */
+async function lostOf(
+  sql: BenchDatabase['sql'],
+  attempts: readonly Attempt[],
+  books: readonly Book[],
+  window: LossWindow | null,
+): Promise<readonly string[]> {
+  if (window === null) return books.flatMap((book) => named(book, missingOf(book)));
+  const outside = await readBooks(sql, toldOutside(attempts, window));
+  const lost = [
+    ...outside.flatMap((book) => named(book, missingOf(book))),
+    ...books.flatMap((book) => named(book, notOvertaken(missingOf(book), book.logged))),
+  ];
+  return [...new Set(lost)];
 }
 
 function named({ what }: Book, keys: readonly string[]): readonly string[] {

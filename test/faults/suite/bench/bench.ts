@@ -9,6 +9,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { developmentTrust, releaseOf } from '../../../../src/cli/dev/release.ts';
 import { oneWave } from '../../../e2e/support/one-wave.ts';
+import type { LossWindow } from '../load/history.ts';
 import { startLoad, type Load } from '../load/load.ts';
 import { startBalancer } from '../wire/balancer.ts';
 import { BenchDatabase, SCHEMA } from './database.ts';
@@ -47,8 +48,8 @@ export class Bench {
   readonly load: Load;
   /** Inputs that faults put into the queue to die there, so far. */
   planted = 0;
-  /** A standby that lagged has been promoted. */
-  lossWindow = false;
+  /** A standby that lagged has been promoted; null: none has. */
+  lossWindow: LossWindow | null = null;
   /** What a fault has to say beside its numbers; the runner takes them. */
   readonly notes: string[] = [];
   private releases = 0;

@@ -49,15 +49,17 @@ async function promote(bench: Bench): Promise<void> {
   await bench.database.moveTo(bench.standby.server);
 }
 
-/** The primary dies under load, its standby takes its place. */
-async function failOver(bench: Bench): Promise<void> {
+/** The primary dies under load, its standby takes its place. Says when it was dead. */
+async function failOver(bench: Bench): Promise<number> {
   const before = await incarnation(bench);
   const { epoch } = await bench.epoch();
   await bench.database.kill9();
+  const deadAt = performance.now();
   await promote(bench);
   bench.redirect(bench.members, bench.standby.server.port);
   await bench.untilEpochAbove(epoch);
   await untilSaid(bench, before);
+  return deadAt;
 }
 
 /**
@@ -97,11 +99,11 @@ async function cancelWaits(url: string): Promise<number> {
 /** The standby lags, and the primary dies. Meanwhile every agent is silent, or none is. */
 async function loseWindow(bench: Bench, silent: boolean): Promise<void> {
   const { load, standby } = bench;
+  const from = performance.now();
   standby.feed.holdAll();
   await load.more(200, 30_000);
   if (silent) await load.stop();
-  bench.lossWindow = true;
-  await failOver(bench);
+  bench.lossWindow = { from, to: await failOver(bench) };
   await bench.heal();
   if (!silent) await load.more(AFTER_WINDOW, 30_000);
   await load.stop();
@@ -183,7 +185,9 @@ export const FAILOVER: readonly Fault[] = [
     what: 'SIGKILL of the primary under load; its synchronous standby is promoted',
     limitMs: FAILOVER_LIMIT_MS,
     ...withStandby('synchronous'),
-    run: failOver,
+    run: async (bench) => {
+      await failOver(bench);
+    },
   },
   {
     name: 'promote-beside-old-primary',

@@ -72,6 +72,25 @@ export function only<K extends Attempt['of']>(
   );
 }
 
+/** When what was acknowledged may have been lost: from the standby's last news to the primary's death. By the attempts' clock. */
+export interface LossWindow {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What was answered just before may still have been on its way to the standby. */
+const ON_ITS_WAY_MS = 500;
+
+/** Attempts that were answered before a window, or sent after it: whatever these were told is true of the new primary, too. */
+export function toldOutside(
+  attempts: readonly Attempt[],
+  { from, to }: LossWindow,
+): readonly Attempt[] {
+  return attempts.filter(
+    ({ sentAt, answeredAt }) => answeredAt < from - ON_ITS_WAY_MS || sentAt > to,
+  );
+}
+
 /** For those who read of a failure: a connection that was cut is one thing, a sender that gave up waiting another. */
 export function describe(attempt: Attempt): string {
   const { sentAt, answeredAt, status } = attempt;
