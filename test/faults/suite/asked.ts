@@ -16,6 +16,24 @@ export interface Asked {
 export const USAGE =
   'usage: npm run test:faults -- [--list] [--only NAME,…] [--short] [--json] [--weaken NAME|all]';
 
+export const HELP = `${USAGE}
+
+Each fault is met by two replicas under load: agents, heartbeats, polls and operators' commands, whose every answer is kept.
+  --list     every fault and weakening, and what it does
+  --only     these faults alone
+  --short    those that npm test has
+  --weaken   the product is made weaker in a known way, and its faults must notice: exit code 1 where they do not
+  --json     one line at the end for machines
+
+ops, ok, failed, unknown   requests; answered 2xx; answered otherwise; not answered
+lost, dup, gaps            answered 2xx and not in the log; in it more than once; missing numbers of the log
+outage ms                  the longest time in which no agent was told a verdict: of the installation. While another replica
+                           answers there is none, however many wait for one that is frozen or cut off (they are unknown)
+no CPU ms                  of it, when the processes had no CPU to run on
+limit ms                   that the outage may have without it; beyond it the fault is tried once more, and then failed
+Exit code 1: something was lost, duplicated, missing or otherwise wrong.
+`;
+
 export function named<T extends { readonly name: string }>(
   what: string,
   all: readonly T[],

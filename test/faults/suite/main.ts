@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { UsageError } from '../../../src/cli/io.ts';
 import { endProcesses } from '../../support/processes.ts';
-import { named, readAsked, USAGE, type Asked } from './asked.ts';
+import { HELP, named, readAsked, USAGE, type Asked } from './asked.ts';
 import { FAULTS } from './faults/all.ts';
 import type { Row } from './fault.ts';
 import { headLine, rowLine, summary } from './report.ts';
@@ -60,7 +60,7 @@ async function weakenAll({ weakenings, json }: Asked, options: RunOptions): Prom
 
 async function main(args: readonly string[]): Promise<number> {
   const wanted = readAsked(args);
-  if (wanted.help) console.log(USAGE);
+  if (wanted.help) console.log(HELP);
   if (wanted.list) list();
   if (wanted.help || wanted.list) return 0;
   const stop = new AbortController();

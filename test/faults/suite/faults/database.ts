@@ -26,7 +26,7 @@ async function terminate(bench: Bench, role: string): Promise<void> {
 
 const ROLES = [
   ...['leader-lock', 'writer', 'leader', 'enqueue', 'verdicts', 'api', 'listen'],
-  ...['workers-lock', 'workers'],
+  ...['workers-lock', 'workers', 'commands', 'presence'],
 ];
 
 function terminated(role: string, name = `terminate-${role}`): Fault {
