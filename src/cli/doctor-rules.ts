@@ -200,6 +200,20 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
     fsync
       ? null
       : wrong('fsync', 'fsync is off: what was acknowledged is lost in a crash; turn it on'),
+  ({ fullPages }) =>
+    fullPages
+      ? null
+      : warning(
+          'full-page-writes',
+          'full_page_writes is off: a crash of the machine may leave pages of the log half written; turn it on, unless the file system writes pages whole (ZFS)',
+        ),
+  ({ vacuums }) =>
+    vacuums
+      ? null
+      : warning(
+          'autovacuum',
+          'autovacuum is off: the tables of the queue and of presence grow without end, and get slow; turn it on',
+        ),
   ({ tracks }) =>
     tracks
       ? null

@@ -28,6 +28,8 @@ export interface Facts {
   /** Logins of leaders whose sessions this login may not end. */
   readonly untouchable: readonly string[];
   readonly fsync: boolean;
+  readonly fullPages: boolean;
+  readonly vacuums: boolean;
   /** Does the server tell what sessions do. */
   readonly tracks: boolean;
   readonly synchronousCommit: string;
@@ -181,6 +183,8 @@ async function readServer(sql: Sql): Promise<Server> {
       pg_is_in_recovery() AS recovering,
       pg_backend_pid() AS "backendPid",
       current_setting('fsync') = 'on' AS fsync,
+      current_setting('full_page_writes') = 'on' AS "fullPages",
+      current_setting('autovacuum') = 'on' AS vacuums,
       current_setting('track_activities') = 'on' AS "tracks",
       current_setting('synchronous_commit') AS "synchronousCommit",
       current_setting('synchronous_standby_names') AS "synchronousStandbys",

@@ -111,8 +111,17 @@ export interface Blocker {
 /** A wait that is longer is no ordinary one: commits take milliseconds. */
 const WAITS_SECS = 1;
 
-/** Strangers that sessions of ours wait for, of all processes, and that hold something of this installation. */
+/**
+ * Strangers that sessions of ours wait for, of all processes, and that hold something of this installation. Readers give up
+ * after two seconds and come again, so that there may be no wait to be seen: who locks them out is in the way all the same.
+ */
 export async function strangersInTheWay(sql: Sql): Promise<readonly Blocker[]> {
+  const waitedFor = await strangersWaitedFor(sql);
+  if (waitedFor.length > 0) return waitedFor;
+  return (await tableLockers(sql, WAITS_SECS)).filter(({ ours }) => !ours);
+}
+
+async function strangersWaitedFor(sql: Sql): Promise<readonly Blocker[]> {
   const rows = await sql<Blocker[]>`
     ${ahead(
       sql,
@@ -133,8 +142,8 @@ export async function strangersInTheWay(sql: Sql): Promise<readonly Blocker[]> {
   return [...rows];
 }
 
-/** Who locks tables of this installation against everybody, readers too. */
-export async function tableLockers(sql: Sql): Promise<readonly Blocker[]> {
+/** Who locks tables of this installation against everybody, readers too, in a transaction that is so many seconds old. */
+export async function tableLockers(sql: Sql, heldSecs = 0): Promise<readonly Blocker[]> {
   const rows = await sql<Blocker[]>`
     SELECT DISTINCT coalesce(l.pid, 0) AS pid, CASE WHEN l.pid IS NULL THEN 'prepared transaction ' || quote_literal(p.gid)
       ELSE format('session %s (%s, login %s)', l.pid, a.application_name, a.usename) END AS who,
@@ -144,6 +153,7 @@ export async function tableLockers(sql: Sql): Promise<readonly Blocker[]> {
         AND t.locktype = 'transactionid'
       LEFT JOIN pg_prepared_xacts p ON p.transaction = t.transactionid
     WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+      AND coalesce(clock_timestamp() - coalesce(a.xact_start, p.prepared) > ${`${String(heldSecs)} s`}::interval, true)
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND c.relnamespace = current_schema()::regnamespace
     ORDER BY pid`;

@@ -344,6 +344,21 @@ it.each([
   expect(stdout).toMatch(new RegExp(`warning: triggers: .* ${name}: drop`));
 });
 
+it('a lock that readers run into, give up and run into again', async () => {
+  const { url } = await createTestDatabase();
+  const dba = postgres(url, { max: 1 });
+  undo.push(() => dba.end());
+  await dba.begin(async (sql) => {
+    await sql`LOCK TABLE muster.verdict`;
+    await sql`SELECT pg_sleep(1.1)`;
+    const { code, stdout } = await examine(url);
+    expect([code, stdout]).toEqual([
+      1,
+      expect.stringMatching(/wrong: blocked: .*session \d+ \(.*pg_terminate_backend/),
+    ]);
+  });
+});
+
 it('a lock in its way', async () => {
   const { url } = await createTestDatabase();
   const dba = postgres(url, { max: 1 });

@@ -38,7 +38,7 @@ const WELL: Found = {
     readOnly: false,
     leaderUrl: null,
   },
-  ...{ untouchable: [], tracks: true },
+  ...{ untouchable: [], tracks: true, fullPages: true, vacuums: true },
   ...{ keepsSession: true, inTheWay: [], hears: true, notifications: { held: 0.01, holder: null } },
 };
 
@@ -64,6 +64,8 @@ describe('what the doctor says', () => {
     ['warning log-ahead', { logAhead: 61 }],
     ['warning signals', { untouchable: ['app_b'] }],
     ['warning activities', { tracks: false }],
+    ['warning full-page-writes', { fullPages: false }],
+    ['warning autovacuum', { vacuums: false }],
     ['wrong leader-url', { leaderUrl: 'it leads elsewhere' }],
     ['wrong read-only', { readOnly: true }],
     ['wrong rights', { schemaUsable: false, rights: null }],
