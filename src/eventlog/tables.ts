@@ -20,6 +20,7 @@ import type {
   RolloutRow,
 } from '../reducer/state/rows.ts';
 import { ENROLMENT, TOKEN } from './access-tables.ts';
+import { pieces } from './pieces.ts';
 
 type ColumnType =
   'text' | 'bigint' | 'integer' | 'double precision' | 'boolean' | 'timestamptz' | 'json';
@@ -299,16 +300,6 @@ function textsOf<Row>(table: Table<Row>): { readonly upsert: string; readonly re
 /** A statement, not yet sent: building it serialises its rows, so a long commit can pause between two. */
 export type Statement = () => Promise<unknown>;
 
-/** Rows of one statement: some 1.5 kB each, serialised in about 20 ms. */
-const ROWS_PER_STATEMENT = 5_000;
-
-/** `items` in pieces of at most `size`. */
-export function pieces<T>(items: readonly T[], size: number): (readonly T[])[] {
-  const found: (readonly T[])[] = [];
-  for (let at = 0; at < items.length; at += size) found.push(items.slice(at, at + size));
-  return found;
-}
-
 /** `stores`: the table in which each item must be a row afterwards. */
 function each<T>(
   sql: Sql,
@@ -317,7 +308,7 @@ function each<T>(
   stores: string | null = null,
   written: (item: T) => unknown = (item) => item,
 ): Statement[] {
-  return pieces(items, ROWS_PER_STATEMENT).map((piece) => () => {
+  return pieces(items).map((piece) => () => {
     const values = JSON.stringify(piece.map(written));
     const answer = sql.unsafe(text(), [values], { prepare: true }).execute();
     return stores === null ? answer : allStored(stores, piece.length, answer);

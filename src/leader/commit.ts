@@ -7,8 +7,9 @@ import { isAway } from '../db/errors.ts';
 import type { Session } from '../db/session.ts';
 import { allStored } from '../db/swallowed.ts';
 import { commit, inOrder } from '../db/transaction.ts';
-import { insertRows } from '../eventlog/append.ts';
-import { pieces, writeTouched, type Statement } from '../eventlog/tables.ts';
+import { insertRows, type NewRow } from '../eventlog/append.ts';
+import { pieces } from '../eventlog/pieces.ts';
+import { writeTouched, type Statement } from '../eventlog/tables.ts';
 import { deleteInputs, insertDead, insertSingleVerdicts, insertVerdicts } from '../queue/claim.ts';
 import type { TouchedRows } from '../reducer/state/touched.ts';
 import type { Time } from '../reducer/time.ts';
@@ -27,8 +28,10 @@ export class AmbiguousCommitError extends Error {
   override readonly name = 'AmbiguousCommitError';
 }
 
-/** Log rows of one statement; some 1 kB each. */
-const ROWS_PER_INSERT = 5_000;
+/** What a log row has beside its payload: names, a hash, numbers. */
+const ROW_CHARS = 300;
+const charsOfRow = ({ payload }: NewRow): number => payload.length + ROW_CHARS;
+
 /** Writing a whole rollout of 100,000 hosts takes seconds; a stuck disk must not hold us for ever. */
 export const WRITE_DEADLINE_MS = 30_000;
 /** How long one stretch of serialising may block the event loop, and with it the lock's ping. */
@@ -53,7 +56,7 @@ export async function sendWork(
     const deleted = { count: 0 };
     await sendAll([
       () => begun,
-      ...pieces(work.rows, ROWS_PER_INSERT).map((piece) => () => insertRows(sql, piece)),
+      ...pieces(work.rows, charsOfRow).map((piece) => () => insertRows(sql, piece)),
       ...writeTouched(sql, rows),
       ...optional(together, () => insertVerdicts(sql, progress, together)),
       ...optional(single, () => insertSingleVerdicts(sql, progress, single)),

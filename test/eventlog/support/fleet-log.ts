@@ -5,7 +5,8 @@
 import type { Sql } from '../../../src/db/driver.ts';
 import { chainEntries, insertRows, makePartitionsAhead } from '../../../src/eventlog/append.ts';
 import { GENESIS } from '../../../src/eventlog/chain.ts';
-import { pieces, writeTouched } from '../../../src/eventlog/tables.ts';
+import { pieces } from '../../../src/eventlog/pieces.ts';
+import { writeTouched } from '../../../src/eventlog/tables.ts';
 import type { FleetContent, ManifestContent } from '../../../src/reducer/content.ts';
 import type { HostEvent } from '../../../src/reducer/host/events.ts';
 import type { Input } from '../../../src/reducer/input.ts';
@@ -132,8 +133,8 @@ function report(hostname: string, now: Millis): Input {
   };
 }
 
-/** Rows of one statement. */
-const PIECE = 5_000;
+/** Rows between two writes. */
+const ROWS = 5_000;
 
 /** Writes the log and the tables; the database must be empty. Returns the state that was reached. */
 export async function writeFleetLog(
@@ -146,7 +147,7 @@ export async function writeFleetLog(
   let hash: Uint8Array = GENESIS;
   await run((sql) => makePartitionsAhead(sql, options.rows + 1_000_000));
   const flush = async (): Promise<void> => {
-    for (const piece of pieces(rows, PIECE)) await run((sql) => insertRows(sql, piece));
+    for (const piece of pieces(rows)) await run((sql) => insertRows(sql, piece));
     const changed = touched(state, entries);
     await run(async (sql) => {
       for (const statement of writeTouched(sql, changed)) await statement();
@@ -162,7 +163,7 @@ export async function writeFleetLog(
     hash = made.at(-1)?.hash ?? hash;
     for (const entry of decided.entries) entries.push(entry);
     for (const row of made) rows.push(row);
-    if (rows.length >= PIECE) await flush();
+    if (rows.length >= ROWS) await flush();
     if (state.headSeq >= options.rows) break;
   }
   await flush();
