@@ -23,7 +23,7 @@ const LOOK_EVERY_MS = 1_000;
 const PATIENCE_MS = 2_000;
 /**
  * A server that reads a statement which is still on its way waits for us, too, for as long as a slow link takes: 2 Mbit/s. Some
- * 4 MB are the most in one batch, in statements of half a megabyte (`eventlog/tables.ts`).
+ * 4 MB are the most in one batch, in statements of half a megabyte (`eventlog/pieces.ts`).
  */
 const SLOWEST_BYTES_PER_SECOND = 256 * 1_024;
 

@@ -1,4 +1,4 @@
-/** V8 takes flags that it does not know without a word, and nothing but speed would tell. */
+/** Of a flag that it does not know V8 says so in a line on standard error, and goes on: nothing but speed would tell. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';

@@ -38,7 +38,7 @@ export interface BodyRefusals {
   held(bytes: number): void;
 }
 
-/** What has come of one body; `whyNot` says after each piece whether another is welcome, `refuse` answers if not. */
+/** What has come of one body. `taken` counts what each piece adds, and says whether another is welcome; `refuse` answers if not. */
 class Body {
   caller: string | null = null;
   pieces = 0;
