@@ -27,6 +27,9 @@ export interface TestDatabaseOptions {
 
 const created: string[] = [];
 
+/** A database is made in 50 ms: a statement that waits for so long says so, not a test whose time is up. */
+const PATIENCE_MS = 15_000;
+
 export async function createTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const { serverUrl, prefix } = context();
   const name = `${prefix}_${randomBytes(6).toString('hex')}`;
@@ -56,7 +59,8 @@ function context(): { readonly serverUrl: string; readonly prefix: string } {
 }
 
 async function withServer(use: (sql: postgres.Sql) => Promise<unknown>): Promise<void> {
-  const sql = postgres(context().serverUrl, { max: 1, onnotice: () => undefined });
+  const connection = { statement_timeout: PATIENCE_MS };
+  const sql = postgres(context().serverUrl, { max: 1, onnotice: () => undefined, connection });
   try {
     await use(sql);
   } finally {
