@@ -190,9 +190,9 @@ export function createMetrics({ ofProcess = false } = {}): MetricsRegistry {
       return registry.metrics();
     },
     watch: (name, read) => void watched.set(name, read),
-    count: (name, labels, by = 1) => counters.get(name)?.inc({ ...labels }, by),
-    set: (name, labels, value) => gauges.get(name)?.set({ ...labels }, value),
-    observe: (name, labels, value) => histograms.get(name)?.observe({ ...labels }, value),
+    count: (name, labels, by = 1) => counters.get(name)?.inc(labels, by),
+    set: (name, labels, value) => gauges.get(name)?.set(labels, value),
+    observe: (name, labels, value) => histograms.get(name)?.observe(labels, value),
     clear: forget,
   };
 }

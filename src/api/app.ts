@@ -26,6 +26,7 @@ import { createMemory, type Memory } from './memory.ts';
 import { Polls } from './polls.ts';
 import { addProtocol } from './protocol.ts';
 import { callerOf, createRates } from './rates.ts';
+import { addRoutes } from './route.ts';
 import { addValidation } from './validation.ts';
 import { addCommands } from './routes/commands.ts';
 import { addDispatch, offerer } from './routes/dispatch.ts';
@@ -75,6 +76,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
     maxStreams: limits.maxEventStreams,
     read: (query) => pool.run((sql) => readTail(sql, query)),
   });
+  addRoutes(app);
   addHeaders(app);
   addErrors(app, deps, () => memory.noteShed());
   refuseAllOnce(app, () => polls.isDraining);
@@ -111,8 +113,7 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
       done();
     });
   }
-  const since = (seq: number) => pool.run((sql) => dispatchesSince(sql, seq));
-  const unfollow = options.serves ? followDispatches({ ...deps, since }, polls) : () => undefined;
+  const unfollow = options.serves ? followAll(deps, polls) : () => undefined;
   return {
     app,
     listen: (host, port) => doors.listen(host, port),
@@ -128,6 +129,12 @@ export async function buildApi(deps: ApiDeps, options: ApiOptions): Promise<Api>
       await doors.close();
     },
   };
+}
+
+/** Wakes polls as their dispatches are committed, until the result is called. */
+function followAll(deps: ApiDeps, polls: Polls): () => void {
+  const since = (seq: number) => deps.pool.run((sql) => dispatchesSince(sql, seq));
+  return followDispatches({ ...deps, since }, polls);
 }
 
 /** How much may be on its way in. */

@@ -25,7 +25,7 @@ export function excerptOf(body: RawBody): string {
   return storableText(body.text.slice(0, EXCERPT_CHARS));
 }
 
-/** In the given scope, every body arrives as a RawBody, whatever its content type says. */
+/** In the given scope, every body arrives as a RawBody, whatever its content type says: none is asked. */
 export function readRawBodies(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
   // A content type that cannot be read would be refused before any parser is asked.
@@ -33,7 +33,7 @@ export function readRawBodies(scope: FastifyInstance): void {
     request.headers['content-type'] = 'application/json';
     done();
   });
-  scope.addContentTypeParser('*', (_request, payload, done) => {
+  scope.addContentTypeParser('application/json', (_request, payload, done) => {
     const chunks: Buffer[] = [];
     let size = 0;
     let ended = false;

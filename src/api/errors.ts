@@ -17,6 +17,7 @@ import { ANSWER_HEADERS } from './headers.ts';
 import { hasMuchToCome } from './listen/bodies.ts';
 import type { CutOff } from './listen/cuts.ts';
 import { notAccepted, ofUnfitSchema, Refusal } from './refusal.ts';
+import { routeOf } from './route.ts';
 
 type ErrorDeps = Pick<ApiDeps, 'log' | 'metrics' | 'random' | 'pool'>;
 
@@ -77,7 +78,7 @@ function answer(reply: FastifyReply, refusal: Refusal, deps: ErrorDeps): Fastify
 
 export function addErrors(app: FastifyInstance, deps: ErrorDeps, onShed: () => void): void {
   app.setErrorHandler(async (error: FastifyError | Refusal, request: FastifyRequest, reply) => {
-    const refusal = await asRefusal(error, deps, request.routeOptions.url ?? 'none');
+    const refusal = await asRefusal(error, deps, routeOf(request).url ?? 'none');
     if (refusal.isShed) onShed();
     return answer(reply, refusal, deps);
   });

@@ -10,6 +10,7 @@ import type { ApiDeps } from './deps.ts';
 import type { CutOff } from './listen/cuts.ts';
 import { callerOf } from './rates.ts';
 import { notAccepted } from './refusal.ts';
+import { routeOf } from './route.ts';
 
 const LARGE_BYTES = 16 * 1_024;
 /** A twelfth of what the chart lets a process have. */
@@ -55,7 +56,7 @@ export function addLargeAnswers(
 
 /** Strangers share by what they ask for: who floods one file keeps nobody from the page. */
 function readerOf(request: FastifyRequest): string {
-  return request.identity === null ? `nobody ${request.routeOptions.url ?? ''}` : callerOf(request);
+  return request.identity === null ? `nobody ${routeOf(request).url ?? ''}` : callerOf(request);
 }
 
 /** Bytes that wait, in all and of each reader. */

@@ -9,6 +9,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ApiLimits } from './deps.ts';
 import { Refusal } from './refusal.ts';
+import { routeOf } from './route.ts';
 
 const WINDOW_MS = 1_000;
 /** Opening the page takes four. Each is as much work as some ten events, and anyone may ask. */
@@ -25,10 +26,10 @@ export function callerOf({ identity }: FastifyRequest): string {
 
 export interface Rates {
   /**
-   * Counts a request of somebody who proved nothing, and throws the Refusal of one too many. Apart from all others:
+   * Counts a request of somebody who proved nothing; the Refusal of one too many. Apart from all others:
    * strangers shall not use up what agents need.
    */
-  ofNobody(request: FastifyRequest): Promise<void>;
+  ofNobody(request: FastifyRequest): Refusal | undefined;
   /** To be called after the hook that finds out who calls. */
   ofCallers(app: FastifyInstance): void;
 }
@@ -41,20 +42,23 @@ export function createRates(
   const together = new Second(limits.requestsPerSecond, monotonic);
   const strangers = new Second(limits.requestsPerSecond, monotonic);
   const files = new Second(FILES, monotonic);
-  const ofNobody = (request: FastifyRequest): Promise<void> => {
-    const { config, url = '' } = request.routeOptions;
+  const ofNobody = (request: FastifyRequest): Refusal | undefined => {
+    const { config, url = '' } = routeOf(request);
     const isOneTooMany = (config.isFile === true && files.exceeds(url)) || strangers.exceeds('all');
-    return isOneTooMany ? Promise.reject(tooMany(request)) : Promise.resolve();
+    return isOneTooMany ? tooMany(request) : undefined;
+  };
+  const whyNot = (request: FastifyRequest): Refusal | undefined => {
+    const { audience, isProbe } = routeOf(request).config;
+    if (isProbe === true) return undefined;
+    if (request.is404 || audience === 'anyone') return ofNobody(request);
+    if (byCaller.exceeds(callerOf(request))) return tooOften(request);
+    return together.exceeds('all') ? tooMany(request) : undefined;
   };
   return {
     ofNobody,
     ofCallers(app) {
-      app.addHook('onRequest', async (request) => {
-        const { audience, isProbe } = request.routeOptions.config;
-        if (isProbe === true) return;
-        if (request.is404 || audience === 'anyone') return ofNobody(request);
-        if (byCaller.exceeds(callerOf(request))) throw tooOften(request);
-        if (together.exceeds('all')) throw tooMany(request);
+      app.addHook('onRequest', (request, _reply, done) => {
+        done(whyNot(request));
       });
     },
   };

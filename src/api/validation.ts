@@ -8,6 +8,7 @@
 import type { FastifyInstance, FastifySchemaValidationError } from 'fastify';
 import { isJsonObject } from '../wire/text.ts';
 import { Refusal } from './refusal.ts';
+import { routeOf } from './route.ts';
 
 /** For `fastify()`. */
 export const VALIDATION = {
@@ -18,19 +19,25 @@ export const VALIDATION = {
 
 export function addValidation(app: FastifyInstance): void {
   app.addHook('preValidation', (request, _reply, done) => {
-    const { query, routeOptions } = request;
-    if (request.is404 || !isJsonObject(query)) {
+    const { query } = request;
+    if (request.is404 || !isJsonObject(query) || isEmpty(query)) {
       done();
       return;
     }
-    const known = knownOf(routeOptions.schema?.querystring);
-    if (routeOptions.config.audience === 'operator') mustKnow(query, Object.keys(known));
+    const { schema, config } = routeOf(request);
+    const known = knownOf(schema?.querystring);
+    if (config.audience === 'operator') mustKnow(query, Object.keys(known));
     request.query = withNumbers(query, known);
     done();
   });
 }
 
 type Json = Readonly<Record<string, unknown>>;
+
+function isEmpty(query: Json): boolean {
+  for (const _name in query) return false;
+  return true;
+}
 
 /** Parameters that a route takes, each with its schema. */
 function knownOf(querystring: unknown): Json {

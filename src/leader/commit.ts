@@ -5,6 +5,7 @@
 import type { Sql } from '../db/driver.ts';
 import { isAway } from '../db/errors.ts';
 import type { Session } from '../db/session.ts';
+import { bytesOf } from '../db/slow-link.ts';
 import { allStored } from '../db/swallowed.ts';
 import { commit, inOrder } from '../db/transaction.ts';
 import { insertRows, type NewRow } from '../eventlog/append.ts';
@@ -29,8 +30,8 @@ export class AmbiguousCommitError extends Error {
 }
 
 /** What a log row has beside its payload: names, a hash, numbers. */
-const ROW_CHARS = 300;
-const charsOfRow = ({ payload }: NewRow): number => payload.length + ROW_CHARS;
+const ROW_BYTES = 300;
+const bytesOfRow = ({ payload }: NewRow): number => bytesOf(payload) + ROW_BYTES;
 
 /** Writing a whole rollout of 100,000 hosts takes seconds; a stuck disk must not hold us for ever. */
 export const WRITE_DEADLINE_MS = 30_000;
@@ -56,7 +57,7 @@ export async function sendWork(
     const deleted = { count: 0 };
     await sendAll([
       () => begun,
-      ...pieces(work.rows, charsOfRow).map((piece) => () => insertRows(sql, piece)),
+      ...pieces(work.rows, bytesOfRow).map((piece) => () => insertRows(sql, piece)),
       ...writeTouched(sql, rows),
       ...optional(together, () => insertVerdicts(sql, progress, together)),
       ...optional(single, () => insertSingleVerdicts(sql, progress, single)),

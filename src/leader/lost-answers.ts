@@ -22,8 +22,8 @@ const LOOK_EVERY_MS = 1_000;
 /** Of what is sent, before the first look. A term ends some three seconds after the cable was cut under a small batch. */
 const PATIENCE_MS = 2_000;
 /**
- * A server that reads a statement which is still on its way waits for us, too, for as long as a slow link takes: 2 Mbit/s. Some
- * 4 MB are the most in one batch, in statements of half a megabyte (`eventlog/pieces.ts`).
+ * A server that reads a statement which is still on its way waits for us, too, for as long as a slow link takes: 2 Mbit/s. A batch
+ * goes in statements of half a megabyte (`db/slow-link.ts`).
  */
 const SLOWEST_BYTES_PER_SECOND = 256 * 1_024;
 

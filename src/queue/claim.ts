@@ -1,6 +1,7 @@
 /** The statements of the queue's exit. Only the leader calls these. */
 import type { Sql } from '../db/driver.ts';
 import { jsonList, plainArray, textArray } from '../db/literals.ts';
+import { STATEMENT_BYTES } from '../db/slow-link.ts';
 import { allStored } from '../db/swallowed.ts';
 import type { Verdict } from '../reducer/log.ts';
 import { bySlot } from './ring.ts';
@@ -18,18 +19,14 @@ export interface ClaimedInput {
   readonly together: boolean;
 }
 
-/**
- * Inputs of one claim in bytes, but for the one that goes beyond: they are read in some tens of milliseconds, and what
- * the batch's time leaves undecided is read again. Agents may send 256 KiB each.
- */
-export const CLAIM_BYTES = 4_000_000;
 /** Of one input: twice what Muster stores at the most, which is 5,000 hosts that went silent together. */
 export const INPUT_BYTES = 4_000_000;
 /** Of texts that Muster keeps below 300 characters. */
 const TEXT_CHARS = 1_000;
 
 /**
- * The oldest rows that are not in flight. By id, never above a cursor: ids become visible out of order, and
+ * The oldest rows that are not in flight, of as many bytes as one statement carries, but for the one that goes beyond:
+ * agents may send 256 KiB each. By id, never above a cursor: ids become visible out of order, and
  * a lower one that commits late must still be taken. A sub-select, since `= ANY(parameter)` is searched from
  * its beginning for each row by a generic plan: 15 ms, not 1.5, beside a thousand in flight.
  */
@@ -55,7 +52,7 @@ export async function claimInputs(
         ORDER BY id LIMIT ${limit}
       ) AS oldest
     ) AS sized
-    WHERE before < ${CLAIM_BYTES} ORDER BY id`;
+    WHERE before < ${STATEMENT_BYTES} ORDER BY id`;
 }
 
 /** Removes decided inputs; the caller compares the count, since a missing row means another decided it. */

@@ -1,6 +1,7 @@
 /** The statements of the queue's entrance. */
 import type { Sql } from '../db/driver.ts';
 import { jsonList, plainArray, textArray } from '../db/literals.ts';
+import { bytesOf } from '../db/slow-link.ts';
 import { SwallowedError } from '../db/swallowed.ts';
 import type { StoredInput } from '../wire/input.ts';
 
@@ -26,6 +27,13 @@ export function encodeInput(input: StoredInput): EncodedInput {
 export interface GatheredInput extends EncodedInput {
   /** Somebody here waits for its verdict; for others none is kept. */
   readonly waits: boolean;
+  /** Of its payload. */
+  readonly bytes: number;
+}
+
+export function gathered(input: StoredInput, waits: boolean): GatheredInput {
+  const encoded = encodeInput(input);
+  return { ...encoded, waits, bytes: bytesOf(encoded.payload) };
 }
 
 /** Stores a batch in order, wakes the leader, and returns the ids in the same order. One commit. Fails when not all were stored. */

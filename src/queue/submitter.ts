@@ -12,9 +12,10 @@ import { databaseProblem, isDataError } from '../db/errors.ts';
 import type { DatabaseOptions } from '../db/driver.ts';
 import type { Listener } from '../db/listen.ts';
 import { createPool, type Pool } from '../db/pool.ts';
+import { STATEMENT_BYTES } from '../db/slow-link.ts';
 import type { Clock, Logger, Metrics } from '../telemetry.ts';
 import type { StoredInput } from '../wire/input.ts';
-import { encodeInput, insertInputs, type GatheredInput } from './enqueue.ts';
+import { gathered, insertInputs, type GatheredInput } from './enqueue.ts';
 import { createGatherer, type Gatherer } from './gather.ts';
 import { createKeyedEntrance, type KeyedRequest, type KeyedResult } from './keyed.ts';
 import { createQueueGate, type Obstacle, type QueueGate, type QueueLimits } from './gate.ts';
@@ -67,10 +68,8 @@ export interface SubmitterOptions {
 const INSERT_MS = 3_000;
 /** Verdict reads and gauges. */
 const READ_MS = 2_000;
-/** Payloads in one statement: 4 MB are sent and parsed in some 20 ms; bodies may have 256 KiB each. */
-const STATEMENT_CHARS = 4_000_000;
 /** Payloads held before PostgreSQL takes them: as text, escaped and encoded some 200 MB at the worst. */
-const HELD_CHARS = 32_000_000;
+const HELD_BYTES = 32_000_000;
 /** Callers waiting for a verdict, some 0.5 kB each; beyond it the answer is `queued` at once. */
 const MOST_WAITING = 100_000;
 /** Commands under way: one connection does some hundred in a second, and the last is to be stored before its caller gives up. */
@@ -90,7 +89,7 @@ export function createSubmitter(options: SubmitterOptions): Submitter {
   const gate = createQueueGate({ pool: reader, limits, clock, logger, metrics });
   const keyed = createKeyedEntrance(options);
   const gatherer = createGatherer(
-    { items: limits.batchRows, size: STATEMENT_CHARS, sizeOf: (input) => input.payload.length },
+    { items: limits.batchRows, size: STATEMENT_BYTES, sizeOf: ({ bytes }) => bytes },
     inserter(options, writer, verdicts),
   );
   for (const by of ['inputs', 'commands', 'offers']) {
@@ -159,7 +158,7 @@ async function submitTo(
 ): Promise<SubmitResult> {
   const { gatherer, gate, limits, clock, metrics, verdicts } = entrance;
   if (entrance.draining) return refuse(entrance, 'draining');
-  const full = gatherer.held >= limits.heldRows || gatherer.heldSize >= HELD_CHARS;
+  const full = gatherer.held >= limits.heldRows || gatherer.heldSize >= HELD_BYTES;
   if (full || gate.isFull()) return refuse(entrance, 'queue-full');
   const started = clock.monotonic();
   const waits = waitMs > 0 && verdicts.waiting < MOST_WAITING;
@@ -183,7 +182,7 @@ async function store(
 ): Promise<number | SubmitResult> {
   const { gatherer, gate, logger, metrics } = entrance;
   try {
-    const id = await gatherer.add({ ...encodeInput(input), waits });
+    const id = await gatherer.add(gathered(input, waits));
     gate.stored();
     return id;
   } catch (error) {

@@ -50,6 +50,8 @@ export interface VerdictReaderOptions {
 const POLL_MS = 250;
 /** After a failure, notifications or not: an outage costs a replica one read a second, its end 1 s at most. */
 const AGAIN = { firstMs: 100, maxMs: 1_000 } as const;
+/** Who gives up is told so late at the most, and 100,000 who wait are looked through no more often. */
+const APART_MS = 10;
 /**
  * Early verdicts, some 0.6 kB each: as many as the largest batch that may be set. Beyond it the oldest go, which are the
  * likeliest to be late ones; a caller whose verdict goes with them is told `queued`.
@@ -126,6 +128,12 @@ function isAnother(now: Place, before: Place): boolean {
   return now.commitNo < before.commitNo;
 }
 
+interface Waiter {
+  readonly resolve: (judged: Judged | null) => void;
+  /** Monotonic, ms. */
+  readonly until: number;
+}
+
 interface Early {
   readonly judged: Judged;
   /** The newest insert that was under way: it may be of this one, or of one before it. */
@@ -138,7 +146,10 @@ export function createVerdictReader(options: VerdictReaderOptions): VerdictReade
 
 class Reader implements VerdictReader {
   private readonly options: VerdictReaderOptions;
-  private readonly waiters = new Map<number, (judged: Judged | null) => void>();
+  private readonly waiters = new Map<number, Waiter>();
+  /** When the first of them gives up, of those who were here when the timer was set; Infinity: none is set. */
+  private dueAt = Infinity;
+  private cancelDue: (() => void) | null = null;
   /** In the order of their coming. */
   private readonly kept = new Map<number, Early>();
   private readonly forget: () => void;
@@ -204,22 +215,44 @@ class Reader implements VerdictReader {
       return Promise.resolve(known.judged);
     }
     return new Promise((resolve) => {
-      const finish = (judged: Judged | null): void => {
-        cancel();
-        this.waiters.delete(inputId);
-        resolve(judged);
-      };
-      const cancel = this.options.clock.after(ms, () => {
-        finish(null);
-      });
-      this.waiters.set(inputId, finish);
+      const until = this.options.clock.monotonic() + ms;
+      this.waiters.set(inputId, { resolve, until });
+      this.giveUpAt(until);
       this.schedule();
     });
+  }
+
+  private settle(id: number, { resolve }: Waiter, judged: Judged | null): void {
+    this.waiters.delete(id);
+    resolve(judged);
+  }
+
+  /** One timer for all: nearly every waiter is told in time, and would have set up its own for nothing. */
+  private giveUpAt(until: number): void {
+    if (until >= this.dueAt) return;
+    const { clock } = this.options;
+    this.cancelDue?.();
+    this.dueAt = until;
+    this.cancelDue = clock.after(Math.max(APART_MS, until - clock.monotonic()), () => {
+      this.giveUpDue();
+    });
+  }
+
+  private giveUpDue(): void {
+    const now = this.options.clock.monotonic();
+    let next = Infinity;
+    for (const [id, waiter] of this.waiters) {
+      if (waiter.until <= now) this.settle(id, waiter, null);
+      else next = Math.min(next, waiter.until);
+    }
+    this.dueAt = Infinity;
+    this.giveUpAt(next);
   }
 
   stop(): void {
     this.forget();
     this.cancelPoll?.();
+    this.cancelDue?.();
     this.endWaits();
   }
 
@@ -289,18 +322,18 @@ class Reader implements VerdictReader {
   }
 
   private endWaits(): void {
-    for (const finish of [...this.waiters.values()]) finish(null);
+    for (const [id, waiter] of this.waiters) this.settle(id, waiter, null);
   }
 
   private deliver(id: number, stored: unknown, seqs: readonly number[]): void {
     const verdict = decodeVerdict(stored);
     const waiter = this.waiters.get(id);
     if (verdict === null) {
-      waiter?.(null);
+      if (waiter !== undefined) this.settle(id, waiter, null);
       return;
     }
     const judged: Judged = { status: 'judged', verdict, seqs };
-    if (waiter !== undefined) waiter(judged);
+    if (waiter !== undefined) this.settle(id, waiter, judged);
     else this.keep(id, judged);
   }
 }

@@ -21,7 +21,7 @@ export const QUEUE_METRICS = {
   muster_queue_held_bytes: {
     type: 'gauge',
     labels: [],
-    help: 'Payloads of those inputs, a character taken for a byte; from 32 million on more are 503.',
+    help: 'Payloads of those inputs; from 32 million on more are 503.',
   },
   muster_queue_early_verdicts: {
     type: 'gauge',

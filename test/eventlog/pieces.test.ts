@@ -2,16 +2,16 @@
 import { expect, it } from 'vitest';
 import { pieces } from '../../src/eventlog/pieces.ts';
 
-const charsOf = (n: number): number => n;
+const bytesOf = (n: number): number => n;
 
 it('keeps the order and loses nothing', () => {
   const items = Array.from({ length: 2_000 }, (_, i) => i);
   expect(pieces(items, () => 1_500).flat()).toEqual(items);
-  expect(pieces([], charsOf)).toEqual([]);
+  expect(pieces([], bytesOf)).toEqual([]);
 });
 
 it('has half a megabyte in one, or a single item that is larger', () => {
-  const cut = pieces([240_000, 240_000, 240_000, 3_000_000, 10, 20], charsOf);
+  const cut = pieces([240_000, 240_000, 240_000, 3_000_000, 10, 20], bytesOf);
   expect(cut).toEqual([[240_000, 240_000], [240_000], [3_000_000], [10, 20]]);
 });
 

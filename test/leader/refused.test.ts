@@ -5,7 +5,7 @@ import { createPool, type Pool } from '../../src/db/pool.ts';
 import type { Session } from '../../src/db/session.ts';
 import { LeaderTerm } from '../../src/leader/term.ts';
 import { openWriter } from '../../src/leader/writer.ts';
-import { encodeInput, insertInputs } from '../../src/queue/enqueue.ts';
+import { gathered, insertInputs } from '../../src/queue/enqueue.ts';
 import { DEFAULT_SETTINGS } from '../../src/reducer/settings.ts';
 import { createMetrics, systemClock, type Logger } from '../../src/telemetry.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -17,7 +17,7 @@ async function queue(pool: Pool): Promise<void> {
   await pool.run((sql) =>
     insertInputs(
       sql,
-      ['spoilt', 'next'].map((host) => ({ ...encodeInput(heartbeat(host)), waits: false })),
+      ['spoilt', 'next'].map((host) => gathered(heartbeat(host), false)),
       'nobody',
     ),
   );

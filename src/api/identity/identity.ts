@@ -5,6 +5,7 @@
 import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
 import { suffices, type OperatorRole } from '../../wire/role.ts';
 import { Refusal } from '../refusal.ts';
+import { routeOf } from '../route.ts';
 
 export interface Operator {
   readonly kind: 'operator';
@@ -68,9 +69,16 @@ export interface Way {
   identify(request: FastifyRequest): Identity | null | Promise<Identity | null>;
 }
 
-async function identify(request: FastifyRequest, ways: readonly Way[]): Promise<Identity | null> {
-  for (const way of ways) {
-    const identity = await way.identify(request);
+/** A promise only where a way has to ask somebody: certificates are known at once, and most who call are hosts. */
+function identify(
+  request: FastifyRequest,
+  ways: readonly Way[],
+  from = 0,
+): ReturnType<Way['identify']> {
+  for (let at = from; at < ways.length; at += 1) {
+    const identity = ways[at]?.identify(request) ?? null;
+    if (identity instanceof Promise)
+      return identity.then((known) => known ?? identify(request, ways, at + 1));
     if (identity !== null) return identity;
   }
   return null;
@@ -105,28 +113,48 @@ function needs(role: OperatorRole, { name, role: own }: Operator): Refusal {
   );
 }
 
-/** `onRefused`: told of each request whose caller was not admitted, before the refusal is thrown. */
+/** `onRefused`: told of each request whose caller is not admitted; may answer with a Refusal instead of that. */
 export function addIdentity(
   app: FastifyInstance,
   ways: readonly Way[],
-  onRefused: (request: FastifyRequest) => Promise<void>,
+  onRefused: (request: FastifyRequest) => Refusal | undefined,
 ): void {
   app.decorateRequest('identity', null);
-  app.addHook('onRequest', async (request) => {
-    const { config } = request.routeOptions;
+  const admitAs = (request: FastifyRequest, identity: Identity | null): void => {
+    request.identity = identity;
+    admit(routeOf(request).config, identity, ways);
+  };
+  const enter = (request: FastifyRequest): Promise<void> | undefined => {
     // Who is served anyway need not prove anything: probes must not wait for a table of tokens.
-    if (request.is404 || config.audience === 'anyone') return;
+    if (request.is404 || routeOf(request).config.audience === 'anyone') return undefined;
+    const identity = identify(request, ways);
+    if (identity instanceof Promise)
+      return identity.then((known) => {
+        admitAs(request, known);
+      });
+    admitAs(request, identity);
+    return undefined;
+  };
+  app.addHook('onRequest', (request, _reply, done) => {
+    const refuse = (error: unknown): void => {
+      done(onRefused(request) ?? (error as Error));
+    };
+    let entering: Promise<void> | undefined;
     try {
-      request.identity = await identify(request, ways);
-      admit(config, request.identity, ways);
+      entering = enter(request);
     } catch (error) {
-      await onRefused(request);
-      throw error;
+      refuse(error);
+      return;
     }
+    if (entering === undefined) done();
+    else
+      void entering.then(() => {
+        done();
+      }, refuse);
   });
   app.decorate('isStillAdmitted', async (request: FastifyRequest) => {
     try {
-      admit(request.routeOptions.config, await identify(request, ways), ways);
+      admit(routeOf(request).config, await identify(request, ways), ways);
       return true;
     } catch (error) {
       // Nobody can be asked while the database is away: that takes nothing from anybody.

@@ -39,23 +39,25 @@ export function bearerTokens(deps: Deps): Way {
     return known ?? (await tokens(now)).get(tokenId);
   };
   const note = noter(deps);
+  const prove = async (sent: string): Promise<Identity> => {
+    const parts = parseToken(sent);
+    if (parts === null) throw refused('is no token of Muster, or not all of it');
+    const found = await fromDatabase(deps.log, () => find(parts.tokenId));
+    const hash = createHash('sha256').update(parts.secret).digest();
+    if (!timingSafeEqual(hash, found?.hash ?? NOBODY) || found === undefined) {
+      deps.log.warn({ tokenId: parts.tokenId }, 'a token was refused: unknown, or revoked');
+      throw refused(`${parts.tokenId} is not in force here: revoked, expired or never made`);
+    }
+    if (Date.parse(found.expiresAt) <= deps.clock.now())
+      throw refused(`${found.name} expired at ${found.expiresAt}`, 'token-expired');
+    note(parts.tokenId);
+    return identityOf(found);
+  };
   return {
     hint: 'send Authorization: Bearer <token>; `muster token create` makes one',
-    async identify(request) {
+    identify(request) {
       const sent = bearerOf(request);
-      if (sent === null) return null;
-      const parts = parseToken(sent);
-      if (parts === null) throw refused('is no token of Muster, or not all of it');
-      const found = await fromDatabase(deps.log, () => find(parts.tokenId));
-      const hash = createHash('sha256').update(parts.secret).digest();
-      if (!timingSafeEqual(hash, found?.hash ?? NOBODY) || found === undefined) {
-        deps.log.warn({ tokenId: parts.tokenId }, 'a token was refused: unknown, or revoked');
-        throw refused(`${parts.tokenId} is not in force here: revoked, expired or never made`);
-      }
-      if (Date.parse(found.expiresAt) <= deps.clock.now())
-        throw refused(`${found.name} expired at ${found.expiresAt}`, 'token-expired');
-      note(parts.tokenId);
-      return identityOf(found);
+      return sent === null ? null : prove(sent);
     },
   };
 }

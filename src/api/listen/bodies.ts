@@ -124,8 +124,8 @@ export class Bodies {
       body.isDone = true;
       this.change(body, -body.kept);
     };
-    request.once('close', forget);
-    response.once('close', forget);
+    request.on('close', forget);
+    response.on('close', forget);
     // What nobody reads is parsed all the same, chunk by chunk, until its connection is gone.
     if (isChunked(request))
       response.once('finish', () => {

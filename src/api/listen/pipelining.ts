@@ -23,7 +23,8 @@ export function boundPipelining(handler: RequestListener, cut: CutOff): RequestL
       return;
     }
     unanswered.set(socket, before + 1);
-    response.once('close', () => {
+    // Said once: `on` saves what `once` keeps to take itself away.
+    response.on('close', () => {
       unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1);
     });
     handler(request, response);

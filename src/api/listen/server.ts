@@ -164,7 +164,7 @@ export class Connections {
     server.prependListener(
       'request',
       ({ socket }: http.IncomingMessage, response: http.ServerResponse) => {
-        this.silent.delete(endsOf(socket));
+        if (this.silent.size > 0) this.silent.delete(endsOf(socket));
         if (this.isOver(socket)) response.setHeader('connection', 'close');
       },
     );
