@@ -8,7 +8,7 @@ import type { HeardHost, HeardRecord } from '../reducer/read/heartbeat.ts';
 import type { RolloutState } from '../reducer/rollout/states.ts';
 import { HOST_STATE_NAMES, ROLLOUT_STATE_NAMES } from '../wire/states.ts';
 import type { ApiDeps } from './deps.ts';
-import { gather } from './gather.ts';
+import { gather, HEARTBEATS_APART_MS } from './gather.ts';
 
 export interface Heard extends HeardHost {
   readonly hostname: string;
@@ -88,8 +88,14 @@ function grouped(rows: readonly HeardRow[]): ReadonlyMap<string, readonly HeardR
 }
 
 /** Asks about one host; many ask at once. */
-export function heardReader({ pool, metrics }: ApiDeps): (question: Question) => Promise<Heard> {
+export function heardReader({
+  pool,
+  metrics,
+  clock,
+}: ApiDeps): (question: Question) => Promise<Heard> {
   return gather<Question, Heard>({
+    clock,
+    apartMs: HEARTBEATS_APART_MS,
     onRun: (size) => {
       metrics.observe('muster_api_gathered_rows', { statement: 'heard' }, size);
     },

@@ -8,15 +8,17 @@ import { DeadlineError, within } from '../db/deadline.ts';
 import { databaseProblem } from '../db/errors.ts';
 import { writePresence, type PresenceRow } from '../db/presence.ts';
 import type { ApiDeps } from './deps.ts';
-import { gather } from './gather.ts';
+import { gather, HEARTBEATS_APART_MS } from './gather.ts';
 
 /** A gathered statement takes milliseconds; and twice this, beside a verdict's wait, is well below an agent's 10 s. */
 const PRESENCE_MS = 1_000;
 
 /** Resolves when it is stored; rejects when it is not, or not in time. */
 export function presenceKeeper(deps: ApiDeps): (row: PresenceRow) => Promise<true> {
-  const { presencePool, metrics, replica, log } = deps;
+  const { presencePool, metrics, replica, log, clock } = deps;
   const keep = gather<PresenceRow, true>({
+    clock,
+    apartMs: HEARTBEATS_APART_MS,
     onRun: (size) => {
       metrics.observe('muster_api_gathered_rows', { statement: 'presence' }, size);
     },

@@ -200,6 +200,13 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
     fsync
       ? null
       : wrong('fsync', 'fsync is off: what was acknowledged is lost in a crash; turn it on'),
+  ({ transactionMs }) =>
+    transactionMs === 0
+      ? null
+      : warning(
+          'transaction-timeout',
+          `transaction_timeout is ${String(transactionMs)} ms for this login: the leader sets its own, but requests that wait for a lock or a large answer for so long lose their connection; set it to 0 for the logins of Muster (ALTER ROLE … SET transaction_timeout = 0)`,
+        ),
   ({ fullPages }) =>
     fullPages
       ? null

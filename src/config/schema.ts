@@ -296,7 +296,7 @@ export const ConfigSchema = Type.Object({
     'Limits',
     200_000,
     [100, 10_000_000],
-    'Inputs that may wait for the leader; more, or 4 KiB for each of them in all, is 503. 20 s of full load, and about 200 MB (800 MB at the most).',
+    'Inputs that may wait for the leader; more, or 4 KiB for each of them in all, is 503. Looked at twice a second: what comes in between is taken. 20 s of full load, and about 200 MB (800 MB at the most).',
   ),
   queueMaxAgeSeconds: decimal(
     'Limits',

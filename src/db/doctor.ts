@@ -27,6 +27,8 @@ export interface Facts {
   readonly inTheWay: readonly Blocker[];
   /** Logins of leaders whose sessions this login may not end. */
   readonly untouchable: readonly string[];
+  /** What a session of this login begins with: milliseconds until its transaction is ended, whatever it does; 0: for ever. */
+  readonly transactionMs: number;
   readonly fsync: boolean;
   readonly fullPages: boolean;
   readonly vacuums: boolean;
@@ -182,6 +184,7 @@ async function readServer(sql: Sql): Promise<Server> {
     SELECT current_setting('server_version_num')::int AS version,
       pg_is_in_recovery() AS recovering,
       pg_backend_pid() AS "backendPid",
+      coalesce((SELECT reset_val::int FROM pg_settings WHERE name = 'transaction_timeout'), 0) AS "transactionMs",
       current_setting('fsync') = 'on' AS fsync,
       current_setting('full_page_writes') = 'on' AS "fullPages",
       current_setting('autovacuum') = 'on' AS vacuums,

@@ -3,7 +3,8 @@ import type { Sql } from '../db/driver.ts';
 import { COLUMNS } from '../db/shape.ts';
 import type { TouchedRows } from '../reducer/state/touched.ts';
 import type { StateRows } from '../reducer/state/state.ts';
-import { FAMILIES, writeTouched } from './tables.ts';
+import { FAMILIES } from './tables.ts';
+import { writeTouched } from './write-tables.ts';
 
 /** In the caller's transaction, whose session holds the leader's lock: nobody else writes meanwhile. */
 export async function rebuildTables(sql: Sql, rows: StateRows): Promise<void> {

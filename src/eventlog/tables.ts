@@ -1,13 +1,7 @@
 /**
  * The derived tables: one description of each, from which its statements are made. A field that is added to
  * a row type and forgotten here does not compile; one that is missing in the migration fails every test.
- *
- * Whole batches travel as one JSON parameter (`json_to_recordset`), so a commit costs a statement per table
- * touched, never per row.
  */
-import type { Sql } from '../db/driver.ts';
-import { allStored } from '../db/swallowed.ts';
-import { REPORTED, type TouchedRows } from '../reducer/state/touched.ts';
 import type {
   BlockerRow,
   ChannelRow,
@@ -20,9 +14,8 @@ import type {
   RolloutRow,
 } from '../reducer/state/rows.ts';
 import { ENROLMENT, TOKEN } from './access-tables.ts';
-import { pieces } from './pieces.ts';
 
-type ColumnType =
+export type ColumnType =
   'text' | 'bigint' | 'integer' | 'double precision' | 'boolean' | 'timestamptz' | 'json';
 
 export interface Table<Row> {
@@ -232,7 +225,7 @@ interface AnyTable {
   readonly columns: Readonly<Record<string, ColumnType>>;
 }
 
-function columnName(field: string): string {
+export function columnName(field: string): string {
   return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
@@ -251,7 +244,7 @@ export function columnHolding(table: AnyTable): string {
     WHERE c.at::text = $1 LIMIT 1`;
 }
 
-function recordsetOf(fields: readonly (readonly [string, string])[], json: string): string {
+export function recordsetOf(fields: readonly (readonly [string, string])[], json: string): string {
   const columns = fields.map(([field, type]) => `"${field}" ${type}`).join(', ');
   return `json_to_recordset(${json}) AS r(${columns})`;
 }
@@ -259,133 +252,4 @@ function recordsetOf(fields: readonly (readonly [string, string])[], json: strin
 /** Rows of a table out of a JSON list, as `r`. */
 export function recordset(table: AnyTable, json: string): string {
   return recordsetOf(Object.entries(table.columns), json);
-}
-
-const PARAMETER = '$1::text::json';
-
-function upsertText<Row>(table: Table<Row>): string {
-  const fields = Object.entries<ColumnType>(table.columns);
-  const names = fields.map(([field]) => columnName(field));
-  const keys = table.key.length === 0 ? ['singleton'] : table.key.map(columnName);
-  const sets = names.filter((name) => !keys.includes(name)).map((n) => `${n} = EXCLUDED.${n}`);
-  return `INSERT INTO ${table.name} (${names.join(', ')})
-    SELECT ${fields.map(([field]) => `r."${field}"`).join(', ')} FROM ${recordsetOf(fields, PARAMETER)}
-    ON CONFLICT (${keys.join(', ')}) DO UPDATE SET ${sets.join(', ')}`;
-}
-
-function removeText<Row>(name: string, table: Table<Row>): string {
-  const fields = table.key.map((field) => [field, table.columns[field]] as const);
-  const match = table.key.map((field) => `t.${columnName(field)} = r."${field}"`).join(' AND ');
-  return `DELETE FROM ${name} t USING ${recordsetOf(fields, PARAMETER)} WHERE ${match}`;
-}
-
-/** Of rows that are there: these columns only. */
-function updateText<Row>(table: Table<Row>, columns: readonly (keyof Row & string)[]): string {
-  const fields = [...table.key, ...columns].map((f) => [f, table.columns[f]] as const);
-  const sets = columns.map((field) => `${columnName(field)} = r."${field}"`).join(', ');
-  const match = table.key.map((field) => `t.${columnName(field)} = r."${field}"`).join(' AND ');
-  return `UPDATE ${table.name} t SET ${sets} FROM ${recordsetOf(fields, PARAMETER)} WHERE ${match}`;
-}
-
-const texts = new WeakMap<object, { readonly upsert: string; readonly remove: string }>();
-
-function textsOf<Row>(table: Table<Row>): { readonly upsert: string; readonly remove: string } {
-  const known = texts.get(table);
-  if (known !== undefined) return known;
-  const made = { upsert: upsertText(table), remove: removeText(table.name, table) };
-  texts.set(table, made);
-  return made;
-}
-
-/** A statement, not yet sent: building it serialises its rows, so a long commit can pause between two. */
-export type Statement = () => Promise<unknown>;
-
-/** `stores`: the table in which each item must be a row afterwards. */
-function each<T>(
-  sql: Sql,
-  text: () => string,
-  items: readonly T[],
-  stores: string | null = null,
-  written: (item: T) => unknown = (item) => item,
-): Statement[] {
-  return pieces(items).map((piece) => () => {
-    const values = JSON.stringify(piece.map(written));
-    const answer = sql.unsafe(text(), [values], { prepare: true }).execute();
-    return stores === null ? answer : allStored(stores, piece.length, answer);
-  });
-}
-
-function upsert<Row>(sql: Sql, table: Table<Row>, rows: readonly Row[]): Statement[] {
-  return each(sql, () => textsOf(table).upsert, rows, table.name);
-}
-
-function remove<Row>(sql: Sql, table: Table<Row>, keys: readonly object[]): Statement[] {
-  return each(sql, () => textsOf(table).remove, keys);
-}
-
-const UPDATE_REPORTED = updateText(RECORD, REPORTED);
-const REPORT_FIELDS = [...RECORD.key, ...REPORTED];
-
-function narrow(row: RecordRow): object {
-  const few: Record<string, unknown> = {};
-  for (const field of REPORT_FIELDS) few[field] = row[field];
-  return few;
-}
-
-function updateReported(sql: Sql, rows: readonly RecordRow[]): Statement[] {
-  return each(sql, () => UPDATE_REPORTED, rows, RECORD.name, narrow);
-}
-
-const REMOVE_OFFERS = removeText('dispatch_offer', DISPATCH);
-
-/** Offers end with the dispatch they are of: a later grant of the same record was never offered. */
-function removeOffers(sql: Sql, keys: readonly object[]): Statement[] {
-  return each(sql, () => REMOVE_OFFERS, keys);
-}
-
-const REMOVE_SECRETS = removeText('operator_secret', TOKEN);
-
-/** With the right goes what proved it: an id that is used again needs a secret of its own. */
-function removeSecrets(sql: Sql, keys: readonly object[]): Statement[] {
-  return each(sql, () => REMOVE_SECRETS, keys);
-}
-
-/** Everything of a rollout but its own row, which stays as a tombstone. */
-function removePruned(sql: Sql, rolloutIds: readonly string[]): Statement[] {
-  const tables = [RECORD.name, DISPATCH.name, PROBE_FAILURE.name, BLOCKER.name, 'dispatch_offer'];
-  return tables.flatMap((name) =>
-    each(
-      sql,
-      () =>
-        `DELETE FROM ${name} WHERE rollout_id IN (SELECT json_array_elements_text($1::text::json))`,
-      rolloutIds,
-    ),
-  );
-}
-
-/** The statements of a commit, in order, for the writer's transaction. */
-export function writeTouched(sql: Sql, rows: TouchedRows): Statement[] {
-  return [
-    ...upsert(sql, FLEET, rows.fleet === null ? [] : [rows.fleet]),
-    ...upsert(sql, CHANNEL, rows.channels),
-    ...upsert(sql, ROLLOUT, rows.rollouts),
-    ...upsert(sql, RECORD, rows.records),
-    ...updateReported(sql, rows.reports),
-    ...upsert(sql, HOST, rows.hosts),
-    ...remove(sql, DISPATCH, rows.removed.dispatches),
-    ...removeOffers(sql, rows.removed.dispatches),
-    ...upsert(sql, DISPATCH, rows.dispatches),
-    ...remove(sql, QUARANTINE, rows.removed.quarantines),
-    ...upsert(sql, QUARANTINE, rows.quarantines),
-    ...remove(sql, PROBE_FAILURE, rows.removed.probeFailures),
-    ...upsert(sql, PROBE_FAILURE, rows.probeFailures),
-    ...remove(sql, BLOCKER, rows.removed.blockers),
-    ...upsert(sql, BLOCKER, rows.blockers),
-    ...remove(sql, TOKEN, rows.removed.tokens),
-    ...removeSecrets(sql, rows.removed.tokens),
-    ...upsert(sql, TOKEN, rows.tokens),
-    ...remove(sql, ENROLMENT, rows.removed.enrolments),
-    ...upsert(sql, ENROLMENT, rows.enrolments),
-    ...removePruned(sql, rows.removed.pruned),
-  ];
 }

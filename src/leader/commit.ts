@@ -10,7 +10,7 @@ import { allStored } from '../db/swallowed.ts';
 import { commit, inOrder } from '../db/transaction.ts';
 import { insertRows, type NewRow } from '../eventlog/append.ts';
 import { pieces } from '../eventlog/pieces.ts';
-import { writeTouched, type Statement } from '../eventlog/tables.ts';
+import { writeTouched, type Statement } from '../eventlog/write-tables.ts';
 import { deleteInputs, insertDead, insertSingleVerdicts, insertVerdicts } from '../queue/claim.ts';
 import type { TouchedRows } from '../reducer/state/touched.ts';
 import type { Time } from '../reducer/time.ts';

@@ -16,8 +16,15 @@ export interface Loaded {
   readonly headHash: Uint8Array;
 }
 
-/** Reading the state of a fleet of 100,000 hosts with a few rollouts takes some seconds. */
+/** Reading the state of a fleet of 100,000 hosts with a few rollouts takes some seconds; over a slow link as long as it takes. */
 const LOAD_DEADLINE_MS = 120_000;
+/**
+ * The server believes itself idle in a transaction once it has handed the last megabytes to its kernel. Nobody waits for this one:
+ * it writes nothing, and the next epoch can be taken meanwhile.
+ */
+const PATIENCE = ['idle_in_transaction_session_timeout', 'statement_timeout'].map(
+  (setting) => `SET LOCAL ${setting} = ${String(LOAD_DEADLINE_MS)}`,
+);
 
 /**
  * In one snapshot, after the epoch was taken: from then on nobody else writes. Whatever goes wrong rejects;
@@ -28,7 +35,8 @@ export async function load(writer: Session, settings: Settings): Promise<Loaded>
     writer,
     async (sql) => {
       const isolation = sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`.execute();
-      const [, loaded] = await inOrder([isolation, loadLeaderState(sql, settings)]);
+      const patience = sql.unsafe(PATIENCE.join('; ')).execute();
+      const [, , loaded] = await inOrder([isolation, patience, loadLeaderState(sql, settings)]);
       return loaded;
     },
     LOAD_DEADLINE_MS,

@@ -4,8 +4,8 @@
  *
  * Answers: `judged` (decided, with the verdict), `queued` (durable, undecided within the wait), `unavailable`
  * (not accepted: the sender keeps it and tries again later). `invalid`: the database can never store it.
- * A connection that breaks in the middle also answers `unavailable` though the input may be stored: a repeat
- * gets its own verdict ("duplicate") from the reducer, so nobody needs to know.
+ * A connection that breaks in the middle also answers `unavailable` though the input may be stored, and so does a database
+ * that gives way to another: a repeat gets its own verdict ("duplicate") from the reducer, so nobody needs to know.
  */
 import { confirmed, noteUnconfirmed } from '../db/confirmed.ts';
 import { databaseProblem, isDataError } from '../db/errors.ts';
@@ -166,6 +166,7 @@ async function submitTo(
   if (typeof stored !== 'number') return stored;
   const left = waitMs - (clock.monotonic() - started);
   const judged = waits && left > 0 ? await verdicts.wait(stored, left) : null;
+  if (judged === 'gone') return refuse(entrance, 'database-away');
   const outcome = judged === null ? 'queued' : 'judged';
   metrics.count('muster_queue_inputs_total', { outcome });
   if (judged !== null) {

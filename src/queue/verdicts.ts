@@ -26,9 +26,12 @@ export interface Judged {
   readonly seqs: readonly number[];
 }
 
+/** `gone`: another database took the place of the one in which the input was stored, if it was. */
+export type Waited = Judged | 'gone' | null;
+
 export interface VerdictReader {
-  /** The input's verdict, or null when `ms` passed without one. */
-  wait(inputId: number, ms: number): Promise<Judged | null>;
+  /** The input's verdict; `gone`: perhaps the input has gone, too; null when `ms` passed without one. */
+  wait(inputId: number, ms: number): Promise<Waited>;
   /** Until the returned function is called, verdicts without a waiter are kept. Rejects when the database is away. */
   beginInsert(): Promise<() => void>;
   readonly waiting: number;
@@ -129,7 +132,7 @@ function isAnother(now: Place, before: Place): boolean {
 }
 
 interface Waiter {
-  readonly resolve: (judged: Judged | null) => void;
+  readonly resolve: (waited: Waited) => void;
   /** Monotonic, ms. */
   readonly until: number;
 }
@@ -208,7 +211,7 @@ class Reader implements VerdictReader {
     if (oldest !== undefined) this.kept.delete(oldest);
   }
 
-  wait(inputId: number, ms: number): Promise<Judged | null> {
+  wait(inputId: number, ms: number): Promise<Waited> {
     const known = this.kept.get(inputId);
     if (known !== undefined) {
       this.kept.delete(inputId);
@@ -222,9 +225,9 @@ class Reader implements VerdictReader {
     });
   }
 
-  private settle(id: number, { resolve }: Waiter, judged: Judged | null): void {
+  private settle(id: number, { resolve }: Waiter, waited: Waited): void {
     this.waiters.delete(id);
-    resolve(judged);
+    resolve(waited);
   }
 
   /** One timer for all: nearly every waiter is told in time, and would have set up its own for nothing. */
@@ -253,7 +256,7 @@ class Reader implements VerdictReader {
     this.forget();
     this.cancelPoll?.();
     this.cancelDue?.();
-    this.endWaits();
+    this.endWaits(null);
   }
 
   private needed(): boolean {
@@ -309,7 +312,7 @@ class Reader implements VerdictReader {
 
   /**
    * Who waits now may have been stored in the database that has gone, and its id be given to another input in this one:
-   * nobody is told a verdict that may not be his. `queued` is true of those that were stored here.
+   * nobody is told a verdict that may not be his, nor that what he sent is safe.
    */
   private startAgain(before: Place, now: Place): void {
     this.options.logger.warn(
@@ -317,12 +320,12 @@ class Reader implements VerdictReader {
       'this is another database than before, or an earlier state of it; verdicts are read from the beginning of its term',
     );
     this.kept.clear();
-    this.endWaits();
+    this.endWaits('gone');
     this.cursor = { ...now, commitNo: 0 };
   }
 
-  private endWaits(): void {
-    for (const [id, waiter] of this.waiters) this.settle(id, waiter, null);
+  private endWaits(told: 'gone' | null): void {
+    for (const [id, waiter] of this.waiters) this.settle(id, waiter, told);
   }
 
   private deliver(id: number, stored: unknown, seqs: readonly number[]): void {

@@ -66,7 +66,7 @@ export const API_METRICS = {
   muster_api_connections_cut_total: {
     type: 'counter',
     labels: ['why'],
-    help: 'Connections ended without an answer of the application, or while its request still came: no room (`full`), no HTTP or none for us (`malformed`), a head that is too large or too slow (`headers-too-large`, `too-slow`), a handshake that failed (`tls`), more questions than may wait (`pipelining`), an answer that was not taken within a minute (`slow-reader`), no proxy of ours at their listener (`no-proxy`).',
+    help: 'Connections ended without an answer of the application, or while its request still came: no room (`full`), no HTTP, none for us, or a body that its sender broke off (`malformed`), a head that is too large or too slow (`headers-too-large`, `too-slow`), a handshake that failed (`tls`), more questions than may wait (`pipelining`), an answer that was not taken within a minute (`slow-reader`), no proxy of ours at their listener (`no-proxy`).',
   },
   muster_api_body_bytes: {
     type: 'gauge',

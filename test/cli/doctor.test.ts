@@ -38,7 +38,7 @@ const WELL: Found = {
     readOnly: false,
     leaderUrl: null,
   },
-  ...{ untouchable: [], tracks: true, fullPages: true, vacuums: true },
+  ...{ untouchable: [], tracks: true, fullPages: true, transactionMs: 0, vacuums: true },
   ...{ keepsSession: true, inTheWay: [], hears: true, notifications: { held: 0.01, holder: null } },
 };
 
@@ -64,6 +64,7 @@ describe('what the doctor says', () => {
     ['warning log-ahead', { logAhead: 61 }],
     ['warning signals', { untouchable: ['app_b'] }],
     ['warning activities', { tracks: false }],
+    ['warning transaction-timeout', { transactionMs: 2_000 }],
     ['warning full-page-writes', { fullPages: false }],
     ['warning autovacuum', { vacuums: false }],
     ['wrong leader-url', { leaderUrl: 'it leads elsewhere' }],

@@ -270,7 +270,7 @@ describe('another database in the place of the one before', () => {
     expect(a.log.join('\n')).toContain(SAYS);
   });
 
-  it('ends the waiting of who may have been stored in the other', async () => {
+  it('has those send again who may have been stored in the other', async () => {
     const a = await start();
     await a.lead();
     expect(await verdict(a)).toBe('judged');
@@ -278,7 +278,7 @@ describe('another database in the place of the one before', () => {
     const sent = a.submitter.submit(heartbeat('h1'), { waitMs: 15_000 });
     await eventually(() => queued(a)).toContain('h1');
     await a.pool.run((sql) => sql`UPDATE epoch SET incarnation = gen_random_uuid()`);
-    expect(await sent).toEqual({ status: 'queued' });
+    expect(await sent).toMatchObject({ status: 'unavailable', why: 'database-away' });
     expect(a.log.join('\n')).toContain(SAYS);
     await a.lead();
     expect(await verdict(a)).toBe('judged');

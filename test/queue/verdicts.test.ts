@@ -147,7 +147,7 @@ it('tells nobody who was stored in the database that has gone the verdict of his
   expect(reader.early).toBe(1);
   failOver();
   await commit(1, 2);
-  expect(await waits).toBeNull();
+  expect(await waits).toBe('gone');
   expect(await knownNow(reader, 2)).toBe('unknown');
   end();
 });

@@ -16,7 +16,7 @@ const LONGEST_WAIT_SECS = 60;
 
 /** Offers to one host; many share the statement. */
 export function offerer(deps: ApiDeps): (hostname: string) => Promise<OfferRow | null> {
-  const { pool, metrics, replica } = deps;
+  const { pool, metrics, replica, clock } = deps;
   // An agent acts on what it is offered: a dispatch that a failover would take back must not get out.
   const record: typeof pool.run = async (statements) => {
     try {
@@ -27,6 +27,7 @@ export function offerer(deps: ApiDeps): (hostname: string) => Promise<OfferRow |
     }
   };
   const offer = gather<string, { readonly row: OfferRow | null }>({
+    clock,
     onRun: (size) => {
       metrics.observe('muster_api_gathered_rows', { statement: 'offer' }, size);
     },

@@ -6,7 +6,7 @@ import type { Sql } from '../../../src/db/driver.ts';
 import { chainEntries, insertRows, makePartitionsAhead } from '../../../src/eventlog/append.ts';
 import { GENESIS } from '../../../src/eventlog/chain.ts';
 import { pieces } from '../../../src/eventlog/pieces.ts';
-import { writeTouched } from '../../../src/eventlog/tables.ts';
+import { writeTouched } from '../../../src/eventlog/write-tables.ts';
 import type { FleetContent, ManifestContent } from '../../../src/reducer/content.ts';
 import type { HostEvent } from '../../../src/reducer/host/events.ts';
 import type { Input } from '../../../src/reducer/input.ts';

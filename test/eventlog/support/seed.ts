@@ -2,7 +2,7 @@
 import type { Sql } from '../../../src/db/driver.ts';
 import { chainEntries, insertRows } from '../../../src/eventlog/append.ts';
 import { GENESIS } from '../../../src/eventlog/chain.ts';
-import { writeTouched } from '../../../src/eventlog/tables.ts';
+import { writeTouched } from '../../../src/eventlog/write-tables.ts';
 import type { FleetContent, ManifestContent } from '../../../src/reducer/content.ts';
 import { touched } from '../../../src/reducer/state/touched.ts';
 import { timeOf } from '../../../src/reducer/time.ts';

@@ -71,13 +71,13 @@ function partsOf(key: string): { readonly stream: string; readonly seq: number }
   return { stream, seq: Number(seq) };
 }
 
-/** How often each agent event is in the log. */
+/** How often each agent event is in the log, as one that was applied: nothing that the load sends is to be refused. */
 export async function readEvents(sql: postgres.Sql): Promise<ReadonlyMap<string, number>> {
   return timesOf(
     await sql<Times[]>`
       SELECT hostname || ' ' || rollout_id || ' ' || (payload->'event'->>'seq') AS key,
         count(*)::int AS times
-      FROM event_log WHERE kind = 'agent_event' GROUP BY 1`,
+      FROM event_log WHERE kind = 'agent_event' AND payload->>'verdict' = 'applied' GROUP BY 1`,
   );
 }
 
