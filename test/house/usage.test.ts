@@ -21,6 +21,9 @@ describe('npm run test:faults', () => {
     expect(said).toMatch(/^there is no fault "nosuch"; there are /);
     for (const { name } of FAULTS) expect(said).toContain(name);
     expect(complaintOf(() => readAsked(['--weaken', 'nosuch']))).toContain('reply-before-commit');
+    expect(complaintOf(() => readAsked(['--weaken', 'all,nosuch']))).toContain('no weakening');
+    const two = ['--weaken', 'all', '--only', 'notify-lost'];
+    expect(complaintOf(() => readAsked(two))).toContain('do not go together');
   });
 
   it('runs nothing for an option that it does not know', () => {

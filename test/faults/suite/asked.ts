@@ -59,10 +59,13 @@ export function readAsked(args: readonly string[]): Asked {
   const { values } = parseOptions({ args: [...args], options });
   const only = listOf(values.only);
   const weak = listOf(values.weaken);
+  // Each weakening has faults of its own that must notice it, and the short ones are some of all.
+  if ([only.length > 0, weak.length > 0, values.short].filter(Boolean).length > 1)
+    throw new UsageError(`--only, --short and --weaken do not go together; ${USAGE}`);
   const all = FAULTS.filter((fault) => !values.short || fault.short === true);
   return {
     ...{ json: values.json, list: values.list, help: values.help },
     faults: only.length > 0 ? named('fault', FAULTS, only) : all,
-    weakenings: weak.includes('all') ? WEAKENINGS : named('weakening', WEAKENINGS, weak),
+    weakenings: weak.join() === 'all' ? WEAKENINGS : named('weakening', WEAKENINGS, weak),
   };
 }
