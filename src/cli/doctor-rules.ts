@@ -33,6 +33,8 @@ const SKEW_MS = 5_000;
 const LONG_TRANSACTION_SECONDS = 60;
 /** As the alert MusterOldestXmin has it: some hours of full load. */
 const OLD_SNAPSHOT_TRANSACTIONS = 1_000_000;
+/** The longest that nobody leads while a process that is cut off still holds the lock. */
+const WAITS_SECONDS = 15;
 /** Releases that count in segments have no room left a little below 1. */
 const HELD_FULL = 0.99;
 /** A process takes about fifteen connections; two of them should find room. */
@@ -173,6 +175,13 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
   ({ locks: { leader } }) =>
     leader !== null && isStranger(leader)
       ? warning('leader-lock', lockTaken('leader', leader))
+      : null,
+  ({ locks: { leader }, waits }) =>
+    leader === null && waits > WAITS_SECONDS
+      ? warning(
+          'leader',
+          `nobody leads, and the oldest input has waited for ${String(Math.round(waits))} s: start a process with the role leader, or see in its log why it does not lead (docs/operations/no-leader.md)`,
+        )
       : null,
   ({ locks: { workers } }) =>
     workers !== null && isStranger(workers)

@@ -60,6 +60,8 @@ export interface Facts {
   /** Of the schema's tables; null while it is not there, or may not be used. */
   readonly rights: Rights | null;
   readonly locks: LockHolders;
+  /** Seconds for which the oldest input has waited; 0: none waits, or the role may not see it. */
+  readonly waits: number;
   /** Null: not looked at, since the schema is hidden or of another version. */
   readonly shape: Shape | null;
 }
@@ -113,6 +115,7 @@ type OfSchema = Pick<
   | 'logAhead'
   | 'rights'
   | 'locks'
+  | 'waits'
   | 'shape'
 >;
 
@@ -122,6 +125,7 @@ const UNSEEN = {
   logAhead: 0,
   rights: null,
   locks: { leader: null, workers: null },
+  waits: 0,
   shape: null,
 } as const;
 
@@ -138,18 +142,31 @@ async function readSchema(sql: Sql, schema: string): Promise<OfSchema> {
   const locks = await lockHolders(sql);
   const shape = standing === null || problem !== null ? null : await readShape(sql, standing);
   const isWhole = shape?.missing.length === 0;
-  const ofLog = isWhole ? await readLog(sql) : { logEnd: null, logAhead: 0 };
+  const ofLog = isWhole ? await readLog(sql) : NOTHING_OF_LOG;
   return { schemaUsable, schemaProblem: problem, logProblem, ...ofLog, rights, locks, shape };
 }
 
 /** A right that is missing, or a policy in the way, is a finding of its own. */
-async function readLog(sql: Sql): Promise<Pick<Facts, 'logEnd' | 'logAhead'>> {
+async function readLog(sql: Sql): Promise<Pick<Facts, 'logEnd' | 'logAhead' | 'waits'>> {
   try {
-    return { logEnd: await readLogEndProblem(sql), logAhead: await readLogAhead(sql) };
+    return {
+      logEnd: await readLogEndProblem(sql),
+      logAhead: await readLogAhead(sql),
+      waits: await readWaits(sql),
+    };
   } catch (error) {
     if (!isDenied(error)) throw error;
-    return { logEnd: null, logAhead: 0 };
+    return NOTHING_OF_LOG;
   }
+}
+
+const NOTHING_OF_LOG = { logEnd: null, logAhead: 0, waits: 0 } as const;
+
+async function readWaits(sql: Sql): Promise<number> {
+  const [row] = await sql<{ waits: number }[]>`
+    SELECT extract(epoch FROM clock_timestamp() - enqueued_at)::float8 AS waits
+    FROM input_queue ORDER BY id LIMIT 1`;
+  return row?.waits ?? 0;
 }
 
 async function readNotifications(sql: Sql): Promise<Notifications> {

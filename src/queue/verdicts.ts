@@ -26,7 +26,7 @@ export interface Judged {
   readonly seqs: readonly number[];
 }
 
-/** `gone`: another database took the place of the one in which the input was stored, if it was. */
+/** `gone`: another database took the place of the one in which the input was stored, or may have: none answers. */
 export type Waited = Judged | 'gone' | null;
 
 export interface VerdictReader {
@@ -51,6 +51,8 @@ export interface VerdictReaderOptions {
 
 /** The safety net while someone waits: well within the default wait of 2 s. */
 const POLL_MS = 250;
+/** A few polls: reads take milliseconds. */
+const LATELY_MS = 4 * POLL_MS;
 /** After a failure, notifications or not: an outage costs a replica one read a second, its end 1 s at most. */
 const AGAIN = { firstMs: 100, maxMs: 1_000 } as const;
 /** Who gives up is told so late at the most, and 100,000 who wait are looked through no more often. */
@@ -134,6 +136,7 @@ function isAnother(now: Place, before: Place): boolean {
 interface Waiter {
   readonly resolve: (waited: Waited) => void;
   /** Monotonic, ms. */
+  readonly since: number;
   readonly until: number;
 }
 
@@ -160,6 +163,8 @@ class Reader implements VerdictReader {
   private readonly inserts = new Set<number>();
   private lastInsert = 0;
   private cursor: Place | null = null;
+  /** When the last read began that was answered. */
+  private readAt = Number.NEGATIVE_INFINITY;
   private reading = false;
   private again = false;
   /** Reads that failed since the last that did not. */
@@ -218,8 +223,9 @@ class Reader implements VerdictReader {
       return Promise.resolve(known.judged);
     }
     return new Promise((resolve) => {
-      const until = this.options.clock.monotonic() + ms;
-      this.waiters.set(inputId, { resolve, until });
+      const since = this.options.clock.monotonic();
+      const until = since + ms;
+      this.waiters.set(inputId, { resolve, since, until });
       this.giveUpAt(until);
       this.schedule();
     });
@@ -241,11 +247,20 @@ class Reader implements VerdictReader {
     });
   }
 
+  /**
+   * Whether the database that took the input answered a moment ago: while none does, a standby may be taking its place,
+   * which may lack what was stored last. Short waits may end before anybody has looked.
+   */
+  private isThere({ since, until }: Waiter): boolean {
+    const isShort = until - since < 2 * POLL_MS;
+    return this.failures === 0 && (isShort || this.readAt >= Math.max(since, until - LATELY_MS));
+  }
+
   private giveUpDue(): void {
     const now = this.options.clock.monotonic();
     let next = Infinity;
     for (const [id, waiter] of this.waiters) {
-      if (waiter.until <= now) this.settle(id, waiter, null);
+      if (waiter.until <= now) this.settle(id, waiter, this.isThere(waiter) ? null : 'gone');
       else next = Math.min(next, waiter.until);
     }
     this.dueAt = Infinity;
@@ -294,10 +309,12 @@ class Reader implements VerdictReader {
 
   /** True when there is reason to read again at once. */
   private async readOnce(): Promise<boolean> {
-    const { pool, replica } = this.options;
+    const { pool, replica, clock } = this.options;
     this.again = false;
     const after = (this.cursor ??= await pool.run(readPlace));
+    const began = clock.monotonic();
     const { place, rows } = await pool.run((sql) => readNews(sql, replica, after));
+    this.readAt = began;
     if (isAnother(place, after)) {
       this.startAgain(after, place);
       return true;

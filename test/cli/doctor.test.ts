@@ -35,6 +35,7 @@ const WELL: Found = {
     schemaUsable: true,
     rights: ALL,
     locks: { leader: null, workers: null },
+    waits: 0,
     readOnly: false,
     leaderUrl: null,
   },
@@ -84,6 +85,7 @@ describe('what the doctor says', () => {
     ['warning leader-lock', { locks: { leader: PSQL, workers: null } }],
     ['warning workers-lock', { locks: { leader: OURS, workers: PSQL } }],
     ['warning workers', { locks: { leader: OURS, workers: null } }],
+    ['warning leader', { waits: 16 }],
     ['wrong control', { seesControl: false }],
     ['wrong mark', { marks: false }],
     ['wrong fsync', { fsync: false }],
@@ -210,6 +212,19 @@ describe('muster doctor', () => {
     const nowhere = `postgres://nobody@127.0.0.1:${String(await freePort())}/none`;
     expect(await checks(nowhere)).toMatch(
       /^wrong: leader-url: .*ECONNREFUSED.*correct MUSTER_LEADER_DATABASE_URL/m,
+    );
+  });
+
+  it('sees that inputs wait and nobody leads', async () => {
+    const { url } = await createTestDatabase();
+    const sql = postgres(url, { max: 1, connection: { search_path: 'muster' } });
+    await sql`INSERT INTO input_queue (kind, payload, enqueued_at)
+      VALUES ('Tick', '{}', now() - interval '40 s')`;
+    await sql.end();
+    const { code, stdout } = await run(doctor, '--database-url', url, '--schema', 'muster');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /warning: leader: nobody leads, and the oldest input has waited for 4\d s/,
     );
   });
 

@@ -1,5 +1,5 @@
 /** A reader of verdicts with a database of the test's own: how often it asks, and what it keeps. */
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Pool } from '../../src/db/pool.ts';
 import { createVerdictReader, MOST_EARLY, type VerdictReader } from '../../src/queue/verdicts.ts';
 import { silentLogger } from '../support/installation.ts';
@@ -11,6 +11,7 @@ function setUp() {
   /** Ids of inputs that are judged and not read yet. */
   const judged: number[] = [];
   let commitNo = 0;
+  let now = 0;
   let incarnation = 'i';
   /** Serves both reads: where the leader is, and what is new. */
   const answer = () => {
@@ -40,7 +41,7 @@ function setUp() {
     },
     clock: {
       now: () => 0,
-      monotonic: () => 0,
+      monotonic: () => now,
       after: (ms, task) => {
         timers.push({ ms, task });
         return () => undefined;
@@ -58,6 +59,15 @@ function setUp() {
     await settled();
     return timer?.ms ?? Number.NaN;
   };
+  const passTimeTo = (ms: number): void => {
+    now = ms;
+  };
+  /** So long after the beginning the oldest timer ends: of waits, as long as there is one. */
+  const endWaits = async (ms: number): Promise<void> => {
+    now = ms;
+    timers.shift()?.task();
+    await settled();
+  };
   /** A commit with these verdicts is announced and read. */
   const commit = (...ids: number[]): Promise<void> => {
     judged.push(...ids);
@@ -68,7 +78,7 @@ function setUp() {
     incarnation = 'j';
     commitNo = 0;
   };
-  return { reader, asked, wake, passTime, commit, failOver };
+  return { reader, asked, wake, passTime, passTimeTo, endWaits, commit, failOver };
 }
 
 /**
@@ -89,6 +99,57 @@ it('backs off from a database that fails, whoever wakes it', async () => {
   }
   expect(pauses).toEqual([250, 100, 200, 400, 800, 1_000]);
   expect(asked.times).toBe(6);
+});
+
+describe('who waited in vain', () => {
+  it('is told that it is queued where the database answered meanwhile', async () => {
+    const { reader, asked, wake, endWaits, passTimeTo } = setUp();
+    asked.fails = false;
+    const waits = reader.wait(1, 2_000);
+    passTimeTo(1_500);
+    await wake();
+    await endWaits(2_000);
+    expect(await waits).toBeNull();
+  });
+
+  it('is to send again where it failed, though it had answered, or did not answer', async () => {
+    const failed = setUp();
+    failed.asked.fails = false;
+    const waits = failed.reader.wait(1, 2_000);
+    await failed.wake();
+    failed.asked.fails = true;
+    await failed.wake();
+    await failed.endWaits(2_000);
+    expect(await waits).toBe('gone');
+
+    const silent = setUp();
+    silent.asked.fails = false;
+    const unheard = silent.reader.wait(1, 2_000);
+    await silent.wake();
+    await silent.endWaits(2_000);
+    expect(await unheard).toBe('gone');
+  });
+
+  it('is told that it is queued after a wait in which nobody would have looked', async () => {
+    const { reader, endWaits } = setUp();
+    const waits = reader.wait(1, 100);
+    await endWaits(100);
+    expect(await waits).toBeNull();
+  });
+
+  it('is heard in time whoever came before', async () => {
+    const { reader, wake, asked, endWaits } = setUp();
+    asked.fails = false;
+    const long = reader.wait(1, 60_000);
+    const short = reader.wait(2, 400);
+    await wake();
+    // The timer of the long wait was given up for that of the short one.
+    await endWaits(0);
+    await endWaits(0);
+    await endWaits(400);
+    expect(await Promise.race([short, settled().then(() => 'waits')])).toBeNull();
+    expect(await Promise.race([long, settled().then(() => 'waits')])).toBe('waits');
+  });
 });
 
 /** The verdict, if it is known already. */

@@ -81,19 +81,14 @@ export interface LossWindow {
 /** What was answered just before may still have been on its way to the standby, and just after, to the sender. */
 const ON_ITS_WAY_MS = 500;
 
-/**
- * Attempts that were answered before a window, or sent after it, or judged after it: whatever these were told is true of the
- * new primary, too. A 202 of one that was sent in it only says that the old one had stored it.
- */
+/** Attempts that were answered before a window, or after it: whatever these were told is true of the new primary, too. */
 export function toldOutside(
   attempts: readonly Attempt[],
   { from, to }: LossWindow,
 ): readonly Attempt[] {
   return attempts.filter(
-    ({ sentAt, answeredAt, status }) =>
-      answeredAt < from - ON_ITS_WAY_MS ||
-      sentAt > to ||
-      (answeredAt > to + ON_ITS_WAY_MS && status !== 202),
+    ({ sentAt, answeredAt }) =>
+      answeredAt < from - ON_ITS_WAY_MS || sentAt > to || answeredAt > to + ON_ITS_WAY_MS,
   );
 }
 
