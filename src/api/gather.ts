@@ -3,7 +3,7 @@
  * then go together. Nothing waits when idle, and a thousand callers cost two statements.
  *
  * Where nobody is in a hurry they also gather between two statements, once there are several: heartbeats come a thousand a
- * second and are answered a tenth of a second later, which no agent notices, by twenty statements instead of a thousand.
+ * second and are answered a tenth of a second later, which no agent notices, by some forty statements instead of a thousand.
  */
 import type { Clock } from '../telemetry.ts';
 import { Refusal } from './refusal.ts';
@@ -17,8 +17,6 @@ export interface GatherOptions<K, V> {
   readonly clock: Pick<Clock, 'monotonic' | 'after'>;
 }
 
-/** A heartbeat a minute, whose answer an agent awaits for ten seconds: two such pauses are nothing to it. */
-export const HEARTBEATS_APART_MS = 100;
 /** Beyond this a statement gains nothing, and its text stays well under a megabyte. */
 const MAX_BATCH = 1_000;
 /** Twice what 10,000 hosts ask for when they all come back at once; some 10 MB. */

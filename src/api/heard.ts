@@ -8,7 +8,7 @@ import type { HeardHost, HeardRecord } from '../reducer/read/heartbeat.ts';
 import type { RolloutState } from '../reducer/rollout/states.ts';
 import { HOST_STATE_NAMES, ROLLOUT_STATE_NAMES } from '../wire/states.ts';
 import type { ApiDeps } from './deps.ts';
-import { gather, HEARTBEATS_APART_MS } from './gather.ts';
+import { gather } from './gather.ts';
 
 export interface Heard extends HeardHost {
   readonly hostname: string;
@@ -86,6 +86,13 @@ function grouped(rows: readonly HeardRow[]): ReadonlyMap<string, readonly HeardR
   }
   return groups;
 }
+
+/**
+ * Before a host is asked about, and never between that and its answer, which would be older than what the host did meanwhile.
+ * A heartbeat comes once a minute, and its answer is awaited for ten seconds. Who is read together is noted with presence
+ * together, too.
+ */
+const HEARTBEATS_APART_MS = 100;
 
 /** Asks about one host; many ask at once. */
 export function heardReader({

@@ -156,9 +156,9 @@ async function hearWatched(room: Room, heartbeat: Heartbeat, watch: Watch): Prom
   room.onHeard(reports ? 'input' : 'read');
   if (!reports) {
     const reaction = react(room, heartbeat, { before, now: before, watch });
-    return (await isKept(room, presenceOf(heartbeat, reaction.said)))
-      ? reaction
-      : withoutPresence(reaction);
+    const isHeard = await isKept(room, presenceOf(heartbeat, reaction.said));
+    // What came meanwhile is in none of the rows that were read.
+    return isHeard && !watch.touched ? reaction : withoutPresence(reaction);
   }
   // The host was heard, whatever becomes of its report.
   const [isHeard, now] = await Promise.all([
@@ -168,5 +168,5 @@ async function hearWatched(room: Room, heartbeat: Heartbeat, watch: Watch): Prom
   const reaction = react(room, heartbeat, { before, now, watch });
   const isSaid =
     reaction.said === null || (await isKept(room, presenceOf(heartbeat, reaction.said)));
-  return isHeard && isSaid ? reaction : withoutPresence(reaction);
+  return isHeard && isSaid && !watch.touched ? reaction : withoutPresence(reaction);
 }

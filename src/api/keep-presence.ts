@@ -8,7 +8,7 @@ import { DeadlineError, within } from '../db/deadline.ts';
 import { databaseProblem } from '../db/errors.ts';
 import { writePresence, type PresenceRow } from '../db/presence.ts';
 import type { ApiDeps } from './deps.ts';
-import { gather, HEARTBEATS_APART_MS } from './gather.ts';
+import { gather } from './gather.ts';
 
 /** A gathered statement takes milliseconds; and twice this, beside a verdict's wait, is well below an agent's 10 s. */
 const PRESENCE_MS = 1_000;
@@ -18,7 +18,6 @@ export function presenceKeeper(deps: ApiDeps): (row: PresenceRow) => Promise<tru
   const { presencePool, metrics, replica, log, clock } = deps;
   const keep = gather<PresenceRow, true>({
     clock,
-    apartMs: HEARTBEATS_APART_MS,
     onRun: (size) => {
       metrics.observe('muster_api_gathered_rows', { statement: 'presence' }, size);
     },

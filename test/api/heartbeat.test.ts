@@ -205,6 +205,21 @@ describe('a snapshot', () => {
     expect((await beat('overtaken')).snapshots).toHaveLength(1);
   });
 
+  it('is none when an event was accepted while it was noted that the host was heard', async () => {
+    await known('noted');
+    await beat('noted');
+    const reading = replica.holdNext();
+    const beating = beat('noted');
+    await reading.answered;
+    const noting = replica.holdNext();
+    reading.release();
+    await noting.answered;
+    expect((await postEvent('noted')).statusCode).toBe(204);
+    noting.release();
+    expect((await beating).snapshots).toBeUndefined();
+    expect((await beat('noted')).snapshots).toHaveLength(1);
+  });
+
   it('is none when an event was missed, and that was stored, meanwhile', async () => {
     await known('missed-meanwhile');
     await beat('missed-meanwhile');
