@@ -60,7 +60,7 @@ function each<T>(
 ): Statement[] {
   const send = (piece: readonly T[]): Promise<unknown> => {
     const values = JSON.stringify(piece.map(written));
-    // Known only now: a host's probes alone may have 1.4 MB.
+    // Known only now: a host's probes alone may have some megabytes.
     if (piece.length > 1 && bytesOf(values) > STATEMENT_BYTES) {
       const middle = Math.ceil(piece.length / 2);
       return inOrder([send(piece.slice(0, middle)), send(piece.slice(middle))]);
