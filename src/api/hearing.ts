@@ -129,7 +129,7 @@ function react({ memory }: Room, heartbeat: Heartbeat, { before, now, watch }: K
  * an agent back. A replay only makes it repeat itself: said twice it costs duplicates, while a row that is stored late
  * after all says that it was said, and then nobody would ask again.
  */
-function withoutPresence({ replay, said }: Reaction): Reaction {
+function withoutSnapshots({ replay, said }: Reaction): Reaction {
   return { replay, said, records: [] };
 }
 
@@ -144,7 +144,9 @@ function isKept({ keep }: Room, row: PresenceRow): Promise<boolean> {
 export async function hearHost(room: Room, heartbeat: Heartbeat): Promise<Reaction> {
   const watch = room.memory.watch(heartbeat.hostname);
   try {
-    return await hearWatched(room, heartbeat, watch);
+    const reaction = await hearWatched(room, heartbeat, watch);
+    // What came while presence was noted is in none of the rows that were read.
+    return watch.touched ? withoutSnapshots(reaction) : reaction;
   } finally {
     watch.end();
   }
@@ -156,9 +158,9 @@ async function hearWatched(room: Room, heartbeat: Heartbeat, watch: Watch): Prom
   room.onHeard(reports ? 'input' : 'read');
   if (!reports) {
     const reaction = react(room, heartbeat, { before, now: before, watch });
-    const isHeard = await isKept(room, presenceOf(heartbeat, reaction.said));
-    // What came meanwhile is in none of the rows that were read.
-    return isHeard && !watch.touched ? reaction : withoutPresence(reaction);
+    return (await isKept(room, presenceOf(heartbeat, reaction.said)))
+      ? reaction
+      : withoutSnapshots(reaction);
   }
   // The host was heard, whatever becomes of its report.
   const [isHeard, now] = await Promise.all([
@@ -168,5 +170,5 @@ async function hearWatched(room: Room, heartbeat: Heartbeat, watch: Watch): Prom
   const reaction = react(room, heartbeat, { before, now, watch });
   const isSaid =
     reaction.said === null || (await isKept(room, presenceOf(heartbeat, reaction.said)));
-  return isHeard && isSaid && !watch.touched ? reaction : withoutPresence(reaction);
+  return isHeard && isSaid ? reaction : withoutSnapshots(reaction);
 }
