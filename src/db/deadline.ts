@@ -5,14 +5,32 @@ export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
 }
 
-/** `promise`, or a DeadlineError after `ms`; `onLate` runs first then. */
-export async function within<T>(promise: Promise<T>, ms: number, onLate: () => void): Promise<T> {
+/** Milliseconds; or what they come to so far, where that grows with what is still being sent. */
+export type Deadline = number | (() => number);
+
+/** `promise`, or a DeadlineError after `deadline`; `onLate` runs first then. */
+export async function within<T>(
+  promise: Promise<T>,
+  deadline: Deadline,
+  onLate: () => void,
+): Promise<T> {
+  const now = typeof deadline === 'number' ? () => deadline : deadline;
+  const began = performance.now();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
+    const look = (given: number): void => {
+      const ms = now();
+      if (ms > given) {
+        wait(ms);
+        return;
+      }
       onLate();
-      reject(new DeadlineError(`no answer from the database within ${ms} ms`));
-    }, ms);
+      reject(new DeadlineError(`no answer from the database within ${String(Math.round(ms))} ms`));
+    };
+    const wait = (ms: number): void => {
+      timer = setTimeout(look, began + ms - performance.now(), ms);
+    };
+    wait(now());
   });
   try {
     return await Promise.race([promise, late]);

@@ -9,7 +9,7 @@
  */
 import type net from 'node:net';
 import { isCancelledSync } from './confirmed.ts';
-import { within } from './deadline.ts';
+import { within, type Deadline } from './deadline.ts';
 import { openClient, type DatabaseOptions, type Sql } from './driver.ts';
 import { SessionClosedError } from './errors.ts';
 import { makingRoom } from './notifications.ts';
@@ -33,7 +33,7 @@ export interface Session {
   /** Aborts when the session is over, whoever ended it. */
   readonly over: AbortSignal;
   /** Runs statements on this session or rejects; a missed deadline ends the session. */
-  run<T>(statements: (sql: Sql) => Promise<T>, deadlineMs?: number): Promise<T>;
+  run<T>(statements: (sql: Sql) => Promise<T>, deadline?: Deadline): Promise<T>;
   /** Ends it at once. Safe to call twice; never rejects. */
   end(): Promise<void>;
   /** The same, without waiting for the goodbye. */
@@ -78,9 +78,9 @@ export async function openSession(
     close();
     sql.end({ timeout: GOODBYE_SECS }).catch(() => undefined);
   };
-  const send = async <T>(statements: (sql: Sql) => Promise<T>, ms?: number): Promise<T> => {
+  const send = async <T>(statements: (sql: Sql) => Promise<T>, deadline?: Deadline): Promise<T> => {
     if (!open) throw new SessionClosedError(`the ${options.role} session is over`);
-    return within(whileOpen(statements(sql), over), ms ?? options.deadlineMs, drop);
+    return within(whileOpen(statements(sql), over), deadline ?? options.deadlineMs, drop);
   };
   const run: Session['run'] = (statements, ms) => makingRoom(send(statements, ms), send);
   try {

@@ -3,7 +3,7 @@
  * a statement per table touched and half a megabyte, never per row.
  */
 import type { Sql } from '../db/driver.ts';
-import { bytesOf, STATEMENT_BYTES } from '../db/slow-link.ts';
+import { bytesOf, givenTime, STATEMENT_BYTES } from '../db/slow-link.ts';
 import { allStored } from '../db/swallowed.ts';
 import { inOrder } from '../db/transaction.ts';
 import type { RecordRow } from '../reducer/state/rows.ts';
@@ -61,11 +61,14 @@ function each<T>(
   const send = (piece: readonly T[]): Promise<unknown> => {
     const values = JSON.stringify(piece.map(written));
     // Known only now: a host's probes alone may have some megabytes.
-    if (piece.length > 1 && bytesOf(values) > STATEMENT_BYTES) {
+    const bytes = bytesOf(values);
+    if (piece.length > 1 && bytes > STATEMENT_BYTES) {
       const middle = Math.ceil(piece.length / 2);
       return inOrder([send(piece.slice(0, middle)), send(piece.slice(middle))]);
     }
-    const answer = sql.unsafe(text(), [values], { prepare: true }).execute();
+    const answer = givenTime(sql, bytes, () =>
+      sql.unsafe(text(), [values], { prepare: true }).execute(),
+    );
     return stores === null ? answer : allStored(stores, piece.length, answer);
   };
   return pieces(items).map((piece) => () => send(piece));

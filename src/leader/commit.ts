@@ -5,7 +5,7 @@
 import type { Sql } from '../db/driver.ts';
 import { isAway } from '../db/errors.ts';
 import type { Session } from '../db/session.ts';
-import { bytesOf } from '../db/slow-link.ts';
+import { bytesOf, givenTime, sendingMs } from '../db/slow-link.ts';
 import { allStored } from '../db/swallowed.ts';
 import { commit, inOrder } from '../db/transaction.ts';
 import { insertRows, type NewRow } from '../eventlog/append.ts';
@@ -33,7 +33,10 @@ export class AmbiguousCommitError extends Error {
 const ROW_BYTES = 300;
 const bytesOfRow = ({ payload }: NewRow): number => bytesOf(payload) + ROW_BYTES;
 
-/** Writing a whole rollout of 100,000 hosts takes seconds; a stuck disk must not hold us for ever. */
+/**
+ * Writing a whole rollout of 100,000 hosts takes seconds; a stuck disk must not hold us for ever. Beside what the way there
+ * takes: 200 hosts with sixty failing probes each are 14 MB, a minute over the slowest link.
+ */
 export const WRITE_DEADLINE_MS = 30_000;
 /** How long one stretch of serialising may block the event loop, and with it the lock's ping. */
 const SLICE_MS = 25;
@@ -44,7 +47,7 @@ const SLICE_MS = 25;
  * (`writer-transaction.ts`).
  */
 export async function sendWork(
-  writer: Session,
+  writer: Pick<Session, 'run' | 'sentBytes'>,
   begun: Promise<void>,
   work: Work,
   rows: TouchedRows,
@@ -53,11 +56,15 @@ export async function sendWork(
   const { epoch } = progress;
   const together = work.verdicts.filter((verdict) => verdict.together);
   const single = work.verdicts.filter((verdict) => !verdict.together);
+  const sentBefore = writer.sentBytes;
+  const deadline = (): number => WRITE_DEADLINE_MS + sendingMs(writer.sentBytes - sentBefore);
   await writer.run(async (sql) => {
     const deleted = { count: 0 };
     await sendAll([
       () => begun,
-      ...pieces(work.rows, bytesOfRow).map((piece) => () => insertRows(sql, piece)),
+      ...pieces(work.rows, bytesOfRow).map(
+        (piece) => () => givenTime(sql, sum(piece.map(bytesOfRow)), () => insertRows(sql, piece)),
+      ),
       ...writeTouched(sql, rows),
       ...optional(together, () => insertVerdicts(sql, progress, together)),
       ...optional(single, () => insertSingleVerdicts(sql, progress, single)),
@@ -70,7 +77,7 @@ export async function sendWork(
     if (deleted.count !== work.ids.length) {
       throw new Error(`${work.ids.length - deleted.count} claimed inputs are gone: not ours alone`);
     }
-  }, WRITE_DEADLINE_MS);
+  }, deadline);
 }
 
 /**
@@ -84,6 +91,10 @@ export async function finish(writer: Pick<Session, 'run'>): Promise<void> {
     if (!isAway(error)) throw error;
     throw new AmbiguousCommitError('COMMIT was not answered', { cause: error });
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((all, n) => all + n, 0);
 }
 
 function optional(items: readonly unknown[], statement: Statement): Statement[] {

@@ -8,6 +8,7 @@ import { pause } from '../db/backoff.ts';
 import type { Sql } from '../db/driver.ts';
 import type { Pool } from '../db/pool.ts';
 import type { Session } from '../db/session.ts';
+import { sendingMs } from '../db/slow-link.ts';
 import type { Logger } from '../telemetry.ts';
 
 export interface HeardParts {
@@ -21,12 +22,6 @@ export interface HeardParts {
 const LOOK_EVERY_MS = 1_000;
 /** Of what is sent, before the first look. A term ends some three seconds after the cable was cut under a small batch. */
 const PATIENCE_MS = 2_000;
-/**
- * A server that reads a statement which is still on its way waits for us, too, for as long as a slow link takes: 2 Mbit/s. A batch
- * goes in statements of half a megabyte (`db/slow-link.ts`).
- */
-const SLOWEST_BYTES_PER_SECOND = 256 * 1_024;
-
 /** What `work` on the writer comes to; when its answer is lost, the session ends, and with it this rejects. */
 export async function whileHeard<T>(work: Promise<T>, parts: HeardParts): Promise<T> {
   const over = new AbortController();
@@ -42,8 +37,8 @@ async function watch({ writer, pool, logger }: HeardParts, over: AbortSignal): P
   const isOver = (): boolean => over.aborted;
   const [began, sentBefore] = [performance.now(), writer.sentBytes];
   const isSoon = (): boolean => {
-    const sendingMs = ((writer.sentBytes - sentBefore) / SLOWEST_BYTES_PER_SECOND) * 1_000;
-    return performance.now() - began < PATIENCE_MS + sendingMs;
+    // A server that reads a statement which is still on its way waits for us, too.
+    return performance.now() - began < PATIENCE_MS + sendingMs(writer.sentBytes - sentBefore);
   };
   let before: string | null = null;
   for (;;) {

@@ -39,6 +39,7 @@ import { Rotation } from './rotation.ts';
 import { takeOver } from './take-over.ts';
 import { inTurns, Turns } from './turns.ts';
 import { WriterTransaction } from './writer-transaction.ts';
+import { BATCH_BYTES } from './weight.ts';
 import { decide, decideInput, emptyWork, PoisonError, type Desk, type Work } from './work.ts';
 
 export interface TermOptions {
@@ -56,9 +57,8 @@ export interface TermOptions {
 
 /** The safety net beneath notifications. */
 const POLL_MS = 500;
-/** A batch ends early when it was reduced for so long, or led to this many rows (some 20 MB). */
+/** A batch ends early when it was reduced for so long, or gives its commit much to write (`weight.ts`). */
 const BATCH_MS = 250;
-const BATCH_LOG_ROWS = 20_000;
 /**
  * A batch of fewer is waited for before the next is claimed: what comes meanwhile goes together. At 1,000 events/s, where
  * commits have two or three of them, half of the events are decided in 7 ms then, not 8.
@@ -216,7 +216,7 @@ export class LeaderTerm {
       for (const claimed of batch) {
         await decide(desk, work, claimed);
         const now = performance.now();
-        if (now - this.waited - began > BATCH_MS || work.rows.length > BATCH_LOG_ROWS) break;
+        if (now - this.waited - began > BATCH_MS || work.weight.bytes > BATCH_BYTES) break;
         await turns.giveWhenDue();
       }
       return work;

@@ -13,6 +13,7 @@ import { timeOf, type Millis } from '../reducer/time.ts';
 import { INPUT_KINDS } from '../wire/input.ts';
 import { MOST_SEQS } from '../wire/seqs.ts';
 import { inTurns, Turns } from './turns.ts';
+import { weigh, type Weight } from './weight.ts';
 
 export interface DeadInput {
   readonly input: ClaimedInput;
@@ -34,6 +35,7 @@ export interface Work {
   readonly dead: DeadInput[];
   /** Dispatches taken back here: the database still has their offers, which speak of no later grant. */
   readonly takenBack: Set<string>;
+  readonly weight: Weight;
   /** How many inputs of a kind became what, for metrics. */
   readonly outcomes: Map<string, Outcome>;
 }
@@ -46,6 +48,7 @@ export function emptyWork(): Work {
     verdicts: [],
     dead: [],
     takenBack: new Set(),
+    weight: weigh(),
     outcomes: new Map(),
   };
 }
@@ -164,6 +167,7 @@ function addRows(
   for (const row of rows) work.rows.push(row);
   for (const entry of entries) work.entries.push(entry);
   noteTakenBack(work, entries);
+  work.weight.add(desk.state, entries, rows);
   desk.headHash = rows.at(-1)?.hash ?? desk.headHash;
 }
 

@@ -3,7 +3,15 @@ import postgres from 'postgres';
 import { describe, expect, it } from 'vitest';
 import { DeadlineError } from '../../src/db/deadline.ts';
 import { SessionClosedError } from '../../src/db/errors.ts';
-import { AmbiguousCommitError, finish } from '../../src/leader/commit.ts';
+import type { Deadline } from '../../src/db/deadline.ts';
+import {
+  AmbiguousCommitError,
+  finish,
+  sendWork,
+  WRITE_DEADLINE_MS,
+} from '../../src/leader/commit.ts';
+import { emptyWork } from '../../src/leader/work.ts';
+import { NOTHING_TOUCHED } from '../support/touched.ts';
 
 const serverError = (code: string): Error =>
   Object.assign(new postgres.PostgresError(code), { code, message: code });
@@ -29,4 +37,22 @@ describe('a COMMIT that fails', () => {
   ])('is no commit after $message', async (error) => {
     await expect(finishWith(error)).rejects.toBe(error);
   });
+});
+
+it('a batch has as long as its bytes take over the slowest link, beside what the database takes', async () => {
+  const writer = {
+    sentBytes: 1_000,
+    deadline: 0 as Deadline | undefined,
+    run: <T>(_: unknown, deadline?: Deadline): Promise<T> => {
+      writer.deadline = deadline;
+      return Promise.resolve() as Promise<T>;
+    },
+  };
+  const progress = { epoch: 1, incarnation: 'i', commitNo: 1, headSeq: 1, nextDueAt: null };
+  await sendWork(writer, Promise.resolve(), emptyWork(), NOTHING_TOUCHED, progress);
+  const { deadline } = writer;
+  if (typeof deadline !== 'function') throw new Error('the deadline does not grow');
+  expect(deadline()).toBe(WRITE_DEADLINE_MS);
+  writer.sentBytes += 14_000_000;
+  expect(deadline()).toBe(WRITE_DEADLINE_MS + 56_000);
 });

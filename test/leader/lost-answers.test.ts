@@ -1,7 +1,4 @@
 /** A writer whose connection is forgotten on the way, while the database answers everybody else. */
-import { once } from 'node:events';
-import net from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import postgres from 'postgres';
 import type { Sql } from '../../src/db/driver.ts';
@@ -13,6 +10,7 @@ import { startProxy, type DatabaseProxy } from '../faults/suite/wire/proxy.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { silentLogger } from '../support/installation.ts';
+import { slowLink } from '../support/slow-link.ts';
 
 const undo: (() => unknown)[] = [];
 let proxy: DatabaseProxy;
@@ -70,41 +68,18 @@ it('nor where a setting makes the login another role, which may not see its sess
   expect(performance.now() - began).toBeLessThan(10_000);
 });
 
-/** 1 MB a second on the way to the server. */
-async function throttled(target: number): Promise<{ port: number; close(): void }> {
-  const slowly = async (from: net.Socket, to: net.Socket): Promise<void> => {
-    for await (const chunk of from as AsyncIterable<Buffer>) {
-      to.write(chunk);
-      await delay(chunk.length / 1_000);
-    }
-  };
-  const server = net.createServer((client) => {
-    const behind = net.connect(target, '127.0.0.1');
-    for (const socket of [client, behind]) socket.on('error', () => undefined);
-    client.on('close', () => behind.destroy());
-    behind.pipe(client);
-    slowly(client, behind).catch(() => undefined);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return { port: (server.address() as net.AddressInfo).port, close: () => void server.close() };
-}
-
 it('is waited for while what it was sent is on a slow way', async () => {
-  const { url } = await createTestDatabase();
-  const { port } = new URL(url);
-  const slow = await throttled(Number(port));
-  const through = url.replace(`:${port}/`, `:${String(slow.port)}/`);
-  const far = await openWriter({ url: through, schema: 'muster', name: 'far' });
-  const text = 'x'.repeat(5_000_000);
+  const link = await slowLink(database.url, 8);
+  undo.push(() => link.end());
+  const far = await openWriter({ url: link.url, schema: 'muster', name: 'far' });
+  undo.push(() => far.end());
   const beside = { writer: far, pool, logger: silentLogger() };
-  const [row] = await whileHeard(
-    far.run((sql) => sql`SELECT length(${text}) AS n`, 60_000),
-    beside,
-  );
-  expect(row).toEqual({ n: 5_000_000 });
-  await far.end();
-  slow.close();
+  const send = (bytes: number) =>
+    far.run((sql) => sql`SELECT length(${'x'.repeat(bytes)}) AS n`.execute(), 60_000);
+  // From now on all of it is sent at once.
+  await send(1);
+  const bytes = 5_000_000;
+  expect(await whileHeard(send(bytes), beside)).toEqual([{ n: bytes }]);
 });
 
 it('is waited for while it works, and while it waits for a lock', async () => {
