@@ -92,6 +92,15 @@ export const WEAKENINGS: readonly Weakening[] = [
     shows: lost,
   },
   {
+    name: 'lost-told-safe',
+    what: 'whoever waits for a verdict when a standby took over is told 202: it is stored',
+    file: 'queue/verdicts.js',
+    from: "this.endWaits('gone');",
+    to: 'this.endWaits(null);',
+    faults: ['promote-asynchronous-waiting'],
+    shows: lost,
+  },
+  {
     name: 'clock-trusted',
     what: "the log takes the time of the leader's own clock",
     file: 'leader/leader.js',

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import { Bench } from '../bench/bench.ts';
+import type { Member } from '../bench/member.ts';
 import { notOvertaken, readEvents } from '../books.ts';
 import type { Fault } from '../fault.ts';
 import { keyOf, only, outcomeOf } from '../load/history.ts';
@@ -13,6 +14,10 @@ const FAILOVER_LIMIT_MS = 15_000;
 const SPLIT_MS = 5_000;
 const CANCEL_EVERY_MS = 250;
 const SAID_WITHIN_MS = 20_000;
+/** What a cluster's manager takes to see that a primary is dead; those who wait for a verdict still do then. */
+const DECIDING_MS = 1_000;
+/** Of the hosts that post. */
+const WAITING = 12;
 /** Every host has posted more than once by then. */
 const AFTER_WINDOW = 300;
 /** What a silent host lost is asked for by one of its first. */
@@ -49,12 +54,32 @@ async function promote(bench: Bench): Promise<void> {
   await bench.database.moveTo(bench.standby.server);
 }
 
+/** How agents are when the primary dies. */
+type Agents = 'busy' | 'silent' | 'waiting';
+
+/** The leader hangs, until as many callers as that wait for it. */
+async function hang(bench: Bench): Promise<Member> {
+  const leader = await bench.leader();
+  await leader.signal('SIGSTOP');
+  await untilSo(async () => {
+    const [row] = await bench.database.sql<{ n: number }[]>`
+      SELECT count(*)::int AS n FROM input_queue WHERE kind = 'AgentEvent'`;
+    return row !== undefined && row.n >= WAITING;
+  }, 'nobody waits for the leader that hangs');
+  return leader;
+}
+
 /** The primary dies under load, its standby takes its place. Says when it was dead. */
-async function failOver(bench: Bench): Promise<number> {
+async function failOver(bench: Bench, agents: Agents = 'busy'): Promise<number> {
   const before = await incarnation(bench);
   const { epoch } = await bench.epoch();
+  const hung = agents === 'waiting' ? await hang(bench) : null;
   await bench.database.kill9();
   const deadAt = performance.now();
+  if (hung !== null) {
+    await hung.signal('SIGCONT');
+    await delay(DECIDING_MS);
+  }
   await promote(bench);
   bench.redirect(bench.members, bench.standby.server.port);
   await bench.untilEpochAbove(epoch);
@@ -96,14 +121,15 @@ async function cancelWaits(url: string): Promise<number> {
   return cancelled;
 }
 
-/** The standby lags, and the primary dies. Meanwhile every agent is silent, or none is. */
-async function loseWindow(bench: Bench, silent: boolean): Promise<void> {
+/** The standby lags, and the primary dies. */
+async function loseWindow(bench: Bench, agents: Agents): Promise<void> {
   const { load, standby } = bench;
+  const silent = agents === 'silent';
   const from = performance.now();
   standby.feed.holdAll();
   await load.more(200, 30_000);
   if (silent) await load.stop();
-  bench.lossWindow = { from, to: await failOver(bench) };
+  bench.lossWindow = { from, to: await failOver(bench, agents) };
   await bench.heal();
   if (!silent) await load.more(AFTER_WINDOW, 30_000);
   await load.stop();
@@ -200,13 +226,19 @@ export const FAILOVER: readonly Fault[] = [
     name: 'promote-asynchronous',
     what: 'SIGKILL of the primary under load; the standby that is promoted lacks the last events',
     ...withStandby('asynchronous'),
-    run: (bench) => loseWindow(bench, false),
+    run: (bench) => loseWindow(bench, 'busy'),
   },
   {
     name: 'promote-asynchronous-silent',
     what: 'the same, and no agent posts until its next heartbeat, so that what is asked for again heals all of it',
     ...withStandby('asynchronous'),
-    run: (bench) => loseWindow(bench, true),
+    run: (bench) => loseWindow(bench, 'silent'),
+  },
+  {
+    name: 'promote-asynchronous-waiting',
+    what: 'the same, while most agents wait for verdicts of a leader that hung: what they posted is nowhere, and nobody may be told that it is safe',
+    ...withStandby('asynchronous'),
+    run: (bench) => loseWindow(bench, 'waiting'),
   },
   {
     name: 'standby-in-place',
