@@ -1,7 +1,7 @@
 /** A disk or a standby that takes long to commit: what waits meanwhile goes together. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
-import { startReplica, type Replica } from '../support/installation.ts';
+import { commitNo, startReplica, type Replica } from '../support/installation.ts';
 import { declareFleet, heartbeat } from '../support/small-fleet.ts';
 import type { StoredInput } from '../../src/wire/input.ts';
 
@@ -14,13 +14,6 @@ beforeEach(async () => {
 afterEach(() => replica.stop());
 
 const submit = (input: StoredInput, waitMs = 20_000) => replica.submitter.submit(input, { waitMs });
-
-async function commits(): Promise<number> {
-  const [row] = await replica.pool.run(
-    (sql) => sql<{ n: number }[]>`SELECT commit_no::int AS n FROM leader_progress`,
-  );
-  return row?.n ?? 0;
-}
 
 /** Each commit of the leader takes this long from now on. */
 async function slowDown(seconds: number): Promise<void> {
@@ -48,10 +41,10 @@ it('waiting for the commit before is not taken for work, which would end the bat
   const granted = await replica.pool.run((sql) => sql`SELECT FROM dispatch`);
   expect(granted).toHaveLength(HOSTS);
   await slowDown(0.4);
-  const before = await commits();
+  const before = await commitNo(replica.pool);
   await submit(moved('ahead'), 0);
   // Claimed while that commits; each is looked up with the offers of its host, once the commit before is through.
   await Promise.all(hosts.map((host) => submit(moved(host))));
   // One each, and that of the first, if it were.
-  expect((await commits()) - before).toBeLessThan(HOSTS);
+  expect((await commitNo(replica.pool)) - before).toBeLessThan(HOSTS);
 });

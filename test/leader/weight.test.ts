@@ -4,7 +4,7 @@ import type { Sql } from '../../src/db/driver.ts';
 import { BATCH_BYTES } from '../../src/leader/weight.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
-import { startReplica, type Replica } from '../support/installation.ts';
+import { commitNo, startReplica, type Replica } from '../support/installation.ts';
 import { declareFleet, heartbeat, journey, type SmallFleet } from '../support/small-fleet.ts';
 import type { StoredInput } from '../../src/wire/input.ts';
 
@@ -31,13 +31,6 @@ afterEach(() => replica.stop());
 
 const submit = (input: StoredInput, waitMs = 20_000) => replica.submitter.submit(input, { waitMs });
 
-async function commits(): Promise<number> {
-  const [row] = await replica.pool.run(
-    (sql) => sql<{ n: number }[]>`SELECT commit_no::int AS n FROM leader_progress`,
-  );
-  return row?.n ?? 0;
-}
-
 const failing = (hostname: string, seq: number, probe: number): StoredInput => ({
   ...{ kind: 'AgentEvent', hostname, rolloutId: fleet.rolloutId },
   event: {
@@ -58,7 +51,7 @@ async function commitsOfOneEventEach(seq: number): Promise<number> {
     expect(await verdict).toMatchObject({ status: 'judged', verdict: { status: 'applied' } });
   }
   // Numbered anew in each term; the first is the term's own.
-  return (await commits()) - 1;
+  return (await commitNo(replica.pool)) - 1;
 }
 
 it('ends early where each of its hosts has much to tell', async () => {

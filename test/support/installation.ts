@@ -44,6 +44,14 @@ export function silentLogger(lines: string[] = []): Logger {
   return logger;
 }
 
+/** Of the last commit, in its term. */
+export async function commitNo(pool: Pool): Promise<number> {
+  const [row] = await pool.run(
+    (sql) => sql<{ n: number }[]>`SELECT commit_no::int AS n FROM leader_progress`,
+  );
+  return row?.n ?? 0;
+}
+
 export function startReplica(
   url: string,
   name: string,
