@@ -230,6 +230,13 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           'autovacuum',
           'autovacuum is off: the tables of the queue and of presence grow without end, and get slow; turn it on',
         ),
+  ({ shape }) =>
+    shape === null || shape.unvacuumed.length === 0
+      ? null
+      : warning(
+          'autovacuum',
+          `autovacuum is off for ${named(shape.unvacuumed)}, which grow without end, and get slow: ALTER TABLE … RESET (autovacuum_enabled)`,
+        ),
   ({ tracks }) =>
     tracks
       ? null
@@ -279,7 +286,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
     horizon.seconds > LONG_TRANSACTION_SECONDS
       ? warning(
           'long-transaction',
-          `a transaction is open for ${String(Math.round(horizon.seconds))} s, and vacuum cleans nothing that is newer: end it (a prepared one with ROLLBACK PREPARED), or set idle_in_transaction_session_timeout for its role`,
+          `a transaction is open for ${String(Math.round(horizon.seconds))} s, that of ${horizon.whose ?? 'somebody'}, and vacuum cleans nothing that is newer: end it with pg_terminate_backend (a prepared one with ROLLBACK PREPARED), or set idle_in_transaction_session_timeout for its role`,
         )
       : null,
   ({ horizon }) =>

@@ -121,6 +121,8 @@ export interface Horizon {
   readonly transactions: number;
   /** Age of the oldest open transaction in this database, prepared ones too, as far as this role may see. */
   readonly seconds: number;
+  /** Who has that one open; null: there is none. */
+  readonly whose: string | null;
 }
 
 /** A standby's hot_standby_feedback shows at its walsender, which is in no database and holds back all of them. */
@@ -132,15 +134,20 @@ export async function readHorizon(sql: Sql): Promise<Horizon> {
       coalesce((SELECT max(age(xmin)) FROM pg_replication_slots), 0),
       coalesce((SELECT max(age(transaction)) FROM pg_prepared_xacts
         WHERE database = current_database()), 0))::int AS transactions,
-      greatest(
-        coalesce((SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::float8
-          FROM pg_stat_activity WHERE datname = current_database()
-            AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-            -- Nobody is to end a commit that waits for its standby.
-            AND wait_event IS DISTINCT FROM 'SyncRep'), 0),
-        coalesce((SELECT max(extract(epoch FROM clock_timestamp() - prepared))::float8
-          FROM pg_prepared_xacts WHERE database = current_database()), 0)) AS seconds`;
-  return row ?? { transactions: 0, seconds: 0 };
+      coalesce(oldest.seconds, 0) AS seconds, oldest.whose
+    FROM (SELECT) AS one LEFT JOIN LATERAL (
+      SELECT extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds,
+        format('session %s (%s, %s)', pid, usename, application_name) AS whose
+      FROM pg_stat_activity WHERE datname = current_database() AND xact_start IS NOT NULL
+        AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+        -- Nobody is to end a commit that waits for its standby.
+        AND wait_event IS DISTINCT FROM 'SyncRep'
+      UNION ALL
+      SELECT extract(epoch FROM clock_timestamp() - prepared)::float8,
+        format('the prepared transaction %L (%s)', gid, owner)
+      FROM pg_prepared_xacts WHERE database = current_database()
+      ORDER BY seconds DESC LIMIT 1) AS oldest ON true`;
+  return row ?? { transactions: 0, seconds: 0, whose: null };
 }
 
 /** Beyond it a person is told, as by the alert MusterLogAhead: clocks that are slewed are apart by less, and soaks are longer. */

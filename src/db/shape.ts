@@ -80,6 +80,8 @@ export interface Shape {
   readonly missing: readonly string[];
   /** Tables, slots and partitions that a crash would empty, and must not. */
   readonly unlogged: readonly string[];
+  /** Tables that are never vacuumed by themselves. */
+  readonly unvacuumed: readonly string[];
   /** Triggers of ours that keep nothing any more. */
   readonly lost: readonly LostTrigger[];
   /**
@@ -104,11 +106,17 @@ export async function readShape(sql: Sql, standing: Standing): Promise<Shape> {
       AND relkind = 'r' AND relpersistence = 'u'
       AND relname NOT IN (SELECT json_array_elements_text(${JSON.stringify(UNLOGGED)}::text::json))
     ORDER BY 1`;
+  const unvacuumed = await sql<{ name: string }[]>`
+    SELECT relname AS name FROM pg_class, pg_options_to_table(reloptions) AS o
+    WHERE relnamespace = to_regnamespace(current_setting('search_path'))
+      AND o.option_name = 'autovacuum_enabled' AND NOT o.option_value::boolean
+    ORDER BY 1`;
   const names = (rows: readonly { readonly name: string }[]): string[] =>
     rows.map(({ name }) => name);
   return {
     missing: [...names(missing), ...names(await readLost(sql))],
     unlogged: names(unlogged),
+    unvacuumed: names(unvacuumed),
     lost: await readLostTriggers(sql, standing),
     strange: standing.newer.length > 0 ? [] : names(await readStrange(sql)),
   };

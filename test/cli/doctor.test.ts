@@ -3,19 +3,21 @@ import postgres from 'postgres';
 import { diagnose, type Found } from '../../src/cli/doctor-rules.ts';
 import { doctor } from '../../src/cli/doctor.ts';
 import { readFacts } from '../../src/db/doctor.ts';
+import { readHorizon } from '../../src/db/measure.ts';
 import { COLUMNS } from '../../src/db/shape.ts';
 import { openSession } from '../../src/db/session.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { freePort } from '../../src/cli/dev/free-port.ts';
+import { eventually } from '../support/eventually.ts';
 import { run } from './support.ts';
 
 const ALL = { serves: true, leads: true, lacksToServe: [], lacksToLead: [], veiled: [] };
 const PSQL = { pid: 9, application: 'psql' };
 const OURS = { pid: 10, application: 'muster-a:lock' };
-const WHOLE = { missing: [], unlogged: [], lost: [], strange: [] };
+const WHOLE = { missing: [], unlogged: [], unvacuumed: [], lost: [], strange: [] };
 const WELL: Found = {
   ...{ version: 180_004, recovering: false, backendPid: 7, greetedByPid: 7 },
-  ...{ clockAheadMs: 20, roundTripMs: 1, horizon: { transactions: 1, seconds: 0 } },
+  ...{ clockAheadMs: 20, roundTripMs: 1, horizon: { transactions: 1, seconds: 0, whose: null } },
   ...{ fsync: true, synchronousCommit: 'on', synchronousStandbys: 'b', encoding: 'UTF8' },
   ...{
     rooms: [{ of: 'server', limit: 100, taken: 10 }],
@@ -68,6 +70,7 @@ describe('what the doctor says', () => {
     ['warning transaction-timeout', { transactionMs: 2_000 }],
     ['warning full-page-writes', { fullPages: false }],
     ['warning autovacuum', { vacuums: false }],
+    ['warning autovacuum', { shape: { ...WHOLE, unvacuumed: ['presence'] } }],
     ['wrong leader-url', { leaderUrl: 'it leads elsewhere' }],
     ['wrong read-only', { readOnly: true }],
     ['wrong rights', { schemaUsable: false, rights: null }],
@@ -96,8 +99,8 @@ describe('what the doctor says', () => {
     ['wrong standby-away', { confirmingStandbys: 0 }],
     ['wrong standby-away', { synchronousStandbys: 'ANY 2 (a, b)' }],
     ['wrong clock', { clockAheadMs: -6_000 }],
-    ['warning long-transaction', { horizon: { transactions: 1, seconds: 61 } }],
-    ['warning old-snapshot', { horizon: { transactions: 1_000_001, seconds: 0 } }],
+    ['warning long-transaction', { horizon: { transactions: 1, seconds: 61, whose: null } }],
+    ['warning old-snapshot', { horizon: { transactions: 1_000_001, seconds: 0, whose: null } }],
     ['warning notification-queue', { notifications: { held: 0.5, holder: null } }],
     ['wrong notification-queue', { hears: null, notifications: { held: 1, holder: null } }],
     ['warning stats', { seesOthers: false }],
@@ -192,6 +195,7 @@ describe('muster doctor', () => {
     await sql`ALTER TABLE dispatch DROP COLUMN lock_only`;
     await sql`ALTER TABLE dispatch_offer RENAME TO gone`;
     await sql`ALTER TABLE input_queue_s0 SET UNLOGGED`;
+    await sql`ALTER TABLE presence SET (autovacuum_enabled = off, fillfactor = 50)`;
     await sql.end();
     const { code, stdout } = await run(doctor, '--database-url', url, '--schema', 'muster');
     expect(code).toBe(1);
@@ -199,6 +203,7 @@ describe('muster doctor', () => {
       /schema: the schema has lost dispatch\.lock_only, dispatch_offer, presence\.uptime_secs: put/,
     );
     expect(stdout).toMatch(/unlogged: a crash of the server empties input_queue_s0, /);
+    expect(stdout).toMatch(/autovacuum: autovacuum is off for presence, /);
   });
 
   it('compares where the URL of the leader leads', async () => {
@@ -226,6 +231,26 @@ describe('muster doctor', () => {
     expect(stdout).toMatch(
       /warning: leader: nobody leads, and the oldest input has waited for 4\d s/,
     );
+  });
+
+  it('names the oldest of the transactions that are open for long', async () => {
+    const { url } = await createTestDatabase();
+    const connection = { application_name: 'psql' };
+    const dba = postgres(url, { max: 1, connection });
+    const [session] = await dba<{ pid: number; login: string }[]>`
+      SELECT pg_backend_pid() AS pid, current_user AS login`;
+    const open = dba.begin((sql) => sql`SELECT pg_sleep(2)`);
+    const database = { url, schema: 'muster', name: 'test' };
+    const options = { role: 'doctor', settings: {}, deadlineMs: 10_000 };
+    const eyes = await openSession(database, options);
+    const whose = async () => (await eyes.run(readHorizon)).whose;
+    await eventually(whose).toBe(
+      `session ${String(session?.pid)} (${String(session?.login)}, psql)`,
+    );
+    await open;
+    expect(await whose()).toBeNull();
+    await eyes.end();
+    await dba.end();
   });
 
   it('misses the rows without which nobody leads', async () => {
