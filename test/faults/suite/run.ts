@@ -134,10 +134,11 @@ async function breakBench(fault: Fault, bench: Bench): Promise<Row> {
     await bench.load.more(LOAD_AFTER, LOAD_WITHIN_MS);
     await bench.load.moreOfEach(LOAD_WITHIN_MS);
     to = performance.now();
-    await bench.load.stop();
+    const stuck = (await bench.load.stop()) ? [] : ['somebody repeats what is never taken'];
     await untilDrained(bench);
     const expected = { dead: bench.planted, lossWindow: bench.lossWindow };
-    return tell(await check(bench.database, history.attempts, expected));
+    const { wrong, ...seen } = await check(bench.database, history.attempts, expected);
+    return tell({ ...seen, wrong: [...wrong, ...stuck] });
   } catch (error) {
     const wrong = [error instanceof Error ? error.message : String(error)];
     return tell({ lost: 0, duplicated: 0, gaps: 0, wrong });

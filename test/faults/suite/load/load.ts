@@ -15,8 +15,8 @@ export interface Load {
   /** Every host to the newest release; not while the load is on. */
   move(): Promise<void>;
   start(): void;
-  /** Every stream finishes what it has begun. */
-  stop(): Promise<void>;
+  /** Every stream finishes what it has begun. False: somebody repeated what was never taken, and nobody repeats anything now. */
+  stop(): Promise<boolean>;
   /** Resolves when so many more events were answered 2xx; rejects when that takes too long. */
   more(acknowledged: number, withinMs: number): Promise<void>;
   /** Resolves when one more request of each kind was; rejects when that takes too long. */
@@ -32,7 +32,12 @@ export interface LoadOptions {
   readonly eventsOnly?: boolean;
   /** After which a sender gives up. */
   readonly timeoutMs?: number;
+  /** How long what was begun may take to be taken, once the load is to stop. */
+  readonly stopMs?: number;
 }
+
+/** A product that is healed takes everything in a moment; one that never does must not hang the run. */
+const STOP_WITHIN_MS = 30_000;
 
 /** In no fleet: what they say is logged, and nothing else follows from it. */
 const REPORTERS = Array.from({ length: 10 }, (_, i) => `reporter-${i + 1}`);
@@ -61,7 +66,7 @@ async function startOthers(
 export async function startLoad(
   port: number,
   hosts: readonly string[],
-  { waiting = [], eventsOnly = false, timeoutMs }: LoadOptions = {},
+  { waiting = [], eventsOnly = false, timeoutMs, stopMs = STOP_WITHIN_MS }: LoadOptions = {},
 ): Promise<Load> {
   const wire = { caller: createCaller(port, timeoutMs), history: new History() };
   const { caller, history } = wire;
@@ -96,8 +101,13 @@ export async function startLoad(
     },
     async stop() {
       stopping.abort();
+      const patience = setTimeout(() => {
+        ending.abort();
+      }, stopMs);
       await running;
+      clearTimeout(patience);
       running = null;
+      return !end.aborted;
     },
     more(acknowledged, withinMs) {
       const wanted = history.ok.event + acknowledged;
