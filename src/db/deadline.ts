@@ -17,6 +17,7 @@ export async function within<T>(
   const now = typeof deadline === 'number' ? () => deadline : deadline;
   const began = performance.now();
   let timer: NodeJS.Timeout | undefined;
+  let immediate: NodeJS.Immediate | undefined;
   const late = new Promise<never>((_, reject) => {
     const look = (given: number): void => {
       const ms = now();
@@ -28,7 +29,13 @@ export async function within<T>(
       reject(new DeadlineError(`no answer from the database within ${String(Math.round(ms))} ms`));
     };
     const wait = (ms: number): void => {
-      timer = setTimeout(look, began + ms - performance.now(), ms);
+      timer = setTimeout(
+        () => {
+          // Timers run before sockets are read: after a stall of ours the answer may be here, and not be heard yet.
+          immediate = setImmediate(look, ms);
+        },
+        began + ms - performance.now(),
+      );
     };
     wait(now());
   });
@@ -36,5 +43,6 @@ export async function within<T>(
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
+    clearImmediate(immediate);
   }
 }

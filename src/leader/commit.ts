@@ -14,7 +14,7 @@ import { writeTouched, type Statement } from '../eventlog/write-tables.ts';
 import { deleteInputs, insertDead, insertSingleVerdicts, insertVerdicts } from '../queue/claim.ts';
 import type { TouchedRows } from '../reducer/state/touched.ts';
 import type { Time } from '../reducer/time.ts';
-import type { Work } from './work.ts';
+import type { DeadInput, Work } from './work.ts';
 
 export interface Progress {
   readonly epoch: number;
@@ -32,6 +32,7 @@ export class AmbiguousCommitError extends Error {
 /** What a log row has beside its payload: names, a hash, numbers. */
 const ROW_BYTES = 300;
 const bytesOfRow = ({ payload }: NewRow): number => bytesOf(payload) + ROW_BYTES;
+const bytesOfDead = ({ error }: DeadInput): number => bytesOf(error) + ROW_BYTES;
 
 /**
  * Writing a whole rollout of 100,000 hosts takes seconds; a stuck disk must not hold us for ever. Beside what the way there
@@ -68,7 +69,7 @@ export async function sendWork(
       ...writeTouched(sql, rows),
       ...optional(together, () => insertVerdicts(sql, progress, together)),
       ...optional(single, () => insertSingleVerdicts(sql, progress, single)),
-      ...optional(work.dead, () => insertDead(sql, work.dead, epoch)),
+      ...pieces(work.dead, bytesOfDead).map((piece) => () => insertDead(sql, piece, epoch)),
       ...optional(work.ids, async () => {
         deleted.count = await deleteInputs(sql, work.ids);
       }),

@@ -57,7 +57,7 @@ export function weigh(): Weight {
 
 type Probes = Readonly<Record<string, { readonly failureReason: string | null }>>;
 
-/** In UTF-16 units, which some writings take twice or thrice as bytes. */
+/** In UTF-16 units: other writings take up to three bytes, and JSON six for a control character. */
 function probesBytes(probes: Probes): number {
   let bytes = 0;
   for (const name in probes) {
