@@ -1,6 +1,7 @@
 /** Winning an epoch: the row that fences every write of whoever led before. */
 import { randomUUID } from 'node:crypto';
 import type { Sql } from '../db/driver.ts';
+import { timeline } from '../db/timeline.ts';
 
 export interface Candidate {
   /** Name of the process. */
@@ -35,7 +36,7 @@ export async function takeEpoch(sql: Sql, candidate: Candidate, since: string): 
       system_identifier, timeline, database_oid, log_oid)
     SELECT 1, ${holder}, ${address}, ${version}, ${since}, ${randomUUID()},
       (SELECT system_identifier::text FROM pg_control_system()),
-      ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint,
+      ${timeline(sql)},
       (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
       'event_log'::regclass::oid::bigint
     ON CONFLICT (singleton) DO UPDATE SET

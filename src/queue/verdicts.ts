@@ -15,6 +15,7 @@ import type { Sql } from '../db/driver.ts';
 import { databaseProblem } from '../db/errors.ts';
 import type { Listener } from '../db/listen.ts';
 import type { Pool } from '../db/pool.ts';
+import { timeline } from '../db/timeline.ts';
 import type { Verdict } from '../reducer/log.ts';
 import type { Clock, Logger } from '../telemetry.ts';
 import { decodeVerdict } from '../wire/verdict.ts';
@@ -51,8 +52,8 @@ export interface VerdictReaderOptions {
 
 /** The safety net while someone waits: well within the default wait of 2 s. */
 const POLL_MS = 250;
-/** A few polls: reads take milliseconds. */
-const LATELY_MS = 4 * POLL_MS;
+/** How long who gives up waits for a look at the database; reads take milliseconds. */
+const LAST_LOOK_MS = 1_000;
 /** After a failure, notifications or not: an outage costs a replica one read a second, its end 1 s at most. */
 const AGAIN = { firstMs: 100, maxMs: 1_000 } as const;
 /** Who gives up is told so late at the most, and 100,000 who wait are looked through no more often. */
@@ -71,11 +72,11 @@ interface Cursor {
 }
 
 interface Place extends Cursor {
+  /** Of the server: another one before anybody leads there. */
+  readonly timeline: number;
   /** Of the database; null: nobody has led in it. */
   readonly incarnation: string | null;
 }
-
-const NOWHERE: Place = { incarnation: null, epoch: 0, commitNo: 0 };
 
 interface VerdictsRow extends Cursor {
   readonly verdicts: readonly (readonly [number, unknown, readonly number[]])[];
@@ -87,10 +88,15 @@ interface News {
 }
 
 /** Each row says where the leader is; there is one without verdicts when there are none. */
-type NewsRow = Pick<Place, 'incarnation'> & {
+type NewsRow = Pick<Place, 'timeline' | 'incarnation'> & {
   readonly headEpoch: number;
   readonly headCommitNo: number;
 } & (VerdictsRow | { readonly verdicts: null });
+
+/** One row, wherever nobody has led yet, too. */
+const placeOf = (sql: Sql) => sql`
+  SELECT incarnation, coalesce(p.epoch, 0), coalesce(p.commit_no, 0)
+  FROM (VALUES (true)) AS always LEFT JOIN (leader_progress p CROSS JOIN epoch e) ON true`;
 
 /**
  * Verdicts, and the leader's place in the same snapshot. Those of a leader that is older than we are lie one by one
@@ -98,9 +104,8 @@ type NewsRow = Pick<Place, 'incarnation'> & {
  */
 async function readNews(sql: Sql, replica: string, after: Cursor): Promise<News> {
   const rows = await sql<NewsRow[]>`
-    SELECT incarnation, p.epoch AS "headEpoch", p.commit_no AS "headCommitNo",
-      news.epoch, news.commit_no AS "commitNo", verdicts
-    FROM leader_progress p CROSS JOIN epoch e LEFT JOIN (
+    SELECT ${timeline(sql)} AS timeline, place.*, news.epoch, news.commit_no AS "commitNo", verdicts
+    FROM (${placeOf(sql)}) AS place (incarnation, "headEpoch", "headCommitNo") LEFT JOIN (
       SELECT epoch, commit_no, verdicts FROM commit_verdicts
       WHERE (epoch, commit_no) > (${after.epoch}, ${after.commitNo}) AND replica = ${replica}
       UNION ALL
@@ -111,10 +116,10 @@ async function readNews(sql: Sql, replica: string, after: Cursor): Promise<News>
     ) AS news ON true
     ORDER BY news.epoch, news.commit_no`;
   const [first] = rows;
-  if (first === undefined) return { place: NOWHERE, rows: [] };
-  const { incarnation, headEpoch: epoch, headCommitNo: commitNo } = first;
+  if (first === undefined) throw new Error('the database did not say where its leader is');
+  const { headEpoch: epoch, headCommitNo: commitNo } = first;
   return {
-    place: { incarnation, epoch, commitNo },
+    place: { timeline: first.timeline, incarnation: first.incarnation, epoch, commitNo },
     rows: rows.flatMap((row) => (row.verdicts === null ? [] : [row])),
   };
 }
@@ -122,12 +127,15 @@ async function readNews(sql: Sql, replica: string, after: Cursor): Promise<News>
 /** Where reading starts: nothing older can be the answer to an input that is not stored yet. */
 async function readPlace(sql: Sql): Promise<Place> {
   const [row] = await sql<Place[]>`
-    SELECT incarnation, p.epoch, p.commit_no AS "commitNo" FROM leader_progress p, epoch e`;
-  return row ?? NOWHERE;
+    SELECT ${timeline(sql)} AS timeline, place.*
+    FROM (${placeOf(sql)}) AS place (incarnation, epoch, "commitNo")`;
+  if (row === undefined) throw new Error('the database did not say where its leader is');
+  return row;
 }
 
 /** A leader never goes back within one database. */
 function isAnother(now: Place, before: Place): boolean {
+  if (now.timeline !== before.timeline) return true;
   if (now.incarnation !== before.incarnation && before.incarnation !== null) return true;
   if (now.epoch !== before.epoch) return now.epoch < before.epoch;
   return now.commitNo < before.commitNo;
@@ -136,7 +144,6 @@ function isAnother(now: Place, before: Place): boolean {
 interface Waiter {
   readonly resolve: (waited: Waited) => void;
   /** Monotonic, ms. */
-  readonly since: number;
   readonly until: number;
 }
 
@@ -163,8 +170,8 @@ class Reader implements VerdictReader {
   private readonly inserts = new Set<number>();
   private lastInsert = 0;
   private cursor: Place | null = null;
-  /** When the last read began that was answered. */
-  private readAt = Number.NEGATIVE_INFINITY;
+  /** Inputs whose waits are over but for a last look at the database. */
+  private overdue: readonly number[] = [];
   private reading = false;
   private again = false;
   /** Reads that failed since the last that did not. */
@@ -223,9 +230,8 @@ class Reader implements VerdictReader {
       return Promise.resolve(known.judged);
     }
     return new Promise((resolve) => {
-      const since = this.options.clock.monotonic();
-      const until = since + ms;
-      this.waiters.set(inputId, { resolve, since, until });
+      const until = this.options.clock.monotonic() + ms;
+      this.waiters.set(inputId, { resolve, until });
       this.giveUpAt(until);
       this.schedule();
     });
@@ -248,23 +254,33 @@ class Reader implements VerdictReader {
   }
 
   /**
-   * Whether the database that took the input answered a moment ago: while none does, a standby may be taking its place,
-   * which may lack what was stored last. Short waits may end before anybody has looked.
+   * That an input is safe is told after a last look at the database that took it: while none answers, and behind that, a
+   * standby may have taken its place that lacks what was stored last.
    */
-  private isThere({ since, until }: Waiter): boolean {
-    const isShort = until - since < 2 * POLL_MS;
-    return this.failures === 0 && (isShort || this.readAt >= Math.max(since, until - LATELY_MS));
-  }
-
   private giveUpDue(): void {
     const now = this.options.clock.monotonic();
+    const overdue: number[] = [];
     let next = Infinity;
     for (const [id, waiter] of this.waiters) {
-      if (waiter.until <= now) this.settle(id, waiter, this.isThere(waiter) ? null : 'gone');
-      else next = Math.min(next, waiter.until);
+      const isOver = waiter.until <= now;
+      const lastLook = waiter.until + LAST_LOOK_MS;
+      if (isOver && (this.failures > 0 || lastLook <= now)) this.settle(id, waiter, 'gone');
+      else {
+        if (isOver) overdue.push(id);
+        next = Math.min(next, isOver ? lastLook : waiter.until);
+      }
     }
+    this.overdue = overdue;
     this.dueAt = Infinity;
     this.giveUpAt(next);
+    if (overdue.length > 0) void this.read();
+  }
+
+  private endOverdue(overdue: readonly number[]): void {
+    for (const id of overdue) {
+      const waiter = this.waiters.get(id);
+      if (waiter !== undefined) this.settle(id, waiter, null);
+    }
   }
 
   stop(): void {
@@ -301,6 +317,7 @@ class Reader implements VerdictReader {
       this.failures += 1;
       const problem = databaseProblem(error);
       this.options.logger.warn({ problem }, 'verdicts cannot be read; trying again');
+      this.giveUpDue();
     } finally {
       this.reading = false;
       this.schedule();
@@ -309,12 +326,11 @@ class Reader implements VerdictReader {
 
   /** True when there is reason to read again at once. */
   private async readOnce(): Promise<boolean> {
-    const { pool, replica, clock } = this.options;
+    const { pool, replica } = this.options;
     this.again = false;
+    const { overdue } = this;
     const after = (this.cursor ??= await pool.run(readPlace));
-    const began = clock.monotonic();
     const { place, rows } = await pool.run((sql) => readNews(sql, replica, after));
-    this.readAt = began;
     if (isAnother(place, after)) {
       this.startAgain(after, place);
       return true;
@@ -323,8 +339,10 @@ class Reader implements VerdictReader {
       for (const [id, verdict, seqs] of verdicts) this.deliver(id, verdict, seqs);
     }
     const { epoch, commitNo } = rows.at(-1) ?? after;
-    this.cursor = { incarnation: place.incarnation, epoch, commitNo };
-    return rows.length >= PAGE || this.again;
+    this.cursor = { ...place, epoch, commitNo };
+    if (rows.length >= PAGE) return true;
+    this.endOverdue(overdue);
+    return this.again;
   }
 
   /**

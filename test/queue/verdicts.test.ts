@@ -7,22 +7,24 @@ import { silentLogger } from '../support/installation.ts';
 function setUp() {
   const timers: { ms: number; task: () => void }[] = [];
   const wakes = new Set<() => void>();
-  const asked = { times: 0, fails: true };
+  const asked = { times: 0, fails: true, hangs: false };
   /** Ids of inputs that are judged and not read yet. */
   const judged: number[] = [];
   let commitNo = 0;
   let now = 0;
   let incarnation = 'i';
+  let timeline = 1;
   /** Serves both reads: where the leader is, and what is new. */
   const answer = () => {
     const verdicts = judged.splice(0).map((id) => [id, { status: 'noop' }, []]);
     commitNo += 1;
-    const place = { incarnation, epoch: 1, commitNo };
+    const place = { timeline, incarnation, epoch: 1, commitNo };
     return { ...place, place, rows: verdicts.length === 0 ? [] : [{ ...place, verdicts }] };
   };
   const pool: Pool = {
     run: () => {
       asked.times += 1;
+      if (asked.hangs) return new Promise(() => undefined);
       // The statements are not looked at.
       return asked.fails ? Promise.reject(new Error('away')) : Promise.resolve(answer() as never);
     },
@@ -59,9 +61,6 @@ function setUp() {
     await settled();
     return timer?.ms ?? Number.NaN;
   };
-  const passTimeTo = (ms: number): void => {
-    now = ms;
-  };
   /** So long after the beginning the oldest timer ends: of waits, as long as there is one. */
   const endWaits = async (ms: number): Promise<void> => {
     now = ms;
@@ -75,10 +74,14 @@ function setUp() {
   };
   /** A standby is promoted, or a backup restored: ids of inputs that only the old one had are given to others. */
   const failOver = (): void => {
+    timeline += 1;
+  };
+  /** And somebody leads there. */
+  const takeOver = (): void => {
     incarnation = 'j';
     commitNo = 0;
   };
-  return { reader, asked, wake, passTime, passTimeTo, endWaits, commit, failOver };
+  return { reader, asked, wake, passTime, endWaits, commit, judged, failOver, takeOver };
 }
 
 /**
@@ -102,39 +105,67 @@ it('backs off from a database that fails, whoever wakes it', async () => {
 });
 
 describe('who waited in vain', () => {
-  it('is told that it is queued where the database answered meanwhile', async () => {
-    const { reader, asked, wake, endWaits, passTimeTo } = setUp();
+  it('is told that it is queued where the database answers after the wait', async () => {
+    for (const ms of [100, 2_000]) {
+      const { reader, asked, endWaits } = setUp();
+      asked.fails = false;
+      const waits = reader.wait(1, ms);
+      await endWaits(ms);
+      expect(await waits).toBeNull();
+      expect(asked.times).toBe(2);
+    }
+  });
+
+  it('is told the verdict that the last look finds', async () => {
+    const { reader, asked, wake, endWaits, judged } = setUp();
     asked.fails = false;
     const waits = reader.wait(1, 2_000);
-    passTimeTo(1_500);
     await wake();
+    judged.push(1);
     await endWaits(2_000);
-    expect(await waits).toBeNull();
+    expect(await waits).toMatchObject({ status: 'judged' });
   });
 
-  it('is to send again where it failed, though it had answered, or did not answer', async () => {
-    const failed = setUp();
-    failed.asked.fails = false;
-    const waits = failed.reader.wait(1, 2_000);
-    await failed.wake();
-    failed.asked.fails = true;
-    await failed.wake();
-    await failed.endWaits(2_000);
+  it('is to send again where the database fails then, though it had answered', async () => {
+    const { reader, asked, wake, endWaits } = setUp();
+    asked.fails = false;
+    const waits = reader.wait(1, 2_000);
+    await wake();
+    asked.fails = true;
+    await endWaits(2_000);
     expect(await waits).toBe('gone');
-
-    const silent = setUp();
-    silent.asked.fails = false;
-    const unheard = silent.reader.wait(1, 2_000);
-    await silent.wake();
-    await silent.endWaits(2_000);
-    expect(await unheard).toBe('gone');
   });
 
-  it('is told that it is queued after a wait in which nobody would have looked', async () => {
-    const { reader, endWaits } = setUp();
-    const waits = reader.wait(1, 100);
-    await endWaits(100);
-    expect(await waits).toBeNull();
+  it('at once where it failed before', async () => {
+    const { reader, asked, wake, endWaits } = setUp();
+    const waits = reader.wait(1, 2_000);
+    await wake();
+    const { times } = asked;
+    await endWaits(2_000);
+    expect(await waits).toBe('gone');
+    expect(asked.times).toBe(times);
+  });
+
+  it('or where it does not answer', async () => {
+    const { reader, asked, wake, endWaits } = setUp();
+    asked.fails = false;
+    const waits = reader.wait(1, 2_000);
+    await wake();
+    asked.hangs = true;
+    await endWaits(2_000);
+    expect(await Promise.race([waits, settled().then(() => 'waits')])).toBe('waits');
+    for (let timer = 0; timer < 3; timer += 1) await endWaits(3_000);
+    expect(await waits).toBe('gone');
+  });
+
+  it('or where another database answers, though nobody leads there yet', async () => {
+    const { reader, asked, wake, endWaits, failOver } = setUp();
+    asked.fails = false;
+    const waits = reader.wait(1, 2_000);
+    await wake();
+    failOver();
+    await endWaits(2_000);
+    expect(await waits).toBe('gone');
   });
 
   it('is heard in time whoever came before', async () => {
@@ -200,13 +231,14 @@ it('keeps a bounded number, the newest', async () => {
 });
 
 it('tells nobody who was stored in the database that has gone the verdict of his id in the next', async () => {
-  const { reader, asked, commit, failOver } = setUp();
+  const { reader, asked, commit, failOver, takeOver } = setUp();
   asked.fails = false;
   const end = await reader.beginInsert();
   const waits = reader.wait(1, 60_000);
   await commit(2);
   expect(reader.early).toBe(1);
   failOver();
+  takeOver();
   await commit(1, 2);
   expect(await waits).toBe('gone');
   expect(await knownNow(reader, 2)).toBe('unknown');

@@ -101,6 +101,15 @@ export const WEAKENINGS: readonly Weakening[] = [
     shows: lost,
   },
   {
+    name: 'promotion-unseen',
+    what: 'a standby that took over is the database of before, until somebody leads there',
+    file: 'queue/verdicts.js',
+    from: 'if (now.timeline !== before.timeline)',
+    to: 'if (false)',
+    faults: ['promote-asynchronous-leaderless'],
+    shows: lost,
+  },
+  {
     name: 'clock-trusted',
     what: "the log takes the time of the leader's own clock",
     file: 'leader/leader.js',

@@ -16,6 +16,8 @@ const CANCEL_EVERY_MS = 250;
 const SAID_WITHIN_MS = 20_000;
 /** What a cluster's manager takes to see that a primary is dead; those who wait for a verdict still do then. */
 const DECIDING_MS = 1_000;
+/** All of the waits for a verdict end meanwhile, which take 2 s. */
+const LEADERLESS_MS = 2_500;
 /** Of the hosts that post. */
 const WAITING = 12;
 /** Every host has posted more than once by then. */
@@ -57,16 +59,25 @@ async function promote(bench: Bench): Promise<void> {
 /** How agents are when the primary dies. */
 type Agents = 'busy' | 'silent' | 'waiting';
 
-/** The leader hangs, until as many callers as that wait for it. */
+/** The leader hangs. */
 async function hang(bench: Bench): Promise<Member> {
   const leader = await bench.leader();
   await leader.signal('SIGSTOP');
-  await untilSo(async () => {
-    const [row] = await bench.database.sql<{ n: number }[]>`
-      SELECT count(*)::int AS n FROM input_queue WHERE kind = 'AgentEvent'`;
-    return row !== undefined && row.n >= WAITING;
-  }, 'nobody waits for the leader that hangs');
+  await untilWaiting(bench, 1);
   return leader;
+}
+
+async function untilWaiting(bench: Bench, callers: number): Promise<void> {
+  await untilSo(
+    async () => (await queued(bench)) >= callers,
+    'nobody waits for the leader that hangs',
+  );
+}
+
+async function queued({ database }: Bench): Promise<number> {
+  const [row] = await database.sql<{ n: number }[]>`
+    SELECT count(*)::int AS n FROM input_queue WHERE kind = 'AgentEvent'`;
+  return row?.n ?? 0;
 }
 
 /** The primary dies under load, its standby takes its place. Says when it was dead. */
@@ -74,6 +85,7 @@ async function failOver(bench: Bench, agents: Agents = 'busy'): Promise<number> 
   const before = await incarnation(bench);
   const { epoch } = await bench.epoch();
   const hung = agents === 'waiting' ? await hang(bench) : null;
+  if (hung !== null) await untilWaiting(bench, WAITING);
   await bench.database.kill9();
   const deadAt = performance.now();
   if (hung !== null) {
@@ -170,6 +182,40 @@ async function replayed(bench: Bench): Promise<{
   }
 }
 
+/**
+ * The standby lacks what callers stored and nothing of the leader's, so that no count of its has gone back. Their waits end
+ * where all that is asked is answered and nobody leads yet.
+ */
+async function loseWaiting(bench: Bench): Promise<void> {
+  const before = await incarnation(bench);
+  const { epoch } = await bench.epoch();
+  const hung = await hang(bench);
+  const from = performance.now();
+  bench.standby.feed.holdAll();
+  await untilWaiting(bench, (await queued(bench)) + WAITING);
+  const waiting = await queued(bench);
+  await bench.database.kill9();
+  bench.lossWindow = { from, to: performance.now() };
+  await hung.signal('SIGCONT');
+  await promote(bench);
+  const lost = waiting - (await queued(bench));
+  if (lost === 0) throw new Error('nothing was lost: the standby did not lag');
+  const kept = keepEpoch(bench);
+  bench.redirect(bench.members, bench.standby.server.port);
+  await kept;
+  await bench.untilEpochAbove(epoch);
+  await untilSaid(bench, before);
+  bench.notes.push(`${lost} events whose callers waited were lost with the primary`);
+}
+
+/** Nobody can take over meanwhile. */
+async function keepEpoch({ database }: Bench): Promise<void> {
+  await database.sql.begin(async (sql) => {
+    await sql`SELECT FROM epoch FOR UPDATE`;
+    await delay(LEADERLESS_MS);
+  });
+}
+
 /** Events that were acknowledged, and are not in the log. */
 async function missing(bench: Bench): Promise<readonly string[]> {
   const { database, load } = bench;
@@ -239,6 +285,12 @@ export const FAILOVER: readonly Fault[] = [
     what: 'the same, while most agents wait for verdicts of a leader that hung: what they posted is nowhere, and nobody may be told that it is safe',
     ...withStandby('asynchronous'),
     run: (bench) => loseWindow(bench, 'waiting'),
+  },
+  {
+    name: 'promote-asynchronous-leaderless',
+    what: 'the same, and their waits end where the new primary answers and nobody leads it yet',
+    ...withStandby('asynchronous'),
+    run: loseWaiting,
   },
   {
     name: 'standby-in-place',
