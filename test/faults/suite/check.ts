@@ -11,7 +11,7 @@ import {
   type Book,
 } from './books.ts';
 import { countGaps, deadFaults, epochFaults, gapFaults, timeFaults } from './invariants.ts';
-import { only, toldOutside, type Attempt, type LossWindow } from './load/history.ts';
+import { describe, only, toldOutside, type Attempt, type LossWindow } from './load/history.ts';
 
 export interface Findings {
   /** Answered 2xx, and not in the log. */
@@ -45,7 +45,7 @@ export async function check(
       'never sent',
       books.flatMap((book) => named(book, unsentOf(book))),
     ),
-    ...refusals(attempts),
+    ...misjudged(attempts),
     ...(lossWindow !== null ? [] : (await answerFaults(sql, attempts)).slice(0, 3)),
     ...(await logFaults(database, expected)),
   ];
@@ -77,11 +77,23 @@ function told(what: string, items: readonly string[]): readonly string[] {
   return items.length === 0 ? [] : [`${what}, for instance ${items.slice(0, 3).join(', ')}`];
 }
 
-function refusals(attempts: readonly Attempt[]): readonly string[] {
+const MISFIT = 'refused; code=unknown-rollout-host';
+
+/** Who was told another decision than must have been made of his event, or one that was not made yet. */
+function misjudged(attempts: readonly Attempt[]): readonly string[] {
   const refused = only(attempts, 'event').filter(({ verdict }) => verdict !== null);
-  return refused.length === 0
-    ? []
-    : [`refused ${refused.length}, first ${refused[0]?.verdict ?? ''}`];
+  const accepted = only(attempts, 'misfit').filter(
+    ({ status, verdict }) => status === 204 && verdict !== MISFIT,
+  );
+  return [
+    ...(refused.length === 0
+      ? []
+      : [`refused ${refused.length}, first ${refused[0]?.verdict ?? ''}`]),
+    ...told(
+      'what must be refused was not, by its answer',
+      accepted.map((one) => `${describe(one)} (${one.verdict ?? 'accepted'})`),
+    ),
+  ];
 }
 
 /** A new leader logs when it has listened for long enough, whoever looks. */

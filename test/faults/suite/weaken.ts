@@ -101,6 +101,15 @@ export const WEAKENINGS: readonly Weakening[] = [
     shows: lost,
   },
   {
+    name: 'told-undecided',
+    what: 'an event that is stored is answered as if it were decided, and accepted',
+    file: 'queue/submitter.js',
+    from: 'const judged = waits && left > 0 ? await verdicts.wait(stored, left) : null;',
+    to: "const judged = { status: 'judged', verdict: { status: 'applied' }, seqs: [] };",
+    faults: ['kill-after-enqueue'],
+    shows: ({ why }) => why.some((reason) => reason.includes('must be refused')),
+  },
+  {
     name: 'promotion-unseen',
     what: 'a standby that took over is the database of before, until somebody leads there',
     file: 'queue/verdicts.js',

@@ -18,6 +18,14 @@ export interface EventAttempt extends Exchange {
   readonly verdict: string | null;
 }
 
+/** An event that must be refused. */
+export interface MisfitAttempt extends Exchange {
+  readonly of: 'misfit';
+  readonly hostname: string;
+  readonly seq: number;
+  readonly verdict: string | null;
+}
+
 export interface HeartbeatAttempt extends Exchange {
   readonly of: 'heartbeat';
   readonly hostname: string;
@@ -45,7 +53,8 @@ export interface Offer {
   readonly closure: string;
 }
 
-export type Attempt = EventAttempt | HeartbeatAttempt | CommandAttempt | PollAttempt;
+export type Attempt =
+  EventAttempt | MisfitAttempt | HeartbeatAttempt | CommandAttempt | PollAttempt;
 export type Outcome = 'ok' | 'failed' | 'unknown';
 
 /** 2xx: it is safe. Any other answer: not taken, or nobody knows. No answer: unknown. */
@@ -99,6 +108,8 @@ export function describe(attempt: Attempt): string {
   switch (attempt.of) {
     case 'event':
       return `${attempt.hostname} ${attempt.kind} ${attempt.seq}: ${answer}`;
+    case 'misfit':
+      return `${attempt.hostname} misfit ${attempt.seq}: ${answer}`;
     case 'heartbeat':
       return `${attempt.hostname} heartbeat with ${attempt.closure}: ${answer}`;
     case 'command':
@@ -111,7 +122,9 @@ export function describe(attempt: Attempt): string {
 export class History {
   readonly attempts: Attempt[] = [];
   /** How many of each kind were answered 2xx. */
-  readonly ok: Record<Attempt['of'], number> = { event: 0, heartbeat: 0, command: 0, poll: 0 };
+  readonly ok: Record<Attempt['of'], number> = {
+    ...{ event: 0, misfit: 0, heartbeat: 0, command: 0, poll: 0 },
+  };
 
   note(attempt: Attempt): void {
     this.attempts.push(attempt);

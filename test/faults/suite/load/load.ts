@@ -1,7 +1,7 @@
 /** All simulated hosts and operators together: brought to their soak once, then on and off as faults come and go. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Wire } from './agent-calls.ts';
-import { Reporter, Waiter } from './bystanders.ts';
+import { Misfit, Reporter, Waiter } from './bystanders.ts';
 import { createCaller } from './http.ts';
 import { History } from './history.ts';
 import { Operator } from './operator.ts';
@@ -41,6 +41,7 @@ const STOP_WITHIN_MS = 30_000;
 
 /** In no fleet: what they say is logged, and nothing else follows from it. */
 const REPORTERS = Array.from({ length: 10 }, (_, i) => `reporter-${i + 1}`);
+const MISFITS = REPORTERS.slice(0, 3);
 /** Each has the host of the reporter in its place. */
 const OPERATORS = ['ada', 'bob', 'cyd'];
 
@@ -60,7 +61,12 @@ async function startOthers(
     const hostname = REPORTERS[i] ?? '';
     return new Operator({ ...wire, name, hostname, repeats: i > 0, end });
   });
-  return [...reporters, ...operators, ...waiting.map((hostname) => new Waiter(wire, hostname))];
+  return [
+    ...reporters,
+    ...operators,
+    ...MISFITS.map((hostname) => new Misfit(wire, hostname)),
+    ...waiting.map((hostname) => new Waiter(wire, hostname)),
+  ];
 }
 
 export async function startLoad(
@@ -119,7 +125,7 @@ export async function startLoad(
     },
     moreOfEach(withinMs) {
       const before = { ...history.ok };
-      const kinds = (['event', 'heartbeat', 'command', 'poll'] as const).filter(
+      const kinds = (['event', 'misfit', 'heartbeat', 'command', 'poll'] as const).filter(
         () => others.length > 0,
       );
       const lacking = () => kinds.filter((kind) => history.ok[kind] === before[kind]);
