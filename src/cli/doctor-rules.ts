@@ -191,12 +191,12 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
     leader !== null && !isStranger(leader) && workers === null
       ? warning('workers', NOBODY_WORKS)
       : null,
-  ({ seesControl }) =>
-    seesControl
+  ({ uncallable }) =>
+    uncallable.length === 0
       ? null
       : wrong(
           'control',
-          'the role may not call pg_control_system(), by which a leader knows its cluster: grant EXECUTE',
+          `the role may not call ${named(uncallable)}, by which a database is known from its standby or backup: grant EXECUTE`,
         ),
   ({ marks }) =>
     marks
@@ -228,7 +228,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
       ? null
       : warning(
           'autovacuum',
-          'autovacuum is off: the tables of the queue and of presence grow without end, and get slow; turn it on',
+          'autovacuum is off, or counts nothing by which it knows what to do (track_counts): the tables of the queue and of presence grow without end, and get slow; turn both on',
         ),
   ({ shape }) =>
     shape === null || shape.unvacuumed.length === 0
@@ -286,7 +286,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
     horizon.seconds > LONG_TRANSACTION_SECONDS
       ? warning(
           'long-transaction',
-          `a transaction is open for ${String(Math.round(horizon.seconds))} s, that of ${horizon.whose ?? 'somebody'}, and vacuum cleans nothing that is newer: end it with pg_terminate_backend (a prepared one with ROLLBACK PREPARED), or set idle_in_transaction_session_timeout for its role`,
+          `a transaction is open for ${String(Math.round(horizon.seconds))} s, that of ${horizon.whose ?? 'somebody'}, and vacuum cleans nothing that is newer than its snapshot: end it with pg_terminate_backend (a prepared one with ROLLBACK PREPARED), or set idle_in_transaction_session_timeout for its role`,
         )
       : null,
   ({ horizon }) =>
@@ -336,7 +336,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
       ? null
       : warning(
           'connections',
-          `${String(least.taken)} of ${String(least.limit)} connections are taken, and ${LIMITS[least.of]} allows no more: raise it`,
+          `${String(least.limit - least.taken)} connections are left of the ${String(least.limit)} that ${LIMITS[least.of]} allows, and a process takes up to sixteen: raise it`,
         );
   },
 ];

@@ -6,7 +6,7 @@ import { lockHolders, type LockHolders } from './lock.ts';
 import { isContended, isDenied } from './errors.ts';
 import { readHorizon, readLogAhead, type Horizon } from './measure.ts';
 import { notificationsHeld, oldestInTransaction, type Holder } from './notifications.ts';
-import { readRights, type Rights } from './rights.ts';
+import { readRights, uncallable, type Rights } from './rights.ts';
 import { readRooms, type Room } from './rooms.ts';
 import { readShape, type Shape } from './shape.ts';
 import { isHidden, readLogEndProblem, schemaProblem, schemaStanding } from './standing.ts';
@@ -42,8 +42,8 @@ export interface Facts {
   readonly rooms: readonly Room[];
   /** Of the database, such as `UTF8`. */
   readonly encoding: string;
-  /** May the role read what identifies the cluster: a takeover must. */
-  readonly seesControl: boolean;
+  /** Functions that identify the cluster, and that the role may not call. */
+  readonly uncallable: readonly string[];
   /** May the role write the mark by which a commit is tried: what confirms commands, and readiness. */
   readonly marks: boolean;
   readonly seesOthers: boolean;
@@ -197,28 +197,32 @@ type Server = Omit<
 >;
 
 async function readServer(sql: Sql): Promise<Server> {
-  const rows = await sql<Omit<Server, 'greetedByPid' | 'rooms'>[]>`
+  const rows = await sql<Omit<Server, 'greetedByPid' | 'rooms' | 'uncallable'>[]>`
     SELECT current_setting('server_version_num')::int AS version,
       pg_is_in_recovery() AS recovering,
       pg_backend_pid() AS "backendPid",
       coalesce((SELECT reset_val::int FROM pg_settings WHERE name = 'transaction_timeout'), 0) AS "transactionMs",
       current_setting('fsync') = 'on' AS fsync,
       current_setting('full_page_writes') = 'on' AS "fullPages",
-      current_setting('autovacuum') = 'on' AS vacuums,
+      current_setting('autovacuum') = 'on' AND current_setting('track_counts') = 'on' AS vacuums,
       current_setting('track_activities') = 'on' AS "tracks",
       current_setting('synchronous_commit') AS "synchronousCommit",
       current_setting('synchronous_standby_names') AS "synchronousStandbys",
       CASE WHEN pg_has_role('pg_read_all_stats', 'USAGE') THEN (SELECT count(*)::int
         FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')) END AS "confirmingStandbys",
       current_setting('server_encoding') AS encoding,
-      has_function_privilege('pg_control_system()', 'EXECUTE') AS "seesControl",
       -- Its arguments are others since 17.
       (SELECT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_proc WHERE proname = 'pg_logical_emit_message'
         AND prorettype = 'pg_lsn'::regtype AND 'text'::regtype = proargtypes[2]) AS marks,
       pg_has_role('pg_read_all_stats', 'USAGE') AS "seesOthers"`;
   const [row] = rows;
   if (row === undefined) throw new Error('the server answered nothing');
-  return { ...row, greetedByPid: rows.state.pid, rooms: await readRooms(sql) };
+  return {
+    ...row,
+    greetedByPid: rows.state.pid,
+    rooms: await readRooms(sql),
+    uncallable: await uncallable(sql),
+  };
 }
 
 async function readClock(

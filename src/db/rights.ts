@@ -22,11 +22,15 @@ export function named(lacking: readonly string[]): string {
   return more > 0 ? `${first} and ${String(more)} more` : first;
 }
 
-/** What identifies the cluster, which a takeover asks for. */
-export async function mayReadControl(sql: Sql): Promise<boolean> {
-  const [row] = await sql<{ may: boolean }[]>`
-    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS may`;
-  return row?.may === true;
+/** Those that tell a cluster and its timeline (`timeline.ts`): everybody may call them, unless somebody took that away. */
+const IDENTIFYING = ['pg_control_system()', 'pg_current_wal_lsn()', 'pg_walfile_name(pg_lsn)'];
+
+/** Functions of the server that a role needs and may not call. */
+export async function uncallable(sql: Sql): Promise<readonly string[]> {
+  const rows = await sql<{ name: string }[]>`
+    SELECT name FROM json_array_elements_text(${JSON.stringify(IDENTIFYING)}::text::json) AS f (name)
+    WHERE NOT has_function_privilege(name, 'EXECUTE')`;
+  return rows.map(({ name }) => name);
 }
 
 /** False on a standby, and where a setting makes this login's transactions read only. */

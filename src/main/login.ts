@@ -17,7 +17,7 @@ import {
 } from '../db/errors.ts';
 import { LEADS_ELSEWHERE, settingsProblem, whichDatabase } from '../db/path.ts';
 import type { Pool } from '../db/pool.ts';
-import { mayReadControl, named, readRights, takesWrites } from '../db/rights.ts';
+import { named, readRights, takesWrites, uncallable } from '../db/rights.ts';
 import { openSession } from '../db/session.ts';
 import {
   mayWriteLog,
@@ -133,7 +133,7 @@ const GIVE = 'give it the role of the leader (docs/database-roles.md)';
 async function whyNotLead(sql: Sql, schema: string, { hidden }: Standing): Promise<string | null> {
   if (hidden) return `it may not use the schema: ${SHOW}`;
   const rights = await readRights(sql, schema);
-  const control = (await mayReadControl(sql)) ? [] : ['EXECUTE on pg_control_system()'];
+  const control = (await uncallable(sql)).map((name) => `EXECUTE on ${name}`);
   const lacks = [...(rights?.lacksToLead ?? []), ...control];
   if (lacks.length > 0) return `it lacks ${named(lacks)}; ${GIVE}`;
   return rights === null || rights.veiled.length === 0

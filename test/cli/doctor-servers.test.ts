@@ -231,7 +231,7 @@ it("a stranger that holds the leader's lock", async () => {
   expect(stdout).toMatch(/warning: leader-lock: no Muster but the session \d+ \("psql"\)/);
 });
 
-it('a role without rights, and commits that are not waited for', async () => {
+it('a role without rights, commits that are not waited for, and a vacuum that knows nothing', async () => {
   const { url, name } = await createTestDatabase();
   const role = `${name}_poor`;
   const sql = postgres(url, { max: 1 });
@@ -244,6 +244,8 @@ it('a role without rights, and commits that are not waited for', async () => {
   await sql.unsafe(`GRANT USAGE ON SCHEMA muster TO ${role}`);
   await sql.unsafe(`GRANT SELECT ON muster.schema_migration TO ${role}`);
   await sql.unsafe(`ALTER DATABASE ${name} SET synchronous_commit = off`);
+  await sql.unsafe(`ALTER DATABASE ${name} SET track_counts = off`);
+  await sql`REVOKE EXECUTE ON FUNCTION pg_walfile_name(pg_lsn) FROM PUBLIC`;
   const poor = new URL(url);
   poor.username = role;
   poor.password = 'poor';
@@ -251,6 +253,8 @@ it('a role without rights, and commits that are not waited for', async () => {
   expect(code).toBe(1);
   expect(stdout).toMatch(/wrong: rights: .*run "muster migrate"/);
   expect(stdout).toMatch(/warning: leader-rights: /);
+  expect(stdout).toMatch(/wrong: control: .*pg_walfile_name\(pg_lsn\).*grant EXECUTE/);
+  expect(stdout).toMatch(/warning: autovacuum: .*track_counts/);
   expect(stdout).toMatch(/warning: stats: /);
   expect(stdout).toMatch(/wrong: synchronous-commit: .*set it to on/);
 });

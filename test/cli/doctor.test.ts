@@ -21,7 +21,7 @@ const WELL: Found = {
   ...{ fsync: true, synchronousCommit: 'on', synchronousStandbys: 'b', encoding: 'UTF8' },
   ...{
     rooms: [{ of: 'server', limit: 100, taken: 10 }],
-    seesControl: true,
+    uncallable: [],
     marks: true,
     seesOthers: true,
     schemaProblem: null,
@@ -89,7 +89,7 @@ describe('what the doctor says', () => {
     ['warning workers-lock', { locks: { leader: OURS, workers: PSQL } }],
     ['warning workers', { locks: { leader: OURS, workers: null } }],
     ['warning leader', { waits: 16 }],
-    ['wrong control', { seesControl: false }],
+    ['wrong control', { uncallable: ['pg_walfile_name(pg_lsn)'] }],
     ['wrong mark', { marks: false }],
     ['wrong fsync', { fsync: false }],
     ['wrong synchronous-commit', { synchronousCommit: 'off' }],
