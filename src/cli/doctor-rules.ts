@@ -64,6 +64,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
           'a pooler stands between: another backend answers than the one that was connected to. Locks and LISTEN get lost in transaction mode: give the URL of PostgreSQL itself',
         )
       : null,
+  ({ dropsSettings }) => (dropsSettings === null ? null : wrong('settings', dropsSettings)),
   ({ hears }) =>
     hears === false
       ? wrong(
@@ -306,9 +307,12 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
   ({ seesOthers }) =>
     seesOthers
       ? null
-      : warning('stats', "the role does not see others' transactions: grant it pg_read_all_stats"),
+      : warning(
+          'stats',
+          "the role does not see others' transactions, nor whether a standby confirms: grant it pg_read_all_stats",
+        ),
   ({ untouchable, rights }) =>
-    untouchable.length === 0 || rights?.leads === false
+    untouchable.length === 0 || rights?.leads !== true
       ? null
       : warning(
           'signals',

@@ -179,7 +179,10 @@ export function isOfSchema(error: unknown): boolean {
 const ADVICE: ReadonlyMap<string, string> = new Map([
   ['42P01', 'the schema lacks Muster\'s tables; run "muster migrate" on it'],
   ['42703', 'the schema lacks a column of Muster\'s; run "muster migrate" on it'],
-  ['42883', 'the schema lacks Muster\'s functions; run "muster migrate" on it'],
+  [
+    '42883',
+    'the schema lacks Muster\'s functions; run "muster migrate" on it, or "muster doctor" where that finds nothing to do',
+  ],
   ['3F000', 'the schema is not there; run "muster migrate"'],
   ['3D000', 'create the database, or correct its name in MUSTER_DATABASE_URL'],
   [

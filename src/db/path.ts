@@ -17,6 +17,8 @@ export interface Path {
    * notifies keeps the lock that each of them takes.
    */
   readonly hears: boolean | 'held' | null;
+  /** Why the settings of a session do not arrive; null: they do. */
+  readonly dropsSettings: string | null;
 }
 
 /** A pooler that takes turns shows in the second, one that gives the last backend that became free in the first. */
@@ -41,11 +43,12 @@ export async function readPath(database: DatabaseOptions, listens: boolean): Pro
   };
   const session = await openSession(database, { ...options, onNotify });
   try {
+    const dropsSettings = await session.run(settingsProblem);
     const other = await openSession(database, options);
     try {
       const keeps = await keepsSession(session, other);
       const hears = keeps && listens ? await hearsOther(session, other, heard.signal) : null;
-      return { keepsSession: keeps, hears };
+      return { keepsSession: keeps, hears, dropsSettings };
     } finally {
       await other.end();
     }

@@ -75,8 +75,27 @@ export const OWN_CONSTRAINTS: readonly string[] = [
   ...['log_detached_last_hash_check', 'log_detached_predecessor_hash_check'],
 ];
 
+/** Functions of the migrations, and whether they run as their owner: who calls them may not do by himself what they do. */
+export const FUNCTIONS: Readonly<Record<string, boolean>> = {
+  'declare_hosts()': true,
+  'event_log_append_only()': false,
+  'event_log_detach_lowest()': true,
+  'event_log_make_partitions(bigint)': true,
+  'event_log_partition_rows()': false,
+  'fence(bigint)': false,
+  'input_queue_rotate()': true,
+};
+
+/** Columns that statements leave to their defaults. A test holds them to a migrated database. */
+export const DEFAULTS: readonly string[] = [
+  ...['epoch', 'fleet', 'leader_progress'].map((table) => `${table}.singleton`),
+  ...['id', 'enqueued_at', 'together'].map((column) => `input_queue.${column}`),
+  ...['log_detached.detached_at', 'operator_key.at', 'operator_secret.stored_at'],
+  ...['schema_migration.applied_at', 'schema_migration.oldest_code', 'snapshot.taken_at'],
+];
+
 export interface Shape {
-  /** Tables, columns as `table.column`, slots of the queue and indexes that must not go. */
+  /** Tables, columns as `table.column`, slots of the queue, indexes, functions and defaults that must not go. */
   readonly missing: readonly string[];
   /** Tables, slots and partitions that a crash would empty, and must not. */
   readonly unlogged: readonly string[];
@@ -131,7 +150,16 @@ function readLost(sql: Sql): Promise<{ name: string }[]> {
     UNION ALL
     SELECT name FROM json_array_elements_text(${JSON.stringify(INDEXES)}::text::json) AS index (name)
     WHERE to_regclass(regexp_replace(name, '_(pkey|host)$', '')) IS NOT NULL
-      AND NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(name) AND indisvalid)`;
+      AND NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(name) AND indisvalid)
+    UNION ALL
+    SELECT CASE WHEN p.oid IS NULL THEN name ELSE 'SECURITY DEFINER of ' || name END
+    FROM json_each_text(${JSON.stringify(FUNCTIONS)}::text::json) AS f (name, as_owner)
+    LEFT JOIN pg_proc p ON p.oid = to_regprocedure(name) WHERE p.prosecdef IS DISTINCT FROM as_owner::boolean
+    UNION ALL
+    SELECT 'the default of ' || name
+    FROM json_array_elements_text(${JSON.stringify(DEFAULTS)}::text::json) AS d (name)
+    JOIN pg_attribute a ON attrelid = to_regclass(split_part(name, '.', 1)) AND attname = split_part(name, '.', 2)
+    WHERE NOT atthasdef AND NOT attisdropped`;
 }
 
 function readStrange(sql: Sql): Promise<{ name: string }[]> {

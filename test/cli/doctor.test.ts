@@ -42,7 +42,13 @@ const WELL: Found = {
     leaderUrl: null,
   },
   ...{ untouchable: [], tracks: true, fullPages: true, transactionMs: 0, vacuums: true },
-  ...{ keepsSession: true, inTheWay: [], hears: true, notifications: { held: 0.01, holder: null } },
+  ...{
+    keepsSession: true,
+    dropsSettings: null,
+    inTheWay: [],
+    hears: true,
+    notifications: { held: 0.01, holder: null },
+  },
 };
 
 const checksOf = (facts: Found): string[] =>
