@@ -55,6 +55,16 @@ const UNCONFIRMED_COMMITS: ReadonlySet<string> = new Set(['local', 'off']);
 const GRANT =
   'run "muster migrate" as the schema\'s login, or put this one into its role (docs/database-roles.md)';
 
+/** Without some of them the doctor itself gets no further. */
+export function mayNotCall(functions: readonly string[]): Finding | null {
+  return functions.length === 0
+    ? null
+    : wrong(
+        'functions',
+        `the role may not call ${named(functions)}, as everybody may on a server as it comes: GRANT EXECUTE ON FUNCTION`,
+      );
+}
+
 /** Each rule answers with what is wrong, or with nothing. */
 const RULES: readonly ((facts: Found) => Finding | null)[] = [
   (facts) =>
@@ -192,13 +202,7 @@ const RULES: readonly ((facts: Found) => Finding | null)[] = [
     leader !== null && !isStranger(leader) && workers === null
       ? warning('workers', NOBODY_WORKS)
       : null,
-  ({ uncallable }) =>
-    uncallable.length === 0
-      ? null
-      : wrong(
-          'control',
-          `the role may not call ${named(uncallable)}, by which a database is known from its standby or backup: grant EXECUTE`,
-        ),
+  ({ uncallable }) => mayNotCall(uncallable),
   ({ marks }) =>
     marks
       ? null

@@ -2,10 +2,11 @@
 import { loadDatabaseUrls } from '../config.ts';
 import { DEADLINE_IS_OURS, type DatabaseOptions } from '../db/driver.ts';
 import { readFacts, writesNothing } from '../db/doctor.ts';
-import { databaseProblem } from '../db/errors.ts';
+import { databaseProblem, sqlState } from '../db/errors.ts';
 import { LEADS_ELSEWHERE, readPath, whichDatabase } from '../db/path.ts';
+import { uncallable } from '../db/rights.ts';
 import { askDatabase } from './ask.ts';
-import { diagnose, type Finding } from './doctor-rules.ts';
+import { diagnose, mayNotCall, type Finding } from './doctor-rules.ts';
 import { EXIT, fail, printJson, type Io } from './io.ts';
 
 export const doctorHelp = `muster doctor [--database-url URL] [--schema NAME] [--json]
@@ -19,6 +20,9 @@ well, if that is another one. Where MUSTER_LEADER_DATABASE_URL is set it must le
 
 Exit codes: 0 nothing is wrong, though there may be warnings; 1 something is; 2 wrong settings, or nobody answered.
 `;
+
+/** A right is missing. */
+const REFUSED = '42501';
 
 export async function doctor(args: string[], io: Io): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) {
@@ -39,8 +43,25 @@ export async function doctor(args: string[], io: Io): Promise<number> {
     const leaderUrl = await askLeadersUrl(database, leaderDatabaseUrl);
     return report(io, json, diagnose({ ...facts, ...path, readOnly, leaderUrl }));
   } catch (error) {
-    return fail(io, { command: 'doctor', json }, EXIT.usage, databaseProblem(error));
+    const refused = mayNotCall(
+      await uncallableIfRefused(error, { url, schema, name: 'muster-doctor' }),
+    );
+    if (refused !== null) return report(io, json, [refused]);
+    return fail(
+      io,
+      { command: 'doctor', json },
+      EXIT.usage,
+      databaseProblem(error, { who: 'asks' }),
+    );
   }
+}
+
+async function uncallableIfRefused(
+  error: unknown,
+  database: DatabaseOptions,
+): Promise<readonly string[]> {
+  if (sqlState(error) !== REFUSED) return [];
+  return askDatabase(database, 'doctor', uncallable).catch(() => []);
 }
 
 /** Null: it leads to the same database, or there is none. */

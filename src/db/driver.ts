@@ -203,6 +203,10 @@ interface Sockets {
   close(): void;
 }
 
+/** No statement is sent again on a connection of its own making. */
+const CLOSED =
+  "the connection was closed from the other side: see whether PostgreSQL, and no balancer without a server, is behind the URL's address, and what its log says";
+
 /**
  * Opens sockets that are still connecting: what the driver writes meanwhile is buffered, and a failure
  * reaches it as an ordinary close. (A factory that rejects would leak the driver's connection slot.)
@@ -217,8 +221,8 @@ function createSockets(
   return {
     open(target) {
       attempts += 1;
-      if (isOver || (once && attempts > 1))
-        throw new Error('this session is over; it is never reopened silently');
+      if (isOver) throw new Error('this session is over; it is never reopened silently');
+      if (once && attempts > 1) throw new Error(CLOSED);
       const socket = connect({ ...target, ...server });
       onSocket?.(socket);
       // Not by a listener: the driver takes them all off.

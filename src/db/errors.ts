@@ -317,9 +317,10 @@ function socketProblem(error: Error): string {
 }
 
 /** The logins of docs/database-roles.md that may do what a command does. */
-export type MayDo = 'reads the log' | 'leads' | 'migrates';
+export type MayDo = 'asks' | 'reads the log' | 'leads' | 'migrates';
 
 const WHO: Readonly<Record<MayDo, string>> = {
+  asks: 'grant it to the login',
   'reads the log': "ask as a reader's login, the leader's or the owner's (docs/database-roles.md)",
   leads: "ask as the leader's login or the owner's (docs/database-roles.md)",
   migrates:

@@ -22,14 +22,20 @@ export function named(lacking: readonly string[]): string {
   return more > 0 ? `${first} and ${String(more)} more` : first;
 }
 
-/** Those that tell a cluster and its timeline (`timeline.ts`): everybody may call them, unless somebody took that away. */
-const IDENTIFYING = ['pg_control_system()', 'pg_current_wal_lsn()', 'pg_walfile_name(pg_lsn)'];
+/** Functions of the server that everybody may call, unless somebody took that away: nothing works without them. */
+const NEEDED = [
+  ...['pg_control_system()', 'pg_current_wal_lsn()', 'pg_walfile_name(pg_lsn)'],
+  ...['pg_try_advisory_lock(integer,integer)', 'pg_advisory_unlock(integer,integer)'],
+  ...['pg_notify(text,text)', 'pg_notification_queue_usage()', 'set_config(text,text,boolean)'],
+  ...['pg_backend_pid()', 'pg_blocking_pids(integer)', 'pg_terminate_backend(integer,bigint)'],
+  ...['pg_is_in_recovery()', 'pg_postmaster_start_time()', 'pg_sleep(double precision)'],
+];
 
-/** Functions of the server that a role needs and may not call. */
+/** Those of them that a role may not call. */
 export async function uncallable(sql: Sql): Promise<readonly string[]> {
   const rows = await sql<{ name: string }[]>`
-    SELECT name FROM json_array_elements_text(${JSON.stringify(IDENTIFYING)}::text::json) AS f (name)
-    WHERE NOT has_function_privilege(name, 'EXECUTE')`;
+    SELECT name FROM json_array_elements_text(${JSON.stringify(NEEDED)}::text::json) AS f (name)
+    WHERE NOT has_function_privilege(to_regprocedure(name)::oid, 'EXECUTE')`;
   return rows.map(({ name }) => name);
 }
 

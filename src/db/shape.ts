@@ -75,15 +75,22 @@ export const OWN_CONSTRAINTS: readonly string[] = [
   ...['log_detached_last_hash_check', 'log_detached_predecessor_hash_check'],
 ];
 
-/** Functions of the migrations, and whether they run as their owner: who calls them may not do by himself what they do. */
-export const FUNCTIONS: Readonly<Record<string, boolean>> = {
-  'declare_hosts()': true,
-  'event_log_append_only()': false,
-  'event_log_detach_lowest()': true,
-  'event_log_make_partitions(bigint)': true,
-  'event_log_partition_rows()': false,
-  'fence(bigint)': false,
-  'input_queue_rotate()': true,
+interface OwnFunction {
+  /** Who calls it may not do by himself what it does. */
+  readonly asOwner: boolean;
+  /** MD5 of its body, with single spaces. */
+  readonly body: string;
+}
+
+/** Functions of the migrations. A test holds them to a migrated database. */
+export const FUNCTIONS: Readonly<Record<string, OwnFunction>> = {
+  'declare_hosts()': { asOwner: true, body: 'c4a0797c5c42c8d71530c2fc2f7d9db1' },
+  'event_log_append_only()': { asOwner: false, body: '9efe280eaa4a26c6a3e95b018fa8f991' },
+  'event_log_detach_lowest()': { asOwner: true, body: '74ba680520c98db32cfac9e85614da68' },
+  'event_log_make_partitions(bigint)': { asOwner: true, body: 'cb246d2e0fbf2e6abf3f74f4761a15a7' },
+  'event_log_partition_rows()': { asOwner: false, body: 'b7dcb83c84313b5da2dd75825a4f1acc' },
+  'fence(bigint)': { asOwner: false, body: 'b3f13bf887384a217ccdd53af481c2b8' },
+  'input_queue_rotate()': { asOwner: true, body: 'a185450d6c05b45880b897275f17c641' },
 };
 
 /** Columns that statements leave to their defaults. A test holds them to a migrated database. */
@@ -133,7 +140,11 @@ export async function readShape(sql: Sql, standing: Standing): Promise<Shape> {
   const names = (rows: readonly { readonly name: string }[]): string[] =>
     rows.map(({ name }) => name);
   return {
-    missing: [...names(missing), ...names(await readLost(sql))],
+    missing: [
+      ...names(missing),
+      ...names(await readLost(sql)),
+      ...names(await readLostFunctions(sql, standing)),
+    ],
     unlogged: names(unlogged),
     unvacuumed: names(unvacuumed),
     lost: await readLostTriggers(sql, standing),
@@ -152,15 +163,25 @@ function readLost(sql: Sql): Promise<{ name: string }[]> {
     WHERE to_regclass(regexp_replace(name, '_(pkey|host)$', '')) IS NOT NULL
       AND NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(name) AND indisvalid)
     UNION ALL
-    SELECT CASE WHEN p.oid IS NULL THEN name ELSE 'SECURITY DEFINER of ' || name END
-    FROM json_each_text(${JSON.stringify(FUNCTIONS)}::text::json) AS f (name, as_owner)
-    LEFT JOIN pg_proc p ON p.oid = to_regprocedure(name) WHERE p.prosecdef IS DISTINCT FROM as_owner::boolean
-    UNION ALL
     SELECT 'the default of ' || name
     FROM json_array_elements_text(${JSON.stringify(DEFAULTS)}::text::json) AS d (name)
     JOIN pg_attribute a ON attrelid = to_regclass(split_part(name, '.', 1)) AND attname = split_part(name, '.', 2)
     WHERE NOT atthasdef AND NOT attisdropped`;
 }
+
+/** Newer migrations may make them anew. */
+function readLostFunctions(sql: Sql, { newer }: Standing): Promise<{ name: string }[]> {
+  return sql<{ name: string }[]>`
+    SELECT CASE WHEN p.oid IS NULL THEN name WHEN prosecdef <> (own->>'asOwner')::boolean THEN 'SECURITY DEFINER of ' || name
+      ELSE 'the body of ' || name END AS name
+    FROM json_each(${JSON.stringify(FUNCTIONS)}::text::json) AS f (name, own)
+    LEFT JOIN pg_proc p ON p.oid = to_regprocedure(name)
+    WHERE p.oid IS NULL OR ${newer.length === 0} AND (prosecdef, ${sql.unsafe(BODY)})
+      IS DISTINCT FROM ((own->>'asOwner')::boolean, own->>'body')`;
+}
+
+/** Of a row of pg_proc. */
+export const BODY = "md5(btrim(regexp_replace(prosrc, '[[:space:]]+', ' ', 'g')))";
 
 function readStrange(sql: Sql): Promise<{ name: string }[]> {
   const ours = JSON.stringify(OWN_TRIGGERS);

@@ -16,11 +16,12 @@ import { INPUT_KINDS } from '../wire/input.ts';
 import { openBeside } from './beside.ts';
 import type { Term } from './election.ts';
 import { ROTATIONS } from './rotation.ts';
+import { Patience } from './lost-answers.ts';
 import { LeaderTerm, type TermOptions } from './term.ts';
 import { UNKNOWN_KIND } from './work.ts';
 import { assertBeside, prepareWriter } from './writer.ts';
 
-export interface LeaderOptions extends Omit<TermOptions, 'pool'> {
+export interface LeaderOptions extends Omit<TermOptions, 'pool' | 'patience'> {
   readonly database: DatabaseOptions;
   /** 0 ≤ x < 1; spreads attempts. */
   readonly random: () => number;
@@ -97,6 +98,7 @@ interface Told {
 
 async function leadOnAndOn(options: LeaderOptions, told: Told, signal: AbortSignal): Promise<void> {
   const { database, listener, logger, random } = options;
+  const patience = new Patience();
   let failures = 0;
   while (!signal.aborted) {
     const ready = prepareWriter(database);
@@ -116,7 +118,12 @@ async function leadOnAndOn(options: LeaderOptions, told: Told, signal: AbortSign
     const pool = openBeside(database);
     const openWriter = () => ready.take(lock.pid);
     const clock = keepingTime(options.clock, lock.now);
-    const failed = await leadOnce({ ...options, clock, pool, openWriter }, lock, told, signal);
+    const failed = await leadOnce(
+      { ...options, clock, pool, patience, openWriter },
+      lock,
+      told,
+      signal,
+    );
     failures = failed ? failures + 1 : 0;
     if (failed) await pause(backoffMs(AGAIN, failures - 1, random), signal);
   }

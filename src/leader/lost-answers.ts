@@ -13,6 +13,7 @@ import type { Logger } from '../telemetry.ts';
 
 export interface HeardParts {
   readonly writer: Pick<Session, 'pid' | 'drop' | 'sentBytes'>;
+  readonly patience: Patience;
   /** Beside the writer. */
   readonly pool: Pick<Pool, 'run'>;
   readonly logger: Logger;
@@ -20,31 +21,70 @@ export interface HeardParts {
 
 /** Between two looks; commits take milliseconds. Two that see the same silence are needed: in between, what had arrived was read. */
 const LOOK_EVERY_MS = 1_000;
-/** Of what is sent, before the first look. A term ends some three seconds after the cable was cut under a small batch. */
-const PATIENCE_MS = 2_000;
+/** Before the first look. A term ends some three seconds after the cable was cut under a small batch. */
+const LEAST_MS = 2_000;
+/** Then a commit's own deadline is over. */
+const MOST_MS = 30_000;
+/** Some twenty answers from the most to the least. */
+const CALMS = 0.9;
+
+/**
+ * How long an answer is waited for beyond what its bytes take on the slowest link: the rest of the process sends on the
+ * same way. Learned from term to term, as TCP learns when to send again: twice what answers took lately, and twice what was
+ * in vain. Else a way that is full would end each term before its first commit.
+ */
+export class Patience {
+  private given = LEAST_MS;
+
+  get ms(): number {
+    return this.given;
+  }
+
+  heard(afterMs: number): void {
+    this.set(Math.max(2 * afterMs, this.given * CALMS));
+  }
+
+  lost(): void {
+    this.set(2 * this.given);
+  }
+
+  private set(ms: number): void {
+    this.given = Math.min(MOST_MS, Math.max(LEAST_MS, ms));
+  }
+}
+
 /** What `work` on the writer comes to; when its answer is lost, the session ends, and with it this rejects. */
 export async function whileHeard<T>(work: Promise<T>, parts: HeardParts): Promise<T> {
   const over = new AbortController();
-  void watch(parts, over.signal);
+  const late = stopwatch(parts.writer);
+  void watch(parts, late, over.signal);
   try {
-    return await work;
+    const answer = await work;
+    parts.patience.heard(late());
+    return answer;
   } finally {
     over.abort();
   }
 }
 
-async function watch({ writer, pool, logger }: HeardParts, over: AbortSignal): Promise<void> {
-  const isOver = (): boolean => over.aborted;
+/** Milliseconds until now, but for what takes so long to send: a server that reads what is on its way waits for us, too. */
+function stopwatch(writer: Pick<Session, 'sentBytes'>): () => number {
   const [began, sentBefore] = [performance.now(), writer.sentBytes];
-  const isSoon = (): boolean => {
-    // A server that reads a statement which is still on its way waits for us, too.
-    return performance.now() - began < PATIENCE_MS + sendingMs(writer.sentBytes - sentBefore);
-  };
+  return () => performance.now() - began - sendingMs(writer.sentBytes - sentBefore);
+}
+
+async function watch(
+  { writer, patience, pool, logger }: HeardParts,
+  late: () => number,
+  over: AbortSignal,
+): Promise<void> {
+  const isOver = (): boolean => over.aborted;
+  const given = patience.ms;
   let before: string | null = null;
   for (;;) {
     await pause(LOOK_EVERY_MS, over);
     if (isOver()) return;
-    if (isSoon()) continue;
+    if (late() < given) continue;
     // Where nobody answers here either, the lock's ping ends the term.
     const silent = await pool.run((sql) => silentSince(sql, writer.pid)).catch(() => null);
     if (isOver()) return;
@@ -53,6 +93,7 @@ async function watch({ writer, pool, logger }: HeardParts, over: AbortSignal): P
         { pid: writer.pid },
         "the database waits for the leader's next statement, and the leader for its answer: that connection is dead, and the term ends",
       );
+      patience.lost();
       writer.drop();
       return;
     }

@@ -33,7 +33,7 @@ import { Commits, type Place } from './commits.ts';
 import type { Candidate, Term } from './election.ts';
 import { load, type Loaded } from './load.ts';
 import { LogAhead } from './log-ahead.ts';
-import { whileHeard } from './lost-answers.ts';
+import { whileHeard, type Patience } from './lost-answers.ts';
 import { observe } from './observe.ts';
 import { Rotation } from './rotation.ts';
 import { takeOver } from './take-over.ts';
@@ -50,6 +50,8 @@ export interface TermOptions {
   readonly listener: Listener;
   /** For claims and look-ups, beside the writer. */
   readonly pool: Pool;
+  /** With the writer's answers; of the process, from term to term. */
+  readonly patience: Patience;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;

@@ -74,7 +74,7 @@ const HELD_BYTES = 32_000_000;
 const MOST_WAITING = 100_000;
 /** Commands under way: one connection does some hundred in a second, and the last is to be stored before its caller gives up. */
 const HELD_COMMANDS = 500;
-/** Seconds: from the first to the sum, spread, so that refused callers do not return together. */
+/** Seconds: from the first to the sum, which HTTP stretches by up to half (`api/errors.ts`), so that refused callers do not return together. */
 const RETRY: Readonly<Record<Unavailable, readonly [number, number]>> = {
   'queue-full': [2, 8],
   'database-away': [2, 6],

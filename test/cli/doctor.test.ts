@@ -95,7 +95,7 @@ describe('what the doctor says', () => {
     ['warning workers-lock', { locks: { leader: OURS, workers: PSQL } }],
     ['warning workers', { locks: { leader: OURS, workers: null } }],
     ['warning leader', { waits: 16 }],
-    ['wrong control', { uncallable: ['pg_walfile_name(pg_lsn)'] }],
+    ['wrong functions', { uncallable: ['pg_walfile_name(pg_lsn)'] }],
     ['wrong mark', { marks: false }],
     ['wrong fsync', { fsync: false }],
     ['wrong synchronous-commit', { synchronousCommit: 'off' }],

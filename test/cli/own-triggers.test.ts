@@ -7,7 +7,7 @@ import { doctor } from '../../src/cli/doctor.ts';
 import { migrate } from '../../src/cli/migrate.ts';
 import { dumpSchema } from '../../src/db/catalog.ts';
 import { OWN_TRIGGERS } from '../../src/db/own-triggers.ts';
-import { DEFAULTS, FUNCTIONS, INDEXES, OWN_CONSTRAINTS } from '../../src/db/shape.ts';
+import { BODY, DEFAULTS, FUNCTIONS, INDEXES, OWN_CONSTRAINTS } from '../../src/db/shape.ts';
 import { createPool } from '../../src/db/pool.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { run, type Outcome } from './support.ts';
@@ -46,10 +46,12 @@ it('leave constraints, too, that are just those of the migrations', async () => 
 });
 
 it('and functions and defaults', async () => {
-  const functions = await sql<{ name: string; owner: boolean }[]>`
-    SELECT replace(oid::regprocedure::text, 'muster.', '') AS name, prosecdef AS owner
+  const functions = await sql<{ name: string; asOwner: boolean; body: string }[]>`
+    SELECT replace(oid::regprocedure::text, 'muster.', '') AS name, prosecdef AS "asOwner", ${sql.unsafe(BODY)} AS body
     FROM pg_proc WHERE pronamespace = 'muster'::regnamespace`;
-  expect(FUNCTIONS).toEqual(Object.fromEntries(functions.map(({ name, owner }) => [name, owner])));
+  expect(FUNCTIONS).toEqual(
+    Object.fromEntries(functions.map(({ name, asOwner, body }) => [name, { asOwner, body }])),
+  );
   const defaults = await sql<{ name: string }[]>`
     SELECT relname || '.' || attname AS name FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
     WHERE relnamespace = 'muster'::regnamespace AND NOT relispartition AND relkind IN ('r', 'p') AND atthasdef ORDER BY 1`;

@@ -2,6 +2,7 @@
 import { afterEach, expect, it } from 'vitest';
 import { readLogAhead } from '../../src/db/measure.ts';
 import { migrate } from '../../src/db/migrate.ts';
+import { Patience } from '../../src/leader/lost-answers.ts';
 import { LeaderTerm } from '../../src/leader/term.ts';
 import { openWriter } from '../../src/leader/writer.ts';
 import { startListener } from '../../src/db/listen.ts';
@@ -116,7 +117,15 @@ async function logAhead(
   const candidate = { holder: 'ahead', address: '', version: 'test' };
   await LeaderTerm.begin(
     {
-      ...{ candidate, settings: DEFAULT_SETTINGS, batchRows: 10, listener, pool, logger },
+      ...{
+        candidate,
+        settings: DEFAULT_SETTINGS,
+        batchRows: 10,
+        listener,
+        pool,
+        logger,
+        patience: new Patience(),
+      },
       ...{ clock: { ...systemClock, now: () => Date.now() + ms }, metrics: createMetrics() },
     },
     writer,

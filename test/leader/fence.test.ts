@@ -7,6 +7,7 @@ import { openSession, type Session } from '../../src/db/session.ts';
 import type { DatabaseOptions } from '../../src/db/driver.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { fence, renewIncarnation, takeEpoch } from '../../src/leader/election.ts';
+import { Patience } from '../../src/leader/lost-answers.ts';
 import { LeaderTerm, type TermOptions } from '../../src/leader/term.ts';
 import { openWriter } from '../../src/leader/writer.ts';
 import { DEFAULT_SETTINGS } from '../../src/reducer/settings.ts';
@@ -51,6 +52,7 @@ async function begin(holder: string, logger = silentLogger()): Promise<LeaderTer
     settings: DEFAULT_SETTINGS,
     batchRows: 100,
     listener,
+    patience: new Patience(),
     pool,
     clock: systemClock,
     logger,

@@ -4,7 +4,7 @@ import postgres from 'postgres';
 import type { Sql } from '../../src/db/driver.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import type { Session } from '../../src/db/session.ts';
-import { whileHeard } from '../../src/leader/lost-answers.ts';
+import { Patience, whileHeard } from '../../src/leader/lost-answers.ts';
 import { openWriter } from '../../src/leader/writer.ts';
 import { startProxy, type DatabaseProxy } from '../faults/suite/wire/proxy.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -16,6 +16,7 @@ const undo: (() => unknown)[] = [];
 let proxy: DatabaseProxy;
 let writer: Session;
 let pool: Pool;
+let patience: Patience;
 
 /** The writer through the proxy, and the pool beside it. */
 async function connect(url: string): Promise<void> {
@@ -32,6 +33,7 @@ async function connect(url: string): Promise<void> {
 
 let database: Awaited<ReturnType<typeof createTestDatabase>>;
 beforeEach(async () => {
+  patience = new Patience();
   database = await createTestDatabase();
   proxy = await startProxy(Number(new URL(database.url).port));
   undo.push(() => proxy.close());
@@ -42,7 +44,7 @@ afterEach(async () => {
 });
 
 const heard = (work: Promise<unknown>) =>
-  whileHeard(work, { writer, pool, logger: silentLogger() });
+  whileHeard(work, { writer, pool, patience, logger: silentLogger() });
 
 it('is not waited for until the deadline of a long commit', async () => {
   for (const session of proxy.sessions) session.hold();
@@ -50,6 +52,20 @@ it('is not waited for until the deadline of a long commit', async () => {
   await expect(heard(writer.run((sql) => sql`SELECT`, 60_000))).rejects.toThrow('session');
   expect(performance.now() - began).toBeLessThan(10_000);
   expect(writer.open).toBe(false);
+});
+
+it('is waited for twice as long after each that was waited for in vain, and less again after answers', async () => {
+  for (const session of proxy.sessions) session.hold();
+  await expect(heard(writer.run((sql) => sql`SELECT`, 60_000))).rejects.toThrow('session');
+  expect(patience.ms).toBe(4_000);
+  for (let times = 0; times < 10; times += 1) patience.lost();
+  expect(patience.ms).toBe(30_000);
+  patience.heard(16_000);
+  expect(patience.ms).toBe(30_000);
+  for (let answers = 0; answers < 10; answers += 1) patience.heard(6_000);
+  expect(Math.round(patience.ms)).toBe(12_000);
+  for (let answers = 0; answers < 20; answers += 1) patience.heard(5);
+  expect(patience.ms).toBe(2_000);
 });
 
 it('nor where a setting makes the login another role, which may not see its sessions', async () => {
@@ -73,7 +89,7 @@ it('is waited for while what it was sent is on a slow way', async () => {
   undo.push(() => link.end());
   const far = await openWriter({ url: link.url, schema: 'muster', name: 'far' });
   undo.push(() => far.end());
-  const beside = { writer: far, pool, logger: silentLogger() };
+  const beside = { writer: far, pool, patience, logger: silentLogger() };
   const send = (bytes: number) =>
     far.run((sql) => sql`SELECT length(${'x'.repeat(bytes)}) AS n`.execute(), 60_000);
   // From now on all of it is sent at once.

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { startListener } from '../../src/db/listen.ts';
 import { createPool, type Pool } from '../../src/db/pool.ts';
 import type { Session } from '../../src/db/session.ts';
+import { Patience } from '../../src/leader/lost-answers.ts';
 import { LeaderTerm } from '../../src/leader/term.ts';
 import { openWriter } from '../../src/leader/writer.ts';
 import { gathered, insertInputs } from '../../src/queue/enqueue.ts';
@@ -85,6 +86,7 @@ it('is reduced onto no state that it is then dropped without', async () => {
       settings: DEFAULT_SETTINGS,
       batchRows: 1,
       listener,
+      patience: new Patience(),
       pool: seam.pool,
       clock: systemClock,
       logger: seam.logger,

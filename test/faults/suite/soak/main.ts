@@ -36,10 +36,13 @@ const DEADLY = /^(kill-|rolling-restart)/;
 const LOAD = 100;
 const LOAD_WITHIN_MS = 60_000;
 
+const USAGE = 'usage: npm run test:soak -- [--minutes N] [--seed TEXT] [--json]';
+
 interface Wishes {
   readonly minutes: number;
   readonly seed: string;
   readonly json: boolean;
+  readonly help: boolean;
 }
 
 function readWishes(args: readonly string[]): Wishes {
@@ -49,6 +52,7 @@ function readWishes(args: readonly string[]): Wishes {
       minutes: { type: 'string', default: '60' },
       seed: { type: 'string', default: 'soak' },
       json: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
     },
   });
   const minutes = Number(values.minutes);
@@ -144,7 +148,11 @@ ${rows.join('\n')}
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { minutes, seed, json } = readWishes(args);
+  const { minutes, seed, json, help } = readWishes(args);
+  if (help) {
+    console.log(USAGE);
+    return 0;
+  }
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   const report = await soak(minutes, seed, stop.signal);
@@ -158,9 +166,7 @@ try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof UsageError)) throw error;
-  console.error(
-    `${error.message}\nusage: npm run test:soak -- [--minutes N] [--seed TEXT] [--json]`,
-  );
+  console.error(`${error.message}\n${USAGE}`);
   process.exitCode = 2;
 } finally {
   await endProcesses();
