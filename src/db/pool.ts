@@ -20,6 +20,8 @@ export interface PoolOptions {
   readonly max: number;
   /** Milliseconds until the server gives a statement up. */
   readonly statementMs: number;
+  /** Beside those that every session has. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 export interface Pool {
@@ -81,11 +83,11 @@ class ReplacedPool implements Pool {
   }
 
   private open(): Sql {
-    const { role, max, statementMs } = this.options;
+    const { role, max, statementMs, settings = {} } = this.options;
     const client = openClient(this.database, {
       role,
       max,
-      settings: { statement_timeout: String(statementMs), ...STAYS },
+      settings: { ...settings, statement_timeout: String(statementMs), ...STAYS },
       onNotice: (notice) => {
         if (isCancelledSync(notice)) this.unconfirmed += 1;
       },

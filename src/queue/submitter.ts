@@ -81,10 +81,19 @@ const RETRY: Readonly<Record<Unavailable, readonly [number, number]>> = {
   draining: [1, 2],
 };
 
+/**
+ * A plan for each commit that is read would cost as much as the reading. What is read is found by key, in tables of which some rows
+ * are new at each look, whatever their statistics say.
+ */
+const READER_SETTINGS = { plan_cache_mode: 'force_generic_plan', enable_seqscan: 'off' } as const;
+
 export function createSubmitter(options: SubmitterOptions): Submitter {
   const { database, limits, clock, logger, metrics } = options;
   const writer = createPool(database, { role: 'enqueue', max: 1, statementMs: INSERT_MS });
-  const reader = createPool(database, { role: 'verdicts', max: 2, statementMs: READ_MS });
+  const reader = createPool(database, {
+    ...{ role: 'verdicts', max: 2, statementMs: READ_MS },
+    settings: READER_SETTINGS,
+  });
   const verdicts = createVerdictReader({ ...options, pool: reader });
   const gate = createQueueGate({ pool: reader, limits, clock, logger, metrics });
   const keyed = createKeyedEntrance(options);
