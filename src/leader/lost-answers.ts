@@ -57,10 +57,13 @@ export class Patience {
 export async function whileHeard<T>(work: Promise<T>, parts: HeardParts): Promise<T> {
   const over = new AbortController();
   const late = stopwatch(parts.writer);
-  void watch(parts, late, over.signal);
+  const given = parts.patience.ms;
+  const seen = { silent: false };
+  void watch(parts, { late, given, seen }, over.signal);
   try {
     const answer = await work;
-    parts.patience.heard(late());
+    // One that took longer because the server worked, or waited for a lock, says nothing of the way.
+    parts.patience.heard(late() < given || seen.silent ? late() : 0);
     return answer;
   } finally {
     over.abort();
@@ -73,13 +76,19 @@ function stopwatch(writer: Pick<Session, 'sentBytes'>): () => number {
   return () => performance.now() - began - sendingMs(writer.sentBytes - sentBefore);
 }
 
+interface Wait {
+  readonly late: () => number;
+  readonly given: number;
+  /** Did the server wait for us at a look. */
+  readonly seen: { silent: boolean };
+}
+
 async function watch(
   { writer, patience, pool, logger }: HeardParts,
-  late: () => number,
+  { late, given, seen }: Wait,
   over: AbortSignal,
 ): Promise<void> {
   const isOver = (): boolean => over.aborted;
-  const given = patience.ms;
   let before: string | null = null;
   for (;;) {
     await pause(LOOK_EVERY_MS, over);
@@ -97,6 +106,7 @@ async function watch(
       writer.drop();
       return;
     }
+    seen.silent ||= silent !== null;
     before = silent;
   }
 }
